@@ -1,0 +1,1 @@
+"""Azure Container Apps jobs: create, start, follow and query them, on Azure or on a local cloud."""
