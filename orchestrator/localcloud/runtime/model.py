@@ -1,0 +1,323 @@
+"""What the job runtime is made of, and the seams to the rooms around it.
+
+The runtime knows jobs as Resource Manager JSON (`JobSource`), writes to Log Analytics through a
+`LogSink`, asks for queue lengths by a function, and starts containers through an `Executor`. It
+knows nothing of HTTP, AMQP, processes or Docker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+Json = dict[str, Any]
+Stream = Literal["stdout", "stderr"]
+Trigger = Literal["Manual", "Schedule", "Event"]
+
+QueueLength = Callable[[str, str], int | None]
+"""(namespace name, queue name) -> active messages; None when there is no such queue."""
+
+ReplicaEnvironment = Callable[[Json], AbstractAsyncContextManager[Mapping[str, str]]]
+"""(job resource) -> variables that the platform gives each replica, open while the replica lives.
+
+Entered once per replica before its first container starts, closed after its last one ended:
+IDENTITY_ENDPOINT, IDENTITY_HEADER, SERVICE_BUS_CUSTOM_ENDPOINT, SSL_CERT_FILE and the like. The
+job's own `env` wins over a variable of the same name; the runtime itself adds the
+CONTAINER_APP_* ones.
+"""
+
+
+class JobSource(Protocol):
+    """Where the runtime reads jobs: the Resource Manager's store.
+
+    A job is its whole ARM resource, `{"id", "name", "location", "identity"?, "properties": {...}}`,
+    with the values of its secrets in `properties.configuration.secrets[].value`. A suspended job
+    has `properties.runningState == "Suspended"`. What is returned must not be changed later.
+    """
+
+    def jobs(self) -> Iterable[Json]:
+        """Every job there is."""
+        ...
+
+    def job(self, job_id: str) -> Json | None:
+        """The job with this resource id (case-insensitive); None when there is none."""
+        ...
+
+
+class RuntimeFault(Exception):
+    """A request that the runtime refuses; becomes an ARM error.
+
+    Attributes:
+        code: ARM error code, such as `JobExecutionNotFound`.
+        message: One sentence for the user.
+        status: HTTP status that fits.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class Status(StrEnum):
+    """`properties.status` of an execution (SDK: JobExecutionRunningState)."""
+
+    RUNNING = "Running"
+    PROCESSING = "Processing"
+    STOPPED = "Stopped"
+    DEGRADED = "Degraded"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+    SUCCEEDED = "Succeeded"
+
+    @property
+    def final(self) -> bool:
+        """Whether an execution in this status is over."""
+        return self in (Status.STOPPED, Status.FAILED, Status.SUCCEEDED)
+
+
+class ContainerState(StrEnum):
+    """`detailedStatus.replicas[].containers[].status`, as Kubernetes names container states."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    TERMINATED = "Terminated"
+
+
+@dataclass(slots=True)
+class ContainerRecord:
+    """One container of a replica.
+
+    Attributes:
+        name: Its name in the template.
+        image: Its image in the template.
+        init: True for an init container.
+        state: Where it stands.
+        code: Exit code; None before it ended, and when it never started.
+        reason: One word: `Completed`, `Error`, `OOMKilled`, `ImagePullFailure` ...
+        message: The sentence to go with the reason; empty when there is nothing to add.
+        mark: The executor's durable handle (see `ContainerHandle.mark`).
+        started: Epoch seconds.
+        finished: Epoch seconds.
+    """
+
+    name: str
+    image: str
+    init: bool = False
+    state: ContainerState = ContainerState.WAITING
+    code: int | None = None
+    reason: str = ""
+    message: str = ""
+    mark: str = ""
+    started: float | None = None
+    finished: float | None = None
+
+
+class ReplicaState(StrEnum):
+    """How a replica ended, or that it has not."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+    LOST = "Lost"
+    """The local cloud went away while it ran; does not count as a retry."""
+
+
+@dataclass(slots=True)
+class ReplicaRecord:
+    """One replica of an execution: one run of all containers of the template.
+
+    Attributes:
+        name: `{execution}-{5 of a-z0-9}`.
+        slot: Which of the replicas wanted it is (0 <= slot < replicaCompletionCount); a retry has
+            the slot of the replica it replaces.
+        attempt: 0 for the first try of its slot; each failure makes the next one higher.
+        state: How it stands.
+        created: Epoch seconds.
+        finished: Epoch seconds; None while it runs.
+        containers: Init containers first, in the template's order.
+    """
+
+    name: str
+    slot: int
+    attempt: int
+    state: ReplicaState
+    created: float
+    finished: float | None = None
+    containers: list[ContainerRecord] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ExecutionRecord:
+    """One execution of a job.
+
+    Attributes:
+        job_id: Resource id of the job, in its original case.
+        name: `{job}-{7 of a-z0-9}`.
+        trigger: What started it.
+        status: Where it stands.
+        started: Epoch seconds.
+        ended: Epoch seconds; None while it runs.
+        template: The template it runs, with the override of `start` applied (secret references,
+            never secret values).
+        parallelism: Replicas that may run at a time.
+        completions: Replicas that have to succeed.
+        retry_limit: Failures of one replica that are tried again.
+        timeout: Seconds from `started` until everything is stopped; None for no limit.
+        reason: One word; empty while there is nothing to say.
+        message: The sentence to go with it.
+        deleted: Its job was deleted: it is being stopped, and no longer listed.
+        replicas: In the order of their creation.
+    """
+
+    job_id: str
+    name: str
+    trigger: Trigger
+    status: Status
+    started: float
+    template: Json
+    parallelism: int = 1
+    completions: int = 1
+    retry_limit: int = 0
+    timeout: float | None = None
+    ended: float | None = None
+    reason: str = ""
+    message: str = ""
+    deleted: bool = False
+    replicas: list[ReplicaRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """What an executor needs to run one container.
+
+    Attributes:
+        name: Container name.
+        image: Image reference as the template has it.
+        command: Replaces the image's entry point when not empty.
+        args: Replaces the image's arguments (a process: appended to its command line).
+        env: All variables of the container, the platform's included. Holds secrets.
+        cpu: Cores; None when the template says nothing.
+        memory: Bytes; None when the template says nothing.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cpu: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """A replica that an executor is asked to run containers for."""
+
+    job: str
+    execution: str
+    name: str
+
+
+class StartFailure(Exception):  # noqa: N818 - Kubernetes' own word, and not a fault of the program
+    """A container could not be started.
+
+    Attributes:
+        reason: One word for the system log, such as `ImagePullFailure`.
+        message: One sentence for the system log.
+        permanent: Trying again cannot help (no such image); the execution fails at once.
+    """
+
+    def __init__(self, reason: str, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerExit:
+    """How a container ended: exit code (128 + n when killed by signal n), reason and message."""
+
+    code: int
+    reason: str = ""
+    message: str = ""
+
+
+OutputLine = Callable[[Stream, str], None]
+"""Takes one line of a container's output, without its line end, in the order of arrival."""
+
+
+class ContainerHandle(Protocol):
+    """A container that was started."""
+
+    @property
+    def mark(self) -> str:
+        """Text by which `Executor.reap` finds it again after the server was killed."""
+        ...
+
+    async def wait(self) -> ContainerExit:
+        """Until it has ended *and* all its output was delivered. May be awaited more than once."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """Ask it to end (SIGTERM); after `grace` seconds of machine time end it and all it started.
+
+        Returns when it has ended. The grace period is the machine's time, not the injected
+        clock's: what a program needs to clean up does not get less when a test speeds time up.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """Runs containers: as processes, or on a container engine."""
+
+    name: str
+
+    async def start(
+        self, replica: ReplicaSpec, container: ContainerSpec, output: OutputLine
+    ) -> ContainerHandle:
+        """Start one container.
+
+        Raises:
+            StartFailure: It cannot be started; nothing is left behind.
+        """
+        ...
+
+    async def release(self, replica: ReplicaSpec) -> None:
+        """The replica is over: free what its containers shared (scratch folders, networks)."""
+        ...
+
+    async def reap(self, marks: Mapping[str, Iterable[str]]) -> int:
+        """End what an earlier server left running, and return how many were ended.
+
+        Args:
+            marks: For each replica name the marks of its containers; a container killed between
+                its start and the writing of its mark has none, and is found by its replica's name.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What Container Apps fixes for its users, and a test may want otherwise. All in seconds.
+
+    Attributes:
+        grace: From SIGTERM to SIGKILL (Container Apps' default terminationGracePeriodSeconds).
+        shutdown_grace: The same when the local cloud itself is stopped.
+        backoff: Wait before the first retry of a replica; doubles with each one
+            (Kubernetes, "Pod backoff failure policy": 10 s, 20 s, 40 s ... capped at six minutes).
+        backoff_cap: The longest such wait.
+        history: Finished executions kept for a scheduled or event-driven job.
+    """
+
+    grace: float = 30.0
+    shutdown_grace: float = 5.0
+    backoff: float = 10.0
+    backoff_cap: float = 360.0
+    history: int = 100
