@@ -1,0 +1,418 @@
+"""The nouns of the library: what its calls give back.
+
+Each is a small frozen record; several of a kind come as a `Records` sequence. `raw` is the
+resource exactly as the service sent it (JSON names), and what `as_json` is made of.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from orchestrator.records import Column, Kind, Records, html_table, jsonable, show
+
+# The service's own words (azure.mgmt.appcontainers.models.JobExecutionRunningState).
+ExecutionStatus: TypeAlias = str
+STATUSES = ("Running", "Processing", "Succeeded", "Failed", "Stopped", "Degraded", "Unknown")
+FINISHED = frozenset({"Succeeded", "Failed", "Stopped", "Degraded"})
+
+Action = Literal["created", "updated", "unchanged", "deleted"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of the single records: shown in a notebook as a table of two columns."""
+
+    def details(self) -> list[tuple[str, Any, Kind]]:
+        """(name, typed value, kind) of what is worth showing of this one, in order."""
+        return [
+            (name.replace("_", " "), value, "text")
+            for name in self.__struct_fields__
+            if name not in ("raw", "id") and (value := getattr(self, name)) not in (None, "")
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """A plain dict, ready for `json.dumps`."""
+        return {f: jsonable(getattr(self, f)) for f in self.__struct_fields__ if f != "raw"}
+
+    def _repr_html_(self) -> str:
+        rows = [(name, show(value, kind)) for name, value, kind in self.details()]
+        return html_table(["", ""], ["text", "text"], rows)
+
+
+# ------------------------------------------------------------------------------- executions
+
+
+class Replica(Record, frozen=True, kw_only=True):
+    """One replica's containers as the execution's `detailedStatus` tells them.
+
+    `exit_code`: of the first container that ended otherwise than 0, else 0; None while unknown.
+    """
+
+    name: str
+    status: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+
+
+class Execution(Record, frozen=True, kw_only=True):
+    """One execution of a job, as it was when read.
+
+    `status`: Running, Processing, Succeeded, Failed, Stopped, Degraded or Unknown.
+    `start`, `end`: aware UTC; `end` is None while it runs.
+    `reason`, `message`: why it ended as it did, where the service says so.
+    """
+
+    name: str
+    job: str
+    status: ExecutionStatus
+    start: datetime | None = None
+    end: datetime | None = None
+    image: str = ""
+    reason: str = ""
+    message: str = ""
+    replicas: tuple[Replica, ...] = ()
+    id: str = ""
+    resource_group: str = ""
+    raw: dict[str, Any] = {}
+
+    @property
+    def finished(self) -> bool:
+        """It has ended and won't change any more."""
+        return self.status in FINISHED
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "Succeeded"
+
+    @property
+    def timed_out(self) -> bool:
+        """It failed because it ran longer than the job's replica time-out."""
+        return self.status == "Failed" and "DeadlineExceeded" in f"{self.reason} {self.message}"
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From start to end; None while it runs."""
+        return self.end - self.start if self.start and self.end else None
+
+    @property
+    def exit_code(self) -> int:
+        """The outcome as an exit status.
+
+        0 succeeded (or not finished), 3 failed, 4 stopped, 5 ran longer than its replica time-out.
+        """
+        if not self.finished or self.succeeded:
+            return 0
+        if self.status == "Stopped":
+            return 4
+        return 5 if self.timed_out else 3
+
+    def details(self) -> list[tuple[str, Any, Kind]]:
+        shown: list[tuple[str, Any, Kind]] = [
+            ("execution", self.name, "text"),
+            ("job", self.job, "text"),
+            ("status", self.status, "status"),
+            ("started", self.start, "time"),
+            ("ended", self.end, "time"),
+            ("duration", self.duration, "duration"),
+            ("image", self.image, "text"),
+            ("reason", self.reason, "text"),
+            ("message", self.message, "text"),
+        ]
+        for replica in self.replicas:
+            code = "" if replica.exit_code is None else f", exit code {replica.exit_code}"
+            why = f": {replica.reason}" if replica.reason else ""
+            shown.append(("replica", f"{replica.name}  {replica.status}{code}{why}", "text"))
+        return [row for row in shown if row[1] not in (None, "")]
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape `az containerapp job execution show` prints."""
+        return {**self.raw, "resourceGroup": self.resource_group}
+
+    def __repr__(self) -> str:
+        took = f", {show(self.duration)}" if self.duration is not None else ""
+        return f"<Execution {self.name}: {self.status}{took}>"
+
+
+class Executions(Records[Execution]):
+    """Executions, newest first."""
+
+    noun = "executions"
+    columns = (
+        Column("name", "execution"),
+        Column("job", "job"),
+        Column("status", "status", "status"),
+        Column("start", "started", "time"),
+        Column("end", "ended", "time"),
+        Column("duration", "duration", "duration"),
+        Column("reason", "reason"),
+    )
+
+
+# ------------------------------------------------------------------------------- jobs
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """A job as the service has it.
+
+    `trigger`: manual, schedule or event. `timeout`: the replica time-out. `memory`: as written,
+    "0.5Gi". `env`: variable -> value, or "secret:<name>" for a reference.
+    `state`: Ready, Progressing or Suspended; `provisioning`: Succeeded, InProgress, Failed, …
+    """
+
+    name: str
+    trigger: str
+    image: str = ""
+    cpu: float | None = None
+    memory: str = ""
+    parallelism: int = 1
+    completions: int = 1
+    retries: int = 0
+    timeout: timedelta | None = None
+    cron: str = ""
+    scale: str = ""
+    state: str = ""
+    provisioning: str = ""
+    env: dict[str, str] = {}
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    id: str = ""
+    resource_group: str = ""
+    raw: dict[str, Any] = {}
+
+    @property
+    def when(self) -> str:
+        """What starts it, in a few words: `by hand`, the cron expression, or the scale rules."""
+        return {"schedule": self.cron, "event": self.scale}.get(self.trigger, "by hand")
+
+    @property
+    def suspended(self) -> bool:
+        return self.state == "Suspended"
+
+    def details(self) -> list[tuple[str, Any, Kind]]:
+        shown: list[tuple[str, Any, Kind]] = [
+            ("job", self.name, "text"),
+            ("trigger", self.trigger, "text"),
+            ("starts", self.when, "text"),
+            ("image", self.image, "text"),
+            ("cpu", self.cpu, "number"),
+            ("memory", self.memory, "text"),
+            ("parallelism", self.parallelism, "number"),
+            ("completions", self.completions, "number"),
+            ("retries", self.retries, "number"),
+            ("time-out", self.timeout, "duration"),
+            ("state", self.state, "status"),
+            ("provisioning", self.provisioning, "status"),
+            ("command", " ".join(self.command), "text"),
+            ("args", " ".join(self.args), "text"),
+            ("secrets", ", ".join(self.secrets), "text"),
+        ]
+        shown += [(f"env {name}", value, "text") for name, value in self.env.items()]
+        return [row for row in shown if row[1] not in (None, "")]
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape `az containerapp job show` prints."""
+        return {**self.raw, "resourceGroup": self.resource_group}
+
+    def __repr__(self) -> str:
+        state = f", {self.state}" if self.state and self.state != "Ready" else ""
+        return f"<Job {self.name}: {self.trigger}, {self.image}{state}>"
+
+
+class Jobs(Records[Job]):
+    """Jobs, by name."""
+
+    noun = "jobs"
+    columns = (
+        Column("name", "job"),
+        Column("trigger", "trigger"),
+        Column("when", "starts"),
+        Column("image", "image"),
+        Column("cpu", "cpu", "number"),
+        Column("memory", "memory"),
+        Column("timeout", "time-out", "duration"),
+        Column("state", "state", "status"),
+    )
+
+
+# ------------------------------------------------------------------------------- changes
+
+
+class FieldChange(Record, frozen=True, kw_only=True):
+    """One field that differs: `path` in the settings' words (`env.MESSAGE_COUNT`), None: absent.
+
+    A secret's values are shown as "(hidden)".
+    """
+
+    path: str
+    old: Any = None
+    new: Any = None
+
+    def __str__(self) -> str:
+        old = "(none)" if self.old is None else self.old
+        new = "(none)" if self.new is None else self.new
+        return f"{self.path}: {old} -> {new}"
+
+
+class Change(Record, frozen=True, kw_only=True):
+    """What was done to one thing.
+
+    `kind`: job, queue, namespace, environment, identity, workspace, resource group or role.
+    """
+
+    name: str
+    kind: str
+    action: Action
+    fields: tuple[FieldChange, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Change {self.kind} {self.name}: {self.action}>"
+
+
+class Changes(Records[Change]):
+    """What `deploy` or `up` did, thing by thing, in the order it was done."""
+
+    noun = "changes"
+    columns = (
+        Column("kind", "kind"),
+        Column("name", "name"),
+        Column("action", "action", "status"),
+        Column("fields", "what changed", "text", lambda c: "; ".join(str(f) for f in c.fields)),
+    )
+
+
+class Step(Record, frozen=True, kw_only=True):
+    """Progress of `up` or `deploy`: given to the progress callback when a step starts and ends.
+
+    `title`: what is being done ("queue parameters"). `number` of `total`, counted from 1.
+    `change`: None when the step starts, what it did when it has ended.
+    """
+
+    title: str
+    number: int
+    total: int
+    change: Change | None = None
+
+
+# ------------------------------------------------------------------------------- logs
+
+
+class LogLine(Record, frozen=True, kw_only=True):
+    """One line that a container wrote.
+
+    `time`: when it was written, aware UTC. `stream`: stdout or stderr.
+    """
+
+    time: datetime
+    text: str
+    job: str = ""
+    execution: str = ""
+    replica: str = ""
+    container: str = ""
+    stream: str = "stdout"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Logs(Records[LogLine]):
+    """Log lines, oldest first."""
+
+    noun = "log lines"
+    columns = (
+        Column("time", "time", "time"),
+        Column("job", "job"),
+        Column("execution", "execution"),
+        Column("replica", "replica"),
+        Column("stream", "stream", "status"),
+        Column("text", "text"),
+    )
+
+    def text(self) -> str:
+        """The lines' texts alone, as the containers wrote them."""
+        return "\n".join(line.text for line in self)
+
+
+# ------------------------------------------------------------------------------- queues
+
+
+class Queue(Record, frozen=True, kw_only=True):
+    """A queue's depths, now. `size`: bytes held; `max_size`: bytes it may hold."""
+
+    name: str
+    active: int = 0
+    dead_letter: int = 0
+    scheduled: int = 0
+    transfer: int = 0
+    size: int = 0
+    max_size: int = 0
+    status: str = "Active"
+    raw: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Queue {self.name}: {self.active} active, {self.dead_letter} dead-lettered, "
+            f"{self.scheduled} scheduled>"
+        )
+
+
+class Queues(Records[Queue]):
+    """Queues, by name."""
+
+    noun = "queues"
+    columns = (
+        Column("name", "queue"),
+        Column("active", "active", "number"),
+        Column("dead_letter", "dead-lettered", "number"),
+        Column("scheduled", "scheduled", "number"),
+        Column("size", "size", "bytes"),
+        Column("status", "status", "status"),
+    )
+
+
+# ------------------------------------------------------------------------------- at a glance
+
+
+class JobStatus(Record, frozen=True, kw_only=True):
+    """A job with its newest execution (None: never ran) and how many of them run now."""
+
+    job: Job
+    latest: Execution | None = None
+    running: int = 0
+
+
+class JobStatuses(Records[JobStatus]):
+    """Jobs at a glance."""
+
+    noun = "jobs"
+    columns = (
+        Column("name", "job", "text", lambda s: s.job.name),
+        Column("when", "starts", "text", lambda s: s.job.when),
+        Column("state", "state", "status", lambda s: s.job.state),
+        Column("running", "running", "number"),
+        Column("latest", "last execution", "text", lambda s: s.latest and s.latest.name),
+        Column("status", "status", "status", lambda s: s.latest and s.latest.status),
+        Column("start", "started", "time", lambda s: s.latest and s.latest.start),
+        Column("duration", "duration", "duration", lambda s: s.latest and s.latest.duration),
+    )
+
+
+class Status(Record, frozen=True, kw_only=True):
+    """Everything at a glance. `endpoints`: what is reached where, without any secret."""
+
+    profile: str
+    kind: str
+    resource_group: str
+    environment: str
+    jobs: JobStatuses
+    queues: Queues
+    endpoints: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        head = f"profile {self.profile} ({self.kind}), resource group {self.resource_group}"
+        return f"{head}\n\n{self.jobs!r}\n\n{self.queues!r}"
+
+    def _repr_html_(self) -> str:
+        return self.jobs._repr_html_() + self.queues._repr_html_()
