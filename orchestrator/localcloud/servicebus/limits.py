@@ -1,0 +1,55 @@
+"""The broker's limits as one table of data.
+
+`STRICT` holds the Service Bus *Standard* tier's numbers; source:
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas. `RELAXED` lifts what
+only protects Microsoft's machines, for users who want a local queue without those ceilings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * 1024
+# .NET's TimeSpan.MaxValue, which the service shows as P10675199DT2H48M5.4775807S: "for ever".
+FOREVER = 922337203685.4775807
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Ceilings; sizes in bytes, times in seconds."""
+
+    message_size: int = 256 * KIBIBYTE
+    # A whole batch may be as large as one message (Standard tier).
+    batch_size: int = 256 * KIBIBYTE
+    lock_duration_min: float = 5.0
+    lock_duration_max: float = 300.0
+    delivery_count_max: int = 2000
+    time_to_live_min: float = 1.0
+    duplicate_window_min: float = 20.0
+    duplicate_window_max: float = 7 * 86400.0
+    auto_delete_min: float = 300.0
+    message_id_length: int = 128
+    session_id_length: int = 128
+    session_state_size: int = 256 * KIBIBYTE
+    entity_name_length: int = 260
+    queues_per_namespace: int = 10_000
+    # maxSizeInMegabytes that a queue of the Standard tier may ask for.
+    queue_megabytes: tuple[int, ...] = (1024, 2048, 3072, 4096, 5120)
+    receive_batch: int = 5000
+    peek_batch: int = 250
+    forward_hops: int = 4
+
+
+STRICT = Limits()
+RELAXED = Limits(
+    message_size=100 * MEBIBYTE,
+    batch_size=100 * MEBIBYTE,
+    lock_duration_min=1.0,
+    lock_duration_max=86400.0,
+    session_state_size=100 * MEBIBYTE,
+    queue_megabytes=(1024, 2048, 3072, 4096, 5120, 10240, 20480, 40960, 81920),
+    queues_per_namespace=1_000_000,
+    receive_batch=100_000,
+    peek_batch=10_000,
+)

@@ -1,0 +1,271 @@
+"""The broker's nouns: what a queue is told, what a message is, what is handed to a receiver.
+
+Nothing here knows AMQP. A message's content is `payload`: bytes that the front chose to keep (the
+sections of the message as they arrived) and gets back verbatim. Only what the engine must decide
+by is parsed out beside it. All times are seconds since the epoch (UTC), all durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+from uuid import UUID
+
+from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.limits import FOREVER
+
+NEVER = float("inf")
+"""An expiry that does not come."""
+
+Done = Callable[[BrokerError | None], None]
+"""Told once, in the event loop, how an operation ended: None = durable, else what failed and was
+undone. Never called before the operation's method has returned."""
+
+DEAD_LETTER_SUFFIX = "/$DeadLetterQueue"
+TRANSFER_DEAD_LETTER_SUFFIX = "/$Transfer/$DeadLetterQueue"
+
+# The reasons that the broker itself gives, as the service words them
+# (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-dead-letter-queues).
+MAX_DELIVERY_COUNT_EXCEEDED = "MaxDeliveryCountExceeded"
+TTL_EXPIRED = "TTLExpiredException"
+MAX_DELIVERY_COUNT_DESCRIPTION = (
+    "Message could not be consumed after {max_delivery_count} delivery attempts."
+)
+TTL_EXPIRED_DESCRIPTION = "The message expired and was dead lettered."
+
+
+class EntityStatus(StrEnum):
+    """A queue's status: what of sending and receiving it allows."""
+
+    ACTIVE = "Active"
+    DISABLED = "Disabled"
+    SEND_DISABLED = "SendDisabled"
+    RECEIVE_DISABLED = "ReceiveDisabled"
+
+    @property
+    def can_send(self) -> bool:
+        return self in (EntityStatus.ACTIVE, EntityStatus.RECEIVE_DISABLED)
+
+    @property
+    def can_receive(self) -> bool:
+        return self in (EntityStatus.ACTIVE, EntityStatus.SEND_DISABLED)
+
+
+class MessageState(IntEnum):
+    """`x-opt-message-state`; a locked message is active."""
+
+    ACTIVE = 0
+    DEFERRED = 1
+    SCHEDULED = 2
+
+
+class ReceiveMode(StrEnum):
+    PEEK_LOCK = "peeklock"
+    RECEIVE_AND_DELETE = "receiveanddelete"
+
+
+class Right(StrEnum):
+    """What a shared access rule allows."""
+
+    LISTEN = "Listen"
+    SEND = "Send"
+    MANAGE = "Manage"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueProperties:
+    """A queue's settings, with the service's defaults (api-version 2021-11 and later).
+
+    `requires_session` and `requires_duplicate_detection` cannot be changed after creation.
+    """
+
+    lock_duration: float = 60.0
+    max_delivery_count: int = 10
+    default_message_ttl: float = FOREVER
+    requires_session: bool = False
+    requires_duplicate_detection: bool = False
+    duplicate_detection_window: float = 600.0
+    dead_letter_on_expiration: bool = False
+    max_size_in_megabytes: int = 1024
+    max_message_size_in_kilobytes: int = 256
+    status: EntityStatus = EntityStatus.ACTIVE
+    forward_to: str | None = None
+    forward_dead_letters_to: str | None = None
+    auto_delete_on_idle: float = FOREVER
+    enable_batched_operations: bool = True
+    enable_partitioning: bool = False
+    enable_express: bool = False
+
+
+@dataclass(slots=True)
+class IncomingMessage:
+    """One message as the front hands it in.
+
+    payload: the sections to keep and give back verbatim (the front chooses which and in what
+        order; header, annotations, properties, application properties, body, footer).
+    message_id: the message id as a canonical key (equal ids give equal keys; the front encodes
+        the AMQP type into it when it is not a string). None: no id, no duplicate detection.
+    ttl: seconds, from header.ttl (or absolute-expiry-time); None: the queue's default holds.
+    scheduled_at: epoch seconds from x-opt-scheduled-enqueue-time; a time not after now counts
+        as not scheduled.
+    """
+
+    payload: bytes
+    message_id: str | None = None
+    ttl: float | None = None
+    session_id: str | None = None
+    partition_key: str | None = None
+    scheduled_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What only some messages have; kept apart so that the others do not pay for it.
+
+    dead_letter_source: the path of the entity it was dead-lettered from (x-opt-deadletter-source).
+    enqueued_sequence: the number it had first, where that is another one.
+    modified: properties set by abandon, defer or dead-letter: opaque bytes of the front (an
+        encoded map), to be merged over the application properties at delivery.
+    """
+
+    session_id: str | None = None
+    partition_key: str | None = None
+    scheduled_at: float | None = None
+    enqueued_sequence: int | None = None
+    dead_letter_reason: str | None = None
+    dead_letter_description: str | None = None
+    dead_letter_source: str | None = None
+    modified: bytes | None = None
+
+
+NO_DETAILS = Details()
+
+
+class StoredMessage:
+    """One message in a queue. Read-only outside the engine.
+
+    sequence: the queue's number for it, ascending in order of arrival, never used twice.
+    enqueued_at: when it was accepted (or, scheduled, became active), epoch seconds.
+    expires_at: when its time to live ends; NEVER if it does not.
+    delivery_count: failed deliveries so far (AMQP header.delivery-count): 0 at first delivery.
+    message_id: the canonical key, None if the sender gave none.
+    details: see `Details`; `NO_DETAILS` for most.
+    """
+
+    __slots__ = (
+        "delivery_count",
+        "details",
+        "enqueued_at",
+        "expires_at",
+        "lock",
+        "message_id",
+        "payload",
+        "sequence",
+        "state",
+    )
+
+    def __init__(
+        self,
+        sequence: int,
+        payload: bytes,
+        enqueued_at: float,
+        expires_at: float = NEVER,
+        message_id: str | None = None,
+        details: Details = NO_DETAILS,
+        delivery_count: int = 0,
+        state: MessageState = MessageState.ACTIVE,
+    ) -> None:
+        self.sequence = sequence
+        self.payload = payload
+        self.enqueued_at = enqueued_at
+        self.expires_at = expires_at
+        self.message_id = message_id
+        self.details = details
+        self.delivery_count = delivery_count
+        self.state = state
+        self.lock: LockedMessage | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it counts against the queue's quota."""
+        return len(self.payload)
+
+    @property
+    def enqueued_sequence(self) -> int:
+        """`x-opt-enqueue-sequence-number`."""
+        first = self.details.enqueued_sequence
+        return self.sequence if first is None else first
+
+    def __repr__(self) -> str:
+        return f"StoredMessage(sequence={self.sequence}, state={self.state.name}, id={self.message_id!r})"
+
+
+class LockedMessage:
+    """A message under a lock, handed to one receiver.
+
+    token: the lock token; the front's delivery tag is `token.bytes_le`.
+    locked_until: epoch seconds; `Queue.renew` moves it.
+    """
+
+    __slots__ = ("locked_until", "message", "settling", "token")
+
+    def __init__(self, message: StoredMessage, token: UUID, locked_until: float) -> None:
+        self.message = message
+        self.token = token
+        self.locked_until = locked_until
+        self.settling = False
+
+    def __repr__(self) -> str:
+        return f"LockedMessage({self.message!r}, token={self.token}, until={self.locked_until})"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Live figures of a queue (`countDetails`, `sizeInBytes`).
+
+    active: active messages, locked ones included; deferred ones count as active, as in the
+    service. dead_letter: the dead-letter sub-queue's messages. size_in_bytes: all of them.
+    """
+
+    active: int = 0
+    dead_letter: int = 0
+    scheduled: int = 0
+    transfer: int = 0
+    transfer_dead_letter: int = 0
+    size_in_bytes: int = 0
+
+    @property
+    def total(self) -> int:
+        """`messageCount`."""
+        return (
+            self.active
+            + self.dead_letter
+            + self.scheduled
+            + self.transfer
+            + self.transfer_dead_letter
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """A shared access rule of a namespace (`entity` None) or of one queue. Keys are secrets."""
+
+    name: str
+    rights: frozenset[Right]
+    primary_key: str = field(repr=False)
+    secondary_key: str = field(repr=False)
+    entity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInfo:
+    """A queue's definition as it is stored: name in its first spelling, settings, times."""
+
+    namespace: str
+    name: str
+    properties: QueueProperties
+    created_at: float
+    updated_at: float
+    annotations: Mapping[str, Any] = field(default_factory=dict)
