@@ -1,0 +1,118 @@
+"""The root of the command, and the one place where a failure becomes an exit status."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from orchestrator.cli.grammar import Entry, LazyGroup
+from orchestrator.cli.session import Session
+
+_PROJECT = "A project's world"
+_JOBS = "Jobs and their executions"
+_LOGS = "Logs and queries"
+_SHELL = "Settings, local cloud, shell"
+
+ENTRIES = {
+    "up": Entry(
+        "orchestrator.cli.world", "up", "Make everything real: queues, identity, jobs.", _PROJECT
+    ),
+    "down": Entry("orchestrator.cli.world", "down", "Stop the local cloud; keep its state.", _PROJECT),
+    "status": Entry(
+        "orchestrator.cli.world", "status", "Jobs, last executions and queues at a glance.", _PROJECT
+    ),
+    "deploy": Entry(
+        "orchestrator.cli.world", "deploy", "Create or update jobs, saying what changed.", _PROJECT
+    ),
+    "demo": Entry(
+        "orchestrator.cli.demo", "demo", "Sender, processor, receiver, end to end.", _PROJECT
+    ),
+    "start": Entry("orchestrator.cli.start", "start", "Start an execution of a job.", _JOBS),
+    "stop": Entry("orchestrator.cli.start", "stop", "Stop an execution.", _JOBS),
+    "jobs": Entry(
+        "orchestrator.cli.jobs", "jobs", "List, show, suspend, resume, delete jobs.", _JOBS
+    ),
+    "executions": Entry(
+        "orchestrator.cli.executions", "executions", "List, show, wait for executions.", _JOBS
+    ),
+    "logs": Entry("orchestrator.cli.logs", "logs", "What the jobs wrote, stored or live.", _LOGS),
+    "query": Entry("orchestrator.cli.query", "query", "Ask the log workspace in KQL.", _LOGS),
+    "init": Entry(
+        "orchestrator.cli.init", "init", "Write orchestrator.toml and sample jobs here.", _SHELL
+    ),
+    "local": Entry(
+        "orchestrator.cli.local", "local", "The local cloud: up, down, status, env, …", _SHELL
+    ),
+    "completion": Entry(
+        "orchestrator.cli.completion", "completion", "Print a shell completion script.", _SHELL
+    ),
+}
+
+
+@click.group(
+    "orchestrator",
+    cls=LazyGroup,
+    entries=ENTRIES,
+    examples=[
+        ("from nothing to a running sample", "orchestrator init && orchestrator demo"),
+        ("start a job and watch it", "orchestrator start sender --follow"),
+    ],
+    context_settings={"help_option_names": ["-h", "--help"], "obj": None},
+)
+def root() -> None:
+    """Azure Container Apps jobs: create, start, follow and query them, on Azure or on a local
+    cloud on this machine."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; the exit status. Never raises but for KeyboardInterrupt at start-up."""
+    from orchestrator.cli.failures import BROKEN_PIPE, INTERRUPTED, explain
+    from orchestrator.display.terminal import prepare_streams
+
+    prepare_streams()
+    if instruction := os.environ.get("_ORCHESTRATOR_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(
+            root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE", instruction
+        )
+    session = Session()
+    try:
+        try:
+            with root.make_context("orchestrator", list(arguments), obj=session) as context:
+                root.invoke(context)
+            status = 0
+        except click.exceptions.Exit as end:
+            status = end.exit_code
+        finally:
+            session.close()
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort, so that nobody meets a traceback
+        if isinstance(error, OSError) and _reader_gone(error):
+            _silence_stdout()
+            return BROKEN_PIPE
+        try:
+            return explain(error, arguments, verbose=session.verbose)
+        except OSError:  # stderr is gone too
+            return 1
+    return status
+
+
+def _reader_gone(error: OSError) -> bool:
+    # Windows answers EINVAL to a write into a pipe whose reader has gone.
+    return error.errno == errno.EPIPE or (os.name == "nt" and error.errno == errno.EINVAL)
+
+
+def _silence_stdout() -> None:
+    """Let the interpreter's last flush go nowhere instead of failing again."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        pass

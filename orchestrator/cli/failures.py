@@ -1,0 +1,143 @@
+"""Failures as people read them: one sentence, then `Next: …`, and a truthful exit status.
+
+Exit statuses: 0 done; 1 it failed; 2 wrong usage, input or settings; 3, 4, 5 the execution failed,
+was stopped, exceeded its replica time-out; 124 a `--timeout` ran out while it still ran; 130
+interrupted; 141 the reader of stdout went away.
+
+An exception that nobody foresaw is a defect of ours: the user gets one sentence and the name of a
+file with the details (readable only by them), not a traceback; with `-v` the traceback as well.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+import click
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+TIMED_OUT = 124
+
+
+def report(
+    sentence: str, hint: str = "", *, details: Sequence[str] = (), error: bool = True
+) -> None:
+    """Write a failure on stderr: the sentence, details (indented), then `Next: hint`."""
+    from orchestrator.display.terminal import colour
+
+    coloured = colour(sys.stderr)
+    sentence = sentence.strip()
+    if coloured and error:
+        sentence = click.style(sentence, fg="red")
+    click.echo(sentence, err=True)
+    for detail in details:
+        for line in detail.splitlines():
+            click.echo(f"  {line}", err=True)
+    if hint:
+        head = click.style("Next:", bold=True) if coloured else "Next:"
+        click.echo(f"{head} {hint.strip()}", err=True)
+
+
+def notes(error: BaseException) -> list[str]:
+    """What was added to an exception on its way up (`add_note`)."""
+    return list(getattr(error, "__notes__", ()))
+
+
+def explain(error: Exception, arguments: Sequence[str], *, verbose: int) -> int:
+    """Report an exception that ended the command; the exit status."""
+    if isinstance(error, click.ClickException):
+        return _usage(error)
+    if hasattr(error, "message") and hasattr(error, "hint"):  # the library's and the local cloud's
+        if verbose > 1:
+            traceback.print_exception(error)
+        report(str(error.message), str(error.hint), details=_details(error))
+        return int(getattr(error, "exit_code", 1))
+    if isinstance(error, OSError) and error.strerror and not verbose:
+        where = f"{error.filename}: " if error.filename else ""
+        report(f"{where}{error.strerror}.", _os_hint(error))
+        return 1
+    return _unforeseen(error, arguments, verbose=verbose)
+
+
+def _details(error: Exception) -> list[str]:
+    problems = [str(p) for p in getattr(error, "problems", ())]
+    said = str(getattr(error, "message", ""))
+    return [p for p in problems if p not in said] + notes(error)
+
+
+def _usage(error: click.ClickException) -> int:
+    sentence, hint = error.format_message(), ""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "orchestrator"
+    if isinstance(error, click.NoSuchOption):
+        sentence = f"'{path}' has no option {error.option_name}."
+        if error.possibilities:
+            hint = f"did you mean {' or '.join(sorted(error.possibilities))}?"
+    elif meant := getattr(error, "meant", ""):
+        hint = f"did you mean '{meant}'?"
+    elif own := getattr(error, "hint", ""):
+        hint = own
+    report(_sentence(sentence), hint or f"{path} --help", details=notes(error))
+    return error.exit_code
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _os_hint(error: OSError) -> str:
+    import errno
+
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return "make room on this disk, then run the command again; nothing was lost."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "choose a place that you may write to, or change its permissions."
+    return "run the command again with -v for the details."
+
+
+def _unforeseen(error: Exception, arguments: Sequence[str], *, verbose: int) -> int:
+    if verbose:
+        traceback.print_exception(error)
+    place = _write_details(error, arguments)
+    told = f"; the details are in {place}" if place else ""
+    report(
+        f"Something went wrong that should not ({type(error).__name__}){told}.",
+        "run it again with -v, or report it with that file."
+        if place
+        else "run it again with -v to see the details.",
+    )
+    return 1
+
+
+def _write_details(error: Exception, arguments: Sequence[str]) -> str:
+    """Write the traceback to a file that only this user can read; its path, "" if impossible."""
+    from orchestrator.cli.tracing import redact
+
+    command = " ".join(shlex.quote(a) for a in _without_values(arguments))
+    text = "".join(traceback.format_exception(error))
+    try:
+        # mkstemp creates the file with mode 0600 and refuses to follow what is already there.
+        handle, path = tempfile.mkstemp(prefix="orchestrator-", suffix=".log", text=True)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(redact(f"orchestrator {command}\nPython {sys.version}\n\n{text}"))
+    except OSError:
+        return ""
+    return path
+
+
+def _without_values(arguments: Sequence[str]) -> list[str]:
+    """The command line without the values of variables, which may be secrets."""
+    shown: list[str] = []
+    for argument in arguments:
+        after_env = shown and shown[-1] in ("--env", "-e")
+        if "=" in argument and (after_env or argument.startswith("--env=")):
+            cut = 2 if argument.startswith("--env=") else 1
+            argument = "=".join(argument.split("=")[:cut]) + "=…"
+        shown.append(argument)
+    return shown

@@ -1,0 +1,281 @@
+"""The grammar of the command line: what every command and group has in common.
+
+* The global options are taken before and after the subcommand; the later one wins.
+* Every command carries examples, and its --help ends with them.
+* A group's commands are imported when one of them runs, never for `--help` (`LazyGroup`).
+* A near miss of a command is answered with the name that was probably meant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from orchestrator.cli.session import FORMATS, Session
+
+Example = tuple[str, str]  # (what it does, the command line)
+
+
+class GlobalOption(click.Option):
+    """An option that every command takes, shown apart from the command's own."""
+
+
+def _keep(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        source = ctx.get_parameter_source(param.name or "")
+        if source is not click.core.ParameterSource.DEFAULT and not ctx.resilient_parsing:
+            setattr(ctx.find_root().ensure_object(Session), field, value)
+
+    return callback
+
+
+def _compile_query(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is None or ctx.resilient_parsing:
+        return
+    from orchestrator.display.selection import Selection, SelectionError
+
+    try:
+        ctx.find_root().ensure_object(Session).selection = Selection(value)
+    except SelectionError as error:
+        failure = click.UsageError(f"--query is not JMESPath: {error.message}", ctx)
+        failure.add_note(error.excerpt)
+        raise failure from None
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        text = version("aca-orchestrator")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        text = "unknown version"
+    click.echo(f"orchestrator {text}")
+    ctx.exit()
+
+
+def _complete_profiles(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[click.shell_completion.CompletionItem]:
+    from orchestrator.cli.parameters import complete_profiles
+
+    return complete_profiles(ctx, param, incomplete)
+
+
+GLOBAL_OPTIONS: tuple[GlobalOption, ...] = (
+    GlobalOption(
+        ["-o", "--output"],
+        type=click.Choice(FORMATS),
+        metavar="FORMAT",
+        expose_value=False,
+        callback=_keep("output"),
+        help="table (default), json, jsonl, yaml, csv or tsv.",
+    ),
+    GlobalOption(
+        ["--query"],
+        metavar="JMESPATH",
+        expose_value=False,
+        callback=_compile_query,
+        help="Select from the result, as in `az --query`.",
+    ),
+    GlobalOption(
+        ["--profile"],
+        metavar="NAME",
+        expose_value=False,
+        callback=_keep("profile"),
+        shell_complete=_complete_profiles,
+        help="A profile of orchestrator.toml.",
+    ),
+    GlobalOption(
+        ["--settings"],
+        metavar="FILE",
+        type=click.Path(dir_okay=True),
+        expose_value=False,
+        callback=_keep("settings"),
+        help="Read this file instead of the orchestrator.toml found here or in a parent folder.",
+    ),
+    GlobalOption(
+        ["-v", "--verbose"],
+        count=True,
+        expose_value=False,
+        callback=_keep("verbose"),
+        help="Show the requests on stderr, secrets hidden; -vv: more; tracebacks too.",
+    ),
+    GlobalOption(
+        ["--no-color"],
+        is_flag=True,
+        expose_value=False,
+        callback=_keep("no_color"),
+        help="No colours (NO_COLOR=1 does the same).",
+    ),
+    GlobalOption(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_version,
+        help="Print the version.",
+    ),
+)
+
+
+def _write_options(
+    command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    own: list[tuple[str, str]] = []
+    shared: list[tuple[str, str]] = []
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx)
+        if record is not None:
+            own_option = not isinstance(param, GlobalOption) and param.name != "help"
+            (own if own_option else shared).append(record)
+    if own:
+        with formatter.section("Options"):
+            formatter.write_dl(own)
+    with formatter.section("Global options, before or after the command"):
+        formatter.write_dl(shared)
+
+
+def _write_examples(examples: Sequence[Example], formatter: click.HelpFormatter) -> None:
+    if not examples:
+        return
+    with formatter.section("Examples" if len(examples) > 1 else "Example"):
+        for index, (what, line) in enumerate(examples):
+            if index:
+                formatter.write_paragraph()
+            formatter.write_text(f"# {what}")
+            formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+class Command(click.Command):
+    """A command with examples and the global options."""
+
+    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+        kwargs["params"] = [*(kwargs.get("params") or ()), *GLOBAL_OPTIONS]
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_options(self, ctx, formatter)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        _write_examples(self.examples, formatter)
+        self.format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a lazily imported command lives, and the line that stands for it in the help."""
+
+    module: str
+    attribute: str
+    help: str
+    panel: str = "Commands"
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is asked for.
+
+    `entries` says where each lives; they are shown by panel, in the order given.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        entries: Mapping[str, Entry],
+        examples: Sequence[Example] = (),
+        **kwargs: Any,
+    ) -> None:
+        kwargs["params"] = [*(kwargs.get("params") or ()), *GLOBAL_OPTIONS]
+        kwargs.setdefault("subcommand_metavar", "COMMAND …")
+        kwargs.setdefault("no_args_is_help", False)  # parse_args answers that
+        super().__init__(*args, **kwargs)
+        self.entries = dict(entries)
+        self.examples = tuple(examples)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self.entries.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(importlib.import_module(entry.module), entry.attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.entries and not ctx.resilient_parsing:
+            raise UnknownCommand(ctx, name, tuple(self.entries))
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        _write_options(self, ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, entry in self.entries.items():
+            panels.setdefault(entry.panel, []).append((name, entry.help))
+        width = max(map(len, self.entries))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl([(name.ljust(width), text) for name, text in rows])
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        _write_examples(self.examples, formatter)
+        self.format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        # click asks every command for its help line here; the entries have it already.
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=entry.help)
+            for name, entry in self.entries.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+
+class UnknownCommand(click.UsageError):
+    """A word that is no command; `meant` is the nearest that is, or ""."""
+
+    def __init__(self, ctx: click.Context, name: str, names: Sequence[str]) -> None:
+        super().__init__(f"There is no command '{ctx.command_path} {name}'.", ctx)
+        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        self.meant = f"{ctx.command_path} {near[0]}" if near else ""
+
+
+def command(
+    name: str, *, examples: Sequence[Example], **attributes: Any
+) -> Callable[[Callable[..., Any]], Command]:
+    """Decorator: a `Command` of this name; its help is the function's docstring."""
+
+    def decorator(function: Callable[..., Any]) -> Command:
+        return click.command(name, cls=Command, examples=examples, **attributes)(function)
+
+    return decorator

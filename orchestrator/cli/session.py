@@ -1,0 +1,104 @@
+"""What one call of the command knows: the global options, the connection, where results go."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from orchestrator.client import Orchestrator
+    from orchestrator.display.selection import Selection
+    from orchestrator.display.views import View
+    from orchestrator.records import Records
+    from orchestrator.results import Record
+
+FORMATS = ("table", "json", "jsonl", "yaml", "csv", "tsv")
+
+
+@dataclass
+class Session:
+    """The global options of this call, and what is made from them.
+
+    `output`: one of FORMATS, None when not given. `selection`: the compiled `--query`.
+    """
+
+    output: str | None = None
+    selection: Selection | None = None
+    profile: str | None = None
+    settings: str | None = None
+    verbose: int = 0
+    no_color: bool = False
+    _connected: Orchestrator | None = field(default=None, repr=False)
+
+    @property
+    def format(self) -> str:
+        return self.output or "table"
+
+    @property
+    def plain(self) -> bool:
+        """True if the result is for people and shown as it comes: no format, no selection."""
+        return self.format == "table" and self.selection is None
+
+    def begin(self) -> None:
+        """Apply the options that concern the whole process; called once they are known."""
+        if self.no_color:
+            from orchestrator.display.terminal import disable_colour
+
+            disable_colour()
+        if self.verbose:
+            from orchestrator.cli.tracing import trace_requests
+
+            trace_requests(self.verbose)
+
+    def connect(self) -> Orchestrator:
+        """The library on the chosen profile; nothing is contacted yet."""
+        if self._connected is None:
+            import orchestrator
+
+            self.begin()
+            self._connected = orchestrator.connect(self.profile, settings=self.settings)
+        return self._connected
+
+    def close(self) -> None:
+        """Let go of the connection, if there is one."""
+        if self._connected is not None:
+            self._connected.close()
+            self._connected = None
+
+    # ------------------------------------------------------------------------------- results
+
+    def show(self, result: Records[Any] | Record | View, *, empty: str = "") -> None:
+        """Print a result on stdout in the chosen format."""
+        from orchestrator.display.formats import write
+        from orchestrator.display.views import View, of_record, of_records
+        from orchestrator.records import Records
+
+        if isinstance(result, View):
+            view = result
+        elif isinstance(result, Records):
+            view = of_records(result, empty=empty)
+        else:
+            view = of_record(result)
+        self.begin()
+        write(view, sys.stdout, self.format, self.selection)
+        sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """One line on stderr, always: an outcome."""
+        click.echo(text, err=True)
+
+    def hint(self, text: str) -> None:
+        """A dim line on stderr for a person at a terminal; nothing in a pipe."""
+        from orchestrator.display.terminal import colour, is_terminal
+
+        if is_terminal(sys.stderr):
+            self.begin()
+            click.echo(click.style(text, dim=True) if colour(sys.stderr) else text, err=True)
+
+
+def current() -> Session:
+    """The session of the running command."""
+    return click.get_current_context().find_root().ensure_object(Session)

@@ -1,0 +1,184 @@
+"""Tables for people: calm on a terminal, plain and aligned in a pipe.
+
+No rules and no boxes; the heading is dim, a status has its colour, a time is told as it matters
+("3 min ago") with the time of day beside it where there is room. In a terminal that is too narrow
+the time of day goes first, then the columns that are empty throughout, then long texts end in "…".
+Piped, nothing is cut, nothing is coloured, and times are RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TextIO
+
+from orchestrator.clock import SystemClock
+from orchestrator.display.moments import ago, clock_time, machine
+from orchestrator.display.terminal import console, is_terminal, width
+from orchestrator.display.views import Heading, View
+from orchestrator.records import RIGHT, one_line, show
+
+PRETTY_ROWS = 500  # a longer table is being scrolled or searched, and laying it out takes seconds
+
+STYLES = {
+    "Succeeded": "green",
+    "Ready": "green",
+    "Active": "green",
+    "created": "green",
+    "running": "green",
+    "Running": "cyan",
+    "Processing": "cyan",
+    "Progressing": "cyan",
+    "InProgress": "cyan",
+    "updated": "cyan",
+    "Stopped": "yellow",
+    "Suspended": "yellow",
+    "stopped": "yellow",
+    "deleted": "yellow",
+    "stderr": "yellow",
+    "Failed": "red",
+    "Degraded": "red",
+    "stale": "red",
+    "unchanged": "dim",
+    "Unknown": "dim",
+    "stdout": "dim",
+}
+
+
+def write_table(view: View, stream: TextIO) -> None:
+    """Write a view as a table, for whoever reads this stream."""
+    if not view.cells or not view.headings:
+        if view.empty and is_terminal(stream):
+            console(stream).print(view.empty, style="dim")
+        return
+    if is_terminal(stream) and len(view.cells) <= PRETTY_ROWS:
+        _pretty(view, stream)
+    else:
+        _plain(view, stream)
+
+
+# --------------------------------------------------------------------------------------- plain
+
+
+def _plain_cell(value: Any, heading: Heading) -> str:
+    if isinstance(value, datetime):
+        return str(machine(value))
+    if isinstance(value, timedelta):
+        return show(value)
+    if isinstance(value, bool | dict | list | tuple):
+        return one_line(str(machine(value)))
+    return one_line(show(value, "bytes" if heading.kind == "bytes" else "text"))
+
+
+def _plain(view: View, stream: TextIO) -> None:
+    if view.single:
+        wide = max(len(h.title) for h in view.headings)
+        for heading, value in zip(view.headings, view.cells[0], strict=True):
+            stream.write(f"{heading.title:<{wide}}  {_plain_cell(value, heading)}".rstrip() + "\n")
+        return
+    body = [
+        [_plain_cell(value, heading) for value, heading in zip(row, view.headings, strict=True)]
+        for row in view.cells
+    ]
+    if not view.headless:
+        body.insert(0, [h.title for h in view.headings])
+    widths = [max(map(len, column)) for column in zip(*body, strict=True)]
+    for row in body:
+        cells = [
+            text.rjust(size) if heading.kind in RIGHT else text.ljust(size)
+            for text, size, heading in zip(row, widths, view.headings, strict=True)
+        ]
+        stream.write("  ".join(cells).rstrip() + "\n")
+
+
+# -------------------------------------------------------------------------------------- pretty
+
+
+def _pretty_cell(value: Any, heading: Heading, now: datetime, *, full: bool) -> Any:
+    from rich.text import Text
+
+    if isinstance(value, datetime):
+        text = Text(ago(value, now))
+        if full:
+            text.append(f"  {clock_time(value, now)}", "dim")
+        return text
+    if isinstance(value, bool | dict | list | tuple):
+        return Text(one_line(str(machine(value))))
+    text = Text(one_line(show(value, heading.kind)))
+    if heading.kind == "status":
+        text.stylize(STYLES.get(str(value), ""))
+    return text
+
+
+def _pretty(view: View, stream: TextIO) -> None:
+    now = SystemClock().now().astimezone(UTC)
+    target = console(stream)
+    if view.single:
+        target.print(_details(view, now), overflow="fold")
+        return
+    empty = {
+        i for i in range(len(view.headings)) if all(row[i] in (None, "") for row in view.cells)
+    }
+    table = None
+    for full, hide in ((True, set()), (True, empty), (False, set()), (False, empty)):
+        table = _grid(view, now, full=full, hide=hide)
+        if target.measure(table).maximum <= width():
+            break
+    target.print(table)
+
+
+def _grid(view: View, now: datetime, *, full: bool, hide: set[int]) -> Any:
+    from rich.table import Table
+
+    kept = [i for i in range(len(view.headings)) if i not in hide]
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        show_header=not view.headless,
+        header_style="dim",
+    )
+    for i in kept:
+        heading = view.headings[i]
+        table.add_column(
+            heading.title,
+            justify="right" if heading.kind in RIGHT else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            # Names, states and numbers are what people came for; free text gives way first.
+            min_width=_minimum(view, i) if i == kept[0] or heading.kind != "text" else None,
+        )
+    for row in view.cells:
+        table.add_row(
+            *(_pretty_cell(row[i], view.headings[i], now, full=full) for i in kept)
+        )
+    return table
+
+
+def _minimum(view: View, column: int) -> int | None:
+    heading = view.headings[column]
+    if heading.kind == "time":
+        return len("59 min ago")
+    sizes = [len(show(row[column], heading.kind)) for row in view.cells]
+    return min(max([*sizes, len(heading.title)]), 40)
+
+
+def _details(view: View, now: datetime) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for heading, value in zip(view.headings, view.cells[0], strict=True):
+        table.add_row(heading.title, _pretty_cell(value, heading, now, full=True))
+    return table
+
+
+def cells_of(rows: Sequence[Sequence[Any]], *headings: Heading, empty: str = "") -> View:
+    """A view made by hand, for what is no library record."""
+    return View(
+        data=[{h.key: row[i] for i, h in enumerate(headings)} for row in rows],
+        headings=headings,
+        cells=rows,
+        empty=empty,
+    )
