@@ -1,0 +1,424 @@
+"""Links: one-way routes for messages inside a session (AMQP 1.0 part 2, section 2.6).
+
+Named as this side sees them: an `IncomingLink` receives what the peer sends, an `OutgoingLink`
+sends to the peer. The owner answers an `Attaching` event with `accept` or `refuse`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from . import performatives as p
+from . import types as t
+from .encode import encode
+from .errors import (
+    MESSAGE_SIZE_EXCEEDED,
+    NOT_ALLOWED,
+    TRANSFER_LIMIT_EXCEEDED,
+    AmqpError,
+)
+
+if TYPE_CHECKING:
+    from .session import Session
+
+MASK = 0xFFFFFFFF
+NULL = b"\x40"
+
+# A peer that sends beyond its credit is let be up to here: the Python Service Bus client resets
+# its own credit when it is used up.
+OVERDRAFT = 10_000
+
+
+class LinkState(Enum):
+    ATTACHING = 1  # the peer attached, the owner has not answered
+    ATTACHED = 2
+    DETACHING = 3  # this side detached, the peer has not answered
+    DETACHED = 4
+
+
+class SenderSettleMode:
+    UNSETTLED = 0
+    SETTLED = 1
+    MIXED = 2
+
+
+class ReceiverSettleMode:
+    FIRST = 0
+    SECOND = 1
+
+
+class LinkBase:
+    """What both directions have in common."""
+
+    peer_receives = False
+
+    __slots__ = (
+        "_raw_source",
+        "_raw_target",
+        "context",
+        "handle",
+        "max_message_size",
+        "name",
+        "peer_handle",
+        "properties",
+        "rcv_settle_mode",
+        "session",
+        "snd_settle_mode",
+        "source",
+        "state",
+        "target",
+    )
+
+    def __init__(self, session: Session, attach: p.Attach, handle: int) -> None:
+        self.session = session
+        self.name = attach.name
+        self.handle = handle
+        self.peer_handle = attach.handle
+        self._raw_source = attach.source
+        self._raw_target = attach.target
+        self.source = p.Terminus(attach.source)
+        self.target = p.Terminus(attach.target)
+        self.properties = attach.properties
+        self.snd_settle_mode = attach.snd_settle_mode
+        self.rcv_settle_mode = attach.rcv_settle_mode
+        self.max_message_size = attach.max_message_size
+        self.state = LinkState.ATTACHING
+        # The owner's own object for this link.
+        self.context: Any = None
+
+    @property
+    def attached(self) -> bool:
+        return self.state is LinkState.ATTACHED
+
+    def accept(
+        self,
+        *,
+        max_message_size: int = 0,
+        source: p.Terminus | bytes | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Attach. `source` and the target are echoed as they came unless `source` replaces it
+        (encoded). Does nothing when the peer has gone meanwhile.
+
+        max_message_size: bytes, 0 for no limit. properties: link properties, symbol keys.
+        """
+        if self.state is not LinkState.ATTACHING:
+            return
+        self.state = LinkState.ATTACHED
+        self._accepted(max_message_size)
+        self._send_attach(
+            source if isinstance(source, bytes) else self._raw_source or NULL,
+            self._raw_target or NULL,
+            max_message_size,
+            properties,
+        )
+
+    def _accepted(self, max_message_size: int) -> None:
+        raise NotImplementedError
+
+    def refuse(self, error: AmqpError) -> None:
+        """Refuse: attach with null termini, then detach with `error` (part 2, section 2.6.3)."""
+        if self.state is not LinkState.ATTACHING:
+            return
+        self._send_attach(NULL, NULL, 0, None)
+        self.detach(error)
+
+    def _send_attach(
+        self,
+        source: bytes,
+        target: bytes,
+        max_message_size: int,
+        properties: Mapping[str, Any] | None,
+    ) -> None:
+        self.session.send(
+            p.body(
+                p.ATTACH,
+                self.name,
+                t.UInt(self.handle),
+                not self.peer_receives,
+                t.UByte(self.snd_settle_mode),
+                t.UByte(self.rcv_settle_mode),
+                source,
+                target,
+                None,
+                None,
+                t.UInt(0) if self.peer_receives else None,
+                t.ULong(max_message_size) if max_message_size else None,
+                None,
+                None,
+                {t.Symbol(key): value for key, value in properties.items()} if properties else None,
+            )
+        )
+
+    def detach(self, error: AmqpError | None = None) -> None:
+        """Close the link from this side. No `Detached` event follows."""
+        if self.state is LinkState.ATTACHING or self.state is LinkState.ATTACHED:
+            self.state = LinkState.DETACHING
+            self.session.drop_deliveries(self)
+            self.send_detach(error)
+
+    def send_detach(self, error: AmqpError | None) -> None:
+        self.session.send(
+            p.body(
+                p.DETACH,
+                t.UInt(self.handle),
+                True,
+                None if error is None else p.encode_error(error),
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.state.name})"
+
+
+class IncomingDelivery:
+    """A message from the peer. `payload` is its bytes, all sections.
+
+    settled: the peer does not wait for an outcome.
+    """
+
+    __slots__ = ("format", "id", "link", "payload", "settled", "tag")
+
+    def __init__(
+        self, link: IncomingLink, id: int, tag: bytes, message_format: int, settled: bool
+    ) -> None:
+        self.link = link
+        self.id = id
+        self.tag = tag
+        self.format = message_format
+        self.settled = settled
+        self.payload = b""
+
+
+class IncomingLink(LinkBase):
+    """The peer sends, this side receives.
+
+    Credit is kept at `window` minus what is not settled yet, so a slow owner slows the peer down.
+    """
+
+    peer_receives = False
+
+    __slots__ = ("_partial", "_parts", "credit", "delivery_count", "limit", "unsettled", "window")
+
+    def __init__(self, session: Session, attach: p.Attach, handle: int) -> None:
+        super().__init__(session, attach, handle)
+        self.delivery_count = attach.initial_delivery_count
+        self.credit = 0
+        self.window = 0
+        self.unsettled = 0
+        self.limit = 0
+        self._partial: IncomingDelivery | None = None
+        self._parts = bytearray()
+
+    def _accepted(self, max_message_size: int) -> None:
+        self.limit = max_message_size
+
+    def open_window(self, window: int) -> None:
+        """Let up to `window` messages be on their way or unsettled at once."""
+        self.window = window
+        self._grant(window - self.unsettled)
+
+    def _grant(self, credit: int) -> None:
+        self.credit = credit
+        self.session.send_flow(self, self.delivery_count, credit)
+
+    def _top_up(self) -> None:
+        room = self.window - self.unsettled
+        if self.credit <= self.window >> 1 and room - self.credit > self.window >> 2:
+            self._grant(room)
+
+    @property
+    def partial_size(self) -> int:
+        """Bytes held of a message that has not arrived whole."""
+        return len(self._parts)
+
+    def discard_partial(self) -> None:
+        self._partial = None
+        self._parts = bytearray()
+
+    def on_transfer(self, fields: list[Any], frame: bytes, pos: int) -> IncomingDelivery | None:
+        """One transfer frame; the delivery once it is whole. Raises `AmqpError` (link error)."""
+        delivery = self._partial
+        if delivery is None:
+            delivery = self._first(fields)
+            if not fields[5] and not fields[9]:
+                # The common case: a message in one frame.
+                delivery.payload = frame[pos:]
+                if self.limit and len(delivery.payload) > self.limit:
+                    raise self._too_large()
+                return self._whole(delivery)
+            self._partial = delivery
+        elif fields[1] is not None and fields[1] != delivery.id:
+            raise AmqpError(NOT_ALLOWED, "A delivery began before the one before it was whole.")
+        if p.flag(fields[9], "transfer", "aborted"):
+            self.discard_partial()
+            return None
+        self._parts += frame[pos:]
+        if p.flag(fields[4], "transfer", "settled"):
+            delivery.settled = True
+        if self.limit and len(self._parts) > self.limit:
+            raise self._too_large()
+        if p.flag(fields[5], "transfer", "more"):
+            return None
+        delivery.payload = bytes(self._parts)
+        self.discard_partial()
+        return self._whole(delivery)
+
+    def _too_large(self) -> AmqpError:
+        self.discard_partial()
+        return AmqpError(
+            MESSAGE_SIZE_EXCEEDED,
+            f"The message is larger than the {self.limit} bytes that this link allows.",
+        )
+
+    def _first(self, fields: list[Any]) -> IncomingDelivery:
+        tag = fields[2]
+        if not isinstance(tag, bytes) or len(tag) > 32:
+            raise AmqpError(NOT_ALLOWED, "A delivery needs a tag of at most 32 bytes.")
+        delivery = IncomingDelivery(
+            self,
+            p.number(fields[1], "transfer", "delivery-id"),
+            tag,
+            p.optional_number(fields[3], "transfer", "message-format", 0),
+            p.flag(fields[4], "transfer", "settled"),
+        )
+        self.delivery_count = (self.delivery_count + 1) & MASK
+        self.credit -= 1
+        if self.credit < -OVERDRAFT:
+            raise AmqpError(TRANSFER_LIMIT_EXCEEDED, "The peer sent far more than its link credit.")
+        return delivery
+
+    def _whole(self, delivery: IncomingDelivery) -> IncomingDelivery:
+        if not delivery.settled:
+            self.unsettled += 1
+        elif self.credit <= self.window >> 1:
+            self._top_up()
+        return delivery
+
+    def settle(self, delivery: IncomingDelivery, outcome: p.Outcome = p.ACCEPT) -> None:
+        """Tell the peer what became of its message. A second call does nothing."""
+        if delivery.settled:
+            return
+        delivery.settled = True
+        self.unsettled -= 1
+        if self.state is not LinkState.ATTACHED:
+            return
+        self.session.send_disposition(True, delivery.id, outcome)
+        if self.credit <= self.window >> 1:
+            self._top_up()
+
+
+class OutgoingDelivery:
+    """A message sent to the peer and not settled yet. `context` is the owner's."""
+
+    __slots__ = ("context", "id", "link", "settled", "tag")
+
+    def __init__(self, link: OutgoingLink, id: int, tag: bytes, context: Any) -> None:
+        self.link = link
+        self.id = id
+        self.tag = tag
+        self.context = context
+        self.settled = False
+
+
+_first_frame = struct.Struct(">BBB BBB BI BI BB").pack
+
+
+class OutgoingLink(LinkBase):
+    """This side sends, the peer receives and gives credit."""
+
+    peer_receives = True
+
+    __slots__ = ("credit", "delivery_count", "drain")
+
+    def __init__(self, session: Session, attach: p.Attach, handle: int) -> None:
+        super().__init__(session, attach, handle)
+        self.delivery_count = 0
+        self.credit = 0
+        self.drain = False
+
+    def _accepted(self, max_message_size: int) -> None:
+        pass
+
+    @property
+    def sendable(self) -> int:
+        """How many messages may be sent now: credit, or 0 while the session must wait."""
+        return self.credit if self.state is LinkState.ATTACHED and self.session.may_send else 0
+
+    def send(
+        self,
+        payload: bytes,
+        tag: bytes,
+        *,
+        settled: bool = False,
+        message_format: int = 0,
+        context: Any = None,
+    ) -> OutgoingDelivery:
+        """Send a message; takes one credit (ask `sendable` first).
+
+        Unsettled, it stays known by its delivery until the peer or `settle` settles it.
+        """
+        session = self.session
+        delivery_id = session.next_delivery_id
+        session.next_delivery_id = (delivery_id + 1) & MASK
+        self.delivery_count = (self.delivery_count + 1) & MASK
+        self.credit -= 1
+        delivery = OutgoingDelivery(self, delivery_id, tag, context)
+        if settled:
+            delivery.settled = True
+        else:
+            session.outgoing[delivery_id] = delivery
+        fields = (
+            _first_frame(
+                0x00, 0x53, p.TRANSFER,
+                0xC0, 0, 0,
+                0x70, self.handle,
+                0x70, delivery_id,
+                0xA0, len(tag),
+            )
+            + tag
+            + (b"\x43" if message_format == 0 else b"\x70" + message_format.to_bytes(4, "big"))
+            + (b"\x41" if settled else b"\x42")
+        )  # fmt: skip
+        session.send_transfer(fields, payload, self)
+        return delivery
+
+    def settle(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
+        """Answer the peer's unsettled disposition: the outcome is applied, both sides forget."""
+        if delivery.settled:
+            return
+        delivery.settled = True
+        self.session.outgoing.pop(delivery.id, None)
+        if self.state is LinkState.ATTACHED:
+            self.session.send_disposition(False, delivery.id, outcome)
+
+    def drained(self) -> None:
+        """Nothing more to send: give the rest of the credit back, if the peer asked to drain."""
+        if self.drain and self.state is LinkState.ATTACHED:
+            self.delivery_count = (self.delivery_count + self.credit) & MASK
+            self.credit = 0
+            self.session.send_flow(self, self.delivery_count, 0, drain=True)
+            self.drain = False
+
+    def on_flow(self, flow: p.Flow) -> bool:
+        """The peer's view of the credit. True when the owner should act."""
+        if flow.link_credit is not None:
+            # Deliveries on their way when the peer wrote this have used up some of it.
+            seen = 0 if flow.delivery_count is None else flow.delivery_count
+            ahead = (self.delivery_count - seen) & MASK
+            if ahead > MASK >> 1:
+                ahead = 0
+            self.credit = max(0, flow.link_credit - ahead)
+        self.drain = flow.drain
+        if self.drain and not self.credit:
+            self.drained()
+            return False
+        return bool(self.credit)
+
+
+def terminus(kind: int, fields: list[Any]) -> bytes:
+    """A source or target, encoded, for `accept(source=…)`."""
+    return encode(t.Described(t.ULong(kind), fields))

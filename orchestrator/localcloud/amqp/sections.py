@@ -1,0 +1,203 @@
+"""A message as its sections (AMQP 1.0 part 3, section 3.2), sliced without decoding them.
+
+A broker looks at a few sections and passes the others on bit by bit: `split` finds where each one
+lies, its bytes are decoded only on demand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import types as t
+from .decode import decode_whole, skip
+from .encode import encode, raw_compound
+from .errors import DecodeError
+
+HEADER = 0x70
+DELIVERY_ANNOTATIONS = 0x71
+MESSAGE_ANNOTATIONS = 0x72
+PROPERTIES = 0x73
+APPLICATION_PROPERTIES = 0x74
+DATA = 0x75
+SEQUENCE = 0x76
+VALUE = 0x77
+FOOTER = 0x78
+
+_NAMES = {
+    "amqp:header:list": HEADER,
+    "amqp:delivery-annotations:map": DELIVERY_ANNOTATIONS,
+    "amqp:message-annotations:map": MESSAGE_ANNOTATIONS,
+    "amqp:properties:list": PROPERTIES,
+    "amqp:application-properties:map": APPLICATION_PROPERTIES,
+    "amqp:data:binary": DATA,
+    "amqp:amqp-sequence:list": SEQUENCE,
+    "amqp:amqp-value:*": VALUE,
+    "amqp:footer:map": FOOTER,
+}
+
+# Where each section may stand; body sections share one place.
+_PLACE = {
+    HEADER: 0,
+    DELIVERY_ANNOTATIONS: 1,
+    MESSAGE_ANNOTATIONS: 2,
+    PROPERTIES: 3,
+    APPLICATION_PROPERTIES: 4,
+    DATA: 5,
+    SEQUENCE: 5,
+    VALUE: 5,
+    FOOTER: 6,
+}
+
+
+class Sections:
+    """The raw sections of one message, each with its descriptor, or empty bytes where absent.
+
+    `body` holds all body sections, `body_kind` is DATA, SEQUENCE, VALUE, or 0 for no body.
+    """
+
+    __slots__ = (
+        "application_properties",
+        "body",
+        "body_kind",
+        "delivery_annotations",
+        "footer",
+        "header",
+        "message_annotations",
+        "properties",
+    )
+
+    def __init__(self) -> None:
+        self.header = b""
+        self.delivery_annotations = b""
+        self.message_annotations = b""
+        self.properties = b""
+        self.application_properties = b""
+        self.body = b""
+        self.body_kind = 0
+        self.footer = b""
+
+
+def _descriptor(data: bytes, pos: int) -> tuple[int, int]:
+    """`(section code, position of the section's value)`."""
+    try:
+        if data[pos] == 0 and data[pos + 1] == 0x53:
+            return data[pos + 2], pos + 3
+        if data[pos] != 0:
+            raise DecodeError("A message section is not a described value.")
+    except IndexError:
+        raise DecodeError("A message section is cut short.") from None
+    end = skip(data, pos + 1)
+    descriptor = decode_whole(data[pos + 1 : end])
+    if isinstance(descriptor, t.Symbol):
+        return _NAMES.get(descriptor, 0), end
+    if isinstance(descriptor, t.ULong):
+        return int(descriptor), end
+    return 0, end
+
+
+def split(data: bytes) -> Sections:
+    """Slice a message. Raises `DecodeError` for unknown sections, a wrong order or cut values."""
+    sections = Sections()
+    pos = 0
+    place = -1
+    end_of_all = len(data)
+    body_start = -1
+    while pos < end_of_all:
+        code, value = _descriptor(data, pos)
+        here = _PLACE.get(code)
+        if here is None:
+            raise DecodeError("A message has an unknown section.")
+        # Only data and sequence sections may be repeated.
+        if here < place or (here == place and (code == VALUE or sections.body_kind != code)):
+            raise DecodeError("The sections of a message are out of order or repeated.")
+        place = here
+        end = skip(data, value)
+        if code == PROPERTIES:
+            sections.properties = data[pos:end]
+        elif here == 5:
+            if body_start < 0:
+                body_start = pos
+                sections.body_kind = code
+            sections.body = data[body_start:end]
+        elif code == APPLICATION_PROPERTIES:
+            sections.application_properties = data[pos:end]
+        elif code == MESSAGE_ANNOTATIONS:
+            sections.message_annotations = data[pos:end]
+        elif code == HEADER:
+            sections.header = data[pos:end]
+        elif code == DELIVERY_ANNOTATIONS:
+            sections.delivery_annotations = data[pos:end]
+        else:
+            sections.footer = data[pos:end]
+        pos = end
+    return sections
+
+
+def value_of(section: bytes) -> Any:
+    """What a raw section carries, decoded; None for an absent one. Raises `DecodeError`."""
+    if not section:
+        return None
+    _, value = _descriptor(section, 0)
+    return decode_whole(section[value:])
+
+
+def map_of(section: bytes) -> dict[Any, Any]:
+    """The map of an annotations, application-properties or footer section ({} if absent)."""
+    value = value_of(section)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise DecodeError("A section that must be a map is not one.")
+    return value
+
+
+def list_of(section: bytes, fields: int) -> list[Any]:
+    """The fields of a header or properties section, filled up with None to `fields` items."""
+    value = value_of(section)
+    if value is None:
+        return [None] * fields
+    if not isinstance(value, list):
+        raise DecodeError("A section that must be a list is not one.")
+    return value + [None] * (fields - len(value))
+
+
+def data_of(body: bytes) -> list[bytes]:
+    """The binaries of a body of data sections. Raises `DecodeError` if one is something else."""
+    found = []
+    pos = 0
+    while pos < len(body):
+        code, value = _descriptor(body, pos)
+        pos = skip(body, value)
+        content = decode_whole(body[value:pos])
+        if code != DATA or not isinstance(content, bytes):
+            raise DecodeError("A body that must be data sections is something else.")
+        found.append(content)
+    return found
+
+
+def map_entries(section: bytes) -> tuple[int, bytes]:
+    """`(count, raw entries)` of a map section: count items (keys and values) as they were encoded.
+
+    Lets a caller append entries without decoding, hence without changing, those that are there.
+    """
+    if not section:
+        return 0, b""
+    _, pos = _descriptor(section, 0)
+    code = section[pos]
+    if code == 0xC1:
+        return section[pos + 2], section[pos + 3 :]
+    if code == 0xD1:
+        return int.from_bytes(section[pos + 5 : pos + 9], "big"), section[pos + 9 :]
+    if code == 0x40:
+        return 0, b""
+    raise DecodeError("A section that must be a map is not one.")
+
+
+def section(code: int, value: Any) -> bytes:
+    """A section with `value`, encoded."""
+    return bytes((0x00, 0x53, code)) + encode(value)
+
+
+def map_section(code: int, count: int, entries: bytes) -> bytes:
+    """A map section of `count` raw items (as `map_entries` gives them)."""
+    return bytes((0x00, 0x53, code)) + raw_compound(0xC1, count, entries)
