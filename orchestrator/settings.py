@@ -1,0 +1,235 @@
+"""What `orchestrator.toml` says, typed.
+
+These are the tables of the file: profiles (where), queues, images, jobs (what). They are read and
+checked by `settings_load`, which reports everything that is wrong in one go; whoever holds a
+`Settings` holds a valid one. Durations are timedeltas here, written `90s`, `10m`, `2h` in the file.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from orchestrator import settings_rules as rules
+
+Duration: TypeAlias = Annotated[timedelta, rules.duration]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of all tables of the file."""
+
+
+# ------------------------------------------------------------------------------- where
+
+
+class ProfileSpec(Table, frozen=True, kw_only=True):
+    """`[profiles.<name>]`: one place where the jobs live.
+
+    kind: "azure" or "local" (a local cloud on this machine).
+    subscription, tenant: Azure's ids; a local cloud has its own.
+    resource_group, location, environment, namespace, identity, workspace: the names of the things
+    that `up` makes and jobs use. A local profile has defaults for all of them; an azure profile
+    needs subscription, resource_group and environment, and the others for what needs them.
+    registry: the server that images without one are pulled from.
+    """
+
+    kind: Literal["local", "azure"]
+    subscription: Annotated[str, rules.guid] | None = None
+    tenant: Annotated[str, rules.guid] | None = None
+    resource_group: Annotated[str, rules.resource_name] | None = None
+    location: str | None = None
+    environment: Annotated[str, rules.resource_name] | None = None
+    namespace: Annotated[str, rules.resource_name] | None = None
+    identity: Annotated[str, rules.resource_name] | None = None
+    workspace: Annotated[str, rules.resource_name] | None = None
+    registry: Annotated[str, rules.registry] | None = None
+    # other clouds than public Azure
+    resource_manager: Annotated[str, rules.https_url] | None = None
+    logs: Annotated[str, rules.https_url] | None = None
+    service_bus_suffix: str | None = None
+    ca_bundle: str | None = None
+    # the local server
+    state: str | None = None
+    port: Annotated[int, rules.port] | None = None
+    identity_port: Annotated[int, rules.port] | None = None
+    amqp_port: Annotated[int, rules.port] | None = None
+    amqps_port: Annotated[int, rules.port] | None = None
+
+
+AZURE_ONLY = (
+    "subscription",
+    "tenant",
+    "resource_manager",
+    "logs",
+    "service_bus_suffix",
+    "ca_bundle",
+)
+LOCAL_ONLY = ("state", "port", "identity_port", "amqp_port", "amqps_port")
+AZURE_NEEDS = ("subscription", "resource_group", "environment")
+
+
+# ------------------------------------------------------------------------------- queues, images
+
+
+class QueueSpec(Table, frozen=True, kw_only=True):
+    """`[queues.<name>]`: a Service Bus queue that `up` makes.
+
+    lock_duration: 5s to 5m. max_delivery_count: 1 to 2000. time_to_live: None keeps for ever.
+    duplicate_detection: how long message ids are remembered, 20s to 7d; None: not at all.
+    sessions: whether messages are received by session. max_size: 1GiB to 80GiB.
+    """
+
+    lock_duration: Annotated[timedelta, rules.lock_duration] = timedelta(minutes=1)
+    max_delivery_count: Annotated[int, rules.delivery_count] = 10
+    time_to_live: Duration | None = None
+    dead_letter_on_expiration: bool = False
+    duplicate_detection: Annotated[timedelta, rules.duplicate_window] | None = None
+    sessions: bool = False
+    max_size: Annotated[str, rules.queue_size] | None = None
+
+
+class ImageSpec(Table, frozen=True, kw_only=True):
+    """`[images.<name>]`: how an image runs as a process on the local cloud.
+
+    process: the command and its arguments; `{python}` is the interpreter of the local cloud.
+    workdir: the folder it runs in, relative to the settings file (default: the file's own).
+    """
+
+    process: Annotated[tuple[str, ...], rules.not_empty]
+    workdir: str | None = None
+
+
+# ------------------------------------------------------------------------------- jobs
+
+
+class SecretRef(Table, frozen=True, kw_only=True):
+    """`{ secret = "name" }` as the value of a variable: one of the job's secrets."""
+
+    secret: str
+
+
+class SecretSource(Table, frozen=True, kw_only=True):
+    """Where a secret's value is found; the file never holds it. Exactly one of
+
+    env: a variable of the environment that `deploy` runs in;
+    file: a file, relative to the settings file;
+    key_vault: the URL of a Key Vault secret, fetched by Azure with the job's identity (or with
+    `identity`: "system" or a resource id).
+    """
+
+    env: str | None = None
+    file: str | None = None
+    key_vault: Annotated[str, rules.https_url] | None = None
+    identity: str | None = None
+
+
+class RuleAuth(Table, frozen=True, kw_only=True):
+    """A scale rule's credential: the scaler's `parameter` is read from the job's `secret`."""
+
+    secret: str
+    parameter: str
+
+
+class ScaleRule(Table, frozen=True, kw_only=True):
+    """`[[jobs.<name>.scale.rules]]`: one KEDA scaler.
+
+    type: the scaler, "azure-servicebus" most of all; then `queue` names the queue, `message_count`
+    says how many waiting messages make one execution (default 5), and
+    `activation_message_count` below how many nothing starts (default 0).
+    metadata: what other scalers want, as text. auth: credentials from secrets; without it the
+    job's identity is used.
+    """
+
+    name: Annotated[str, rules.rule_name]
+    type: str = "azure-servicebus"
+    queue: str | None = None
+    message_count: Annotated[int, rules.at_least_1] | None = None
+    activation_message_count: Annotated[int, rules.at_least_0] | None = None
+    metadata: dict[str, str] = {}
+    auth: tuple[RuleAuth, ...] = ()
+
+
+class Scale(Table, frozen=True, kw_only=True):
+    """`[jobs.<name>.scale]`: when an event-driven job starts, and how often at most.
+
+    polling_interval: between two looks at the rules. min_executions, max_executions: per look.
+    """
+
+    rules: Annotated[tuple[ScaleRule, ...], rules.not_empty]
+    min_executions: Annotated[int, rules.at_least_0] = 0
+    max_executions: Annotated[int, rules.at_least_1] = 100
+    polling_interval: Annotated[timedelta, rules.whole_seconds] = timedelta(seconds=30)
+
+
+class JobSpec(Table, frozen=True, kw_only=True):
+    """`[jobs.<name>]`: one job.
+
+    trigger: manual, schedule (then `cron`, five fields, UTC) or event (then `scale`).
+    image: as in `docker pull`; without a server it comes from the profile's registry.
+    cpu, memory: one of the pairs that Container Apps has: 0.25/0.5Gi, 0.5/1Gi, … 2/4Gi.
+    memory left out: 2 Gi for each cpu.
+    env: variable -> text, or `{ secret = "name" }`. Text may hold placeholders: ${servicebus},
+    ${namespace}, ${identity.client_id}, ${subscription}, ${resource_group}, ${location},
+    ${registry}; `$${` stands for a literal `${`.
+    secrets: name -> where its value is found.
+    timeout: the longest one replica may take. retries: how often a failed replica is tried again.
+    parallelism: replicas at a time. completions: replicas that must succeed.
+    """
+
+    trigger: Literal["manual", "schedule", "event"]
+    image: Annotated[str, rules.image]
+    cpu: Annotated[float, rules.positive] = 0.25
+    memory: Annotated[str, rules.memory] | None = None
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: dict[str, str | SecretRef] = {}
+    secrets: dict[str, SecretSource] = {}
+    timeout: Annotated[timedelta, rules.whole_seconds] = timedelta(minutes=30)
+    retries: Annotated[int, rules.at_least_0] = 0
+    parallelism: Annotated[int, rules.at_least_1] = 1
+    completions: Annotated[int, rules.at_least_1] = 1
+    cron: Annotated[str, rules.cron] | None = None
+    scale: Scale | None = None
+    workload_profile: str | None = None
+
+
+# ------------------------------------------------------------------------------- the whole
+
+
+class Settings(Table, frozen=True, kw_only=True):
+    """The whole file.
+
+    path: the file that was read; None when there is none (then there is a profile "local", and
+    no jobs). folder: what relative paths start from.
+    """
+
+    default_profile: str = "local"
+    profiles: dict[str, ProfileSpec] = {}
+    queues: dict[str, QueueSpec] = {}
+    images: dict[str, ImageSpec] = {}
+    jobs: dict[str, JobSpec] = {}
+    path: Path | None = None
+    folder: Path = Path()
+
+    def job(self, name: str) -> JobSpec:
+        """The job of that name. Raises JobNotFound, SettingsNotFound when there is no file."""
+        if name in self.jobs:
+            return self.jobs[name]
+        from difflib import get_close_matches
+
+        from orchestrator.errors import JobNotFound, SettingsNotFound
+
+        if self.path is None:
+            raise SettingsNotFound(
+                "There is no orchestrator.toml here or in a parent folder, so no jobs to deploy.",
+                "Make one: orchestrator init",
+            )
+        near = get_close_matches(name, self.jobs, 1)
+        known = ", ".join(self.jobs) or "none"
+        raise JobNotFound(
+            f'There is no job "{name}" in {self.path}.',
+            f'Did you mean "{near[0]}"?' if near else f"The jobs there: {known}.",
+        )

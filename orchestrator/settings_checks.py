@@ -1,0 +1,172 @@
+"""The rules that names and whole tables of the settings obey: what belongs together, what excludes
+what, and what refers to what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator import settings_rules as rules
+from orchestrator.quantities import parse_memory
+from orchestrator.settings import (
+    AZURE_ONLY,
+    LOCAL_ONLY,
+    JobSpec,
+    ProfileSpec,
+    Scale,
+    ScaleRule,
+    SecretRef,
+    SecretSource,
+)
+from orchestrator.settings_read import Reader, TableRule, join, listed, near
+
+# ------------------------------------------------------------------------------- rules of names
+
+
+def name_rule(pattern: re.Pattern[str], what: str) -> Callable[[str], None]:
+    def check_name(name: str) -> None:
+        if not pattern.fullmatch(name):
+            raise ValueError(f'"{name}" is not allowed as {what}')
+
+    return check_name
+
+
+NAME_RULES: dict[str, Callable[[str], None]] = {
+    "jobs": rules.check_job_name,
+    "queues": name_rule(rules.QUEUE_NAME, "a queue's name: letters, digits and . - _ /"),
+    "env": name_rule(rules.ENV_NAME, "a variable's name: letters, digits and _"),
+    "secrets": name_rule(rules.SECRET_NAME, "a secret's name: lower-case letters, digits, - and ."),
+}
+
+
+# ------------------------------------------------------------------------------- rules of tables
+
+
+def _profile(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    kind = values.get("kind")
+    foreign = {"local": AZURE_ONLY, "azure": LOCAL_ONLY}.get(str(kind), ())
+    for key in foreign:
+        if key in data:
+            reader.problem(join(at, key), f"a profile of kind {kind} has no {key}")
+
+
+def _secret(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    given = [key for key in ("env", "file", "key_vault") if key in data]
+    if len(given) != 1:
+        found = f"found {' and '.join(given)}" if given else "found none of them"
+        reader.problem(at, f"a secret comes from exactly one of env, file, key_vault; {found}")
+    if "identity" in data and "key_vault" not in data:
+        reader.problem(join(at, "identity"), "only a key_vault secret is fetched by an identity")
+
+
+def _scale_rule(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    service_bus = values.get("type", "azure-servicebus") == "azure-servicebus"
+    if not service_bus:
+        for key in ("queue", "message_count", "activation_message_count"):
+            if key in data:
+                reader.problem(
+                    join(at, key),
+                    f'only a rule of type "azure-servicebus" has {key}; use metadata',
+                )
+    elif "queue" not in data and "topicName" not in (values.get("metadata") or {}):
+        reader.problem(join(at, "queue"), "it is missing: name the queue whose messages count")
+
+
+def _scale(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    least, most = values.get("min_executions", 0), values.get("max_executions", 100)
+    if least > most:
+        reader.problem(join(at, "min_executions"), f"{least} is more than max_executions, {most}")
+    names = [rule.name for rule in values.get("rules", ())]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        reader.problem(join(at, "rules"), f'two rules are called "{name}"')
+
+
+def _job(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    trigger = values.get("trigger")
+    for owner, key in (("schedule", "cron"), ("event", "scale")):
+        if trigger is None:
+            continue
+        if trigger == owner and key not in data:
+            example = ', as in cron = "*/5 * * * *"' if key == "cron" else ""
+            reader.problem(
+                join(at, key), f'it is missing: a job of trigger "{owner}" needs it{example}'
+            )
+        elif trigger != owner and key in data:
+            reader.problem(
+                join(at, key),
+                f'only a job of trigger "{owner}" has {key}, and this one\'s is "{trigger}"',
+            )
+    if ("cpu" in values or "cpu" not in data) and ("memory" in values or "memory" not in data):
+        cpu = values.get("cpu", 0.25)
+        memory = values.get("memory")
+        try:
+            rules.check_cpu_memory(
+                cpu, parse_memory(memory) if memory else cpu * 2, values.get("workload_profile")
+            )
+        except ValueError as error:
+            reader.problem(join(at, "cpu"), str(error))
+    _references(reader, data, values, at)
+    for place, text in _texts(values, at):
+        for what, meant in rules.placeholder_problems(text):
+            reader.problem(place, what, meant)
+
+
+def _references(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    written = data.get("secrets")
+    secrets = list(written) if isinstance(written, dict) else []
+    wanted = [
+        (join(f"{at}.env", name), value.secret)
+        for name, value in values.get("env", {}).items()
+        if isinstance(value, SecretRef)
+    ]
+    scale = values.get("scale")
+    for i, rule in enumerate(scale.rules if scale else ()):
+        wanted += [
+            (f"{at}.scale.rules[{i}].auth[{k}].secret", auth.secret)
+            for k, auth in enumerate(rule.auth)
+        ]
+    for place, secret in wanted:
+        if secret not in secrets:
+            there = f"it has {listed(secrets)}" if secrets else "it has none"
+            reader.problem(
+                place, f'the job has no secret "{secret}"; {there}', near(secret, secrets)
+            )
+
+
+def _texts(values: Mapping[str, Any], at: str) -> list[tuple[str, str]]:
+    """(key path, text) of everything in a job that may hold placeholders."""
+    found = [(join(at, "image"), values.get("image", ""))]
+    for name, value in values.get("env", {}).items():
+        if isinstance(value, str):
+            found.append((join(f"{at}.env", name), value))
+    for key in ("command", "args"):
+        found += [(f"{at}.{key}[{i}]", text) for i, text in enumerate(values.get(key, ()))]
+    scale = values.get("scale")
+    for i, rule in enumerate(scale.rules if scale else ()):
+        for name, text in rule.metadata.items():
+            found.append((join(f"{at}.scale.rules[{i}].metadata", name), text))
+    return found
+
+
+def check_queue_names(reader: Reader, values: Mapping[str, Any]) -> None:
+    """A scale rule's queue is one of `[queues]`, where the file has any."""
+    queues: list[str] = list(values.get("queues") or ())
+    for name, job in (values.get("jobs") or {}).items():
+        scale = job.scale if isinstance(job, JobSpec) else None
+        for i, rule in enumerate(scale.rules if scale and queues else ()):
+            if rule.queue and rule.queue.lower() not in (q.lower() for q in queues):
+                reader.problem(
+                    f"jobs.{name}.scale.rules[{i}].queue",
+                    f'there is no queue "{rule.queue}" in this file; it has {listed(queues)}',
+                    near(rule.queue, queues),
+                )
+
+
+TABLE_RULES: dict[type, TableRule] = {
+    ProfileSpec: _profile,
+    SecretSource: _secret,
+    ScaleRule: _scale_rule,
+    Scale: _scale,
+    JobSpec: _job,
+}

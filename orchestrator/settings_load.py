@@ -1,0 +1,129 @@
+"""Finding `orchestrator.toml`, reading it, and saying everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import Problem, SettingsError, SettingsNotFound
+from orchestrator.settings import ProfileSpec, Settings
+from orchestrator.settings_checks import NAME_RULES, TABLE_RULES, check_queue_names
+from orchestrator.settings_read import Reader, listed, near
+
+FILE_NAME = "orchestrator.toml"
+
+
+def find(start: Path | None = None) -> Path | None:
+    """The `orchestrator.toml` of this folder or of the nearest parent that has one."""
+    folder = (start or Path.cwd()).absolute()
+    for candidate in (folder, *folder.parents):
+        path = candidate / FILE_NAME
+        if path.is_file():
+            return path
+    return None
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    start: Path | None = None,
+) -> Settings:
+    """The settings of a file: `path`, else ORCHESTRATOR_SETTINGS, else the one that `find` finds.
+
+    Without any file: settings with one profile, "local", and no jobs. Raises SettingsError with
+    every problem of the file, SettingsNotFound when a named file is not there.
+    """
+    environ = os.environ if environ is None else environ
+    named = path or environ.get("ORCHESTRATOR_SETTINGS")
+    found = Path(named) if named else find(start)
+    if found is None:
+        folder = (start or Path.cwd()).absolute()
+        return Settings(profiles={"local": ProfileSpec(kind="local")}, folder=folder)
+    if found.is_dir():
+        found = found / FILE_NAME
+    found = found.absolute()
+    return check(_parse(found), found)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise SettingsNotFound(
+            f"There is no settings file {path}.", "Make one: orchestrator init", path=path
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"{path} can't be read: {error.strerror or error}.",
+            "Check the file's permissions.",
+            path=path,
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _refusal(
+            path, [Problem(f"line {line}", "it is not UTF-8 text; save the file as UTF-8")]
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        where = ""
+        if match := re.search(r" \(at line (\d+), column (\d+)\)$", message):
+            where = f"line {match[1]}, column {match[2]}"
+        elif message.endswith(" (at end of document)"):
+            where = "end of file"
+        what = message.rpartition(" (at ")[0] if where else message
+        problem = Problem(where, f"not valid TOML: {what[:1].lower()}{what[1:]}.")
+        raise _refusal(path, [problem]) from None
+
+
+def _refusal(path: Path | None, problems: Sequence[Problem]) -> SettingsError:
+    name = str(path) if path else "the settings"
+    if len(problems) == 1:
+        message = f"{name}: {problems[0]}"
+    else:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        message = f"{name} has {len(problems)} problems:{lines}"
+    return SettingsError(
+        message, "Every key is described in docs/settings.md.", path=path, problems=problems
+    )
+
+
+def check(data: Mapping[str, Any], path: Path | None, folder: Path | None = None) -> Settings:
+    """Typed settings from what a TOML file says. Raises SettingsError with every problem."""
+    reader = Reader(NAME_RULES, TABLE_RULES)
+    values = reader.table(Settings, data, "", hidden=("path", "folder"))
+    profiles: dict[str, Any] = values.setdefault("profiles", {})
+    written = data.get("profiles")
+    if not written:
+        profiles["local"] = ProfileSpec(kind="local")
+    names = list(written) if written and isinstance(written, dict) else list(profiles)
+    _check_default_profile(reader, data, values, names)
+    check_queue_names(reader, values)
+    if reader.problems:
+        raise _refusal(path, reader.problems)
+    return Settings(**values, path=path, folder=folder or (path.parent if path else Path.cwd()))
+
+
+def _check_default_profile(
+    reader: Reader, data: Mapping[str, Any], values: dict[str, Any], names: list[str]
+) -> None:
+    chosen = data.get("default_profile")
+    if isinstance(chosen, str):
+        if chosen not in names:
+            reader.problem(
+                "default_profile",
+                f'there is no profile "{chosen}"; there are {listed(names)}',
+                near(chosen, names),
+            )
+    elif chosen is None:
+        if "local" in names:
+            values["default_profile"] = "local"
+        elif len(names) == 1:
+            values["default_profile"] = names[0]
+        else:
+            reader.problem("default_profile", f"say which it is: {listed(names)}")
