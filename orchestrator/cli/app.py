@@ -12,10 +12,10 @@ import click
 from orchestrator.cli.grammar import Entry, LazyGroup
 from orchestrator.cli.session import Session
 
-_PROJECT = "A project's world"
-_JOBS = "Jobs and their executions"
-_LOGS = "Logs and queries"
-_SHELL = "Settings, local cloud, shell"
+_PROJECT = "Project"
+_JOBS = "Jobs"
+_LOGS = "Logs"
+_SHELL = "Setup"
 
 ENTRIES = {
     "up": Entry(
@@ -29,7 +29,7 @@ ENTRIES = {
         "orchestrator.cli.world", "deploy", "Create or update jobs, saying what changed.", _PROJECT
     ),
     "demo": Entry(
-        "orchestrator.cli.demo", "demo", "Sender, processor, receiver, end to end.", _PROJECT
+        "orchestrator.cli.demo.command", "demo", "Sender, processor, receiver, end to end.", _PROJECT
     ),
     "start": Entry("orchestrator.cli.start", "start", "Start an execution of a job.", _JOBS),
     "stop": Entry("orchestrator.cli.start", "stop", "Stop an execution.", _JOBS),

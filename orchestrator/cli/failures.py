@@ -78,12 +78,25 @@ def _usage(error: click.ClickException) -> int:
         sentence = f"'{path}' has no option {error.option_name}."
         if error.possibilities:
             hint = f"did you mean {' or '.join(sorted(error.possibilities))}?"
+    elif isinstance(error, click.MissingParameter):
+        sentence = f"'{path}' needs {_parameter(error)}"
+    elif isinstance(error, click.BadParameter):
+        sentence = f"{_parameter(error)}: {error.message}" if error.param else error.message
     elif meant := getattr(error, "meant", ""):
         hint = f"did you mean '{meant}'?"
     elif own := getattr(error, "hint", ""):
         hint = own
     report(_sentence(sentence), hint or f"{path} --help", details=notes(error))
     return error.exit_code
+
+
+def _parameter(error: click.BadParameter) -> str:
+    """How the user wrote it: the option's long name, or the argument's metavar."""
+    if isinstance(error.param, click.Option):
+        return max(error.param.opts, key=len)
+    if error.param is None:
+        return ""
+    return (error.param.metavar or (error.param.name or "").upper()).strip("[].…")
 
 
 def _sentence(text: str) -> str:

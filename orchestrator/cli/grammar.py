@@ -68,10 +68,27 @@ def _complete_profiles(
     return complete_profiles(ctx, param, incomplete)
 
 
+class OneOf(click.Choice):  # type: ignore[type-arg]  # generic only in newer clicks
+    """A choice in any case that answers a near miss with what was probably meant."""
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        super().__init__(list(choices), case_sensitive=False)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        for choice in self.choices:
+            if str(value).lower() == str(choice).lower():
+                return str(choice)
+        near = get_close_matches(str(value), list(self.choices), n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        self.fail(f"'{value}' is none of {', '.join(self.choices)}.{meant}", param, ctx)
+
+
 GLOBAL_OPTIONS: tuple[GlobalOption, ...] = (
     GlobalOption(
         ["-o", "--output"],
-        type=click.Choice(FORMATS),
+        type=OneOf(FORMATS),
         metavar="FORMAT",
         expose_value=False,
         callback=_keep("output"),
@@ -132,14 +149,31 @@ def _write_options(
     shared: list[tuple[str, str]] = []
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
-        if record is not None:
-            own_option = not isinstance(param, GlobalOption) and param.name != "help"
-            (own if own_option else shared).append(record)
+        if record is None or not isinstance(param, click.Option):
+            continue
+        is_shared = isinstance(param, GlobalOption) or "--help" in param.opts
+        (shared if is_shared else own).append(record)
     if own:
         with formatter.section("Options"):
             formatter.write_dl(own)
-    with formatter.section("Global options, before or after the command"):
-        formatter.write_dl(shared)
+    if ctx.parent is None:
+        with formatter.section("Global options, before or after the command"):
+            formatter.write_dl(shared)
+    else:
+        with formatter.section("Global options (orchestrator --help explains them)"):
+            formatter.write_text("  ".join(_SHORT))
+
+
+_SHORT = (
+    "-o/--output FORMAT",
+    "--query JMESPATH",
+    "--profile NAME",
+    "--settings FILE",
+    "-v",
+    "--no-color",
+    "--version",
+    "-h/--help",
+)
 
 
 def _write_examples(examples: Sequence[Example], formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,1 @@
+"""`orchestrator demo`: the sample end to end, counted message by message."""

@@ -1,0 +1,215 @@
+"""The demo's stages: the local cloud, the world, send, process, receive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.demo.account import Account, kql
+from orchestrator.cli.demo.summary import Summary
+from orchestrator.clock import SystemClock
+from orchestrator.errors import OrchestratorError, TableNotFound
+from orchestrator.results import Executions
+
+if TYPE_CHECKING:
+    from orchestrator.client import Orchestrator
+    from orchestrator.display.progress import Progress
+    from orchestrator.executions import Run
+    from orchestrator.results import Execution
+
+PATIENCE = timedelta(seconds=20)  # a cron fire further away is not waited for
+GRACE = 8.0  # seconds after a due cron fire in which its execution must have shown up
+SETTLING = 12.0  # seconds for which executions that have nothing left to do may still run
+LOOK = 0.4  # seconds between two looks
+JOBS = ("sender", "processor", "receiver")
+SHOWN_LINES = 5
+
+
+class DemoFailed(OrchestratorError):
+    """A stage did not do what it is for."""
+
+
+class Demo:
+    """One run of the demo on a world that is up.
+
+    `runs` holds what was started by hand here, for whoever has to clean up after a Ctrl-C.
+    """
+
+    def __init__(
+        self, orc: Orchestrator, progress: Progress, *, messages: int, limit: timedelta
+    ) -> None:
+        self.orc = orc
+        self.progress = progress
+        self.messages = messages
+        self.clock = SystemClock()
+        self.began = self.clock.now()
+        self.end = time.monotonic() + limit.total_seconds()
+        self.stages: list[tuple[str, float]] = []
+        self.notes: list[str] = []
+        self.runs: list[Run] = []
+
+    @contextmanager
+    def stage(self, doing: str, done: str) -> Iterator[None]:
+        """Time a stage and show it."""
+        self.progress.begin(doing)
+        started = time.monotonic()
+        yield
+        self.stages.append((done, time.monotonic() - started))
+        self.progress.done(done)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+        self.progress.note(text)
+
+    # --------------------------------------------------------------------------- the stages
+
+    def send(self) -> Account:
+        """Start the sender and wait for it."""
+        with self.stage("the sender sends", "messages sent"):
+            run = self.orc.start("sender", env={"MESSAGE_COUNT": str(self.messages)})
+            self.runs.append(run)
+            ended = run.wait(self._left())
+            if not ended.succeeded:
+                raise DemoFailed(
+                    f"The sender's execution {run.name} ended as {ended.status}.",
+                    f"orchestrator logs --execution {run.name}",
+                )
+            account = Account(run.name)
+            while len(account.sent) < self.messages and self._look():
+                self._count(account)
+        return account
+
+    def process_and_receive(self, account: Account) -> None:
+        """Wait for the processor's cron, or start it; then until every id is accounted for."""
+        with self.stage("the processor works", "messages processed"):
+            self._start_processor()
+            while not self._processed(account) and self._look():
+                self._count(account)
+                self._again_if_idle(account)
+                self.progress.update(self._told(account))
+        with self.stage("the receiver receives", "results received"):
+            while account.missing and self._look():
+                self._count(account)
+                self._again_if_idle(account)
+                self.progress.update(self._told(account))
+
+    def settle(self) -> Executions:
+        """Wait a little for executions that have done their work; then list this demo's own."""
+        with self.stage("the executions end", "executions ended"):
+            until = time.monotonic() + SETTLING
+            while True:
+                own = self._own_executions()
+                if all(e.finished for e in own) or time.monotonic() > until:
+                    return own
+                time.sleep(LOOK)
+
+    def summary(self, account: Account, executions: Executions, *, started_here: bool) -> Summary:
+        names = {e.name for e in executions if e.job == "receiver"}
+        logs = self.orc.logs("receiver", since=self.began)
+        lines = [
+            line
+            for line in logs
+            if line.execution in names and account.execution in line.text
+        ]
+        return Summary(
+            account=account,
+            executions=executions,
+            lines=lines[:SHOWN_LINES],
+            queues=self.orc.queues(),
+            stages=self.stages,
+            notes=self.notes,
+            started_here=started_here,
+        )
+
+    # --------------------------------------------------------------------------- the processor
+
+    def _start_processor(self) -> None:
+        due = self._next_fire()
+        if due is not None and due - self.clock.now() <= PATIENCE:
+            self.note("the processor's cron is due in a moment; waiting for it")
+            while self.clock.now() < due + timedelta(seconds=GRACE) and self._look():
+                if any((e.start or due) >= due for e in self._processors()):
+                    return
+                seconds = (due - self.clock.now()).total_seconds()
+                self.progress.update(f"cron fires in {seconds:.0f} s" if seconds > 0 else "")
+        elif due is not None:
+            seconds = (due - self.clock.now()).total_seconds()
+            self.note(f"the processor's cron is {seconds:.0f} s away; started by hand instead")
+        self.runs.append(self.orc.start("processor"))
+
+    def _next_fire(self) -> datetime | None:
+        cron = self.orc.settings.jobs["processor"].cron
+        if not cron:
+            return None
+        from cronsim import CronSim
+
+        fire: datetime = next(CronSim(cron, self.clock.now()))
+        return fire
+
+    def _again_if_idle(self, account: Account) -> None:
+        """Messages that one execution left (it takes so many at most) are taken by a next one."""
+        if self._processed(account) or any(not e.finished for e in self._processors()):
+            return
+        if self._depth("INPUT_QUEUE_NAME", "processor"):
+            self.runs.append(self.orc.start("processor"))
+            self.note("the processor left messages on the queue; started again")
+
+    def _processed(self, account: Account) -> bool:
+        return account.sent <= account.processed | account.dead_lettered | account.received
+
+    def _depth(self, variable: str, job: str) -> int:
+        name = self.orc.settings.jobs[job].env.get(variable)
+        return sum(q.active for q in self.orc.queues() if q.name == name)
+
+    # --------------------------------------------------------------------------- looking
+
+    def _processors(self) -> Executions:
+        return self.orc.executions("processor", since=self.began)
+
+    def _own_executions(self) -> Executions:
+        own: list[Execution] = [
+            execution
+            for job in JOBS
+            for execution in self.orc.executions(job, since=self.began)
+        ]
+        return Executions(sorted(own, key=lambda e: e.start or self.began))
+
+    def _count(self, account: Account) -> None:
+        try:
+            account.add(self.orc.query(kql(self.began)))
+        except TableNotFound:  # nobody has written a line yet
+            pass
+
+    def _told(self, account: Account) -> str:
+        return (
+            f"{len(account.processed)} of {len(account.sent)} processed, "
+            f"{len(account.received)} received"
+        )
+
+    def _look(self) -> bool:
+        """Wait until the next look; False when the time is over."""
+        if self._left() <= 0:
+            return False
+        time.sleep(LOOK)
+        return True
+
+    def _left(self) -> float:
+        return max(0.0, self.end - time.monotonic())
+
+
+def check_settings(orc: Orchestrator) -> None:
+    """Raises UsageError if the settings lack one of the three sample jobs."""
+    lacking = [name for name in JOBS if name not in orc.settings.jobs]
+    if not lacking:
+        return
+    place = orc.settings.path or "No orchestrator.toml was found; it"
+    failure = click.UsageError(
+        f"{place} has no job '{lacking[0]}', and the demo needs {', '.join(JOBS)}."
+    )
+    failure.hint = "orchestrator init FOLDER, and run the demo there."  # type: ignore[attr-defined]
+    raise failure

@@ -1,0 +1,184 @@
+"""Follow an execution or wait for it, and end with its outcome.
+
+Lines are read on a thread of their own and printed on the main one, so that Ctrl-C and a
+`--timeout` are obeyed at once, also while the service is silent (a blocking socket read cannot be
+interrupted on Windows).
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.failures import INTERRUPTED, report
+from orchestrator.cli.session import Session
+
+if TYPE_CHECKING:
+    from orchestrator.executions import Run
+    from orchestrator.results import Execution, LogLine
+
+
+class Deadline:
+    """A moment on the machine's monotonic clock; without `after` it never comes."""
+
+    def __init__(self, after: timedelta | None) -> None:
+        self._end = None if after is None else time.monotonic() + after.total_seconds()
+
+    def left(self) -> float | None:
+        """Seconds until then, not below 0; None if it never comes."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+
+class OutOfTime(Exception):
+    """The deadline came before the lines ended."""
+
+
+def pump(lines: Iterator[LogLine], deadline: Deadline) -> Iterator[LogLine]:
+    """The same lines, read on another thread. Raises OutOfTime, and whatever reading raises."""
+    waiting: queue.Queue[LogLine | BaseException | None] = queue.Queue(maxsize=10_000)
+
+    def read() -> None:
+        try:
+            for line in lines:
+                waiting.put(line)
+            waiting.put(None)
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the reader below
+            waiting.put(error)
+
+    threading.Thread(target=read, name="follow", daemon=True).start()
+    while True:
+        try:
+            # A wait without any limit could not be interrupted on Windows.
+            left = deadline.left()
+            item = waiting.get(timeout=3600 if left is None else left)
+        except queue.Empty:
+            if deadline.left() == 0:
+                raise OutOfTime from None
+            continue
+        if item is None:
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def line_writer(
+    session: Session, *, prefix: str = "auto", timestamps: bool = False
+) -> Callable[[LogLine], None]:
+    """How one line is written on stdout at once, in the chosen format.
+
+    A list that has no end can't be closed, so JSON is written as JSON lines, and YAML as one list
+    item per line.
+    """
+    session.begin()
+    if session.plain:
+        from orchestrator.display.loglines import LinePrinter
+
+        return LinePrinter(sys.stdout, prefix=prefix, timestamps=timestamps).print  # type: ignore[arg-type]
+
+    from orchestrator.display.formats import json_line, write
+    from orchestrator.display.views import View, of_data
+
+    def data_of(line: LogLine) -> object:
+        data: object = line.as_json()
+        return data if session.selection is None else session.selection.search(data)
+
+    def written(line: LogLine) -> None:
+        data = data_of(line)
+        if session.format in ("json", "jsonl"):
+            sys.stdout.write(json_line(data, sys.stdout))
+        elif session.format == "yaml":
+            sys.stdout.write(f"- {json_line(data, sys.stdout)}")
+        elif data is not None:
+            view = of_data(data)
+            view = View(view.data, view.headings, view.cells, headless=True)
+            write(view, sys.stdout, session.format)
+        sys.stdout.flush()
+
+    return written
+
+
+def outcome(execution: Execution) -> int:
+    """Say on stderr how an execution ended; its exit status (0, 3, 4 or 5)."""
+    from orchestrator.display.terminal import colour
+    from orchestrator.records import show
+
+    took = f" after {show(execution.duration)}" if execution.duration is not None else ""
+    status = execution.exit_code
+    if status == 0:
+        text = f"{execution.name} succeeded{took}."
+        click.echo(click.style(text, fg="green") if colour(sys.stderr) else text, err=True)
+        return 0
+    why = execution.message or execution.reason
+    why = f": {why.rstrip('.')}" if why else ""
+    hint = f"orchestrator logs --execution {execution.name}"
+    if status == 4:
+        report(f"{execution.name} was stopped{took}.", hint)
+    elif status == 5:
+        report(f"{execution.name} exceeded its replica time-out and was ended{took}.", hint)
+    else:
+        report(f"{execution.name} failed{took}{why}.", hint)
+    return status
+
+
+def follow(session: Session, run: Run, timeout: timedelta | None, *, timestamps: bool) -> int:
+    """Print the run's output as it comes, then its outcome; the exit status."""
+    deadline = Deadline(timeout)
+    many = _replicas(run) > 1
+    written = line_writer(session, prefix="replica" if many else "auto", timestamps=timestamps)
+    try:
+        for line in pump(run.follow(), deadline):
+            written(line)
+        return outcome(run.wait(deadline.left()))
+    except OutOfTime:
+        raise _out_of_time(run) from None
+    except KeyboardInterrupt:
+        return detached(run)
+
+
+def wait(session: Session, run: Run, timeout: timedelta | None) -> tuple[Execution | None, int]:
+    """Wait with a spinner until the run has ended and say how; (execution, exit status)."""
+    from orchestrator.display.progress import Progress
+
+    with Progress() as progress:
+        try:
+            progress.begin(run.name)
+            execution = run.wait(
+                None if timeout is None else timeout.total_seconds(),
+                on_change=lambda seen: progress.update(seen.status),
+            )
+        except KeyboardInterrupt:
+            progress.clear()
+            return None, detached(run)
+    return execution, outcome(execution)
+
+
+def detached(run: Run) -> int:
+    """Say that the execution goes on without us; 130."""
+    report(
+        f"Detached from {run.name}; it continues.",
+        f"orchestrator logs --execution {run.name} --follow",
+        error=False,
+    )
+    return INTERRUPTED
+
+
+def _out_of_time(run: Run) -> Exception:
+    from orchestrator.errors import WaitTimeout
+
+    return WaitTimeout(
+        f"{run.name} is still running and --timeout has run out; it continues.",
+        f"orchestrator executions wait {run.name}",
+    )
+
+
+def _replicas(run: Run) -> int:
+    """How many replicas the run's job runs at once, as far as is known without asking."""
+    return int(getattr(run, "parallelism", 1) or 1)

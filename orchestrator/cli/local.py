@@ -1,0 +1,300 @@
+"""`orchestrator local up | down | status | reset | logs | env`: the local cloud itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orchestrator.cli.grammar import Entry, LazyGroup, OneOf, command
+from orchestrator.cli.session import Session, current
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.process import CloudConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+_HERE = "orchestrator.cli.local"
+SHELLS = ("sh", "fish", "powershell")
+
+
+@click.group(
+    "local",
+    cls=LazyGroup,
+    entries={
+        "up": Entry(_HERE, "up", "Start it, if it does not run."),
+        "down": Entry(_HERE, "down", "Stop it; its state stays."),
+        "status": Entry(_HERE, "status", "Whether it runs, where, and what it takes."),
+        "logs": Entry(_HERE, "logs", "What the server itself says."),
+        "env": Entry(_HERE, "env", "Shell exports with which any client reaches it."),
+        "reset": Entry(_HERE, "reset", "Stop it and remove all its state."),
+    },
+    examples=[("is it running?", "orchestrator local status")],
+)
+def local() -> None:
+    """The local cloud: a server on this machine that speaks Azure's own protocols."""
+
+
+def _state_option(function: F) -> F:
+    return click.option(
+        "--state",
+        metavar="DIR",
+        type=click.Path(file_okay=False),
+        help="Its state folder. [default: the profile's, .orchestrator/local]",
+    )(function)
+
+
+def config_of(session: Session, state: str | None = None, **ports: int | None) -> CloudConfig:
+    """Where the chosen profile's local cloud lives. Raises ProfileError if it is on Azure."""
+    from orchestrator.errors import ProfileError
+    from orchestrator.localcloud.process import CloudConfig
+
+    orc = session.connect()
+    profile = orc.profile
+    if profile.kind != "local":
+        raise ProfileError(
+            f"The profile '{profile.name}' is on Azure; there is no local cloud to speak of.",
+            "choose a profile of kind \"local\" with --profile.",
+        )
+    assert profile.state is not None
+    spec = orc.settings.profiles.get(profile.name)
+    chosen = {
+        name: ports.get(name) if ports.get(name) is not None else getattr(spec, name, None)
+        for name in ("port", "identity_port", "amqp_port", "amqps_port")
+    }
+    return CloudConfig(
+        state=Path(state) if state else Path(profile.state),
+        project=Path(orc.settings.folder).resolve(),
+        **chosen,
+    )
+
+
+def _port_option(name: str, what: str) -> Callable[[F], F]:
+    return click.option(
+        f"--{name}", type=click.IntRange(0, 65535), metavar="N", help=f"{what}; 0: any free one."
+    )
+
+
+@command(
+    "up",
+    examples=[
+        ("start it", "orchestrator local up"),
+        ("on another port", "orchestrator local up --port 24443"),
+    ],
+)
+@_state_option
+@_port_option("port", "The port of Resource Manager and Log Analytics (HTTPS)")
+@_port_option("identity-port", "The port of the managed-identity endpoint (HTTP)")
+@_port_option("amqp-port", "The port of Service Bus without TLS")
+@_port_option("amqps-port", "The port of Service Bus")
+def up(
+    state: str | None,
+    port: int | None,
+    identity_port: int | None,
+    amqp_port: int | None,
+    amqps_port: int | None,
+) -> None:
+    """Start the local cloud in the background, or find it running.
+
+    It listens on this machine only. Ports that are not given are the usual ones, or free ones
+    where those are taken; they stay the same from then on.
+    """
+    from orchestrator.display.progress import Progress
+    from orchestrator.localcloud import process
+
+    session = current()
+    config = config_of(
+        session,
+        state,
+        port=port,
+        identity_port=identity_port,
+        amqp_port=amqp_port,
+        amqps_port=amqps_port,
+    )
+    with Progress() as progress:
+        progress.begin("starting the local cloud")
+        connection = process.up(config)
+        progress.clear()
+    show_status(session, config.state)
+    session.hint(f"Next: orchestrator up  (pid {connection['pid']} stays in the background)")
+
+
+@command("down", examples=[("stop it", "orchestrator local down")])
+@_state_option
+def down(state: str | None) -> None:
+    """Stop the local cloud and the replicas it runs. Resources, messages and logs stay."""
+    session = current()
+    stop_cloud(session, config_of(session, state).state)
+
+
+def stop_cloud(session: Session, state: Path) -> None:
+    """Stop it, with a spinner, and say what happened."""
+    from orchestrator.display.progress import Progress
+    from orchestrator.localcloud import process
+
+    with Progress() as progress:
+        progress.begin("stopping the local cloud")
+        stopped = process.down(state)
+    if session.plain:
+        session.say(
+            "The local cloud has stopped; its state is kept."
+            if stopped
+            else "The local cloud was not running."
+        )
+    else:
+        show_status(session, state)
+
+
+@command(
+    "status",
+    examples=[
+        ("as a table", "orchestrator local status"),
+        ("in a script", "orchestrator local status --query state -o tsv"),
+    ],
+)
+@_state_option
+def status(state: str | None) -> None:
+    """Say whether the local cloud runs, where it listens, and what it takes.
+
+    Exit status 0 if it runs, 1 if not.
+    """
+    session = current()
+    if show_status(session, config_of(session, state).state) != "running":
+        click.get_current_context().exit(1)
+
+
+def show_status(session: Session, state: Path) -> str:
+    """Print the server's status; its state: running, stopped or stale."""
+    from orchestrator.display.views import Heading, View
+    from orchestrator.localcloud import process
+
+    found = process.status(state)
+    rows = status_rows(found, state)
+    session.show(
+        View(
+            data={key: value for key, value, _ in rows},
+            headings=[Heading(key, key.replace("_", " "), kind) for key, _, kind in rows],
+            cells=[[value for _, value, _ in rows]],
+            single=True,
+        )
+    )
+    return str(found.state)
+
+
+def status_rows(found: Any, folder: Path) -> list[tuple[str, Any, Any]]:
+    """(key, value, kind) of what is known about a server."""
+    raise NotImplementedError
+
+
+@command(
+    "reset",
+    examples=[
+        ("start afresh", "orchestrator local reset"),
+        ("in a script", "orchestrator local reset --yes && orchestrator up"),
+    ],
+)
+@_state_option
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def reset(state: str | None, yes: bool) -> None:
+    """Stop the local cloud and remove all its state: resources, messages, logs, keys."""
+    from orchestrator.cli.jobs import ask
+    from orchestrator.localcloud import process
+
+    session = current()
+    folder = config_of(session, state).state
+    if not yes:
+        ask(f"Remove everything in {folder}: resources, messages, logs?")
+    process.reset(folder)
+    session.say(f"The local cloud's state is gone ({folder}).")
+
+
+@command(
+    "logs",
+    examples=[
+        ("the last lines", "orchestrator local logs"),
+        ("as they come", "orchestrator local logs --follow"),
+    ],
+)
+@_state_option
+@click.option("--tail", type=click.IntRange(min=0), default=100, show_default=True, metavar="N")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines; Ctrl-C ends it.")
+def logs(state: str | None, tail: int, follow: bool) -> None:
+    """Print the server's own log. (What the jobs wrote: `orchestrator logs`.)"""
+    session = current()
+    file = config_of(session, state).state / "server.log"
+    if not file.exists():
+        raise NoServerLog(file)
+    for line in _lines(file, tail, follow=follow):
+        click.echo(line)
+
+
+class NoServerLog(click.ClickException):
+    """The server has never run here."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(f"There is no {file}; the local cloud has not run yet.")
+        self.hint = "orchestrator local up"
+
+
+def _lines(file: Path, tail: int, *, follow: bool) -> Iterator[str]:
+    """The last `tail` lines, then those that are added; starts over when the log is rotated."""
+    opened = file.open(encoding="utf-8", errors="replace")
+    try:
+        lines = opened.readlines()
+        yield from (line.rstrip("\n") for line in lines[max(0, len(lines) - tail) :])
+        while follow:
+            line = opened.readline()
+            if line:
+                yield line.rstrip("\n")
+                continue
+            time.sleep(0.2)
+            try:
+                rotated = file.stat().st_size < opened.tell()
+            except OSError:  # between the renaming and the new file
+                continue
+            if rotated:
+                opened.close()
+                opened = file.open(encoding="utf-8", errors="replace")
+    finally:
+        opened.close()
+
+
+@command(
+    "env",
+    examples=[
+        ("this shell's clients reach the local cloud", 'eval "$(orchestrator local env)"'),
+        ("PowerShell", "orchestrator local env --shell powershell | Invoke-Expression"),
+        ("one value", "orchestrator local env --query AZURE_SUBSCRIPTION_ID -o tsv"),
+    ],
+)
+@_state_option
+@click.option(
+    "--shell",
+    type=OneOf(SHELLS),
+    default="sh",
+    metavar="SHELL",
+    show_default=True,
+    help="Whose syntax: sh (also bash, zsh), fish or powershell.",
+)
+def env(state: str | None, shell: str) -> None:
+    """Print exports with which any other client (az, an SDK, curl) reaches the local cloud.
+
+    They hold this local cloud's own credentials, which are good for nothing else.
+    """
+    from orchestrator.cli.shell_exports import exports, hints, variables
+    from orchestrator.display.views import of_data
+    from orchestrator.localcloud import process
+
+    session = current()
+    folder = config_of(session, state).state
+    connection = process.connection(folder)
+    values = variables(connection)
+    if not session.plain:
+        session.show(of_data(values))
+        return
+    for line in exports(values, shell):
+        click.echo(line)
+    for line in hints(connection):
+        click.echo(f"# {line}")

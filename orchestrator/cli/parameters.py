@@ -1,0 +1,191 @@
+"""What may be given on the command line, checked before anything is contacted, and completed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from click.shell_completion import CompletionItem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Variable(click.ParamType):
+    """`NAME=VALUE` -> (name, value). The value may be empty and may contain `=`."""
+
+    name = "NAME=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, sign, text = str(value).partition("=")
+        if not sign:
+            self.fail(f"'{value}' has no '='; write it as NAME=VALUE.", param, ctx)
+        if not name.strip() or "\0" in value:
+            self.fail(f"'{value}' names no variable; write it as NAME=VALUE.", param, ctx)
+        return name.strip(), text
+
+
+class Regex(click.ParamType):
+    """A regular expression, kept as text; the service evaluates it as RE2."""
+
+    name = "RE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        text = str(value)
+        try:
+            re.compile(text)
+        except re.error as error:
+            place = f" at position {error.pos + 1}" if error.pos is not None else ""
+            failure = click.BadParameter(
+                f"'{text}' is no regular expression: {error.msg}{place}.", ctx, param
+            )
+            if error.pos is not None:
+                failure.add_note(f"{text}\n{' ' * error.pos}^")
+            raise failure from None
+        return text
+
+
+class Duration(click.ParamType):
+    """How long: `90s`, `10m`, `1h30m` (or plain seconds) -> timedelta."""
+
+    name = "DURATION"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        from datetime import timedelta
+
+        from orchestrator.quantities import as_seconds
+
+        if isinstance(value, timedelta):
+            return value
+        try:
+            length = timedelta(seconds=as_seconds(str(value)))
+        except OverflowError:
+            self.fail(f"{value} is longer than a duration can be.", param, ctx)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        if length < timedelta(0):
+            self.fail(f"{value} is negative; a duration is not.", param, ctx)
+        return length
+
+
+class Moment(click.ParamType):
+    """How far back (`2h`), or since when (`2026-11-23T20:00Z`) -> aware datetime."""
+
+    name = "WHEN"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        from datetime import datetime
+
+        from orchestrator.clock import SystemClock
+        from orchestrator.quantities import as_moment
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            return as_moment(str(value), SystemClock().now())
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+# --------------------------------------------------------------------------------- completion
+
+
+def complete_jobs(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The names of the settings' jobs; reads one file and contacts nobody."""
+    return _complete(_settings(ctx).get("jobs", {}), incomplete)
+
+
+def complete_profiles(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The names of the settings' profiles."""
+    return _complete(_settings(ctx).get("profiles", {}), incomplete)
+
+
+def complete_executions(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """`<job>@latest` for every job, then the newest executions if the service answers."""
+    job = ctx.params.get("job")
+    jobs = [job] if job else list(_settings(ctx).get("jobs", {}))
+    names = [f"{name}@latest" for name in jobs]
+    try:
+        import orchestrator
+
+        with orchestrator.connect() as orc:
+            names += [execution.name for execution in orc.executions(job, limit=50)]
+    except Exception:  # noqa: BLE001, S110 - completion must never write an error into the prompt
+        pass
+    return _complete(names, incomplete)
+
+
+def _complete(names: Any, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(str(name)) for name in names if str(name).startswith(incomplete)]
+
+
+def _settings(ctx: click.Context) -> dict[str, Any]:
+    """The settings file as plain data, unchecked: a wrong one must not break the prompt."""
+    import tomllib
+
+    chosen = os.environ.get("ORCHESTRATOR_SETTINGS")
+    folder = Path.cwd()
+    places = [Path(chosen)] if chosen else [f / "orchestrator.toml" for f in (folder, *folder.parents)]
+    for place in places:
+        try:
+            return tomllib.loads(place.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+    return {}
+
+
+# ----------------------------------------------------------------------------- shared options
+
+
+def job_argument(function: F) -> F:
+    """The argument JOB."""
+    return click.argument("job", shell_complete=complete_jobs)(function)
+
+
+def execution_argument(function: F) -> F:
+    """The argument EXECUTION: a name, `@latest` with --job, or `JOB@latest`."""
+    return click.argument("execution", shell_complete=complete_executions)(function)
+
+
+def job_option(help: str) -> Callable[[F], F]:
+    """`-j`/`--job JOB`."""
+    return click.option("-j", "--job", metavar="JOB", shell_complete=complete_jobs, help=help)
+
+
+def since_option(help: str) -> Callable[[F], F]:
+    """`--since WHEN`."""
+    return click.option("--since", type=Moment(), help=help)
+
+
+def timeout_option(function: F) -> F:
+    """`--timeout DURATION`: how long the command waits, not how long the execution may take."""
+    return click.option(
+        "--timeout",
+        type=Duration(),
+        help="Wait no longer than this; the execution goes on, exit status 124.",
+    )(function)

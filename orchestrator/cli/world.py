@@ -1,0 +1,159 @@
+"""`orchestrator up | down | status | deploy`: a profile's whole world."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.grammar import command
+from orchestrator.cli.parameters import complete_jobs
+from orchestrator.cli.session import Session, current
+
+if TYPE_CHECKING:
+    from orchestrator.display.progress import Progress
+    from orchestrator.results import Changes, Step
+
+
+@command(
+    "up",
+    examples=[
+        ("on this machine", "orchestrator up"),
+        ("on Azure", "orchestrator --profile azure up"),
+    ],
+)
+def up() -> None:
+    """Make everything in orchestrator.toml real, saying what changed.
+
+    Environment, namespace, queues, workspace, identity and its roles, then the jobs. What is there
+    and right is left alone. For a local profile the local cloud is started first.
+    """
+    from orchestrator.display.progress import Progress
+
+    session = current()
+    orc = session.connect()
+    with Progress() as progress:
+        if orc.profile.kind == "local":
+            ensure_cloud(session, progress)
+        changes = orc.up(progress=shown_in(progress))
+    session.show(changes)
+    _next(session, changes)
+
+
+@command("down", examples=[("stop the local cloud", "orchestrator down")])
+def down() -> None:
+    """Stop the local cloud of the profile. Resources, messages and logs stay for the next `up`.
+
+    On Azure nothing is stopped: there, `orchestrator jobs suspend` keeps jobs from starting.
+    """
+    from orchestrator.cli.local import config_of, stop_cloud
+
+    session = current()
+    profile = session.connect().profile
+    if profile.kind != "local":
+        raise NothingToStop(profile.name)
+    stop_cloud(session, config_of(session).state)
+
+
+class NothingToStop(click.UsageError):
+    """`down` was asked of Azure."""
+
+    def __init__(self, profile: str) -> None:
+        super().__init__(f"The profile '{profile}' is on Azure, where `down` stops nothing.")
+        self.hint = "orchestrator jobs suspend JOB, or choose a local profile with --profile."
+
+
+@command(
+    "status",
+    examples=[
+        ("at a glance", "orchestrator status"),
+        ("dead-lettered messages", 'orchestrator status --query "queues[].dead_letter" -o tsv'),
+    ],
+)
+def status() -> None:
+    """Show the jobs with their last executions, and how deep the queues are."""
+    session = current()
+    orc = session.connect()
+    found = orc.status()
+    if not session.plain:
+        from orchestrator.display.views import View, of_records
+
+        board = of_records(found.jobs)
+        session.show(View(found.as_json(), board.headings, board.cells))
+        return
+    from orchestrator.display.board import write_board
+
+    session.begin()
+    write_board(found, sys.stdout, facts=_facts(session))
+
+
+@command(
+    "deploy",
+    examples=[
+        ("all jobs", "orchestrator deploy"),
+        ("one", "orchestrator deploy receiver"),
+        ("did anything change?", 'orchestrator deploy --query "[?action!=`unchanged`].name" -o tsv'),
+    ],
+)
+@click.argument("jobs", nargs=-1, metavar="[JOB]…", shell_complete=complete_jobs)
+def deploy(jobs: tuple[str, ...]) -> None:
+    """Create or update the jobs of orchestrator.toml (all, or JOB…), saying what changed."""
+    from orchestrator.display.progress import Progress
+
+    session = current()
+    orc = session.connect()
+    with Progress() as progress:
+        changes = orc.deploy(*jobs, progress=shown_in(progress))
+    session.show(changes, empty="There are no jobs in the settings.")
+    _next(session, changes)
+
+
+# ------------------------------------------------------------------------------------- shared
+
+
+def ensure_cloud(session: Session, progress: Progress) -> bool:
+    """See that the profile's local cloud runs; True if it was started here."""
+    from orchestrator.cli.local import config_of
+    from orchestrator.localcloud import process
+
+    config = config_of(session)
+    if process.status(config.state).state == "running":
+        return False
+    progress.begin("starting the local cloud")
+    process.up(config)
+    progress.done("local cloud started")
+    return True
+
+
+def shown_in(progress: Progress) -> Callable[[Step], None]:
+    """A callback for `up` and `deploy` that shows each step while it is done."""
+
+    def show(step: Step) -> None:
+        if step.change is None:
+            progress.begin(f"{step.number}/{step.total}  {step.title}")
+
+    return show
+
+
+def _facts(session: Session) -> list[str]:
+    if session.connect().profile.kind != "local":
+        return []
+    from orchestrator.cli.local import config_of
+    from orchestrator.localcloud import process
+    from orchestrator.records import show_duration
+
+    uptime = process.status(config_of(session).state).uptime
+    return [] if uptime is None else [f"up {show_duration(uptime)}"]
+
+
+def _next(session: Session, changes: Changes) -> None:
+    jobs = {change.name for change in changes if change.kind == "job"}
+    by_hand = [
+        name
+        for name, spec in session.connect().settings.jobs.items()
+        if name in jobs and spec.trigger == "manual"
+    ]
+    if by_hand:
+        session.hint(f"Next: orchestrator start {by_hand[0]} --follow")
