@@ -1,0 +1,189 @@
+"""The SDK clients of a profile, each built when it is first used.
+
+Microsoft's own clients, given what a profile is made of: endpoints, token audience, CA bundle,
+credential; time-outs and retries alike for all of them. They share one transport, so one
+connection pool. Importing this module costs nothing; azure-core is imported by the first client.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from orchestrator.profile import Endpoints, Profile, reach
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.core.pipeline.transport import HttpTransport
+    from azure.mgmt.appcontainers import ContainerAppsAPIClient
+    from azure.mgmt.resource.resources import ResourceManagementClient
+    from azure.mgmt.servicebus import ServiceBusManagementClient
+    from azure.monitor.query import LogsQueryClient
+
+CONNECT_TIMEOUT = 10.0  # seconds to a connection
+READ_TIMEOUT = 120.0  # seconds between two bytes of an answer
+QUERY_TIMEOUT = 180  # seconds the log service may take for one query (its own default)
+STREAM_TIMEOUT = 300.0  # seconds a silent log stream is believed in, then it is opened anew
+POLLING_INTERVAL = 1.0  # seconds between two looks at an operation, where the service names none
+LONGEST_RETRY_AFTER = 60.0  # seconds; a service that asks for more is reported, not waited for
+
+
+class Clients:
+    """The clients of one profile.
+
+    `credential` and `transport` replace the profile's own (a test's recorder, a user's own token
+    source). Raises NotReachable when a local cloud's endpoints are wanted and it is not up.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        credential: TokenCredential | None = None,
+        transport: HttpTransport[Any, Any] | None = None,
+    ) -> None:
+        self.profile = profile
+        self._credential = credential
+        self._transport = transport
+        self._lock = threading.RLock()  # cached properties are read from the pools' threads
+
+    # ---------------------------------------------------------------- what they are made of
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        with self._lock:
+            return reach(self.profile)
+
+    @cached_property
+    def credential(self) -> TokenCredential:
+        """The profile's token source: a managed-identity endpoint, or DefaultAzureCredential."""
+        if self._credential is not None:
+            return self._credential
+        if self.endpoints.identity is not None:
+            from orchestrator.identity import EndpointCredential
+
+            url, header = self.endpoints.identity
+            return EndpointCredential(url, header)
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential()
+
+    @cached_property
+    def transport(self) -> HttpTransport[Any, Any]:
+        if self._transport is not None:
+            return self._transport
+        from azure.core.pipeline.transport import RequestsTransport
+
+        host = urlsplit(self.endpoints.resource_manager).hostname or ""
+        transport: HttpTransport[Any, Any] = RequestsTransport(
+            connection_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            connection_verify=self.endpoints.ca_bundle or True,
+            # A proxy, or a ~/.netrc, is never meant for this machine itself.
+            use_env_settings=host not in ("127.0.0.1", "::1", "localhost"),
+        )
+        return transport
+
+    def _options(self) -> dict[str, Any]:
+        from orchestrator import __version__
+
+        return {
+            "transport": self.transport,
+            "user_agent": f"aca-orchestrator/{__version__}",
+            "retry_policy": retry_policy(),
+        }
+
+    def _manager_options(self) -> dict[str, Any]:
+        audience = self.endpoints.resource_manager_audience.rstrip("/")
+        return {
+            **self._options(),
+            "base_url": self.endpoints.resource_manager,
+            "credential_scopes": [f"{audience}/.default"],
+            "polling_interval": POLLING_INTERVAL,
+        }
+
+    # ---------------------------------------------------------------- the clients
+
+    @cached_property
+    def containers(self) -> ContainerAppsAPIClient:
+        """Jobs, executions, environments."""
+        with self._lock:
+            from azure.mgmt.appcontainers import ContainerAppsAPIClient
+
+            return ContainerAppsAPIClient(
+                self.credential, self.endpoints.subscription, **self._manager_options()
+            )
+
+    @cached_property
+    def service_bus(self) -> ServiceBusManagementClient:
+        """Namespaces and queues."""
+        with self._lock:
+            from azure.mgmt.servicebus import ServiceBusManagementClient
+
+            return ServiceBusManagementClient(
+                self.credential, self.endpoints.subscription, **self._manager_options()
+            )
+
+    @cached_property
+    def resources(self) -> ResourceManagementClient:
+        """Resource groups, and resources of any type by id."""
+        with self._lock:
+            from azure.mgmt.resource.resources import ResourceManagementClient
+
+            return ResourceManagementClient(
+                self.credential, self.endpoints.subscription, **self._manager_options()
+            )
+
+    @cached_property
+    def logs(self) -> LogsQueryClient:
+        """KQL over the log workspace."""
+        with self._lock:
+            from azure.monitor.query import LogsQueryClient
+
+            return LogsQueryClient(
+                self.credential,
+                endpoint=self.endpoints.logs,
+                audience=self.endpoints.logs_audience,
+                **self._options(),
+            )
+
+    # ---------------------------------------------------------------- resource ids
+
+    def resource_id(self, kind: str, name: str, group: str | None = None) -> str:
+        """The id of a resource in the profile's group: kind as "Microsoft.App/jobs"."""
+        group = group or self.profile.resource_group
+        return (
+            f"/subscriptions/{self.endpoints.subscription}/resourceGroups/{group}"
+            f"/providers/{kind}/{name}"
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if "transport" in self.__dict__:
+            self.transport.close()
+
+
+def retry_policy() -> Any:
+    """azure-core's retries (Retry-After honoured), but for two things.
+
+    A `start` is sent again only when the service says it was not taken (429): after a 500 or 504
+    it may have been, and a second one would run the job twice. And a service that asks for more
+    than a minute is not waited for; the caller is told.
+    """
+    from azure.core.pipeline.policies import RetryPolicy
+
+    class Retries(RetryPolicy[Any, Any]):
+        def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+            answer = response.http_response
+            if answer.status_code < 400:
+                return False
+            if (self.get_retry_after(response) or 0) > LONGEST_RETRY_AFTER:
+                return False
+            request = response.http_request
+            if request.method == "POST" and urlsplit(request.url).path.lower().endswith("/start"):
+                return bool(answer.status_code == 429 and settings["total"] > 0)
+            return bool(super().is_retry(settings, response))
+
+    return Retries(retry_total=5, retry_connect=2, retry_read=2, retry_status=4)
