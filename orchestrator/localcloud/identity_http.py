@@ -138,9 +138,7 @@ def add_login_routes(app: web.Application, identity: Identity) -> None:
 
     async def metadata(request: web.Request) -> web.Response:
         return web.json_response(
-            cloud_metadata(
-                base_of(request), identity.tenant, request.query.get("api-version", "")
-            )
+            cloud_metadata(base_of(request), identity.tenant, request.query.get("api-version", ""))
         )
 
     async def instance(request: web.Request) -> web.Response:

@@ -44,7 +44,7 @@ class LocalCloudError(Exception):
         self.hint = hint
 
 
-class StateUnreadable(LocalCloudError):
+class StateUnreadable(LocalCloudError):  # noqa: N818 - says what is, not that it is an error
     """A file of the state folder cannot be used; it was left as it is."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -56,7 +56,7 @@ class StateUnreadable(LocalCloudError):
         self.path = path
 
 
-class AlreadyRunning(LocalCloudError):
+class AlreadyRunning(LocalCloudError):  # noqa: N818
     """Another server lives on the same state folder."""
 
     def __init__(self, folder: Path) -> None:

@@ -212,9 +212,7 @@ def _walk(value: Any, path: str) -> Any:
     return value
 
 
-def _compare(
-    operator: str, compare: Callable[[Any, Any], bool], left: Any, right: Any
-) -> bool:
+def _compare(operator: str, compare: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:
     if left is _MISSING or right is _MISSING:
         return compare(left is _MISSING, right is _MISSING) if operator in ("eq", "ne") else False
     moments = _moment(left), _moment(right)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.errors import ArmError, not_found
 
 _ILLEGAL = frozenset("<>%&?\\\x00")
 
@@ -98,6 +98,18 @@ class ResourceId:
             self.names[:keep],
         )
 
+    @property
+    def top(self) -> ResourceId:
+        """The outermost resource of this id's last provider."""
+        return ResourceId(
+            self.scope,
+            self.subscription,
+            self.group,
+            self.namespace,
+            self.types[:1],
+            self.names[:1],
+        )
+
     def child(self, type_name: str, name: str) -> ResourceId:
         """The id of a resource inside this one."""
         return ResourceId(
@@ -111,6 +123,12 @@ class ResourceId:
 
     def __str__(self) -> str:
         return self.text
+
+
+def missing(id: ResourceId) -> ArmError:
+    """404 for the resource `id`."""
+    path = "/".join(f"{type_}/{name}" for type_, name in zip(id.types, id.names, strict=False))
+    return not_found(f"{id.namespace}/{path}", group=id.group)
 
 
 def group_id(subscription: str, group: str) -> ResourceId:
@@ -171,9 +189,7 @@ def parse(path: str) -> ResourceId:
                 names.append(parts[at])
                 at += 1
         if at >= len(parts):
-            return ResourceId(
-                scope, subscription, group, namespace, tuple(types), tuple(names)
-            )
+            return ResourceId(scope, subscription, group, namespace, tuple(types), tuple(names))
         inner = ResourceId(scope, subscription, group, namespace, tuple(types), tuple(names))
         scope = inner.text
     return ResourceId(scope, subscription, group, rest=parts[at:])

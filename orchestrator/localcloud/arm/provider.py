@@ -15,8 +15,8 @@ works. What a registered type adds are *hooks*, called in this order:
     DELETE       deleting (may refuse) -> the store -> deleted, also for each resource inside
     POST         actions[name]
 
-Every hook may be slow (it is async) and may raise `ArmError`. One resource is changed by one request
-at a time; different resources at the same time.
+Every hook may be slow (it is async) and may raise `ArmError`. One resource is changed by one
+request at a time; different resources at the same time.
 
     class Queue(ResourceType):
         type = "Microsoft.ServiceBus/namespaces/queues"
@@ -43,6 +43,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from orchestrator.localcloud.arm.content import parse as parse_body
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId
 
@@ -123,20 +124,26 @@ class ResourceType:
     Class attributes:
         type: `Microsoft.App/jobs`; compared without regard to case, written as given here.
         tracked: Whether it needs a `location` and lies in a resource group (a child does not).
+        provisioning: Whether `properties.provisioningState` is kept for it.
         create_status: What a PUT that creates answers: 200, or 201 (then with
             `Azure-AsyncOperation`, which `az` demands).
         delete_status: 200 (or 204 when there was nothing) or 202 with `Location`.
         patch_status: 200, or 202 with `Location`.
-        stored: False for what lives elsewhere (executions): then override `get` and `list`, and PUT,
-            PATCH, DELETE are refused with 405.
+        stored: False for what lives elsewhere (executions): then override `get` and `list`; PUT,
+            PATCH and DELETE are refused with 405.
     """
 
     type: ClassVar[str]
     tracked: ClassVar[bool] = False
+    provisioning: ClassVar[bool] = True
     create_status: ClassVar[int] = 200
     patch_status: ClassVar[int] = 200
     delete_status: ClassVar[int] = 200
     stored: ClassVar[bool] = True
+
+    def parse(self, raw: bytes) -> Any:
+        """The body of a request for this type; JSON unless overridden."""
+        return parse_body(raw)
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check `resource` and fill its defaults; `old` is what the store holds, None if new.
@@ -192,6 +199,13 @@ class Provider:
 
     def actions(self) -> Mapping[str, Handler]:
         """POSTs at `{scope}/providers/{namespace}/{action}`, for instance checkNameAvailability."""
+        return {}
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """Whole paths outside the pattern of resource ids, by (method, pattern).
+
+        `("GET", "/subscriptions/{}/locations")`; what stands in the holes is in `call.arguments`.
+        """
         return {}
 
     async def open(self, arm: ResourceManager) -> None:

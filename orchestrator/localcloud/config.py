@@ -1,0 +1,35 @@
+"""What a local cloud is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CloudConfig:
+    """How to start a local cloud.
+
+    Attributes:
+        state: Its state folder; made when it is not there.
+        project: The folder whose `orchestrator.toml` says how images run as processes.
+        port, identity_port, amqp_port, amqps_port: Ports to use; None: the remembered or preferred
+            one; 0: any free one (remembered from then on).
+    """
+
+    state: Path
+    project: Path | None = None
+    port: int | None = None
+    identity_port: int | None = None
+    amqp_port: int | None = None
+    amqps_port: int | None = None
+
+    @property
+    def pinned(self) -> dict[str, int | None]:
+        """The ports by listener."""
+        return {
+            "https": self.port,
+            "identity": self.identity_port,
+            "amqp": self.amqp_port,
+            "amqps": self.amqps_port,
+        }

@@ -1,0 +1,66 @@
+"""What Azure has that the local cloud only needs the names of: regions, provider namespaces."""
+
+from __future__ import annotations
+
+LOCATIONS = {
+    "westeurope": "West Europe",
+    "northeurope": "North Europe",
+    "swedencentral": "Sweden Central",
+    "germanywestcentral": "Germany West Central",
+    "francecentral": "France Central",
+    "switzerlandnorth": "Switzerland North",
+    "norwayeast": "Norway East",
+    "polandcentral": "Poland Central",
+    "italynorth": "Italy North",
+    "spaincentral": "Spain Central",
+    "uksouth": "UK South",
+    "ukwest": "UK West",
+    "eastus": "East US",
+    "eastus2": "East US 2",
+    "centralus": "Central US",
+    "northcentralus": "North Central US",
+    "southcentralus": "South Central US",
+    "westcentralus": "West Central US",
+    "westus": "West US",
+    "westus2": "West US 2",
+    "westus3": "West US 3",
+    "canadacentral": "Canada Central",
+    "canadaeast": "Canada East",
+    "brazilsouth": "Brazil South",
+    "eastasia": "East Asia",
+    "southeastasia": "Southeast Asia",
+    "japaneast": "Japan East",
+    "japanwest": "Japan West",
+    "koreacentral": "Korea Central",
+    "australiaeast": "Australia East",
+    "australiasoutheast": "Australia Southeast",
+    "centralindia": "Central India",
+    "southindia": "South India",
+    "southafricanorth": "South Africa North",
+    "uaenorth": "UAE North",
+    "qatarcentral": "Qatar Central",
+    "israelcentral": "Israel Central",
+}
+
+NAMESPACES = {
+    "Microsoft.App": [
+        "jobs",
+        "managedEnvironments",
+        "containerApps",
+        "operations",
+        "locations",
+    ],
+    "Microsoft.Authorization": ["roleAssignments", "roleDefinitions", "locks"],
+    "Microsoft.ContainerRegistry": ["registries"],
+    "Microsoft.Insights": ["diagnosticSettings", "metricAlerts", "actionGroups"],
+    "Microsoft.ManagedIdentity": ["userAssignedIdentities"],
+    "Microsoft.Network": ["virtualNetworks", "privateEndpoints", "privateDnsZones"],
+    "Microsoft.OperationalInsights": ["workspaces"],
+    "Microsoft.Resources": ["resourceGroups", "subscriptions", "tenants", "deployments"],
+    "Microsoft.ServiceBus": ["namespaces", "namespaces/queues"],
+}
+
+
+def location_names() -> list[str]:
+    """Display names of all regions."""
+    return list(LOCATIONS.values())

@@ -1,0 +1,331 @@
+"""Subscriptions, tenants, resource groups and what Resource Manager itself says about them.
+
+The resource-group operations follow Microsoft.Resources 2021-04-01 and later: PUT 201 or 200,
+HEAD 204 or 404, DELETE 202 with `Location`, with all it contains.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from orchestrator.localcloud.arm.changes import DELETING, READ_ONLY, check_tags
+from orchestrator.localcloud.arm.content import merge, strip_nulls
+from orchestrator.localcloud.arm.errors import ArmError, group_not_found
+from orchestrator.localcloud.arm.ids import ResourceId, group_id, parse
+from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, Provider, Reply
+from orchestrator.localcloud.providers.catalogue import LOCATIONS, NAMESPACES, location_names
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.arm.dispatch import ResourceManager
+
+_GROUP_NAME = re.compile(r"[-\w._()]{1,90}")
+_DELETE_GROUP = "delete resource group"
+_GROUP = "/subscriptions/{}/resourceGroups/{}"
+
+
+class Resources(Provider):
+    """Microsoft.Resources, without deployments."""
+
+    namespace: ClassVar[str] = "Microsoft.Resources"
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """Everything that lies outside the pattern of resource ids."""
+        return {
+            ("GET", "/subscriptions"): self._subscriptions,
+            ("GET", "/subscriptions/{}"): self._subscription,
+            ("GET", "/tenants"): self._tenants,
+            ("GET", "/subscriptions/{}/locations"): self._locations,
+            ("GET", "/providers"): self._providers,
+            ("GET", "/providers/{}"): self._provider,
+            ("GET", "/subscriptions/{}/providers"): self._providers,
+            ("GET", "/subscriptions/{}/providers/{}"): self._provider,
+            ("POST", "/subscriptions/{}/providers/{}/register"): self._provider,
+            ("POST", "/subscriptions/{}/providers/{}/unregister"): self._provider,
+            ("GET", "/subscriptions/{}/resources"): self._list,
+            ("GET", f"{_GROUP}/resources"): self._list,
+            ("GET", "/subscriptions/{}/tagNames"): self._tag_names,
+            ("GET", "/subscriptions/{}/resourceGroups"): self._groups,
+            ("GET", _GROUP): self._get_group,
+            ("PUT", _GROUP): self._put_group,
+            ("PATCH", _GROUP): self._patch_group,
+            ("DELETE", _GROUP): self._delete_group,
+        }
+
+    async def open(self, arm: ResourceManager) -> None:
+        """Go on deleting the resource groups whose deletion a server's end has interrupted."""
+        for record in arm.operations.unfinished(_DELETE_GROUP):
+            group = parse(record["resource"])
+            call = Call("DELETE", group, arm)
+            arm.operations.resume(record, partial(arm.changes.empty_group, call, group))
+
+    # ---------------------------------------------- subscriptions and tenants ----
+
+    def _own_subscription(self, call: Call) -> JSON:
+        return {
+            "id": f"/subscriptions/{call.arm.subscription}",
+            "subscriptionId": call.arm.subscription,
+            "tenantId": call.arm.tenant,
+            "displayName": "Local cloud",
+            "state": "Enabled",
+            "authorizationSource": "RoleBased",
+            "managedByTenants": [],
+            "subscriptionPolicies": {
+                "locationPlacementId": "Public_2014-09-01",
+                "quotaId": "PayAsYouGo_2014-09-01",
+                "spendingLimit": "Off",
+            },
+        }
+
+    async def _subscriptions(self, call: Call) -> Answer:
+        return [self._own_subscription(call)]
+
+    async def _subscription(self, call: Call) -> Answer:
+        return self._own_subscription(call)
+
+    async def _tenants(self, call: Call) -> Answer:
+        tenant = call.arm.tenant
+        return [
+            {
+                "id": f"/tenants/{tenant}",
+                "tenantId": tenant,
+                "displayName": "Local cloud",
+                "countryCode": "",
+                "defaultDomain": "localhost",
+                "domains": ["localhost"],
+                "tenantCategory": "Home",
+            }
+        ]
+
+    async def _locations(self, call: Call) -> Answer:
+        base = f"/subscriptions/{call.arm.subscription}/locations"
+        return [
+            {
+                "id": f"{base}/{name}",
+                "name": name,
+                "type": "Region",
+                "displayName": display,
+                "regionalDisplayName": display,
+                "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
+            }
+            for name, display in LOCATIONS.items()
+        ]
+
+    # ------------------------------------------------------------- providers ----
+
+    def _describe(self, call: Call, namespace: str, types: list[str]) -> JSON:
+        return {
+            "id": f"/subscriptions/{call.arm.subscription}/providers/{namespace}",
+            "namespace": namespace,
+            "registrationState": "Registered",
+            "registrationPolicy": "RegistrationRequired",
+            "resourceTypes": [
+                {
+                    "resourceType": name,
+                    "locations": location_names(),
+                    "apiVersions": ["2026-07-01", "2025-07-01", "2024-03-01", "2023-05-01"],
+                    "capabilities": "SupportsTags, SupportsLocation",
+                }
+                for name in types
+            ],
+        }
+
+    def _known(self, call: Call) -> dict[str, list[str]]:
+        known = {namespace: list(types) for namespace, types in NAMESPACES.items()}
+        names = {namespace.lower(): namespace for namespace in known}
+        used = [kind.type for kind in call.arm.types()]
+        used += [record.id.type for record in call.arm.store.all() if record.id.namespace]
+        for full in used:
+            namespace, _, rest = full.partition("/")
+            namespace = names.setdefault(namespace.lower(), namespace)
+            types = known.setdefault(namespace, [])
+            if rest.lower() not in {name.lower() for name in types}:
+                types.append(rest)
+        return known
+
+    async def _providers(self, call: Call) -> Answer:
+        return [
+            self._describe(call, namespace, types)
+            for namespace, types in sorted(self._known(call).items())
+        ]
+
+    async def _provider(self, call: Call) -> Answer:
+        # The last hole is the namespace, with or without a subscription before it.
+        wanted = call.arguments[-1]
+        for namespace, types in self._known(call).items():
+            if namespace.lower() == wanted.lower():
+                return self._describe(call, namespace, types)
+        return self._describe(call, wanted, [])
+
+    # ------------------------------------------------------------- resources ----
+
+    async def _list(self, call: Call) -> Answer:
+        if call.id.group is not None:
+            _group(call)
+            scope = group_id(call.arm.subscription, call.id.group)
+        else:
+            scope = ResourceId(f"/subscriptions/{call.arm.subscription}")
+        prefix = scope.key + "/"
+        found = []
+        for record in call.arm.store.all():
+            id = record.id
+            # Top-level tracked resources only, as Azure's list has it.
+            if len(id.names) != 1 or id.group is None or not record.id.key.startswith(prefix):
+                continue
+            if parse(id.scope).is_resource:
+                continue
+            resource = record.read()
+            found.append(
+                {
+                    name: resource[name]
+                    for name in (
+                        *("id", "name", "type", "location", "tags", "kind", "sku", "plan"),
+                        *("identity", "managedBy"),
+                    )
+                    if name in resource
+                }
+                | {"provisioningState": "Succeeded"}
+                | _tag_pair(resource, call.query.get("$filter", ""))
+            )
+        reply = await call.arm.answer(call, found)
+        for item in reply.body["value"]:
+            item.pop("tagName", None)
+            item.pop("tagValue", None)
+        return reply
+
+    async def _tag_names(self, call: Call) -> Answer:
+        names: dict[str, dict[str, int]] = {}
+        for record in call.arm.store.all():
+            for name, value in record.read().get("tags", {}).items():
+                values = names.setdefault(name, {})
+                values[value] = values.get(value, 0) + 1
+        base = f"/subscriptions/{call.arm.subscription}/tagNames"
+        return [
+            {
+                "id": f"{base}/{name}",
+                "tagName": name,
+                "count": {"type": "Total", "value": sum(values.values())},
+                "values": [
+                    {
+                        "id": f"{base}/{name}/tagValues/{value}",
+                        "tagValue": value,
+                        "count": {"type": "Total", "value": count},
+                    }
+                    for value, count in values.items()
+                ],
+            }
+            for name, values in sorted(names.items())
+        ]
+
+    # ------------------------------------------------------- resource groups ----
+
+    async def _groups(self, call: Call) -> Answer:
+        wanted = call.query.get("$filter", "")
+        groups = call.arm.store.of_type("Microsoft.Resources/resourceGroups")
+        if not wanted:
+            return groups
+        reply = await call.arm.answer(call, [item | _tag_pair(item, wanted) for item in groups])
+        for item in reply.body["value"]:
+            item.pop("tagName", None)
+            item.pop("tagValue", None)
+        return reply
+
+    async def _get_group(self, call: Call) -> Answer:
+        group = _group(call)
+        return Reply(None, 204) if call.method == "HEAD" else group
+
+    async def _put_group(self, call: Call) -> Answer:
+        body = strip_nulls(call.object())
+        async with call.arm.changes.turn(call.id):
+            return await self._keep(call, body, call.arm.store.get(call.id))
+
+    async def _patch_group(self, call: Call) -> Answer:
+        async with call.arm.changes.turn(call.id):
+            old = _group(call)
+            return await self._keep(call, merge(old, call.object()), old)
+
+    async def _keep(self, call: Call, body: JSON, old: JSON | None) -> Reply:
+        name = str(call.id.group)
+        if old is None and (not _GROUP_NAME.fullmatch(name) or name.endswith(".")):
+            raise ArmError(
+                "InvalidResourceGroup",
+                f"The provided resource group name '{name}' has these invalid characters or this "
+                "length: only letters, digits, '_', '-', '.', '(' and ')' are allowed, at most 90, "
+                "and it cannot end with '.'.",
+            )
+        if old is not None and old["properties"]["provisioningState"] == DELETING:
+            raise ArmError(
+                "ResourceGroupBeingDeleted",
+                f"The resource group '{name}' is in deprovisioning state and cannot perform this "
+                "operation.",
+                409,
+            )
+        location = body.get("location", old["location"] if old else None)
+        if not isinstance(location, str) or not location.strip():
+            raise ArmError(
+                "LocationRequired", "The location property is required for this definition."
+            )
+        location = location.replace(" ", "").lower()
+        if old is not None and old["location"] != location:
+            raise ArmError(
+                "InvalidResourceGroupLocation",
+                f"Invalid resource group location '{location}'. The Resource group already exists "
+                f"in location '{old['location']}'.",
+                409,
+            )
+        check_tags(body.get("tags", {}))
+        id = parse(old["id"]) if old else group_id(call.arm.subscription, name)
+        group: JSON = {
+            "id": id.text,
+            "name": id.group,
+            "type": "Microsoft.Resources/resourceGroups",
+            "location": location,
+        }
+        for key, value in body.items():
+            if key not in READ_ONLY and key not in ("location", "properties"):
+                group[key] = value
+        group["properties"] = {"provisioningState": "Succeeded"}
+        await call.arm.store.write(put=[(id, group, secrets.token_hex(8))])
+        return Reply(group, 200 if old else 201)
+
+    async def _delete_group(self, call: Call) -> Answer:
+        arm = call.arm
+        async with arm.changes.turn(call.id):
+            group = _group(call)
+            id = parse(group["id"])
+            for record in arm.operations.unfinished(_DELETE_GROUP):
+                if parse(record["resource"]).key == id.key:
+                    return Reply(None, 202, arm.operations.location(call, id, record))
+            group["properties"]["provisioningState"] = DELETING
+            await arm.store.write(put=[(id, group, secrets.token_hex(8))])
+            inner = replace(call, id=id)
+            record = await arm.operations.start(
+                id, _DELETE_GROUP, partial(arm.changes.empty_group, inner, id)
+            )
+        return Reply(None, 202, arm.operations.location(call, id, record))
+
+
+def _group(call: Call) -> JSON:
+    group = call.arm.store.get(group_id(call.arm.subscription, str(call.id.group)))
+    if group is None:
+        raise group_not_found(str(call.id.group))
+    return group
+
+
+_TAG_FILTER = re.compile(r"tagName\s+eq\s+'((?:[^']|'')*)'", re.IGNORECASE)
+
+
+def _tag_pair(resource: Mapping[str, Any], text: str) -> JSON:
+    """`tagName eq 'x' and tagValue eq 'y'` filters by one tag: name and value as that tag's."""
+    match = _TAG_FILTER.search(text)
+    if match is None:
+        return {}
+    wanted = match.group(1).replace("''", "'").lower()
+    for name, value in resource.get("tags", {}).items():
+        if name.lower() == wanted:
+            return {"tagName": name, "tagValue": value}
+    return {}

@@ -1,0 +1,181 @@
+"""The local cloud: its rooms, wired together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from orchestrator.clock import Clock, SystemClock
+from orchestrator.localcloud.arm.dispatch import ResourceManager
+from orchestrator.localcloud.arm.http import CLIENT_MAX_SIZE, arm_handler, envelope
+from orchestrator.localcloud.arm.operations import iso
+from orchestrator.localcloud.arm.store import ResourceStore
+from orchestrator.localcloud.config import CloudConfig
+from orchestrator.localcloud.identity import Identity
+from orchestrator.localcloud.identity_http import add_login_routes, identity_app
+from orchestrator.localcloud.listeners import HOST, bind
+from orchestrator.localcloud.providers.generic import Generic
+from orchestrator.localcloud.providers.resources import Resources
+from orchestrator.localcloud.state import Settings, StateFolder
+from orchestrator.localcloud.tls import Certificates
+
+_log = logging.getLogger(__name__)
+
+VERSION = 1
+RENEWAL_CHECK = 6 * 3600
+
+
+class LocalCloud:
+    """One local cloud in this process; `start` and `stop` belong to one event loop.
+
+    Args:
+        config: Where its state lies, which ports it uses.
+        clock: The time of jobs, messages and logs; the machine's when left out. Tokens and
+            certificates live in the machine's time always.
+    """
+
+    def __init__(self, config: CloudConfig, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock: Clock = clock or SystemClock()
+        self.state = StateFolder(config.state)
+        self.connection: dict[str, Any] = {}
+        self._undo: list[tuple[str, Callable[[], Awaitable[None] | None]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------------- life ----
+
+    async def start(self) -> dict[str, Any]:
+        """Start everything and write `cloud.json`; returns its content.
+
+        Raises:
+            LocalCloudError: It cannot start; nothing stays open, no state was touched.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self.connection
+
+    async def _start(self) -> None:
+        self.state.acquire()
+        self._at_end("lock", self.state.release)
+        self.state.withdraw()
+        settings = self.state.settings()
+        sockets = bind(settings, self.config.pinned)
+        for opened in sockets.values():
+            self._at_end("socket", opened.close)
+        self.state.save(settings)
+        base = f"https://{HOST}:{settings.ports['https']}"
+        machine = SystemClock()
+        self.certificates = Certificates(self.state, machine)
+        self.certificates.prepare()
+        self.identity = Identity(self.state, settings, machine, base)
+        self.identity.open()
+        await self._open_rooms(settings)
+        await self._listen(sockets)
+        self.connection = self._describe(settings, base)
+        self.state.publish(self.connection)
+        self._at_end("cloud.json", self.state.withdraw)
+        self._spawn(self._renew_certificates(), "certificates")
+
+    async def stop(self) -> None:
+        """Stop everything in the reverse order of its start. May be called twice."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._undo:
+            name, undo = self._undo.pop()
+            try:
+                result = undo()
+                if result is not None:
+                    await result
+            except Exception:  # noqa: BLE001 - the rest must be stopped, too
+                _log.exception("stopping %s failed", name)
+
+    def _at_end(self, name: str, undo: Callable[[], Awaitable[None] | None]) -> None:
+        self._undo.append((name, undo))
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ------------------------------------------------------------------ rooms ----
+
+    async def _open_rooms(self, settings: Settings) -> None:
+        store = ResourceStore(self.state.file("arm.sqlite"))
+        store.open()
+        self._at_end("resource store", store.close)
+        self.arm = ResourceManager(
+            store,
+            self.clock,
+            subscription=settings.subscription,
+            tenant=settings.tenant,
+            providers=[Resources()],
+            fallback=Generic(),
+        )
+        self._at_end("Resource Manager", self.arm.close)
+        await self.arm.open()
+
+    # -------------------------------------------------------------- listeners ----
+
+    async def _listen(self, sockets: dict[str, socket.socket]) -> None:
+        app = web.Application(client_max_size=CLIENT_MAX_SIZE, middlewares=[envelope])
+        add_login_routes(app, self.identity)
+        app.router.add_route("*", "/{path:.*}", arm_handler(self.arm, self.identity))
+        await self._serve("HTTPS", app, sockets["https"], tls=True)
+        await self._serve("identity", identity_app(self.identity), sockets["identity"], tls=False)
+
+    async def _serve(
+        self, name: str, app: web.Application, opened: socket.socket, *, tls: bool
+    ) -> None:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=2.0,
+            keepalive_timeout=75.0,
+        )
+        await runner.setup()
+        self._at_end(name, runner.cleanup)
+        context = self.certificates.context() if tls else None
+        await web.SockSite(runner, opened, ssl_context=context, backlog=512).start()
+
+    async def _renew_certificates(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_CHECK)
+            with contextlib.suppress(OSError):
+                self.certificates.renew()
+
+    def _describe(self, settings: Settings, base: str) -> dict[str, Any]:
+        ports = settings.ports
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "started": iso(SystemClock().time()),
+            "project": str(self.config.project) if self.config.project else None,
+            "tenant": settings.tenant,
+            "subscription": settings.subscription,
+            "resource_manager": base,
+            "logs": base,
+            "login": base,
+            "identity": {
+                "endpoint": f"http://{HOST}:{ports['identity']}/msi/token",
+                "header": settings.header,
+            },
+            "application": dict(settings.application),
+            "service_bus": {
+                "amqp": f"{HOST}:{ports['amqp']}",
+                "amqps": f"{HOST}:{ports['amqps']}",
+            },
+            "ca": str(self.certificates.ca),
+            "ca_bundle": str(self.certificates.bundle),
+        }

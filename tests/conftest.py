@@ -1,0 +1,120 @@
+"""Fixtures for every suite."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from orchestrator.clock import Clock
+from orchestrator.localcloud.config import CloudConfig
+from orchestrator.localcloud.server import LocalCloud
+
+T = TypeVar("T")
+
+
+class Token:
+    """A TokenCredential (sync) over the managed-identity endpoint, as the SDKs want it."""
+
+    def __init__(self, connection: dict[str, Any]) -> None:
+        self._identity = connection["identity"]
+
+    def get_token(self, *scopes: str, **_: Any) -> Any:
+        from azure.core.credentials import AccessToken
+
+        answer = self._fetch(scopes[0])
+        return AccessToken(answer["access_token"], int(answer["expires_on"]))
+
+    def text(self, resource: str = "https://management.azure.com") -> str:
+        """A bare token for an audience."""
+        return str(self._fetch(resource)["access_token"])
+
+    def _fetch(self, scope: str) -> dict[str, Any]:
+        query = urllib.parse.urlencode(
+            {"api-version": "2019-08-01", "resource": scope.removesuffix("/.default")}
+        )
+        request = urllib.request.Request(
+            f"{self._identity['endpoint']}?{query}",
+            headers={"X-IDENTITY-HEADER": self._identity["header"]},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+
+
+class CloudInThread:
+    """A LocalCloud that lives in a thread with a loop of its own.
+
+    Attributes:
+        connection: What cloud.json holds.
+        server: The LocalCloud; touch it only inside `call`.
+        credential: A TokenCredential for its SDK clients.
+        ca: Path of its CA certificate, for `connection_verify`.
+        project: The folder whose orchestrator.toml names the images.
+    """
+
+    def __init__(
+        self, state: Path, project: Path | None = None, clock: Clock | None = None
+    ) -> None:
+        self.state = state
+        self.project = project
+        self._config = CloudConfig(
+            state, project, port=0, identity_port=0, amqp_port=0, amqps_port=0
+        )
+        self._clock = clock
+        self.start()
+
+    def start(self) -> None:
+        """Start (again) on the same state folder."""
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="cloud", daemon=True)
+        self._thread.start()
+        self.server = LocalCloud(self._config, self._clock)
+        try:
+            self.connection: dict[str, Any] = self.call(self.server.start())
+        except BaseException:
+            self._end_loop()
+            raise
+        self.credential = Token(self.connection)
+        self.ca = self.connection["ca"]
+
+    def call(self, work: Coroutine[Any, Any, T], timeout: float = 60) -> T:
+        """Run a coroutine in the cloud's loop and wait for its result."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def stop(self) -> None:
+        """Stop it as SIGTERM would."""
+        try:
+            self.call(self.server.stop())
+        finally:
+            self._end_loop()
+
+    def _end_loop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+
+    def until(self, test: Any, timeout: float = 20, interval: float = 0.02) -> Any:
+        """Ask `test` again and again until it gives something true, and return that."""
+        end = time.monotonic() + timeout
+        while not (value := test()):
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {timeout} s: {test}")
+            time.sleep(interval)
+        return value
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInThread]:
+    """One local cloud for the whole session; use names of your own in it."""
+    running = CloudInThread(tmp_path_factory.mktemp("cloud"))
+    yield running
+    running.stop()
