@@ -18,7 +18,12 @@ Stream = Literal["stdout", "stderr"]
 Trigger = Literal["Manual", "Schedule", "Event"]
 
 QueueLength = Callable[[str, str], int | None]
-"""(namespace name, queue name) -> active messages; None when there is no such queue."""
+"""(namespace name, queue name) -> active messages; None when there is no such queue.
+
+The namespace is "" when a connection string names only an address (localhost, 127.0.0.1): then the
+one namespace that has the queue is meant. A subscription is asked for as
+`<topic>/subscriptions/<subscription>`.
+"""
 
 ReplicaEnvironment = Callable[[Json], AbstractAsyncContextManager[Mapping[str, str]]]
 """(job resource) -> variables that the platform gives each replica, open while the replica lives.
@@ -47,7 +52,7 @@ class JobSource(Protocol):
         ...
 
 
-class RuntimeFault(Exception):
+class RuntimeFault(Exception):  # noqa: N818 - a refusal of a request, not a programming error
     """A request that the runtime refuses; becomes an ARM error.
 
     Attributes:
@@ -81,16 +86,22 @@ class Status(StrEnum):
 
 
 class ContainerState(StrEnum):
-    """`detailedStatus.replicas[].containers[].status`, as Kubernetes names container states."""
+    """`detailedStatus.replicas[].containers[].status` (REST examples: `Succeeded`)."""
 
     WAITING = "Waiting"
     RUNNING = "Running"
-    TERMINATED = "Terminated"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the container ran and is over."""
+        return self in (ContainerState.SUCCEEDED, ContainerState.FAILED)
 
 
 @dataclass(slots=True)
 class ContainerRecord:
-    """One container of a replica.
+    """One container of a replica; when it was restarted, its newest run.
 
     Attributes:
         name: Its name in the template.
@@ -98,9 +109,11 @@ class ContainerRecord:
         init: True for an init container.
         state: Where it stands.
         code: Exit code; None before it ended, and when it never started.
-        reason: One word: `Completed`, `Error`, `OOMKilled`, `ImagePullFailure` ...
+        reason: One word: `Completed`, `ProcessExited`, `OOMKilled`, `ImagePullFailure` ...
         message: The sentence to go with the reason; empty when there is nothing to add.
+        id: Identity of this run of the container, 64 hexadecimal digits; a restart has another.
         mark: The executor's durable handle (see `ContainerHandle.mark`).
+        restarts: How often it was started again.
         started: Epoch seconds.
         finished: Epoch seconds.
     """
@@ -112,7 +125,9 @@ class ContainerRecord:
     code: int | None = None
     reason: str = ""
     message: str = ""
+    id: str = ""
     mark: str = ""
+    restarts: int = 0
     started: float | None = None
     finished: float | None = None
 
@@ -125,30 +140,33 @@ class ReplicaState(StrEnum):
     FAILED = "Failed"
     STOPPED = "Stopped"
     LOST = "Lost"
-    """The local cloud went away while it ran; does not count as a retry."""
+    """The local cloud went away while it ran; a new replica takes its place, which is no retry."""
 
 
 @dataclass(slots=True)
 class ReplicaRecord:
-    """One replica of an execution: one run of all containers of the template.
+    """One replica of an execution: what Kubernetes calls a pod.
+
+    A container that fails is restarted inside its replica (Container Apps jobs run with the
+    restart policy `OnFailure`: github.com/microsoft/azure-container-apps/issues/1626).
 
     Attributes:
         name: `{execution}-{5 of a-z0-9}`.
-        slot: Which of the replicas wanted it is (0 <= slot < replicaCompletionCount); a retry has
-            the slot of the replica it replaces.
-        attempt: 0 for the first try of its slot; each failure makes the next one higher.
+        slot: Which of the wanted completions it works on (0 <= slot < replicaCompletionCount).
         state: How it stands.
         created: Epoch seconds.
         finished: Epoch seconds; None while it runs.
+        restarts: Restarts of its containers so far, those of a lost predecessor included;
+            `replicaRetryLimit` bounds it.
         containers: Init containers first, in the template's order.
     """
 
     name: str
     slot: int
-    attempt: int
     state: ReplicaState
     created: float
     finished: float | None = None
+    restarts: int = 0
     containers: list[ContainerRecord] = field(default_factory=list)
 
 
@@ -167,10 +185,11 @@ class ExecutionRecord:
             never secret values).
         parallelism: Replicas that may run at a time.
         completions: Replicas that have to succeed.
-        retry_limit: Failures of one replica that are tried again.
+        retry_limit: Failures of one replica that are tried again (replicaRetryLimit).
         timeout: Seconds from `started` until everything is stopped; None for no limit.
         reason: One word; empty while there is nothing to say.
         message: The sentence to go with it.
+        stopping: Somebody asked to stop it; durable before any replica is told.
         deleted: Its job was deleted: it is being stopped, and no longer listed.
         replicas: In the order of their creation.
     """
@@ -188,6 +207,7 @@ class ExecutionRecord:
     ended: float | None = None
     reason: str = ""
     message: str = ""
+    stopping: bool = False
     deleted: bool = False
     replicas: list[ReplicaRecord] = field(default_factory=list)
 
@@ -197,6 +217,7 @@ class ContainerSpec:
     """What an executor needs to run one container.
 
     Attributes:
+        id: Identity of this run of the container, 64 hexadecimal digits.
         name: Container name.
         image: Image reference as the template has it.
         command: Replaces the image's entry point when not empty.
@@ -206,6 +227,7 @@ class ContainerSpec:
         memory: Bytes; None when the template says nothing.
     """
 
+    id: str
     name: str
     image: str
     command: tuple[str, ...] = ()
@@ -249,8 +271,20 @@ class ContainerExit:
     message: str = ""
 
 
-OutputLine = Callable[[Stream, str], None]
-"""Takes one line of a container's output, without its line end, in the order of arrival."""
+class Output(Protocol):
+    """Where an executor delivers what a container writes."""
+
+    def line(self, stream: Stream, text: str) -> None:
+        """Take one line, without its line end, in the order of arrival."""
+        ...
+
+    def behind(self) -> bool:
+        """Whether the reader cannot keep up: stop reading the pipe until `ready` returns."""
+        ...
+
+    async def ready(self) -> None:
+        """Until the reader keeps up again."""
+        ...
 
 
 class ContainerHandle(Protocol):
@@ -275,12 +309,18 @@ class ContainerHandle(Protocol):
 
 
 class Executor(Protocol):
-    """Runs containers: as processes, or on a container engine."""
+    """Runs containers: as processes, or on a container engine.
+
+    Attributes:
+        name: `process` or `container`.
+        unenforced: The keys of a container's `resources` that it does not enforce.
+    """
 
     name: str
+    unenforced: tuple[str, ...]
 
     async def start(
-        self, replica: ReplicaSpec, container: ContainerSpec, output: OutputLine
+        self, replica: ReplicaSpec, container: ContainerSpec, output: Output
     ) -> ContainerHandle:
         """Start one container.
 
@@ -310,14 +350,16 @@ class Limits:
     Attributes:
         grace: From SIGTERM to SIGKILL (Container Apps' default terminationGracePeriodSeconds).
         shutdown_grace: The same when the local cloud itself is stopped.
-        backoff: Wait before the first retry of a replica; doubles with each one
-            (Kubernetes, "Pod backoff failure policy": 10 s, 20 s, 40 s ... capped at six minutes).
+        backoff: Wait before the first restart of a container; doubles with each one
+            (Kubernetes, "Container restart policy": 10 s, 20 s, 40 s ... capped at 300 s).
         backoff_cap: The longest such wait.
+        backoff_reset: A container that ran so long before it failed starts over with `backoff`.
         history: Finished executions kept for a scheduled or event-driven job.
     """
 
     grace: float = 30.0
     shutdown_grace: float = 5.0
     backoff: float = 10.0
-    backoff_cap: float = 360.0
+    backoff_cap: float = 300.0
+    backoff_reset: float = 600.0
     history: int = 100
