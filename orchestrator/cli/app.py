@@ -18,38 +18,30 @@ _LOGS = "Logs"
 _SHELL = "Setup"
 
 ENTRIES = {
-    "up": Entry(
-        "orchestrator.cli.world", "up", "Make everything real: queues, identity, jobs.", _PROJECT
-    ),
-    "down": Entry("orchestrator.cli.world", "down", "Stop the local cloud; keep its state.", _PROJECT),
+    "up": Entry("world", "up", "Make everything real: queues, identity, jobs.", _PROJECT),
+    "down": Entry("world", "down", "Stop the local cloud; keep its state.", _PROJECT),
     "status": Entry(
-        "orchestrator.cli.world", "status", "Jobs, last executions and queues at a glance.", _PROJECT
+        "world",
+        "status",
+        "Jobs, last executions and queues at a glance.",
+        _PROJECT,
     ),
-    "deploy": Entry(
-        "orchestrator.cli.world", "deploy", "Create or update jobs, saying what changed.", _PROJECT
-    ),
+    "deploy": Entry("world", "deploy", "Create or update jobs, saying what changed.", _PROJECT),
     "demo": Entry(
-        "orchestrator.cli.demo.command", "demo", "Sender, processor, receiver, end to end.", _PROJECT
+        "demo.command",
+        "demo",
+        "Sender, processor, receiver, end to end.",
+        _PROJECT,
     ),
-    "start": Entry("orchestrator.cli.start", "start", "Start an execution of a job.", _JOBS),
-    "stop": Entry("orchestrator.cli.start", "stop", "Stop an execution.", _JOBS),
-    "jobs": Entry(
-        "orchestrator.cli.jobs", "jobs", "List, show, suspend, resume, delete jobs.", _JOBS
-    ),
-    "executions": Entry(
-        "orchestrator.cli.executions", "executions", "List, show, wait for executions.", _JOBS
-    ),
-    "logs": Entry("orchestrator.cli.logs", "logs", "What the jobs wrote, stored or live.", _LOGS),
-    "query": Entry("orchestrator.cli.query", "query", "Ask the log workspace in KQL.", _LOGS),
-    "init": Entry(
-        "orchestrator.cli.init", "init", "Write orchestrator.toml and sample jobs here.", _SHELL
-    ),
-    "local": Entry(
-        "orchestrator.cli.local", "local", "The local cloud: up, down, status, env, …", _SHELL
-    ),
-    "completion": Entry(
-        "orchestrator.cli.completion", "completion", "Print a shell completion script.", _SHELL
-    ),
+    "start": Entry("start", "start", "Start an execution of a job.", _JOBS),
+    "stop": Entry("start", "stop", "Stop an execution.", _JOBS),
+    "jobs": Entry("jobs", "jobs", "List, show, suspend, resume, delete jobs.", _JOBS),
+    "executions": Entry("executions", "executions", "List, show, wait for executions.", _JOBS),
+    "logs": Entry("logs", "logs", "What the jobs wrote, stored or live.", _LOGS),
+    "query": Entry("query", "query", "Ask the log workspace in KQL.", _LOGS),
+    "init": Entry("init", "init", "Write orchestrator.toml and sample jobs here.", _SHELL),
+    "local": Entry("local", "local", "The local cloud: up, down, status, env, …", _SHELL),
+    "completion": Entry("completion", "completion", "Print a shell completion script.", _SHELL),
 }
 
 
@@ -77,9 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     if instruction := os.environ.get("_ORCHESTRATOR_COMPLETE"):
         from click.shell_completion import shell_complete
 
-        return shell_complete(
-            root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE", instruction
-        )
+        return shell_complete(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE", instruction)
     session = Session()
     try:
         try:

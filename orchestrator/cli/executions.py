@@ -15,7 +15,7 @@ from orchestrator.cli.parameters import (
 )
 from orchestrator.cli.session import current
 
-_HERE = "orchestrator.cli.executions"
+_HERE = "executions"
 STATUSES = ("Running", "Processing", "Succeeded", "Failed", "Stopped", "Degraded", "Unknown")
 
 

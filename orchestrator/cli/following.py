@@ -36,12 +36,12 @@ class Deadline:
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
 
-class OutOfTime(Exception):
+class RanOutError(Exception):
     """The deadline came before the lines ended."""
 
 
 def pump(lines: Iterator[LogLine], deadline: Deadline) -> Iterator[LogLine]:
-    """The same lines, read on another thread. Raises OutOfTime, and whatever reading raises."""
+    """The same lines, read on another thread. Raises RanOutError, and whatever reading raises."""
     waiting: queue.Queue[LogLine | BaseException | None] = queue.Queue(maxsize=10_000)
 
     def read() -> None:
@@ -60,7 +60,7 @@ def pump(lines: Iterator[LogLine], deadline: Deadline) -> Iterator[LogLine]:
             item = waiting.get(timeout=3600 if left is None else left)
         except queue.Empty:
             if deadline.left() == 0:
-                raise OutOfTime from None
+                raise RanOutError from None
             continue
         if item is None:
             return
@@ -137,7 +137,7 @@ def follow(session: Session, run: Run, timeout: timedelta | None, *, timestamps:
         for line in pump(run.follow(), deadline):
             written(line)
         return outcome(run.wait(deadline.left()))
-    except OutOfTime:
+    except RanOutError:
         raise _out_of_time(run) from None
     except KeyboardInterrupt:
         return detached(run)

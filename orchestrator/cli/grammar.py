@@ -74,15 +74,15 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # generic only in newer cl
     def __init__(self, choices: Sequence[str]) -> None:
         super().__init__(list(choices), case_sensitive=False)
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         for choice in self.choices:
             if str(value).lower() == str(choice).lower():
                 return str(choice)
         near = get_close_matches(str(value), list(self.choices), n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
-        self.fail(f"'{value}' is none of {', '.join(self.choices)}.{meant}", param, ctx)
+        raise click.BadParameter(
+            f"'{value}' is none of {', '.join(self.choices)}.{meant}", ctx, param
+        )
 
 
 GLOBAL_OPTIONS: tuple[GlobalOption, ...] = (
@@ -208,7 +208,10 @@ class Command(click.Command):
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a lazily imported command lives, and the line that stands for it in the help."""
+    """Where a lazily imported command lives, and the line that stands for it in the help.
+
+    `module`: within orchestrator.cli. `attribute`: the command's name in it.
+    """
 
     module: str
     attribute: str
@@ -243,7 +246,9 @@ class LazyGroup(click.Group):
         entry = self.entries.get(cmd_name)
         if entry is None:
             return None
-        command = getattr(importlib.import_module(entry.module), entry.attribute)
+        command = getattr(
+            importlib.import_module(f"orchestrator.cli.{entry.module}"), entry.attribute
+        )
         assert isinstance(command, click.Command)
         return command
 

@@ -10,7 +10,7 @@ from orchestrator.cli.grammar import Entry, LazyGroup, command
 from orchestrator.cli.parameters import complete_jobs, job_argument
 from orchestrator.cli.session import current
 
-_HERE = "orchestrator.cli.jobs"
+_HERE = "jobs"
 
 
 @click.group(
@@ -59,7 +59,9 @@ def show(job: str) -> None:
     session.show(session.connect().job(job))
 
 
-_names = click.argument("names", metavar="JOB…", nargs=-1, required=True, shell_complete=complete_jobs)
+_names = click.argument(
+    "names", metavar="JOB…", nargs=-1, required=True, shell_complete=complete_jobs
+)
 
 
 @command("suspend", examples=[("stop the cron for a while", "orchestrator jobs suspend processor")])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.localcloud.process import CloudConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
-_HERE = "orchestrator.cli.local"
+_HERE = "local"
 SHELLS = ("sh", "fish", "powershell")
 
 
@@ -56,16 +56,15 @@ def config_of(session: Session, state: str | None = None, **ports: int | None) -
     if profile.kind != "local":
         raise ProfileError(
             f"The profile '{profile.name}' is on Azure; there is no local cloud to speak of.",
-            "choose a profile of kind \"local\" with --profile.",
+            'choose a profile of kind "local" with --profile.',
         )
     assert profile.state is not None
-    spec = orc.settings.profiles.get(profile.name)
     chosen = {
-        name: ports.get(name) if ports.get(name) is not None else getattr(spec, name, None)
+        name: getattr(profile.spec, name) if ports.get(name) is None else ports[name]
         for name in ("port", "identity_port", "amqp_port", "amqps_port")
     }
     return CloudConfig(
-        state=Path(state) if state else Path(profile.state),
+        state=Path(state).resolve() if state else profile.state,
         project=Path(orc.settings.folder).resolve(),
         **chosen,
     )
@@ -218,10 +217,17 @@ def reset(state: str | None, yes: bool) -> None:
     ],
 )
 @_state_option
-@click.option("--tail", type=click.IntRange(min=0), default=100, show_default=True, metavar="N")
+@click.option(
+    "--tail",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Start with the last N lines.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines; Ctrl-C ends it.")
 def logs(state: str | None, tail: int, follow: bool) -> None:
-    """Print the server's own log. (What the jobs wrote: `orchestrator logs`.)"""
+    """Print the server's own log. What the jobs wrote is in `orchestrator logs`."""
     session = current()
     file = config_of(session, state).state / "server.log"
     if not file.exists():
@@ -283,18 +289,21 @@ def env(state: str | None, shell: str) -> None:
 
     They hold this local cloud's own credentials, which are good for nothing else.
     """
+    import json
+
     from orchestrator.cli.shell_exports import exports, hints, variables
     from orchestrator.display.views import of_data
-    from orchestrator.localcloud import process
+    from orchestrator.profile import CONNECTION_FILE, connection
 
     session = current()
     folder = config_of(session, state).state
-    connection = process.connection(folder)
-    values = variables(connection)
+    connection(folder)  # raises NotReachable if the file is missing, damaged or of a dead process
+    found = json.loads((folder / CONNECTION_FILE).read_text(encoding="utf-8"))
+    values = variables(found)
     if not session.plain:
         session.show(of_data(values))
         return
     for line in exports(values, shell):
         click.echo(line)
-    for line in hints(connection):
+    for line in hints(found):
         click.echo(f"# {line}")

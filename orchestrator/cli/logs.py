@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     examples=[
         ("the last hour of a job", "orchestrator logs --job receiver"),
         ("one execution, live", "orchestrator logs --execution sender@latest --follow"),
-        ("what went wrong today", "orchestrator logs --job processor --since 1d --grep 'error|failed'"),
+        (
+            "what went wrong today",
+            "orchestrator logs --since 1d --grep 'error|failed'",
+        ),
     ],
 )
 @job_option("Only this job's lines.")

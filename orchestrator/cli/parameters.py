@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Variable(click.ParamType):
+class Variable(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
     """`NAME=VALUE` -> (name, value). The value may be empty and may contain `=`."""
 
     name = "NAME=VALUE"
@@ -36,14 +36,12 @@ class Variable(click.ParamType):
         return name.strip(), text
 
 
-class Regex(click.ParamType):
+class Regex(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
     """A regular expression, kept as text; the service evaluates it as RE2."""
 
     name = "RE"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
         try:
             re.compile(text)
@@ -58,7 +56,7 @@ class Regex(click.ParamType):
         return text
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
     """How long: `90s`, `10m`, `1h30m` (or plain seconds) -> timedelta."""
 
     name = "DURATION"
@@ -83,7 +81,7 @@ class Duration(click.ParamType):
         return length
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
     """How far back (`2h`), or since when (`2026-11-23T20:00Z`) -> aware datetime."""
 
     name = "WHEN"
@@ -150,7 +148,9 @@ def _settings(ctx: click.Context) -> dict[str, Any]:
 
     chosen = os.environ.get("ORCHESTRATOR_SETTINGS")
     folder = Path.cwd()
-    places = [Path(chosen)] if chosen else [f / "orchestrator.toml" for f in (folder, *folder.parents)]
+    places = (
+        [Path(chosen)] if chosen else [f / "orchestrator.toml" for f in (folder, *folder.parents)]
+    )
     for place in places:
         try:
             return tomllib.loads(place.read_text(encoding="utf-8"))
@@ -172,14 +172,14 @@ def execution_argument(function: F) -> F:
     return click.argument("execution", shell_complete=complete_executions)(function)
 
 
-def job_option(help: str) -> Callable[[F], F]:
+def job_option(text: str) -> Callable[[F], F]:
     """`-j`/`--job JOB`."""
-    return click.option("-j", "--job", metavar="JOB", shell_complete=complete_jobs, help=help)
+    return click.option("-j", "--job", metavar="JOB", shell_complete=complete_jobs, help=text)
 
 
-def since_option(help: str) -> Callable[[F], F]:
+def since_option(text: str) -> Callable[[F], F]:
     """`--since WHEN`."""
-    return click.option("--since", type=Moment(), help=help)
+    return click.option("--since", type=Moment(), help=text)
 
 
 def timeout_option(function: F) -> F:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     "query",
     examples=[
         (
-            "what was written, by job",
-            "orchestrator query 'ContainerAppConsoleLogs_CL | summarize count() by ContainerJobName_s'",
+            "how many lines by stream",
+            "orchestrator query 'ContainerAppConsoleLogs_CL | summarize count() by Stream_s'",
         ),
         ("from a file, over a day, as CSV", "orchestrator query -f failures.kql --since 1d -o csv"),
         ("from standard input", "echo 'print 1 + 1' | orchestrator query -"),

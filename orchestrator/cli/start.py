@@ -21,7 +21,10 @@ from orchestrator.cli.session import current
     "start",
     examples=[
         ("start a job and come back at once", "orchestrator start sender"),
-        ("send 500 messages and watch", "orchestrator start sender --env MESSAGE_COUNT=500 --follow"),
+        (
+            "send more, and watch",
+            "orchestrator start sender --env MESSAGE_COUNT=500 --follow",
+        ),
         ("in a script: wait, fail when it fails", "orchestrator start sender --wait --timeout 10m"),
     ],
 )

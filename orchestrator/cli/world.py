@@ -94,7 +94,10 @@ def status() -> None:
     examples=[
         ("all jobs", "orchestrator deploy"),
         ("one", "orchestrator deploy receiver"),
-        ("did anything change?", 'orchestrator deploy --query "[?action!=`unchanged`].name" -o tsv'),
+        (
+            "what changed?",
+            "orchestrator deploy --query \"[?action!='unchanged'].name\" -o tsv",
+        ),
     ],
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]…", shell_complete=complete_jobs)

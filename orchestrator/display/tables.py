@@ -149,9 +149,7 @@ def _grid(view: View, now: datetime, *, full: bool, hide: set[int]) -> Any:
             min_width=_minimum(view, i) if i == kept[0] or heading.kind != "text" else None,
         )
     for row in view.cells:
-        table.add_row(
-            *(_pretty_cell(row[i], view.headings[i], now, full=full) for i in kept)
-        )
+        table.add_row(*(_pretty_cell(row[i], view.headings[i], now, full=full) for i in kept))
     return table
 
 

@@ -26,7 +26,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class View:
-    """One result. `empty`: the sentence for a table without rows; `single`: one thing, not a list."""
+    """One result. `empty`: what a table without rows says; `single`: one thing, not a list."""
 
     data: Any
     headings: Sequence[Heading] = ()
@@ -37,9 +37,7 @@ class View:
     links: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_records(
-    records: Records[Any], *, empty: str = "", without: Sequence[str] = ()
-) -> View:
+def of_records(records: Records[Any], *, empty: str = "", without: Sequence[str] = ()) -> View:
     """A list of records, as the library describes its columns; `without` leaves keys out."""
     shown = [c for c in records.columns if c.key not in without]
     return View(

@@ -1,8 +1,8 @@
 """The demo's account: what became of each message, by its id, from what the jobs logged.
 
-A message counts as sent, processed, received or dead-lettered only if a payload's own line says so,
-naming its id; nothing is inferred from a total. What was sent and neither received nor dead-lettered
-is missing, and if it stays missing it is lost.
+A message counts as sent, processed, received or dead-lettered only if a payload's own line says
+so, naming its id; nothing is inferred from a total. What was sent and neither received nor
+dead-lettered is missing, and if it stays missing it is lost.
 """
 
 from __future__ import annotations

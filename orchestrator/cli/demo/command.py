@@ -146,7 +146,7 @@ class NotHere(click.UsageError):
     """The demo was asked of Azure."""
 
     def __init__(self, profile: str) -> None:
-        super().__init__(f"The demo runs on a local cloud, and the profile '{profile}' is on Azure.")
+        super().__init__(f"The demo runs on a local cloud; the profile '{profile}' is on Azure.")
         self.hint = "orchestrator --profile local demo"
 
 

@@ -30,7 +30,7 @@ JOBS = ("sender", "processor", "receiver")
 SHOWN_LINES = 5
 
 
-class DemoFailed(OrchestratorError):
+class DemoError(OrchestratorError):
     """A stage did not do what it is for."""
 
 
@@ -75,7 +75,7 @@ class Demo:
             self.runs.append(run)
             ended = run.wait(self._left())
             if not ended.succeeded:
-                raise DemoFailed(
+                raise DemoError(
                     f"The sender's execution {run.name} ended as {ended.status}.",
                     f"orchestrator logs --execution {run.name}",
                 )
@@ -112,9 +112,7 @@ class Demo:
         names = {e.name for e in executions if e.job == "receiver"}
         logs = self.orc.logs("receiver", since=self.began)
         lines = [
-            line
-            for line in logs
-            if line.execution in names and account.execution in line.text
+            line for line in logs if line.execution in names and account.execution in line.text
         ]
         return Summary(
             account=account,
@@ -173,9 +171,7 @@ class Demo:
 
     def _own_executions(self) -> Executions:
         own: list[Execution] = [
-            execution
-            for job in JOBS
-            for execution in self.orc.executions(job, since=self.began)
+            execution for job in JOBS for execution in self.orc.executions(job, since=self.began)
         ]
         return Executions(sorted(own, key=lambda e: e.start or self.began))
 

@@ -19,7 +19,7 @@ NEXT = (
     ("orchestrator status", "jobs, last executions and queues at a glance"),
     ("orchestrator start sender --env MESSAGE_COUNT=500 --follow", "send more, and watch"),
     (
-        "orchestrator query 'ContainerAppConsoleLogs_CL | summarize count() by ContainerJobName_s'",
+        "orchestrator query 'ContainerAppConsoleLogs_CL | summarize count() by Stream_s'",
         "ask the logs in KQL",
     ),
 )
@@ -96,8 +96,8 @@ def write_summary(summary: Summary, stream: TextIO) -> None:
     _indented(lambda out: write_table(of_records(summary.executions), out), stream)
 
     _heading("The receiver wrote", stream)
-    for line in summary.lines:
-        click.echo(f"  {line.text}", file=stream)
+    for wrote in summary.lines:
+        click.echo(f"  {wrote.text}", file=stream)
 
     _heading("Next", stream)
     wide = max(len(line) for line, _ in NEXT[:2])
