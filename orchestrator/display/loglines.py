@@ -66,7 +66,12 @@ class LinePrinter:
         if self._colour and line.stream == "stderr":
             text = click.style(text, fg="yellow")
         parts.append(text)
-        click.echo("  ".join(parts), file=self._stream, color=self._colour)
+        whole = "  ".join(parts)
+        if self._terminal:
+            click.echo(whole, file=self._stream, color=self._colour)  # knows older Windows consoles
+        else:  # click would strip the payload's own escape sequences here
+            self._stream.write(f"{whole}\n")
+            self._stream.flush()
 
     def _speaker(self, line: LogLine) -> str:
         if self._prefix == "none":

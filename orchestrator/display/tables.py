@@ -2,14 +2,15 @@
 
 No rules and no boxes; the heading is dim, a status has its colour, a time is told as it matters
 ("3 min ago") with the time of day beside it where there is room. In a terminal that is too narrow
-the time of day goes first, then the columns that are empty throughout, then long texts end in "…".
+the columns that are empty throughout go first, then the time of day, then what the others tell as
+well (the end beside start and duration); long texts end in "…".
 Piped, nothing is cut, nothing is coloured, and times are RFC 3339 in UTC.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TextIO
 
 from orchestrator.clock import SystemClock
@@ -18,6 +19,9 @@ from orchestrator.display.terminal import console, is_terminal, width
 from orchestrator.display.views import Heading, View
 from orchestrator.records import RIGHT, one_line, show
 
+# What a narrow terminal does without, in two steps.
+EXPENDABLE = frozenset({"end", "scheduled", "image", "cpu", "memory", "running"})
+DISPENSABLE = EXPENDABLE | {"duration", "job", "when", "reason", "size", "timeout"}
 PRETTY_ROWS = 500  # a longer table is being scrolled or searched, and laying it out takes seconds
 
 STYLES = {
@@ -94,12 +98,15 @@ def _plain(view: View, stream: TextIO) -> None:
 # -------------------------------------------------------------------------------------- pretty
 
 
-def _pretty_cell(value: Any, heading: Heading, now: datetime, *, full: bool) -> Any:
+def _pretty_cell(value: Any, heading: Heading, now: datetime, *, clock: int | None) -> Any:
+    """A cell as rich text. `clock`: the width of the relative times before the time of day; None
+    leaves the time of day out."""
     from rich.text import Text
 
     if isinstance(value, datetime):
         text = Text(ago(value, now))
-        if full:
+        if clock is not None:
+            text.pad_right(clock - len(text.plain))
             text.append(f"  {clock_time(value, now)}", "dim")
         return text
     if isinstance(value, bool | dict | list | tuple):
@@ -111,23 +118,31 @@ def _pretty_cell(value: Any, heading: Heading, now: datetime, *, full: bool) -> 
 
 
 def _pretty(view: View, stream: TextIO) -> None:
-    now = SystemClock().now().astimezone(UTC)
+    now = SystemClock().now()
     target = console(stream)
     if view.single:
         target.print(_details(view, now), overflow="fold")
         return
-    empty = {
-        i for i in range(len(view.headings)) if all(row[i] in (None, "") for row in view.cells)
-    }
-    table = None
-    for full, hide in ((True, set()), (True, empty), (False, set()), (False, empty)):
-        table = _grid(view, now, full=full, hide=hide)
-        if target.measure(table).maximum <= width():
+    columns = range(len(view.headings))
+    empty = {i for i in columns if all(row[i] in (None, "") for row in view.cells)}
+    spare = empty | {i for i in columns if view.headings[i].key in EXPENDABLE}
+    least = spare | {i for i in columns if view.headings[i].key in DISPENSABLE}
+    unbound = target.options.update(max_width=10_000)
+    table: Any = None
+    for clock, hide in (
+        (True, set()),
+        (True, empty),
+        (False, empty),
+        (False, spare),
+        (False, least),
+    ):
+        table = _grid(view, now, clock=clock, hide=hide)
+        if target.measure(table, options=unbound).maximum <= width():
             break
     target.print(table)
 
 
-def _grid(view: View, now: datetime, *, full: bool, hide: set[int]) -> Any:
+def _grid(view: View, now: datetime, *, clock: bool, hide: set[int]) -> Any:
     from rich.table import Table
 
     kept = [i for i in range(len(view.headings)) if i not in hide]
@@ -146,17 +161,23 @@ def _grid(view: View, now: datetime, *, full: bool, hide: set[int]) -> Any:
             no_wrap=True,
             overflow="ellipsis",
             # Names, states and numbers are what people came for; free text gives way first.
-            min_width=_minimum(view, i) if i == kept[0] or heading.kind != "text" else None,
+            min_width=_minimum(view, i, now) if i == kept[0] or heading.kind != "text" else None,
         )
+    pads = {i: _ago_width(view, i, now) if clock else None for i in kept}
     for row in view.cells:
-        table.add_row(*(_pretty_cell(row[i], view.headings[i], now, full=full) for i in kept))
+        table.add_row(*(_pretty_cell(row[i], view.headings[i], now, clock=pads[i]) for i in kept))
     return table
 
 
-def _minimum(view: View, column: int) -> int | None:
+def _ago_width(view: View, column: int, now: datetime) -> int:
+    times = [row[column] for row in view.cells if isinstance(row[column], datetime)]
+    return max((len(ago(when, now)) for when in times), default=0)
+
+
+def _minimum(view: View, column: int, now: datetime) -> int:
     heading = view.headings[column]
     if heading.kind == "time":
-        return len("59 min ago")
+        return max(_ago_width(view, column, now), len(heading.title))
     sizes = [len(show(row[column], heading.kind)) for row in view.cells]
     return min(max([*sizes, len(heading.title)]), 40)
 
@@ -168,7 +189,7 @@ def _details(view: View, now: datetime) -> Any:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for heading, value in zip(view.headings, view.cells[0], strict=True):
-        table.add_row(heading.title, _pretty_cell(value, heading, now, full=True))
+        table.add_row(heading.title, _pretty_cell(value, heading, now, clock=0))
     return table
 
 
