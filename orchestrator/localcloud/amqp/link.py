@@ -345,8 +345,8 @@ class OutgoingLink(LinkBase):
 
     @property
     def sendable(self) -> int:
-        """How many messages may be sent now: credit, or 0 while the session must wait."""
-        return self.credit if self.state is LinkState.ATTACHED and self.session.may_send else 0
+        """How many messages may be sent now, by the link's credit and the session's window."""
+        return min(self.credit, self.session.room) if self.state is LinkState.ATTACHED else 0
 
     def send(
         self,

@@ -90,9 +90,9 @@ class Session:
     # Writing
 
     @property
-    def may_send(self) -> bool:
-        """Whether transfers go out now, rather than wait for the peer's window."""
-        return self._peer_window > 0 and not self._backlog
+    def room(self) -> int:
+        """How many transfer frames go out now, rather than wait for the peer's window."""
+        return 0 if self._backlog else self._peer_window
 
     def send(self, body: bytes) -> None:
         """Write a frame body, after the dispositions that came before it."""
@@ -268,7 +268,7 @@ class Session:
         ahead = (self.next_outgoing_id - seen) & MASK
         if ahead > MASK >> 1:
             ahead = 0
-        waited = not self.may_send
+        waited = not self.room
         self._peer_window = max(0, flow.incoming_window - ahead)
         while self._backlog and self._peer_window > 0:
             body, _ = self._backlog.popleft()
@@ -283,7 +283,7 @@ class Session:
                 raise self._no_link()
             if isinstance(target, OutgoingLink) and target.on_flow(flow):
                 found.append(Sendable(target))
-        if waited and self.may_send:
+        if waited and self.room:
             found += [
                 Sendable(link)
                 for link in self._links.values()

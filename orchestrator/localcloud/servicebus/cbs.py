@@ -1,0 +1,196 @@
+"""Claims-based security: tokens put on `$cbs`, and what they allow on their connection.
+
+A token is a JWT of the local cloud's identity, or a Service Bus SharedAccessSignature
+(https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas). What it grants ends with
+it; putting a newer one for the same resource extends it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from orchestrator.localcloud.identity import TokenError
+from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.front_addresses import covers, host_label, parse
+from orchestrator.localcloud.servicebus.model import AccessRule, Right
+
+Authenticate = Callable[[str, Collection[str]], Mapping[str, Any]]
+"""`Identity.check`: claims of a JWT for one of these audiences; raises `TokenError`."""
+
+AUDIENCE = "https://servicebus.azure.net"
+
+_SAS = "SharedAccessSignature "
+ALL_RIGHTS = frozenset(Right)
+
+
+class TokenRefusedError(Exception):
+    """A token that grants nothing; `status` is the status-code of the answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """namespace: folded; None where the address names none (loopback): then any.
+    path: of the entity, "" for the whole namespace. expires_at: epoch seconds."""
+
+    namespace: str | None
+    path: str
+    rights: frozenset[Right]
+    expires_at: float
+
+
+class TokenChecker:
+    """Reads the tokens of one front."""
+
+    def __init__(self, broker: Broker, authenticate: Authenticate) -> None:
+        self._broker = broker
+        self._authenticate = authenticate
+
+    def check(self, token: str, resource: str, now: float) -> Grant:
+        """What `token` grants on `resource` (`sb://host/entity`). Raises `TokenRefusedError`."""
+        if not resource:
+            raise TokenRefusedError(
+                400, "The put-token request names no resource (property 'name')."
+            )
+        if token.startswith(_SAS):
+            return self._check_signature(token, resource, now)
+        return self._check_jwt(token, resource)
+
+    def check_key(self, rule_name: str, key: str) -> Grant | None:
+        """SASL PLAIN: a rule's name and key grant the rule's rights on its namespace."""
+        for namespace in self._broker.namespaces():
+            rule = self._broker.rule(namespace, rule_name)
+            if rule is not None and _is_key(rule, key):
+                return Grant(namespace.casefold(), "", _implied(rule.rights), float("inf"))
+        return None
+
+    def _namespace(self, host: str | None) -> str | None:
+        label = host_label(host)
+        names = {name.casefold() for name in self._broker.namespaces()}
+        return label if label in names else None
+
+    def _check_jwt(self, token: str, resource: str) -> Grant:
+        address = parse(resource)
+        audiences = [AUDIENCE]
+        if address.host:
+            audiences += [f"sb://{address.host}", f"https://{address.host}", resource]
+        try:
+            claims = self._authenticate(token, audiences)
+        except TokenError as error:
+            raise TokenRefusedError(401, error.message) from error
+        expires = claims.get("exp")
+        return Grant(
+            self._namespace(address.host),
+            address.path,
+            ALL_RIGHTS,
+            float(expires) if isinstance(expires, int | float) else float("inf"),
+        )
+
+    def _check_signature(self, token: str, resource: str, now: float) -> Grant:
+        fields = dict(part.partition("=")[::2] for part in token[len(_SAS) :].split("&"))
+        signed, signature, name = fields.get("sr"), fields.get("sig"), fields.get("skn")
+        if not signed or not signature or not name or not fields.get("se", "").isdigit():
+            raise TokenRefusedError(
+                401, "A SharedAccessSignature needs the fields sr, sig, se (epoch seconds) and skn."
+            )
+        expires = int(fields["se"])
+        if expires <= now:
+            raise TokenRefusedError(401, "ExpiredToken: The token is expired.")
+        scope, address = parse(unquote_plus(signed)), parse(resource)
+        if not covers(scope.path, address.path) or (
+            scope.host is not None and address.host is not None and _other(scope.host, address.host)
+        ):
+            raise TokenRefusedError(
+                401, f"The token is for {unquote_plus(signed)}, which does not contain {resource}."
+            )
+        given = unquote_plus(signature)
+        namespace = self._namespace(address.host)
+        for candidate in self._broker.namespaces() if namespace is None else [namespace]:
+            for entity in dict.fromkeys((_queue_of(scope.path), None)):
+                rule = self._broker.rule(candidate, unquote_plus(name), entity)
+                if rule is not None and _signed_by(rule, signed, fields["se"], given):
+                    where = address.path
+                    if rule.entity is not None and not covers(rule.entity, where):
+                        continue
+                    return Grant(candidate.casefold(), where, _implied(rule.rights), expires)
+        raise TokenRefusedError(
+            401,
+            f"InvalidSignature: The token has an invalid signature, or there is no key named "
+            f"{unquote_plus(name)}.",
+        )
+
+
+def _queue_of(path: str) -> str | None:
+    return path.partition("/$")[0] or None
+
+
+def _other(one: str, another: str) -> bool:
+    return one.partition(":")[0].casefold() != another.partition(":")[0].casefold()
+
+
+def _implied(rights: Collection[Right]) -> frozenset[Right]:
+    """Manage includes Send and Listen."""
+    return ALL_RIGHTS if Right.MANAGE in rights else frozenset(rights)
+
+
+def _is_key(rule: AccessRule, key: str) -> bool:
+    given = key.encode()
+    return hmac.compare_digest(given, rule.primary_key.encode()) or hmac.compare_digest(
+        given, rule.secondary_key.encode()
+    )
+
+
+def _signed_by(rule: AccessRule, resource: str, expiry: str, signature: str) -> bool:
+    text = f"{resource}\n{expiry}".encode()
+    for key in (rule.primary_key, rule.secondary_key):
+        digest = hmac.new(key.encode(), text, hashlib.sha256).digest()
+        if hmac.compare_digest(base64.b64encode(digest).decode(), signature):
+            return True
+    return False
+
+
+class Grants:
+    """What the tokens put on one connection allow."""
+
+    def __init__(self) -> None:
+        self._grants: dict[tuple[str | None, str], Grant] = {}
+
+    def add(self, grant: Grant) -> None:
+        """A grant replaces the former one for the same resource."""
+        self._grants[grant.namespace, grant.path.casefold()] = grant
+
+    def until(self, namespace: str, path: str, right: Right | None, now: float) -> float | None:
+        """Until when `right` (None: any) holds for an entity; None if it does not hold now."""
+        best: float | None = None
+        folded = namespace.casefold()
+        for grant in self._grants.values():
+            if (
+                grant.expires_at > now
+                and (grant.namespace is None or grant.namespace == folded)
+                and (right is None or right in grant.rights)
+                and covers(grant.path, path)
+                and (best is None or grant.expires_at > best)
+            ):
+                best = grant.expires_at
+        return best
+
+    def next_expiry(self, now: float) -> float | None:
+        """When the next live grant ends; None if there is none that does."""
+        ends = [g.expires_at for g in self._grants.values() if now < g.expires_at < float("inf")]
+        return min(ends, default=None)
+
+    def drop_expired(self, now: float) -> None:
+        self._grants = {k: g for k, g in self._grants.items() if g.expires_at > now}
+
+    def __len__(self) -> int:
+        return len(self._grants)

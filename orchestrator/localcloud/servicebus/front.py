@@ -1,0 +1,148 @@
+"""The Service Bus front: AMQP listeners, plain and TLS, before the queue engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import uuid
+from typing import NamedTuple
+
+from orchestrator.clock import Clock
+from orchestrator.localcloud.amqp.connection import Limits as ConnectionLimits
+from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.cbs import Authenticate, TokenChecker
+from orchestrator.localcloud.servicebus.front_peer import Peer
+
+# How long clients have to take leave when the front stops.
+STOP_SECONDS = 2.0
+BACKLOG = 1024
+
+
+class Ports(NamedTuple):
+    """The ports listened on; None for a listener that was not asked for."""
+
+    plain: int | None
+    tls: int | None
+
+
+class ServiceBusFront:
+    """Serves AMQP 1.0 clients of `broker`.
+
+    authenticate: checks a JWT against audiences and gives its claims (`Identity.check`).
+    clock: the broker's clock; token expiry is judged by it. connection_limits: what one
+    connection may ask for.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        authenticate: Authenticate,
+        clock: Clock,
+        *,
+        connection_limits: ConnectionLimits | None = None,
+    ) -> None:
+        self.broker = broker
+        self.clock = clock
+        self.tokens = TokenChecker(broker, authenticate)
+        self.connection_limits = connection_limits or ConnectionLimits()
+        self.container_id = f"orchestrator-{uuid.uuid4().hex[:12]}"
+        self.peers: set[Peer] = set()
+        self._deserted = asyncio.Event()
+        self._deserted.set()
+        self._servers: list[asyncio.Server] = []
+        self._next_expiry = float("inf")
+        self._expiry_moved = asyncio.Event()
+        self._expiry_task: asyncio.Task[None] | None = None
+
+    async def start(
+        self,
+        host: str = "127.0.0.1",
+        plain_port: int | None = 0,
+        tls_port: int | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> Ports:
+        """Listen; port 0 takes a free one, None leaves that listener out.
+
+        Raises `OSError` if a port cannot be had (nothing is listened on then), `ValueError` for
+        a TLS port without a context.
+        """
+        if tls_port is not None and ssl_context is None:
+            raise ValueError("a TLS port needs an ssl_context")
+        try:
+            plain = await self._listen(host, plain_port, None)
+            tls = await self._listen(host, tls_port, ssl_context)
+        except OSError:
+            self._unlisten()
+            raise
+        self._expiry_task = asyncio.create_task(self._watch_expiry())
+        return Ports(plain, tls)
+
+    async def _listen(
+        self, host: str, port: int | None, context: ssl.SSLContext | None
+    ) -> int | None:
+        if port is None:
+            return None
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: Peer(self), host, port, ssl=context, backlog=BACKLOG
+        )
+        self._servers.append(server)
+        bound: int = server.sockets[0].getsockname()[1]
+        return bound
+
+    def _unlisten(self) -> None:
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+
+    async def stop(self) -> None:
+        """Stop listening and take leave of all clients. Idempotent."""
+        self._unlisten()
+        if self._expiry_task is not None:
+            self._expiry_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._expiry_task
+            self._expiry_task = None
+        for peer in list(self.peers):
+            peer.shut("The local cloud is stopping.")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._deserted.wait(), STOP_SECONDS)
+        for peer in list(self.peers):
+            peer.abort()
+        await self._deserted.wait()
+
+    def joined(self, peer: Peer) -> None:
+        """A client is connected."""
+        self.peers.add(peer)
+        self._deserted.clear()
+
+    def left(self, peer: Peer) -> None:
+        """A client's connection is gone."""
+        self.peers.discard(peer)
+        if not self.peers:
+            self._deserted.set()
+
+    # Token expiry
+
+    def expiry_changed(self, when: float) -> None:
+        """A token was put that expires at `when` (epoch seconds)."""
+        if when < self._next_expiry:
+            self._next_expiry = when
+            self._expiry_moved.set()
+
+    async def _watch_expiry(self) -> None:
+        while True:
+            if self.clock.time() >= self._next_expiry:
+                ends = [end for peer in list(self.peers) if (end := peer.token_check()) is not None]
+                self._next_expiry = min(ends, default=float("inf"))
+            self._expiry_moved.clear()
+            moved = asyncio.create_task(self._expiry_moved.wait())
+            waits: list[asyncio.Task[object]] = [moved]
+            if self._next_expiry < float("inf"):
+                waits.append(asyncio.create_task(self.clock.sleep_until(self._next_expiry)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in waits:
+                    task.cancel()

@@ -1,0 +1,269 @@
+"""Messages between the wire and the queue engine: AMQP bytes in, `IncomingMessage` out, and back.
+
+What a sender wrote is kept bit by bit: the payload given to the engine is the message's own
+sections, less the delivery annotations (which end at this hop) and the annotations that only the
+service sets. At delivery, header and annotations are written anew around it; the body is never
+decoded.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from typing import Any
+
+from orchestrator.localcloud.amqp import sections as s
+from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.decode import decode_whole
+from orchestrator.localcloud.amqp.encode import encode
+from orchestrator.localcloud.amqp.errors import DecodeError
+from orchestrator.localcloud.servicebus.model import (
+    NEVER,
+    IncomingMessage,
+    LockedMessage,
+    StoredMessage,
+)
+
+BATCH_FORMAT = 0x80013700
+"""message-format of an envelope with one encoded message in each data section."""
+
+REASON = "DeadLetterReason"
+DESCRIPTION = "DeadLetterErrorDescription"
+
+SCHEDULED_TIME = "x-opt-scheduled-enqueue-time"
+PARTITION_KEY = "x-opt-partition-key"
+VIA_PARTITION_KEY = "x-opt-via-partition-key"
+
+# Annotations that the service writes at delivery; what a sender says of them is dropped (a message
+# received here and sent again carries the former ones).
+_OURS = frozenset(
+    {
+        "x-opt-sequence-number",
+        "x-opt-enqueue-sequence-number",
+        "x-opt-enqueued-time",
+        "x-opt-locked-until",
+        "x-opt-lock-token",
+        "x-opt-message-state",
+        "x-opt-deadletter-source",
+    }
+)
+
+_MAX_TTL_MS = 0xFFFFFFFF
+
+# Indexes into the fields of the header and properties sections (AMQP 1.0 part 3, 3.2.1, 3.2.4).
+_TTL = 2
+_DELIVERY_COUNT = 4
+_MESSAGE_ID, _ABSOLUTE_EXPIRY, _CREATION, _GROUP_ID = 0, 8, 9, 10
+
+
+def read(payload: bytes, now: float) -> IncomingMessage:
+    """One message off the wire. Raises `DecodeError`."""
+    parts = s.split(payload)
+    properties = s.list_of(parts.properties, 13)
+    message_id = properties[_MESSAGE_ID]
+    raw_properties = parts.properties
+    if message_id is None:
+        # The service gives every message an id; there are clients that cannot do without.
+        message_id = properties[_MESSAGE_ID] = uuid.uuid4().hex
+        raw_properties = s.section(s.PROPERTIES, _trimmed(properties))
+        key = None
+    else:
+        key = _key(message_id)
+    annotations: dict[Any, Any] = {}
+    raw_annotations = parts.message_annotations
+    if raw_annotations:
+        annotations = s.map_of(raw_annotations)
+        if not _OURS.isdisjoint(annotations):
+            kept = {name: value for name, value in annotations.items() if name not in _OURS}
+            raw_annotations = s.section(s.MESSAGE_ANNOTATIONS, kept) if kept else b""
+    scheduled = annotations.get(SCHEDULED_TIME)
+    session_id = properties[_GROUP_ID]
+    return IncomingMessage(
+        payload=b"".join(
+            (
+                parts.header,
+                raw_annotations,
+                raw_properties,
+                parts.application_properties,
+                parts.body,
+                parts.footer,
+            )
+        ),
+        message_id=key,
+        ttl=_ttl(parts.header, properties, now),
+        session_id=session_id if isinstance(session_id, str) else None,
+        partition_key=_text(annotations.get(PARTITION_KEY)),
+        scheduled_at=scheduled / 1000 if isinstance(scheduled, int) else None,
+    )
+
+
+def read_transfer(payload: bytes, message_format: int, now: float) -> list[IncomingMessage]:
+    """The messages of one transfer: one, or the contents of a batch. Raises `DecodeError`."""
+    if message_format != BATCH_FORMAT:
+        return [read(payload, now)]
+    envelope = s.split(payload)
+    if envelope.body_kind != s.DATA:
+        raise DecodeError("A batch must have its messages in data sections.")
+    return [read(one, now) for one in s.data_of(envelope.body)]
+
+
+def _trimmed(fields: list[Any]) -> list[Any]:
+    last = len(fields)
+    while last and fields[last - 1] is None:
+        last -= 1
+    return fields[:last]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _key(message_id: Any) -> str:
+    """Equal ids give equal keys; ids of different AMQP types never do."""
+    if isinstance(message_id, str):
+        return str(message_id)
+    return f"\0{type(message_id).__name__}:{encode(message_id).hex()}"
+
+
+def _ttl(header: bytes, properties: list[Any], now: float) -> float | None:
+    """Seconds; from header.ttl, or where that is missing or too small from the absolute expiry."""
+    ttl = s.list_of(header, 5)[_TTL] if header else None
+    expiry = properties[_ABSOLUTE_EXPIRY]
+    if isinstance(expiry, int) and (ttl is None or ttl == _MAX_TTL_MS):
+        creation = properties[_CREATION]
+        start = creation if isinstance(creation, int) else now * 1000
+        return max(0.001, (expiry - start) / 1000)
+    if not isinstance(ttl, int) or ttl == 0:
+        return None
+    return ttl / 1000
+
+
+# Outwards
+
+_NUMBERS = (
+    b"\xa3\x15x-opt-sequence-number\x81%b"
+    b"\xa3\x1dx-opt-enqueue-sequence-number\x81%b"
+    b"\xa3\x13x-opt-enqueued-time\x83%b"
+    b"\xa3\x13x-opt-message-state\x54%b"
+)
+_LOCKED_UNTIL = b"\xa3\x12x-opt-locked-until\x83"
+_long = struct.Struct(">q").pack
+
+
+def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
+    """A message as a receiver gets it: delivered under `locked`, or deleted or peeked without."""
+    parts = s.split(message.payload)
+    details = message.details
+    count, entries = s.map_entries(parts.message_annotations)
+    sequence = _long(message.sequence)
+    count += 8
+    own = _NUMBERS % (
+        sequence,
+        sequence if details.enqueued_sequence is None else _long(details.enqueued_sequence),
+        _long(int(message.enqueued_at * 1000)),
+        bytes((message.state,)),
+    )
+    if locked is not None:
+        count += 2
+        own += _LOCKED_UNTIL + _long(int(locked.locked_until * 1000))
+    application = parts.application_properties
+    if details.dead_letter_source is not None:
+        count += 2
+        own += encode(t.Symbol("x-opt-deadletter-source")) + encode(details.dead_letter_source)
+    if (
+        details.modified is not None
+        or details.dead_letter_reason is not None
+        or details.dead_letter_description is not None
+    ):
+        application = _changed(message, application)
+    return b"".join(
+        (
+            _header(message, parts.header),
+            s.map_section(s.MESSAGE_ANNOTATIONS, count, entries + own),
+            parts.properties,
+            application,
+            parts.body,
+            parts.footer,
+        )
+    )
+
+
+def _header(message: StoredMessage, original: bytes) -> bytes:
+    """durable, priority, ttl, first-acquirer, delivery-count."""
+    count = message.delivery_count
+    if not original and message.expires_at == NEVER and count < 256:
+        if count == 0:
+            return b"\x00\x53\x70\xc0\x06\x05\x40\x40\x40\x40\x43"
+        return b"\x00\x53\x70\xc0\x07\x05\x40\x40\x40\x40\x52" + bytes((count,))
+    fields = s.list_of(original, 5)
+    if message.expires_at == NEVER:
+        fields[_TTL] = None
+    else:
+        # The effective one: a queue's default may have shortened the sender's.
+        left = round((message.expires_at - message.enqueued_at) * 1000)
+        fields[_TTL] = t.UInt(min(max(left, 0), _MAX_TTL_MS))
+    fields[_DELIVERY_COUNT] = t.UInt(count)
+    return s.section(s.HEADER, fields)
+
+
+def _changed(message: StoredMessage, original: bytes) -> bytes:
+    """The application properties with what settlements have set."""
+    details = message.details
+    properties = s.map_of(original)
+    if details.modified is not None:
+        properties.update(decode_whole(details.modified))
+    if details.dead_letter_reason is not None:
+        properties[REASON] = details.dead_letter_reason
+    if details.dead_letter_description is not None:
+        properties[DESCRIPTION] = details.dead_letter_description
+    return s.section(s.APPLICATION_PROPERTIES, properties)
+
+
+def merged(message: StoredMessage, changes: dict[Any, Any]) -> bytes | None:
+    """What to store as `Details.modified` when a settlement sets `changes`; None for no change."""
+    if not changes:
+        return None
+    before = message.details.modified
+    properties: dict[str, Any] = {} if before is None else decode_whole(before)
+    properties.update({str(name): value for name, value in changes.items()})
+    return encode(properties)
+
+
+# Requests and responses ($cbs, $management)
+
+
+class Request:
+    """A request message, decoded whole.
+
+    message_id keeps its AMQP type, for the answer's correlation-id. body: the value of an
+    amqp-value body; the binary of a single data section; otherwise None.
+    """
+
+    __slots__ = ("application_properties", "body", "message_id", "reply_to")
+
+    def __init__(self, payload: bytes) -> None:
+        parts = s.split(payload)
+        properties = s.list_of(parts.properties, 13)
+        self.message_id = properties[_MESSAGE_ID]
+        self.reply_to = properties[4] if isinstance(properties[4], str) else None
+        self.application_properties = s.map_of(parts.application_properties)
+        self.body: Any = None
+        if parts.body_kind == s.VALUE:
+            self.body = s.value_of(parts.body)
+        elif parts.body_kind == s.DATA:
+            self.body = b"".join(s.data_of(parts.body))
+
+    def text(self, name: str) -> str | None:
+        """An application property that must be a string; None if it is not."""
+        value = self.application_properties.get(name)
+        return str(value) if isinstance(value, str) else None
+
+
+def response(request: Request, application_properties: dict[str, Any], body: Any) -> bytes:
+    """The answer to `request`: correlated by its message-id, `body` as amqp-value."""
+    parts = [
+        s.section(s.PROPERTIES, [None, None, None, None, None, request.message_id]),
+        s.section(s.APPLICATION_PROPERTIES, application_properties),
+        s.section(s.VALUE, body),
+    ]
+    return b"".join(parts)

@@ -1,0 +1,351 @@
+"""One client connection: the AMQP engine joined to a transport on one side, to doors on the other.
+
+A `Peer` is an asyncio protocol, but needs of its transport only `write`, `close`, `abort`,
+`pause_reading` and `resume_reading`, so that other carriers (WebSocket) can drive it too.
+
+Memory is bounded: reading stops while more than `HELD_HIGH` bytes of sent messages are not durable
+or more than `WRITE_FLOOD` bytes wait to be written; deliveries stop while the transport's own
+buffer is full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from orchestrator.localcloud.amqp import events as e
+from orchestrator.localcloud.amqp import sasl
+from orchestrator.localcloud.amqp.connection import Connection
+from orchestrator.localcloud.amqp.errors import CONNECTION_FORCED, NOT_IMPLEMENTED, AmqpError
+from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
+from orchestrator.localcloud.amqp.performatives import SOURCE, TARGET
+from orchestrator.localcloud.amqp.types import Int
+from orchestrator.localcloud.servicebus.cbs import Grants, TokenRefusedError
+from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.front_addresses import Address, Node, parse
+from orchestrator.localcloud.servicebus.front_messages import Request, response
+from orchestrator.localcloud.servicebus.links import (
+    Door,
+    expired,
+    not_found,
+    unauthorized,
+    wire_error,
+)
+from orchestrator.localcloud.servicebus.links_receive import ReceiverDoor
+from orchestrator.localcloud.servicebus.links_request import (
+    Reply,
+    RequestDoor,
+    ResponseDoor,
+    Serve,
+)
+from orchestrator.localcloud.servicebus.links_send import SenderDoor
+from orchestrator.localcloud.servicebus.management import ManagementNode
+from orchestrator.localcloud.servicebus.model import Right
+from orchestrator.localcloud.servicebus.queue import Queue
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.front import ServiceBusFront
+
+_log = logging.getLogger(__name__)
+
+HELD_HIGH = 8 * 1024 * 1024
+HELD_LOW = 2 * 1024 * 1024
+WRITE_HIGH = 512 * 1024
+WRITE_FLOOD = 16 * 1024 * 1024
+# How long a client that was told to go may take to say so too.
+CLOSE_SECONDS = 5.0
+REQUEST_SIZE = 1024 * 1024
+
+Link = IncomingLink | OutgoingLink
+
+
+class Peer(asyncio.Protocol):
+    """The server's end of one client's connection."""
+
+    def __init__(self, front: ServiceBusFront) -> None:
+        self._front = front
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._grants = Grants()
+        self._engine = Connection(
+            front.container_id,
+            limits=front.connection_limits,
+            check=self._check_sasl,
+            properties={"product": "orchestrator local cloud"},
+            now=self._loop.time(),
+        )
+        self._doors: set[Door] = set()
+        self._held = 0
+        self._reading = True
+        self._awake = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.writable = True
+        self.responders: list[ResponseDoor] = []
+
+    # What doors use
+
+    @property
+    def batch_size(self) -> int:
+        """Bytes that a batch may have."""
+        return self._front.broker.limits.batch_size
+
+    def now(self) -> float:
+        """The broker's time, epoch seconds."""
+        return self._front.clock.time()
+
+    def allows(self, namespace: str, path: str, right: Right | None) -> bool:
+        """Whether a token put on this connection gives `right` on the entity now."""
+        return self._grants.until(namespace, path, right, self.now()) is not None
+
+    def hold(self, size: int) -> None:
+        """Count bytes that are taken in but not durable."""
+        self._held += size
+        self._regulate()
+
+    def unhold(self, size: int) -> None:
+        self._held -= size
+        self._regulate()
+
+    def wake(self) -> None:
+        """Write what there is, soon: once for everything that happens in this turn of the loop."""
+        if not self._awake:
+            self._awake = True
+            self._loop.call_soon(self._flush)
+
+    def detach(self, door: Door, error: AmqpError) -> None:
+        """Take a link from the client."""
+        door.link.detach(error)
+        self._forget(door)
+        self.wake()
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self._transport = transport
+        self._front.joined(self)
+        self._tick()
+
+    def data_received(self, data: bytes) -> None:
+        for event in self._engine.receive(data, self._loop.time()):
+            self._handle(event)
+        self._flush()
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        self._regulate()
+        for door in list(self._doors):
+            if isinstance(door, ReceiverDoor):
+                door.on_sendable()
+        self.wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        for event in self._engine.lost():
+            self._handle(event)
+        if self._timer is not None:
+            self._timer.cancel()
+        for door in list(self._doors):
+            self._forget(door)
+        self._front.left(self)
+
+    # Time
+
+    def _tick(self) -> None:
+        found, due = self._engine.tick(self._loop.time())
+        for event in found:
+            self._handle(event)
+        if due is not None and self._transport is not None:
+            self._timer = self._loop.call_at(due, self._tick)
+        self._flush()
+
+    def token_check(self) -> float | None:
+        """Detach the links whose tokens have expired; when to look again (epoch seconds)."""
+        now = self.now()
+        for door in list(self._doors):
+            if door.path and not self.allows(door.namespace, door.path, door.right):
+                self.detach(door, expired(door.path))
+        self._grants.drop_expired(now)
+        return self._grants.next_expiry(now)
+
+    def shut(self, reason: str) -> None:
+        """Close from this side."""
+        for event in self._engine.close(AmqpError(CONNECTION_FORCED, reason)):
+            self._handle(event)
+        self._flush()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Events
+
+    def _handle(self, event: e.Event) -> None:
+        if isinstance(event, e.Received):
+            door: Door | None = event.link.context
+            if door is not None:
+                door.on_received(event)
+        elif isinstance(event, e.Disposed):
+            event.link.context.on_disposed(event)
+        elif isinstance(event, e.Sendable):
+            door = event.link.context
+            if door is not None:
+                door.on_sendable()
+        elif isinstance(event, e.Attaching):
+            self._attach(event.link)
+        elif isinstance(event, e.Detached):
+            door = event.link.context
+            if door is not None:
+                self._forget(door)
+        elif isinstance(event, e.Closed) and not event.by_peer and self._transport is not None:
+            if event.error is not None:
+                _log.info("closing a connection: %s", event.error)
+            self._loop.call_later(CLOSE_SECONDS, self.abort)
+
+    def _forget(self, door: Door) -> None:
+        if door in self._doors:
+            self._doors.remove(door)
+            door.link.context = None
+            door.on_detached()
+
+    def _flush(self) -> None:
+        self._awake = False
+        transport = self._transport
+        if transport is None:
+            return
+        output = self._engine.take_output()
+        if output:
+            transport.write(output)
+            self._regulate()
+        if self._engine.finished:
+            transport.close()
+
+    def _regulate(self) -> None:
+        """Read from the client, or not, by how much it has brought us to hold."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        waiting = 0 if self.writable else transport.get_write_buffer_size()
+        if self._reading:
+            if self._held > HELD_HIGH or waiting > WRITE_FLOOD:
+                self._reading = False
+                transport.pause_reading()
+        elif self._held < HELD_LOW and waiting <= WRITE_FLOOD // 2:
+            self._reading = True
+            transport.resume_reading()
+
+    # Attaching
+
+    def _attach(self, link: Link) -> None:
+        terminus = link.source if isinstance(link, OutgoingLink) else link.target
+        if terminus.kind not in (SOURCE, TARGET) or terminus.dynamic or terminus.address is None:
+            link.refuse(
+                AmqpError(NOT_IMPLEMENTED, "A link must name the address of an existing entity.")
+            )
+            return
+        address = parse(terminus.address)
+        try:
+            self._open_door(link, address, terminus.address)
+        except BrokerError as error:
+            self._drop_door(link)
+            link.refuse(wire_error(error))
+        except AmqpError as error:
+            self._drop_door(link)
+            link.refuse(error)
+
+    def _drop_door(self, link: Link) -> None:
+        if link.context is not None:
+            self._forget(link.context)
+
+    def _enter(self, door: Door) -> None:
+        door.link.context = door
+        self._doors.add(door)
+
+    def _open_door(self, link: Link, address: Address, text: str) -> None:
+        """Raises `AmqpError` or `BrokerError` for a link that is to be refused."""
+        if address.node is Node.CBS:
+            self._open_node(link, "$cbs", "", "", self._put_token)
+            return
+        queue = self._front.broker.find(address.host or self._engine.hostname, address.path)
+        if queue is None:
+            # Without a token nobody learns which entities exist.
+            if not len(self._grants):
+                raise unauthorized(None, text)
+            raise not_found(text)
+        if address.node is Node.MANAGEMENT:
+            self._require(queue, None, text)
+            node = f"{queue.namespace}/{queue.path}/$management".casefold()
+            management = ManagementNode(self, queue)
+            self._open_node(link, node, queue.namespace, queue.path, management.serve)
+        elif isinstance(link, IncomingLink):
+            self._require(queue, Right.SEND, text)
+            sender = SenderDoor(self, link, queue)
+            self._enter(sender)
+            sender.open()
+        else:
+            self._require(queue, Right.LISTEN, text)
+            receiver = ReceiverDoor(self, link, queue)
+            self._enter(receiver)
+            receiver.open()
+
+    def _open_node(
+        self,
+        link: Link,
+        node: str,
+        namespace: str,
+        path: str,
+        serve: Serve,
+    ) -> None:
+        if isinstance(link, IncomingLink):
+            requests = RequestDoor(self, link, node, namespace, path, serve)
+            self._enter(requests)
+            requests.open(REQUEST_SIZE)
+        else:
+            responses = ResponseDoor(self, link, node, namespace, path)
+            self._enter(responses)
+            responses.open(REQUEST_SIZE)
+
+    def _require(self, queue: Queue, right: Right | None, text: str) -> None:
+        if not self.allows(queue.namespace, queue.path, right):
+            raise unauthorized(right, text)
+
+    # Tokens
+
+    def _check_sasl(self, credentials: sasl.Credentials) -> bool:
+        """PLAIN carries a rule's name and key; the others leave it to $cbs."""
+        if credentials.mechanism != "PLAIN":
+            return True
+        grant = self._front.tokens.check_key(credentials.user, credentials.password)
+        if grant is None:
+            return False
+        self._grants.add(grant)
+        return True
+
+    def _put_token(self, request: Request, reply: Reply) -> None:
+        status, description = 202, "Accepted"
+        if request.text("operation") != "put-token":
+            status, description = 400, "The only operation of $cbs is put-token."
+        elif not isinstance(request.body, str):
+            status, description = 400, "The body of a put-token request must be a string."
+        else:
+            try:
+                grant = self._front.tokens.check(
+                    request.body, request.text("name") or "", self.now()
+                )
+            except TokenRefusedError as error:
+                status, description = error.status, error.message
+            else:
+                self._grants.add(grant)
+                self._front.expiry_changed(grant.expires_at)
+        reply(
+            response(
+                request,
+                {"status-code": Int(status), "status-description": description},
+                None,
+            )
+        )

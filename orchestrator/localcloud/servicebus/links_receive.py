@@ -1,0 +1,178 @@
+"""A client's receiver link: messages of a queue go out, settlements come back.
+
+PEEK_LOCK where the receiver settles (sender-settle-mode unsettled or mixed); the delivery tag is
+the lock token. RECEIVE_AND_DELETE where deliveries are sent settled, after their deletion is
+durable. Locks belong to the queue: a link that goes leaves its messages locked until they expire,
+as the service does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.localcloud.amqp import performatives as p
+from orchestrator.localcloud.amqp.errors import NOT_IMPLEMENTED, AmqpError
+from orchestrator.localcloud.amqp.events import Disposed
+from orchestrator.localcloud.amqp.link import OutgoingDelivery, OutgoingLink, SenderSettleMode
+from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.front_messages import DESCRIPTION, REASON, merged, write
+from orchestrator.localcloud.servicebus.links import Door, wire_error
+from orchestrator.localcloud.servicebus.model import Done, LockedMessage, Right, StoredMessage
+from orchestrator.localcloud.servicebus.queue import Queue
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.front_peer import Peer
+
+DEAD_LETTER = "com.microsoft:dead-letter"
+
+# Messages fetched from the queue at one go, so that one receiver with endless credit neither holds
+# up the loop nor fills its connection's buffer by more than this.
+BATCH = 100
+
+
+class ReceiverDoor(Door):
+    """Joins `queue` to an outgoing link."""
+
+    right = Right.LISTEN
+
+    def __init__(self, peer: Peer, link: OutgoingLink, queue: Queue) -> None:
+        self.link: OutgoingLink = link
+        self.namespace = queue.namespace
+        self.path = queue.path
+        self._peer = peer
+        self._queue = queue
+        self._delete = link.snd_settle_mode == SenderSettleMode.SETTLED
+        self._waiter = queue.waiter(self._available)
+        # Messages of a RECEIVE_AND_DELETE receiver whose deletion is being made durable.
+        self._reserved = 0
+        self._unsubscribe = queue.subscribe(self._changed)
+
+    def open(self) -> None:
+        """Accept the link. Raises `BrokerError` if the queue gives no messages."""
+        self._queue.check_receive()
+        self.link.accept(max_message_size=self._queue.max_message_size)
+
+    # Out
+
+    def on_sendable(self) -> None:
+        if not self._peer.writable:
+            return  # asked again when it is
+        if self.link.drain:
+            self._pump(self._wanted())
+            if not self._reserved:
+                self.link.drained()
+        elif self._wanted() > 0:
+            self._waiter.wait()
+        else:
+            self._waiter.cancel()
+
+    def _wanted(self) -> int:
+        return self.link.sendable - self._reserved if self._peer.writable else 0
+
+    def _available(self, share: int) -> None:
+        """The queue has `share` messages for this receiver."""
+        self._pump(min(share, self._wanted(), BATCH))
+        if self._wanted() > 0:
+            self._waiter.wait()
+        self._peer.wake()
+
+    def _pump(self, count: int) -> None:
+        """Send up to `count` messages, as many as are there."""
+        if count <= 0:
+            return
+        try:
+            if self._delete:
+                self._reserved += self._queue.take(count, self._taken)
+            else:
+                for locked in self._queue.acquire(count):
+                    self.link.send(
+                        write(locked.message, locked), locked.token.bytes_le, context=locked
+                    )
+        except BrokerError as error:
+            self._peer.detach(self, wire_error(error))
+
+    def _taken(self, messages: Sequence[StoredMessage], error: BrokerError | None) -> None:
+        self._reserved = 0 if error is not None else self._reserved - len(messages)
+        if not self.link.attached:
+            return
+        if error is not None:
+            self._peer.detach(self, wire_error(error))
+            return
+        for message in messages:
+            self.link.send(write(message), message.sequence.to_bytes(16, "big"), settled=True)
+        if self.link.drain:
+            self.on_sendable()
+        elif self._wanted() > 0:
+            self._waiter.wait()
+        self._peer.wake()
+
+    def _changed(self) -> None:
+        try:
+            self._queue.check_receive()
+        except BrokerError as error:
+            self._peer.detach(self, wire_error(error))
+
+    # Back
+
+    def on_disposed(self, event: Disposed) -> None:
+        outcome = event.outcome
+        if outcome is None:
+            # Settled without an outcome: the receiver let go of them, so give them back.
+            outcome = p.RELEASE
+        for delivery in event.deliveries:
+            self._settle(delivery, outcome)
+
+    def _settle(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
+        def done(error: BrokerError | None) -> None:
+            if error is None:
+                self.link.settle(delivery, answer)
+            else:
+                self.link.settle(delivery, p.reject(wire_error(error)))
+            self._peer.wake()
+
+        locked: LockedMessage = delivery.context
+        # The answer names what was applied, without the reasons that the receiver gave: a rejected
+        # with an error would tell it that its settlement failed.
+        answer = (
+            outcome
+            if outcome.kind in (p.ACCEPTED, p.RELEASED)
+            else p.Outcome(outcome.kind, failed=outcome.failed, elsewhere=outcome.elsewhere)
+        )
+        try:
+            if outcome.kind == p.ACCEPTED:
+                self._queue.complete(locked.token, done)
+            elif outcome.kind == p.RELEASED:
+                self._queue.release(locked.token)
+                self.link.settle(delivery, answer)
+            elif outcome.kind == p.MODIFIED:
+                changes = merged(locked.message, outcome.annotations)
+                if outcome.elsewhere:
+                    self._queue.defer(locked.token, done, changes)
+                else:
+                    self._queue.abandon(locked.token, done, changes)
+            elif outcome.kind == p.REJECTED:
+                self._dead_letter(locked, outcome.error, done)
+            else:
+                error = AmqpError(NOT_IMPLEMENTED, "Transactional settlement is not supported.")
+                self.link.settle(delivery, p.reject(error))
+        except BrokerError as error:
+            done(error)
+
+    def _dead_letter(self, locked: LockedMessage, error: AmqpError | None, done: Done) -> None:
+        info: dict[Any, Any] = {} if error is None else dict(error.info)
+        reason, description = info.pop(REASON, None), info.pop(DESCRIPTION, None)
+        if error is not None and error.condition != DEAD_LETTER:
+            reason = reason or error.condition
+            description = description or error.description
+        self._queue.dead_letter_message(
+            locked.token,
+            done,
+            reason if isinstance(reason, str) else None,
+            description if isinstance(description, str) else None,
+            merged(locked.message, info),
+        )
+
+    def on_detached(self) -> None:
+        self._waiter.cancel()
+        self._unsubscribe()

@@ -1,0 +1,123 @@
+"""Request-response nodes (`$cbs`, `$management`): a link for requests, one for their responses.
+
+A response goes to the link whose target is the request's reply-to, otherwise to the latest link
+from the same node on the same session.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from orchestrator.localcloud.amqp import performatives as p
+from orchestrator.localcloud.amqp.errors import RESOURCE_LIMIT_EXCEEDED, AmqpError
+from orchestrator.localcloud.amqp.events import Received
+from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
+from orchestrator.localcloud.servicebus.front_messages import Request
+from orchestrator.localcloud.servicebus.links import Door
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.front_peer import Peer
+
+_log = logging.getLogger(__name__)
+
+CREDIT = 100
+# Responses that wait for credit; a client that asks on without taking them is cut off.
+WAITING = 1000
+
+Reply = Callable[[bytes], None]
+Serve = Callable[[Request, Reply], None]
+"""Serves a request and calls `reply` once with the response message, now or later."""
+
+
+class ResponseDoor(Door):
+    """The link on which a client wants its responses from `node` (a folded address path)."""
+
+    def __init__(
+        self, peer: Peer, link: OutgoingLink, node: str, namespace: str, path: str
+    ) -> None:
+        self.link: OutgoingLink = link
+        self.node = node
+        self.namespace = namespace
+        self.path = path
+        self._peer = peer
+        self._waiting: deque[bytes] = deque()
+        self._sent = 0
+
+    def open(self, max_message_size: int) -> None:
+        self.link.accept(max_message_size=max_message_size)
+        self._peer.responders.append(self)
+
+    def respond(self, payload: bytes) -> None:
+        """Send a response, as soon as there is credit."""
+        if len(self._waiting) >= WAITING:
+            self._peer.detach(
+                self, AmqpError(RESOURCE_LIMIT_EXCEEDED, "Too many responses were not taken.")
+            )
+            return
+        self._waiting.append(payload)
+        self.on_sendable()
+
+    def on_sendable(self) -> None:
+        while self._waiting and self.link.sendable > 0:
+            self._sent += 1
+            self.link.send(self._waiting.popleft(), self._sent.to_bytes(8, "big"), settled=True)
+        self.link.drained()
+
+    def on_detached(self) -> None:
+        if self in self._peer.responders:
+            self._peer.responders.remove(self)
+
+
+class RequestDoor(Door):
+    """The link on which a client sends requests to `node`."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        link: IncomingLink,
+        node: str,
+        namespace: str,
+        path: str,
+        serve: Serve,
+    ) -> None:
+        self.link: IncomingLink = link
+        self.node = node
+        self.namespace = namespace
+        self.path = path
+        self._peer = peer
+        self._serve = serve
+
+    def open(self, max_message_size: int) -> None:
+        self.link.accept(max_message_size=max_message_size)
+        self.link.open_window(CREDIT)
+
+    def on_received(self, event: Received) -> None:
+        try:
+            request = Request(event.delivery.payload)
+        except AmqpError as error:
+            self.link.settle(event.delivery, p.reject(error))
+            return
+        self.link.settle(event.delivery)
+
+        def reply(payload: bytes) -> None:
+            door = self._responder(request.reply_to)
+            if door is None:
+                _log.debug("no link to answer a request to %s on", self.node)
+            else:
+                door.respond(payload)
+            self._peer.wake()
+
+        self._serve(request, reply)
+
+    def _responder(self, reply_to: str | None) -> ResponseDoor | None:
+        doors = [door for door in self._peer.responders if door.node == self.node]
+        for door in doors:
+            if reply_to is not None and door.link.target.address == reply_to:
+                return door
+        for door in reversed(doors):
+            if door.link.session is self.link.session:
+                return door
+        return None

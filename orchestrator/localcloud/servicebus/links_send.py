@@ -1,0 +1,82 @@
+"""A client's sender link: its messages go into a queue, its outcomes come once they are durable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.localcloud.amqp import performatives as p
+from orchestrator.localcloud.amqp.errors import AmqpError
+from orchestrator.localcloud.amqp.events import Received
+from orchestrator.localcloud.amqp.link import IncomingDelivery, IncomingLink
+from orchestrator.localcloud.servicebus.errors import BrokerError, MessageTooLarge
+from orchestrator.localcloud.servicebus.front_messages import read_transfer
+from orchestrator.localcloud.servicebus.links import Door, wire_error
+from orchestrator.localcloud.servicebus.model import Right
+from orchestrator.localcloud.servicebus.queue import Queue
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.front_peer import Peer
+
+CREDIT = 1000
+
+
+class SenderDoor(Door):
+    """Joins an incoming link to `queue`."""
+
+    right = Right.SEND
+
+    def __init__(self, peer: Peer, link: IncomingLink, queue: Queue) -> None:
+        self.link: IncomingLink = link
+        self.namespace = queue.namespace
+        self.path = queue.path
+        self._peer = peer
+        self._queue = queue
+        self._unsubscribe = queue.subscribe(self._changed)
+
+    def open(self) -> None:
+        """Accept the link. Raises `BrokerError` if the queue takes no messages."""
+        self._queue.check_send()
+        # A batch may be larger than a message of the queue may be, never smaller.
+        limit = max(self._queue.max_message_size, self._peer.batch_size)
+        self.link.accept(max_message_size=limit)
+        self.link.open_window(CREDIT)
+
+    def on_received(self, event: Received) -> None:
+        delivery = event.delivery
+        size = len(delivery.payload)
+        try:
+            messages = read_transfer(delivery.payload, delivery.format, self._peer.now())
+            delivery.payload = b""
+            self._peer.hold(size)
+            try:
+                self._queue.send(messages, lambda error: self._done(delivery, size, error))
+            except BrokerError:
+                self._peer.unhold(size)
+                raise
+        except MessageTooLarge as error:
+            # A message that its link lets pass but its queue does not (in a batch).
+            self._refuse(delivery, wire_error(error))
+        except BrokerError as error:
+            self._refuse(delivery, wire_error(error))
+        except AmqpError as error:
+            self._refuse(delivery, error)
+
+    def _done(self, delivery: IncomingDelivery, size: int, error: BrokerError | None) -> None:
+        self._peer.unhold(size)
+        if error is None:
+            self.link.settle(delivery)
+        else:
+            self._refuse(delivery, wire_error(error))
+        self._peer.wake()
+
+    def _refuse(self, delivery: IncomingDelivery, error: AmqpError) -> None:
+        self.link.settle(delivery, p.reject(error))
+
+    def _changed(self) -> None:
+        try:
+            self._queue.check_send()
+        except BrokerError as error:
+            self._peer.detach(self, wire_error(error))
+
+    def on_detached(self) -> None:
+        self._unsubscribe()
