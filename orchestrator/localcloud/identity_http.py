@@ -14,7 +14,7 @@ platform and the OAuth 2.0 client credentials flow"; az's cloud.py for the metad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -25,11 +25,21 @@ LIFETIME = 24 * 3600
 """Seconds; managed identity tokens are valid for 24 hours."""
 
 
-def identity_app(identity: Identity) -> web.Application:
-    """The plain-HTTP listener's application."""
+def identity_app(identity: Identity, stop: Callable[[], None]) -> web.Application:
+    """The plain-HTTP listener's application.
+
+    `POST /local/stop` with the header of the person at the machine calls `stop`: how a server is
+    stopped where there are no signals.
+    """
     app = web.Application(client_max_size=64 * 1024)
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path == "/local/stop" and request.method == "POST":
+            grant = identity.grant(request.headers.get("X-IDENTITY-HEADER", ""))
+            if grant is None or grant.default is not identity.owner:
+                return _msi_error(403, "Only the person at the machine may stop the local cloud.")
+            stop()
+            return web.json_response({"stopping": True}, status=202)
         if request.path.rstrip("/").lower() not in ("/msi/token", "/msi"):
             return _msi_error(404, "There is nothing here; tokens are at /msi/token.")
         if request.method != "GET":

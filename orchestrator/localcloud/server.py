@@ -39,12 +39,20 @@ class LocalCloud:
         config: Where its state lies, which ports it uses.
         clock: The time of jobs, messages and logs; the machine's when left out. Tokens and
             certificates live in the machine's time always.
+        on_stop_request: Called when a client asks the server to stop (where there are no signals).
     """
 
-    def __init__(self, config: CloudConfig, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: CloudConfig,
+        clock: Clock | None = None,
+        *,
+        on_stop_request: Callable[[], None] = lambda: None,
+    ) -> None:
         self.config = config
         self.clock: Clock = clock or SystemClock()
         self.state = StateFolder(config.state)
+        self._on_stop_request = on_stop_request
         self.connection: dict[str, Any] = {}
         self._undo: list[tuple[str, Callable[[], Awaitable[None] | None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,7 +140,12 @@ class LocalCloud:
         add_login_routes(app, self.identity)
         app.router.add_route("*", "/{path:.*}", arm_handler(self.arm, self.identity))
         await self._serve("HTTPS", app, sockets["https"], tls=True)
-        await self._serve("identity", identity_app(self.identity), sockets["identity"], tls=False)
+        await self._serve(
+            "identity",
+            identity_app(self.identity, self._on_stop_request),
+            sockets["identity"],
+            tls=False,
+        )
 
     async def _serve(
         self, name: str, app: web.Application, opened: socket.socket, *, tls: bool

@@ -1,0 +1,126 @@
+"""`python -m orchestrator.localcloud --state DIR`: one local cloud, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.localcloud.config import CloudConfig
+from orchestrator.localcloud.server_log import configure
+from orchestrator.localcloud.state import SERVER_LOG, LocalCloudError
+
+_log = logging.getLogger("orchestrator.localcloud")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until a signal; the exit status is 0 for a clean stop, 1 when it could not start."""
+    options = _parser().parse_args(arguments)
+    state: Path = options.state.expanduser().absolute()
+    configure(state / SERVER_LOG if options.detached else None)
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        faulthandler.enable()
+    config = CloudConfig(
+        state,
+        options.project.expanduser().absolute() if options.project else None,
+        port=options.port,
+        identity_port=options.identity_port,
+        amqp_port=options.amqp_port,
+        amqps_port=options.amqps_port,
+    )
+    return asyncio.run(_serve(config, detached=options.detached))
+
+
+async def _serve(config: CloudConfig, *, detached: bool) -> int:
+    # Here, not above: what it imports takes most of the start, and --help needs none of it.
+    from orchestrator.localcloud.server import LocalCloud
+
+    stop = asyncio.Event()
+    _on_signals(stop)
+    cloud = LocalCloud(config, on_stop_request=stop.set)
+    try:
+        connection = await cloud.start()
+    except LocalCloudError as error:
+        if detached:
+            _report({"error": error.message, "hint": error.hint})
+        else:
+            _say(f"{error.message}\n{error.hint}".rstrip(), sys.stderr)
+        return 1
+    except Exception as error:  # noqa: BLE001 - reported, then the process ends
+        _log.exception("the local cloud cannot start")
+        if detached:
+            _report(
+                {
+                    "error": f"The local cloud cannot start ({type(error).__name__}: {error}).",
+                    "hint": f"The whole story is in {config.state / SERVER_LOG}.",
+                }
+            )
+        return 1
+    _log.info("ready: process %d, %s", os.getpid(), connection["resource_manager"])
+    if detached:
+        _report({"ready": connection})
+    else:
+        _say(f"Local cloud ready at {connection['resource_manager']}; Ctrl-C stops it.", sys.stdout)
+    await stop.wait()
+    _log.info("stopping")
+    await cloud.stop()
+    _log.info("stopped")
+    return 0
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:
+            # Windows' loops have none; a plain handler wakes the loop.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    if hasattr(signal, "SIGHUP"):
+        # The terminal that started it may close.
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+
+def _report(answer: dict[str, Any]) -> None:
+    """Tell `process.up` how it went; then stdout is server.log, as stderr is."""
+    with contextlib.suppress(OSError):
+        _say(json.dumps(answer), sys.stdout)
+    with contextlib.suppress(OSError):
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+def _say(text: str, stream: Any) -> None:
+    stream.write(text + "\n")
+    stream.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m orchestrator.localcloud",
+        description="A server on this machine that speaks Azure's protocols.",
+    )
+    add = parser.add_argument
+    add("--state", type=Path, required=True, metavar="DIR", help="folder for everything it keeps")
+    add("--project", type=Path, metavar="DIR", help="folder with orchestrator.toml")
+    add("--port", type=int, metavar="N", help="HTTPS port (0: any free one)")
+    add("--identity-port", type=int, metavar="N", help="port of the identity endpoint")
+    add("--amqp-port", type=int, metavar="N", help="Service Bus port, plain")
+    add("--amqps-port", type=int, metavar="N", help="Service Bus port, TLS")
+    add("--detached", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

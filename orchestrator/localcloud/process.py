@@ -1,0 +1,434 @@
+"""The local cloud as a background process: start it, stop it, ask how it is, remove its state.
+
+Imports little, so that a command which only looks is quick. Who lives is told by the lock in the
+state folder, which the system frees when its holder dies; `cloud.json` may be stale, a lock is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from filelock import FileLock, Timeout
+
+from orchestrator.localcloud.config import CloudConfig
+from orchestrator.localcloud.state import (
+    CONNECTION,
+    LOCK,
+    SERVER_LOG,
+    SETTINGS,
+    LocalCloudError,
+    StateFolder,
+    make_folder,
+)
+
+__all__ = ["CloudConfig", "CloudStatus", "LocalCloudError", "down", "reset", "status", "up"]
+
+STARTING = "starting"
+MAX_LOG = 5 * 1024 * 1024
+_POLL = 0.02
+
+
+@dataclass(frozen=True)
+class CloudStatus:
+    """How a local cloud is.
+
+    Attributes:
+        state: "running", "starting" (alive, not ready), "stopped", or "stale" (a server died and
+            left its connection file).
+        folder: Its state folder.
+        pid: Of the server, while there is one.
+        uptime: Seconds since it was ready.
+        memory: Resident bytes of the server.
+        ports: Listener -> port, while it runs.
+        size: Bytes of the state folder.
+        connection: The content of `cloud.json`; holds secrets.
+    """
+
+    state: Literal["running", "starting", "stopped", "stale"]
+    folder: Path
+    pid: int | None = None
+    uptime: float | None = None
+    memory: int | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+    size: int = 0
+    connection: dict[str, Any] | None = field(default=None, repr=False)
+
+
+# ------------------------------------------------------------------------- up ----
+
+
+def up(config: CloudConfig, *, timeout: float = 15.0) -> dict[str, Any]:
+    """Start a local cloud in the background, unless one runs on that state folder already.
+
+    Two of these at once start one server; both return its connection.
+
+    Args:
+        config: Its folder, project and ports. Ports of a running one are not changed.
+        timeout: Seconds until it has to be ready.
+
+    Returns:
+        The content of `cloud.json`.
+
+    Raises:
+        LocalCloudError: It does not start; says why.
+    """
+    folder = StateFolder(config.state)
+    make_folder(folder.path)
+    deadline = time.monotonic() + timeout
+    turn = FileLock(folder.file(STARTING), mode=0o600, thread_local=False)
+    try:
+        turn.acquire(timeout=timeout, poll_interval=_POLL)
+    except Timeout:
+        raise LocalCloudError(
+            f"Another `up` has been starting a local cloud on {folder.path} for {timeout:g} s.",
+            "Wait for it, or look at `orchestrator local logs`.",
+        ) from None
+    try:
+        connection = _running(folder, deadline)
+        return connection if connection is not None else _start(folder, config, deadline, timeout)
+    finally:
+        turn.release()
+
+
+def _running(folder: StateFolder, deadline: float) -> dict[str, Any] | None:
+    """The connection of the server that lives on the folder; None when none does."""
+    while folder.in_use():
+        connection = folder.connection()
+        if connection is not None and _process(connection) is not None:
+            return connection
+        if time.monotonic() > deadline:
+            raise LocalCloudError(
+                f"A local cloud lives on {folder.path} but does not become ready.",
+                "Stop it with `orchestrator local down`, and look at `orchestrator local logs`.",
+            )
+        time.sleep(_POLL)
+    return None
+
+
+def _start(
+    folder: StateFolder, config: CloudConfig, deadline: float, timeout: float
+) -> dict[str, Any]:
+    log = folder.file(SERVER_LOG)
+    with _open_log(log) as output:
+        try:
+            process = subprocess.Popen(
+                _command(folder, config),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                cwd=folder.path,
+                env=_environment(),
+                **_detached(),
+            )
+        except OSError as error:
+            raise LocalCloudError(
+                f"The local cloud's process cannot be started ({error.strerror or error})."
+            ) from error
+    assert process.stdout is not None
+    report = _first_line(process.stdout, deadline)
+    if report is None and process.poll() is None:
+        process.kill()
+        process.wait()
+        raise LocalCloudError(
+            f"The local cloud was not ready within {timeout:g} s and was stopped again.",
+            _tail(log),
+        )
+    try:
+        answer = json.loads(report or b"")
+    except ValueError:
+        process.wait()
+        raise LocalCloudError(
+            f"The local cloud ended while it started (exit status {process.returncode}).",
+            _tail(log),
+        ) from None
+    if "error" in answer:
+        process.wait()
+        raise LocalCloudError(answer["error"], answer.get("hint", ""))
+    # The server outlives us. Should it end before we do, somebody has to collect it.
+    threading.Thread(target=process.wait, name="local cloud", daemon=True).start()
+    connection: dict[str, Any] = answer["ready"]
+    return connection
+
+
+def _command(folder: StateFolder, config: CloudConfig) -> list[str]:
+    command = [sys.executable, "-m", "orchestrator.localcloud", "--detached"]
+    command += ["--state", str(folder.path)]
+    if config.project is not None:
+        command += ["--project", str(config.project.expanduser().absolute())]
+    for option, port in (
+        ("--port", config.port),
+        ("--identity-port", config.identity_port),
+        ("--amqp-port", config.amqp_port),
+        ("--amqps-port", config.amqps_port),
+    ):
+        if port is not None:
+            command += [option, str(port)]
+    return command
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the folder this package was imported from: it may not be installed."""
+    root = str(Path(__file__).resolve().parents[2])
+    rest = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([root, rest] if rest else [root])}
+
+
+def _detached() -> dict[str, Any]:
+    if sys.platform == "win32":
+        return {
+            "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP
+            | subprocess.CREATE_NO_WINDOW
+            | subprocess.DETACHED_PROCESS
+        }
+    return {"start_new_session": True}
+
+
+def _open_log(path: Path) -> IO[bytes]:
+    """Open server.log for appending; a long one makes place first."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > MAX_LOG:
+            path.replace(path.with_name(f"{path.name}.1"))
+    return open(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab")  # noqa: PTH123
+
+
+def _first_line(stream: IO[bytes], deadline: float) -> bytes | None:
+    """The one line the server reports with; None at the deadline. Closes the stream if it can."""
+    lines: list[bytes] = []
+
+    def read() -> None:
+        with stream:
+            lines.append(stream.readline())
+
+    # A pipe cannot be read with a time-out on every system; a thread can.
+    reader = threading.Thread(target=read, name="local cloud report", daemon=True)
+    reader.start()
+    reader.join(max(0.0, deadline - time.monotonic()))
+    return lines[0] if lines else None
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    try:
+        text = log.read_text("utf-8", errors="replace")
+    except OSError:
+        return f"Its log would be {log}."
+    last = "\n".join(text.splitlines()[-lines:])
+    return f"The end of {log}:\n{last}" if last else f"Its log {log} is empty."
+
+
+# ----------------------------------------------------------------------- down ----
+
+
+def down(state: Path, *, timeout: float = 15.0) -> bool:
+    """Stop the local cloud on a state folder, and the replicas it runs.
+
+    It is asked first; after `timeout` seconds it and all its children are killed.
+
+    Returns:
+        True if one was stopped, False if none was running.
+
+    Raises:
+        LocalCloudError: It belongs to somebody else, or does not end.
+    """
+    folder = StateFolder(state)
+    deadline = time.monotonic() + timeout
+    connection = None
+    while folder.in_use():
+        connection = folder.connection()
+        if connection is not None and _process(connection) is not None:
+            break
+        if time.monotonic() > deadline:
+            raise LocalCloudError(
+                f"A local cloud lives on {folder.path}, but has not said which process it is.",
+                f"Its log is {folder.file(SERVER_LOG)}.",
+            )
+        time.sleep(_POLL)
+    else:
+        folder.withdraw()
+        return False
+    process = _process(connection)
+    if process is not None:
+        children = _children(process)
+        _ask(connection)
+        while folder.in_use() and time.monotonic() < deadline:
+            time.sleep(_POLL)
+        if folder.in_use():
+            children += _children(process)
+            for victim in (process, *children):
+                with contextlib.suppress(Exception):
+                    victim.kill()
+        _wait_free(folder)
+    folder.withdraw()
+    return True
+
+
+def _ask(connection: dict[str, Any]) -> None:
+    """Ask a server to stop: by signal, or where there are none, over its identity listener."""
+    if os.name != "posix":
+        _ask_by_request(connection)
+        return
+    try:
+        os.kill(connection["pid"], signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        raise LocalCloudError(
+            f"The local cloud (process {connection['pid']}) belongs to another user.",
+            "Stop it as that user.",
+        ) from None
+
+
+def _ask_by_request(connection: dict[str, Any]) -> None:
+    import http.client
+    import urllib.parse
+
+    identity = connection["identity"]
+    address = urllib.parse.urlsplit(identity["endpoint"])
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        link = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+        try:
+            link.request("POST", "/local/stop", headers={"X-IDENTITY-HEADER": identity["header"]})
+            link.getresponse().read()
+        finally:
+            link.close()
+
+
+def _wait_free(folder: StateFolder, timeout: float = 5.0) -> None:
+    end = time.monotonic() + timeout
+    while folder.in_use():
+        if time.monotonic() > end:
+            raise LocalCloudError(
+                f"The local cloud on {folder.path} does not end.", "Restart the machine if it must."
+            )
+        time.sleep(_POLL)
+
+
+def _process(connection: dict[str, Any]) -> Any:
+    """The psutil.Process that wrote a connection file; None when it is gone (or reused its id)."""
+    import psutil
+
+    try:
+        process = psutil.Process(connection["pid"])
+        started = datetime.fromisoformat(connection["started"]).timestamp()
+        # A process that is younger than the file did not write it. Clocks are read in coarse steps.
+        return process if process.create_time() < started + 2 else None
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return None
+
+
+def _children(process: Any) -> list[Any]:
+    with contextlib.suppress(Exception):
+        found: list[Any] = process.children(recursive=True)
+        return found
+    return []
+
+
+# --------------------------------------------------------------------- status ----
+
+
+def status(state: Path) -> CloudStatus:
+    """How the local cloud on a state folder is. Changes nothing."""
+    folder = StateFolder(state)
+    size = _size(folder.path)
+    connection = folder.connection()
+    if not folder.in_use():
+        found: Literal["stale", "stopped"]
+        found = "stale" if folder.file(CONNECTION).exists() else "stopped"
+        return CloudStatus(found, folder.path, size=size)
+    process = _process(connection) if connection is not None else None
+    if connection is None or process is None:
+        return CloudStatus("starting", folder.path, size=size)
+    memory = None
+    with contextlib.suppress(Exception):
+        memory = int(process.memory_info().rss)
+    started = datetime.fromisoformat(connection["started"]).timestamp()
+    return CloudStatus(
+        "running",
+        folder.path,
+        pid=connection["pid"],
+        uptime=max(0.0, time.time() - started),
+        memory=memory,
+        ports=_ports(connection),
+        size=size,
+        connection=connection,
+    )
+
+
+def _ports(connection: dict[str, Any]) -> dict[str, int]:
+    addresses = {
+        "https": connection["resource_manager"],
+        "identity": connection["identity"]["endpoint"].rpartition("/msi")[0],
+        "amqp": connection["service_bus"]["amqp"],
+        "amqps": connection["service_bus"]["amqps"],
+    }
+    return {name: int(address.rpartition(":")[2]) for name, address in addresses.items()}
+
+
+def _size(path: Path) -> int:
+    total = 0
+    for entry in path.rglob("*"):
+        with contextlib.suppress(OSError):
+            if entry.is_file():
+                total += entry.stat().st_size
+    return total
+
+
+# ---------------------------------------------------------------------- reset ----
+
+_OURS = (
+    *(SETTINGS, CONNECTION, LOCK, STARTING, f"{SERVER_LOG}*"),
+    *("*.sqlite", "*.sqlite-wal", "*.sqlite-shm", "*.sqlite-journal"),
+    *("*.duckdb", "*.duckdb.wal", "*.pem", ".*.tmp"),
+)
+_OUR_FOLDERS = ("logs.duckdb.tmp", "replicas", "volumes")
+_MARKS = (SETTINGS, "arm.sqlite", LOCK)
+
+
+def reset(state: Path) -> None:
+    """Stop the local cloud on a state folder and remove all its state.
+
+    Only what a local cloud has made is removed; the folder goes when nothing else is in it.
+
+    Raises:
+        LocalCloudError: The folder is not a local cloud's, or something cannot be removed.
+    """
+    folder = StateFolder(state)
+    path = folder.path
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise LocalCloudError(f"{path} is not a folder, so it is not a local cloud's state.")
+    if not any(path.iterdir()):
+        return
+    if not any((path / mark).exists() for mark in _MARKS):
+        raise LocalCloudError(
+            f"{path} is not a local cloud's state folder; nothing was removed.",
+            "Check ORCHESTRATOR_STATE and --state.",
+        )
+    down(path)
+    import shutil
+
+    try:
+        for pattern in _OURS:
+            for entry in path.glob(pattern):
+                if entry.is_file() or entry.is_symlink():
+                    entry.unlink(missing_ok=True)
+        for name in _OUR_FOLDERS:
+            shutil.rmtree(path / name, ignore_errors=True)
+        if not any(path.iterdir()):
+            path.rmdir()
+    except OSError as error:
+        raise LocalCloudError(
+            f"{error.filename or path} cannot be removed ({error.strerror or error}).",
+            "Close the program that uses it, then try again.",
+        ) from error
