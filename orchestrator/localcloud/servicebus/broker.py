@@ -6,74 +6,273 @@ queues and keys exist (the Resource Manager reads and writes them through this c
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
 from orchestrator.clock import Clock
+from orchestrator.localcloud.servicebus import definitions
+from orchestrator.localcloud.servicebus.clockwork import Clockwork
+from orchestrator.localcloud.servicebus.definitions import (
+    ALL_RIGHTS,
+    NAMESPACE,
+    QUEUE,
+    ROOT_RULE,
+    RULE,
+    NamespaceRecord,
+    QueueRecord,
+    RuleRecord,
+    new_key,
+)
+from orchestrator.localcloud.servicebus.errors import (
+    BrokerError,
+    EntityNotFound,
+    InvalidOperation,
+)
+from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.limits import STRICT, Limits
 from orchestrator.localcloud.servicebus.model import (
+    DEAD_LETTER_SUFFIX,
     AccessRule,
+    Done,
     QueueCounts,
     QueueInfo,
     QueueProperties,
     Right,
 )
-from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store import Store
+from orchestrator.localcloud.servicebus.queue import NUMBERS_PER_QUEUE, Queue
+from orchestrator.localcloud.servicebus.store import Change, Contents, Store
 
-ROOT_RULE = "RootManageSharedAccessKey"
+_T = TypeVar("_T")
+
+
+async def durably(start: Callable[[Done], _T]) -> _T:
+    """Call `start(done)`, wait until it is durable, return what it returned.
+
+    For callers that have nothing better to do meanwhile: `await durably(lambda done:
+    queue.send(messages, done))`. Raises what the call or its `done` reports.
+    """
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(error: BrokerError | None) -> None:
+        if future.cancelled():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    result = start(done)
+    await future
+    return result
+
+
+class _Namespace:
+    def __init__(self, record: NamespaceRecord) -> None:
+        self.name = record.name
+        self.queues: dict[str, Queue] = {}
+        self.records: dict[str, QueueRecord] = {}
+        self.rules: dict[tuple[str, str], AccessRule] = {}
 
 
 class Broker:
-    """All methods but `open` and `close` run in the event loop's thread and return at once,
-    unless marked async. Names are case-insensitive; the first spelling is kept."""
+    """All methods but those marked async return at once; all run in the event loop's thread.
+    Names are case-insensitive; the first spelling is kept."""
 
     limits: Limits
 
     def __init__(self, store: Store, clock: Clock, *, limits: Limits = STRICT) -> None:
-        raise NotImplementedError
+        self.limits = limits
+        self._store = store
+        self._clock = clock
+        self._clockwork = Clockwork(clock)
+        self._namespaces: dict[str, _Namespace] = {}
+        self._next_number = 1
+        self._context: Context | None = None
+        # Definitions change one at a time: each is durable before the next is looked at.
+        self._defining = asyncio.Lock()
 
     async def open(self) -> None:
-        """Load everything from the store and start the clockwork. Raises StoreCorrupt."""
-        raise NotImplementedError
+        """Load everything from the store and start the clockwork.
+
+        Raises StoreCorrupt, StoreFailed.
+        """
+        contents = await self._store.open()
+        self._context = Context(
+            clock=self._clock,
+            store=self._store,
+            limits=self.limits,
+            soon=asyncio.get_running_loop().call_soon,
+            remind=self._clockwork.remind,
+        )
+        try:
+            self._restore(contents, self._context)
+        except BaseException:
+            await self._store.close()
+            raise
+        self._clockwork.start()
 
     async def close(self) -> None:
         """Commit what is queued and close the store. Idempotent."""
-        raise NotImplementedError
+        self._clockwork.stop()
+        await self._store.close()
+
+    def _restore(self, contents: Contents, context: Context) -> None:
+        records = [definitions.decode(definition) for definition in contents.definitions]
+        by_number: dict[int, Queue] = {}
+        for record in records:
+            if isinstance(record, NamespaceRecord):
+                self._namespaces[record.name.lower()] = _Namespace(record)
+        for record in records:
+            if isinstance(record, QueueRecord):
+                queue = Queue(
+                    context,
+                    namespace=record.namespace,
+                    path=record.name,
+                    number=record.number,
+                    properties=record.properties,
+                    last_sequences=contents.last,
+                )
+                self._install(record, queue)
+                by_number[queue.number] = queue
+                by_number[queue.dead_letter.number] = queue.dead_letter
+                self._next_number = max(self._next_number, record.number + NUMBERS_PER_QUEUE)
+            elif isinstance(record, RuleRecord):
+                namespace = self._namespaces[record.namespace.lower()]
+                namespace.rules[_rule_key(record.rule.name, record.rule.entity)] = record.rule
+        for row, state in contents.messages:
+            by_number[row.queue].restore(row, state)
+        for entry in contents.history:
+            by_number[entry.queue].remember(entry.message_id, entry.until)
 
     # -- namespaces ------------------------------------------------------------------------
 
     async def put_namespace(self, name: str) -> None:
-        """Create it with its RootManageSharedAccessKey rule, durable on return; no-op if there."""
-        raise NotImplementedError
+        """Create it with its RootManageSharedAccessKey rule, durable on return; no-op if there.
+
+        Raises InvalidOperation (name), StoreFull, StoreFailed.
+        """
+        async with self._defining:
+            if name.lower() in self._namespaces:
+                return
+            definitions.check_namespace_name(name)
+            record = NamespaceRecord(name, self._clock.time())
+            rule = AccessRule(ROOT_RULE, ALL_RIGHTS, new_key(), new_key())
+            change = Change()
+            change.define(NAMESPACE, name.lower(), definitions.encode(record))
+            self._define_rule(change, name, rule)
+            await self._commit(change)
+            namespace = _Namespace(record)
+            namespace.rules[_rule_key(ROOT_RULE, None)] = rule
+            self._namespaces[name.lower()] = namespace
 
     async def delete_namespace(self, name: str) -> bool:
         """Delete it with all its queues and messages; False if there was none."""
-        raise NotImplementedError
+        async with self._defining:
+            namespace = self._namespaces.get(name.lower())
+            if namespace is None:
+                return False
+            change = Change()
+            change.define(NAMESPACE, name.lower(), None)
+            for queue in namespace.queues.values():
+                self._drop_queue(change, queue)
+            for rule in namespace.rules.values():
+                change.define(RULE, _definition_key(name, rule.entity, rule.name), None)
+            await self._commit(change)
+            del self._namespaces[name.lower()]
+            for queue in namespace.queues.values():
+                queue.delete()
+            return True
 
     def namespaces(self) -> list[str]:
-        raise NotImplementedError
+        """Their names, sorted."""
+        return sorted(namespace.name for namespace in self._namespaces.values())
 
     # -- queues ----------------------------------------------------------------------------
 
     async def put_queue(self, namespace: str, name: str, properties: QueueProperties) -> QueueInfo:
         """Create or update, durable on return. Raises EntityNotFound (namespace), InvalidOperation
-        (a value out of range, or an immutable property changed)."""
-        raise NotImplementedError
+        (a value out of range, or an immutable property changed), StoreFull, StoreFailed."""
+        async with self._defining:
+            home = self._namespace(namespace)
+            name = name.strip("/")
+            definitions.check_properties(properties, self.limits)
+            old = home.records.get(name.lower())
+            now = self._clock.time()
+            if old is not None:
+                definitions.check_unchanged(old.properties, properties)
+                record = QueueRecord(
+                    old.namespace, old.name, old.number, properties, old.created_at, now
+                )
+            else:
+                definitions.check_queue_name(name, self.limits)
+                if len(home.queues) >= self.limits.queues_per_namespace:
+                    raise InvalidOperation(
+                        f"The namespace {home.name} has {len(home.queues)} queues, which is its "
+                        "limit: delete one."
+                    )
+                record = QueueRecord(home.name, name, self._next_number, properties, now, now)
+                self._next_number += NUMBERS_PER_QUEUE
+            change = Change()
+            key = _definition_key(home.name, record.name)
+            change.define(QUEUE, key, definitions.encode(record))
+            await self._commit(change)
+            if old is not None:
+                home.records[name.lower()] = record
+                home.queues[name.lower()].update(properties)
+            else:
+                assert self._context is not None
+                queue = Queue(
+                    self._context,
+                    namespace=home.name,
+                    path=record.name,
+                    number=record.number,
+                    properties=properties,
+                )
+                self._install(record, queue)
+            return _info(record)
 
     async def delete_queue(self, namespace: str, name: str) -> bool:
-        """Delete it with all messages; its consumers' waiters get `on_deleted`. False if none."""
-        raise NotImplementedError
+        """Delete it with all messages; who subscribed to it is told. False if there was none."""
+        async with self._defining:
+            home = self._namespaces.get(namespace.lower())
+            queue = home.queues.get(name.lower()) if home is not None else None
+            if home is None or queue is None:
+                return False
+            change = Change()
+            self._drop_queue(change, queue)
+            own = [rule for rule in home.rules.values() if _is_of(rule, name)]
+            for rule in own:
+                change.define(RULE, _definition_key(home.name, rule.entity, rule.name), None)
+            await self._commit(change)
+            for rule in own:
+                del home.rules[_rule_key(rule.name, rule.entity)]
+            del home.queues[name.lower()], home.records[name.lower()]
+            queue.delete()
+            return True
 
     def queue(self, namespace: str, name: str) -> Queue | None:
-        raise NotImplementedError
+        """The queue, not its sub-queue; None if there is none."""
+        home = self._namespaces.get(namespace.lower())
+        return None if home is None else home.queues.get(name.lower())
 
     def queue_info(self, namespace: str, name: str) -> QueueInfo | None:
-        raise NotImplementedError
+        """Its definition; None if there is no such queue."""
+        home = self._namespaces.get(namespace.lower())
+        record = None if home is None else home.records.get(name.lower())
+        return None if record is None else _info(record)
 
     def queues(self, namespace: str) -> list[QueueInfo]:
         """Sorted by name; empty if there is no such namespace."""
-        raise NotImplementedError
+        home = self._namespaces.get(namespace.lower())
+        records = [] if home is None else [home.records[key] for key in sorted(home.records)]
+        return [_info(record) for record in records]
 
     def counts(self, namespace: str, name: str) -> QueueCounts | None:
-        raise NotImplementedError
+        """Live figures; None if there is no such queue."""
+        queue = self.queue(namespace, name)
+        return None if queue is None else queue.counts()
 
     def find(self, address_host: str | None, entity_path: str) -> Queue | None:
         """The queue that an AMQP address means.
@@ -83,17 +282,33 @@ class Broker:
         otherwise the one namespace that has the entity. entity_path: `queue` or
         `queue/$DeadLetterQueue` in any case, leading and trailing slashes ignored.
         """
-        raise NotImplementedError
+        path = entity_path.strip("/").lower()
+        name = path.removesuffix(DEAD_LETTER_SUFFIX.lower())
+        label = (address_host or "").split(":")[0].split(".")[0].lower()
+        if label in self._namespaces:
+            queue = self._namespaces[label].queues.get(name)
+        else:
+            found = [home.queues[name] for home in self._namespaces.values() if name in home.queues]
+            queue = found[0] if len(found) == 1 else None
+        if queue is None or name == path:
+            return queue
+        return queue.dead_letter
 
     # -- shared access keys ------------------------------------------------------------------
 
     def rules(self, namespace: str, entity: str | None = None) -> list[AccessRule]:
-        """The rules of the namespace (`entity` None) or of that queue alone."""
-        raise NotImplementedError
+        """The rules of the namespace (`entity` None) or of that queue alone, sorted by name."""
+        home = self._namespaces.get(namespace.lower())
+        rules = [] if home is None else [r for r in home.rules.values() if _is_of(r, entity)]
+        return sorted(rules, key=lambda rule: rule.name.lower())
 
     def rule(self, namespace: str, name: str, entity: str | None = None) -> AccessRule | None:
         """For SAS checking: look in the queue's rules first, then in the namespace's."""
-        raise NotImplementedError
+        home = self._namespaces.get(namespace.lower())
+        if home is None:
+            return None
+        own = home.rules.get(_rule_key(name, entity))
+        return own if own is not None else home.rules.get(_rule_key(name, None))
 
     async def put_rule(
         self,
@@ -105,8 +320,86 @@ class Broker:
         primary_key: str | None = None,
         secondary_key: str | None = None,
     ) -> AccessRule:
-        """Create or update; keys that are not given are kept, or made at random."""
-        raise NotImplementedError
+        """Create or update; keys that are not given are kept, or made at random.
+
+        Raises EntityNotFound (namespace or queue).
+        """
+        async with self._defining:
+            home = self._namespace(namespace)
+            if entity is not None and entity.lower() not in home.queues:
+                raise EntityNotFound(f"The queue {home.name}/{entity} could not be found.")
+            old = home.rules.get(_rule_key(name, entity))
+            if old is None:
+                rule = AccessRule(
+                    name, rights, primary_key or new_key(), secondary_key or new_key(), entity
+                )
+            else:
+                rule = replace(
+                    old,
+                    rights=rights,
+                    primary_key=primary_key or old.primary_key,
+                    secondary_key=secondary_key or old.secondary_key,
+                )
+            change = Change()
+            self._define_rule(change, home.name, rule)
+            await self._commit(change)
+            home.rules[_rule_key(name, entity)] = rule
+            return rule
 
     async def delete_rule(self, namespace: str, name: str, entity: str | None = None) -> bool:
-        raise NotImplementedError
+        """False if there was none."""
+        async with self._defining:
+            home = self._namespaces.get(namespace.lower())
+            if home is None or _rule_key(name, entity) not in home.rules:
+                return False
+            change = Change()
+            change.define(RULE, _definition_key(home.name, entity, name), None)
+            await self._commit(change)
+            del home.rules[_rule_key(name, entity)]
+            return True
+
+    # -- within ------------------------------------------------------------------------------
+
+    def _namespace(self, name: str) -> _Namespace:
+        home = self._namespaces.get(name.lower())
+        if home is None:
+            raise EntityNotFound(f"The namespace {name} could not be found.")
+        return home
+
+    def _install(self, record: QueueRecord, queue: Queue) -> None:
+        home = self._namespaces[record.namespace.lower()]
+        home.records[record.name.lower()] = record
+        home.queues[record.name.lower()] = queue
+
+    async def _commit(self, change: Change) -> None:
+        await durably(lambda done: self._store.commit(change, done))
+
+    @staticmethod
+    def _drop_queue(change: Change, queue: Queue) -> None:
+        change.define(QUEUE, _definition_key(queue.namespace, queue.path), None)
+        for number in range(queue.number, queue.number + NUMBERS_PER_QUEUE):
+            change.drop(number)
+
+    @staticmethod
+    def _define_rule(change: Change, namespace: str, rule: AccessRule) -> None:
+        body = definitions.encode(RuleRecord(namespace, rule))
+        change.define(RULE, _definition_key(namespace, rule.entity, rule.name), body)
+
+
+def _info(record: QueueRecord) -> QueueInfo:
+    return QueueInfo(
+        record.namespace, record.name, record.properties, record.created_at, record.updated_at
+    )
+
+
+def _definition_key(*parts: str | None) -> str:
+    # '|' occurs in no name.
+    return "|".join((part or "").lower() for part in parts)
+
+
+def _rule_key(name: str, entity: str | None) -> tuple[str, str]:
+    return (entity or "").lower(), name.lower()
+
+
+def _is_of(rule: AccessRule, entity: str | None) -> bool:
+    return (rule.entity or "").lower() == (entity or "").lower()

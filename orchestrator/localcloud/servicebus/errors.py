@@ -1,3 +1,4 @@
+# ruff: noqa: N818 -- the names are the wire's conditions, which say what happened
 """What can go wrong in the broker, as exceptions that name the thing and say what to do.
 
 The queue engine raises these; the AMQP front maps each class to its AMQP error condition and the

@@ -22,6 +22,8 @@ class Limits:
     message_size: int = 256 * KIBIBYTE
     # A whole batch may be as large as one message (Standard tier).
     batch_size: int = 256 * KIBIBYTE
+    # What maxMessageSizeInKilobytes of a queue may ask for (Premium: 100 MB).
+    message_kilobytes_max: int = 100 * 1024
     lock_duration_min: float = 5.0
     lock_duration_max: float = 300.0
     delivery_count_max: int = 2000

@@ -7,10 +7,9 @@ by is parsed out beside it. All times are seconds since the epoch (UTC), all dur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
 from uuid import UUID
 
 from orchestrator.localcloud.servicebus.errors import BrokerError
@@ -78,7 +77,8 @@ class Right(StrEnum):
 class QueueProperties:
     """A queue's settings, with the service's defaults (api-version 2021-11 and later).
 
-    `requires_session` and `requires_duplicate_detection` cannot be changed after creation.
+    `requires_session`, `requires_duplicate_detection` and `enable_partitioning` cannot be changed
+    after creation. `max_message_size_in_kilobytes` None: the limits' message size.
     """
 
     lock_duration: float = 60.0
@@ -89,7 +89,7 @@ class QueueProperties:
     duplicate_detection_window: float = 600.0
     dead_letter_on_expiration: bool = False
     max_size_in_megabytes: int = 1024
-    max_message_size_in_kilobytes: int = 256
+    max_message_size_in_kilobytes: int | None = None
     status: EntityStatus = EntityStatus.ACTIVE
     forward_to: str | None = None
     forward_dead_letters_to: str | None = None
@@ -199,7 +199,7 @@ class StoredMessage:
         return self.sequence if first is None else first
 
     def __repr__(self) -> str:
-        return f"StoredMessage(sequence={self.sequence}, state={self.state.name}, id={self.message_id!r})"
+        return f"StoredMessage({self.sequence}, {self.state.name}, id={self.message_id!r})"
 
 
 class LockedMessage:
@@ -207,6 +207,7 @@ class LockedMessage:
 
     token: the lock token; the front's delivery tag is `token.bytes_le`.
     locked_until: epoch seconds; `Queue.renew` moves it.
+    settling: being settled (or moved by the broker itself): nobody else may touch it.
     """
 
     __slots__ = ("locked_until", "message", "settling", "token")
@@ -268,4 +269,3 @@ class QueueInfo:
     properties: QueueProperties
     created_at: float
     updated_at: float
-    annotations: Mapping[str, Any] = field(default_factory=dict)

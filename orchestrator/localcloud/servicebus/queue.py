@@ -10,124 +10,332 @@ nobody else until the settlement is durable; if the store fails, the lock is as 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
-from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.errors import (
+    BrokerError,
+    EntityDisabled,
+    InvalidOperation,
+    LockLost,
+    MessageNotFound,
+)
+from orchestrator.localcloud.servicebus.intake import Intake
+from orchestrator.localcloud.servicebus.lifecycle import Context
+from orchestrator.localcloud.servicebus.line import Available, Waiter
 from orchestrator.localcloud.servicebus.model import (
+    DEAD_LETTER_SUFFIX,
     Done,
-    IncomingMessage,
     LockedMessage,
+    MessageState,
     QueueCounts,
     QueueProperties,
     StoredMessage,
 )
+from orchestrator.localcloud.servicebus.store import Change
 
 Taken = Callable[[Sequence[StoredMessage], BrokerError | None], None]
 """Given the messages whose deletion is durable, or none and the reason."""
 
-Available = Callable[[int], None]
-"""Called with how many messages this consumer may fairly acquire now (at least 1)."""
+NUMBERS_PER_QUEUE = 4
+"""Store numbers set aside for one queue: itself, its dead letters, and two to come (transfer)."""
 
 
-class Waiter:
-    """A consumer's place in the line for messages; see `Queue.waiter`."""
+class Queue(Intake):
+    """A queue, or the dead-letter sub-queue of one (which has the same methods).
 
-    def wait(self) -> None:
-        """Join the end of the line (no-op when in it): `available` is called once, when messages
-        are there and it is this consumer's turn. At once (from the loop) if some are there now."""
-        raise NotImplementedError
+    namespace, path: its name in the first spelling; path of a sub-queue `q/$DeadLetterQueue`.
+    properties: the settings (of the queue itself also for its sub-queue). deleted: it is gone;
+    every method now raises EntityNotFound. dead_letter: the dead-letter sub-queue; of a sub-queue
+    itself.
+    """
 
-    def cancel(self) -> None:
-        """Leave the line."""
-        raise NotImplementedError
+    def __init__(
+        self,
+        context: Context,
+        *,
+        namespace: str,
+        path: str,
+        number: int,
+        properties: QueueProperties,
+        last_sequences: dict[int, int] | None = None,
+        parent: Queue | None = None,
+    ) -> None:
+        last = (last_sequences or {}).get(number, 0)
+        super().__init__(
+            context,
+            namespace=namespace,
+            path=path,
+            number=number,
+            properties=properties,
+            last_sequence=last,
+            is_dead_letter=parent is not None,
+        )
+        self._listeners: list[Callable[[], None]] = []
+        if parent is not None:
+            self.dead_letter = self
+            return
+        self.dead_letter = Queue(
+            context,
+            namespace=namespace,
+            path=path + DEAD_LETTER_SUFFIX,
+            number=number + 1,
+            properties=properties,
+            last_sequences=last_sequences,
+            parent=self,
+        )
 
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have `listener` called when the queue was deleted (`deleted`) or its properties
+        changed; returns what ends that."""
+        self._listeners.append(listener)
 
-class Queue:
-    """A queue, or the dead-letter sub-queue of one (which has the same methods)."""
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
 
-    namespace: str
-    path: str
-    """The entity path in its first spelling, e.g. `parameters` or `parameters/$DeadLetterQueue`."""
-    properties: QueueProperties
-    is_dead_letter: bool
-    dead_letter: Queue
-    """The dead-letter sub-queue; of a sub-queue: itself."""
+        return unsubscribe
 
-    @property
-    def max_message_size(self) -> int:
-        """Bytes; the front advertises it as the link's max-message-size."""
-        raise NotImplementedError
+    def counts(self) -> QueueCounts:
+        """Live figures; O(1)."""
+        if self.is_dead_letter:
+            return QueueCounts(active=len(self._shelf), size_in_bytes=self._shelf.size)
+        return QueueCounts(
+            active=len(self._shelf) - self._shelf.scheduled,
+            dead_letter=len(self.dead_letter._shelf),
+            scheduled=self._shelf.scheduled,
+            size_in_bytes=self._shelf.size + self.dead_letter._shelf.size,
+        )
 
-    # -- sending ---------------------------------------------------------------------------
+    # -- for the broker ----------------------------------------------------------------------
 
-    def send(self, messages: Sequence[IncomingMessage], done: Done) -> list[int]:
-        """Store the messages, all or none, and give their sequence numbers (0 for a duplicate
-        that was dropped). Those with a later `scheduled_at` become scheduled.
+    def update(self, properties: QueueProperties) -> None:
+        """The queue's settings are others now (durably); its sub-queue's with it."""
+        for queue in (self, self.dead_letter):
+            queue.properties = properties
+            for listener in list(queue._listeners):
+                listener()
+            queue._line.wake()
 
-        Raises EntityDisabled, MessageTooLarge, QuotaExceeded, InvalidOperation (a session queue
-        wants a session id; a dead-letter queue takes no sends). `done(StoreFull|StoreFailed)`:
-        nothing of it is stored.
+    def delete(self) -> None:
+        """The queue is gone (durably), its sub-queue with it."""
+        for queue in (self, self.dead_letter):
+            queue.deleted = True
+            for listener in list(queue._listeners):
+                listener()
+
+    # -- receiving ---------------------------------------------------------------------------
+
+    def check_receive(self) -> None:
+        """Whether receivers without a session are welcome (the front asks at attach).
+
+        Raises EntityNotFound, EntityDisabled, InvalidOperation.
         """
-        raise NotImplementedError
-
-    def cancel_scheduled(self, sequences: Sequence[int], done: Done) -> None:
-        """Delete scheduled messages, all or none. Raises MessageNotFound."""
-        raise NotImplementedError
-
-    # -- receiving -------------------------------------------------------------------------
+        self._check_exists()
+        if not self.properties.status.can_receive:
+            raise EntityDisabled(
+                f"The messaging entity {self.namespace}/{self.path} is disabled for receiving "
+                f"(status {self.properties.status})."
+            )
+        if self.properties.requires_session and not self.is_dead_letter:
+            raise InvalidOperation(
+                "It is not possible for an entity that requires sessions to create a "
+                "non-sessionful message receiver."
+            )
 
     def acquire(self, count: int) -> list[LockedMessage]:
         """Lock up to `count` messages, oldest first; fewer or none if there are not as many.
 
-        Raises EntityDisabled, InvalidOperation (session queue).
+        Raises EntityNotFound, EntityDisabled, InvalidOperation (session queue).
         """
-        raise NotImplementedError
+        self.check_receive()
+        now = self._now()
+        messages = self._pop(count, now)
+        return self._lock(messages, now) if messages else []
 
     def take(self, count: int, taken: Taken) -> int:
         """RECEIVE_AND_DELETE: remove up to `count` messages. Returns how many are reserved (0:
         `taken` is not called); `taken(messages, None)` once their deletion is durable, or
         `taken([], error)` and they are back in the queue."""
-        raise NotImplementedError
+        self.check_receive()
+        messages = self._pop(count, self._now())
+        if messages:
+            self._take(messages, taken)
+        return len(messages)
 
     def waiter(self, available: Available) -> Waiter:
         """A place in the line of those who found nothing. Call `waiter.wait()` when `acquire` or
         `take` gave less than the link's credit; `available(share)` comes once, then call
         `acquire(min(share, credit))` and `wait()` again if credit is left."""
-        raise NotImplementedError
+        return Waiter(self._line, available)
 
     def acquire_deferred(self, sequences: Sequence[int]) -> list[LockedMessage]:
         """Lock these deferred messages, all or none. Raises MessageNotFound."""
-        raise NotImplementedError
+        self._check_exists()
+        now = self._now()
+        return self._lock(self._pick_deferred(sequences, now), now)
 
     def take_deferred(self, sequences: Sequence[int], taken: Taken) -> None:
-        """Remove these deferred messages (receive-by-sequence-number with settle mode 0)."""
-        raise NotImplementedError
+        """Remove these deferred messages, all or none (receive-by-sequence-number with settle
+        mode 0). Raises MessageNotFound."""
+        self._check_exists()
+        self._take(self._pick_deferred(sequences, self._now()), taken)
 
     def peek(self, from_sequence: int, count: int) -> list[StoredMessage]:
         """Up to `count` messages of all states, by sequence number, from `from_sequence` on;
-        nothing is locked."""
-        raise NotImplementedError
+        nothing is locked. Raises EntityNotFound."""
+        self._check_exists()
+        self._now()
+        return self._shelf.walk(from_sequence, min(count, self._context.limits.peek_batch))
 
-    # -- settling: all raise LockLost at once if the token holds no lock --------------------
+    def _pop(self, count: int, now: float) -> list[StoredMessage]:
+        messages: list[StoredMessage] = []
+        while len(messages) < count:
+            message = self._shelf.pop_ready()
+            if message is None:
+                break
+            if message.expires_at <= now:
+                self._expire(message)
+            else:
+                messages.append(message)
+        return messages
+
+    def _lock(self, messages: Sequence[StoredMessage], now: float) -> list[LockedMessage]:
+        until = now + self.properties.lock_duration
+        random = os.urandom(16 * len(messages))
+        locks = []
+        for number, message in enumerate(messages):
+            token = UUID(bytes=random[16 * number : 16 * number + 16], version=4)
+            lock = LockedMessage(message, token, until)
+            message.lock = lock
+            self._locks[token] = lock
+            self._watch(message)
+            locks.append(lock)
+        self._note(*messages)
+        return locks
+
+    def _take(self, messages: Sequence[StoredMessage], taken: Taken) -> None:
+        def done(error: BrokerError | None) -> None:
+            taken([] if error is not None else messages, error)
+
+        self._delete([self._hold(message) for message in messages], done)
+
+    def _delete(self, holds: Sequence[LockedMessage], done: Done) -> None:
+        change = Change()
+        for hold in holds:
+            change.delete(self.number, hold.message.sequence)
+
+        def finished(error: BrokerError | None) -> None:
+            now = self._context.clock.time()
+            for hold in holds:
+                if error is None:
+                    self._gone(hold)
+                else:
+                    self._return(hold.message, now)
+            done(error)
+
+        self._context.store.commit(change, finished)
+
+    def _pick(self, sequences: Sequence[int], state: MessageState) -> list[StoredMessage]:
+        messages = []
+        for sequence in dict.fromkeys(sequences):
+            message = self._shelf.messages.get(sequence)
+            if message is None or message.state is not state or message.lock is not None:
+                raise MessageNotFound(
+                    "Failed to lock one or more specified messages. Either the message is already "
+                    f"locked or does not exist: there is no such {state.name.lower()} message with "
+                    f"sequence number {sequence} in {self.namespace}/{self.path}."
+                )
+            messages.append(message)
+        return messages
+
+    def _pick_deferred(self, sequences: Sequence[int], now: float) -> list[StoredMessage]:
+        # A deferred message's time to live is looked at only when somebody asks for it
+        # (https://learn.microsoft.com/azure/service-bus-messaging/message-deferral).
+        for sequence in sequences:
+            message = self._shelf.messages.get(sequence)
+            if message is not None and message.expires_at <= now:
+                deferred = message.state is MessageState.DEFERRED and message.lock is None
+                if deferred:
+                    self._expire(message)
+        return self._pick(sequences, MessageState.DEFERRED)
+
+    def cancel_scheduled(self, sequences: Sequence[int], done: Done) -> None:
+        """Delete scheduled messages, all or none. Raises MessageNotFound."""
+        self._check_exists()
+        self._now()
+        holds = [self._hold(m) for m in self._pick(sequences, MessageState.SCHEDULED)]
+        self._delete(holds, done)
+
+    # -- settling: all raise LockLost at once if the token holds no lock ----------------------
 
     def locked(self, token: UUID) -> LockedMessage:
         """The lock of that token. Raises LockLost."""
-        raise NotImplementedError
+        self._check_exists()
+        now = self._now()
+        lock = self._locks.get(token)
+        if lock is None or lock.settling or lock.locked_until <= now:
+            raise LockLost(
+                "The lock supplied is invalid. Either the lock expired, or the message has already "
+                f"been removed from the queue {self.namespace}/{self.path}."
+            )
+        return lock
 
     def complete(self, token: UUID, done: Done) -> None:
         """Delete the message. A crash before `done` merely redelivers it."""
-        raise NotImplementedError
+        lock = self.locked(token)
+        lock.settling = True
+        change = Change()
+        change.delete(self.number, lock.message.sequence)
+
+        def finished(error: BrokerError | None) -> None:
+            if error is None:
+                self._gone(lock)
+            else:
+                self._regain(lock)
+            done(error)
+
+        self._context.store.commit(change, finished)
 
     def abandon(self, token: UUID, done: Done, modified: bytes | None = None) -> None:
         """Give it back with delivery_count + 1; to the dead-letter queue if that reaches the
         queue's max_delivery_count. `modified` (all entries: merge with `details.modified` first)
         replaces the former one; None keeps that."""
-        raise NotImplementedError
+        lock = self.locked(token)
+        self._give_back(lock, done, lock.message.state, modified)
 
     def defer(self, token: UUID, done: Done, modified: bytes | None = None) -> None:
-        """Set it aside; from then on only its sequence number fetches it."""
-        raise NotImplementedError
+        """Set it aside; from then on only its sequence number fetches it. That counts as a
+        delivery (https://github.com/Azure/azure-service-bus/issues/375)."""
+        self._give_back(self.locked(token), done, MessageState.DEFERRED, modified)
+
+    def _give_back(
+        self, lock: LockedMessage, done: Done, state: MessageState, modified: bytes | None
+    ) -> None:
+        lock.settling = True
+        message = lock.message
+        delivery_count = message.delivery_count + 1
+        if self._delivered_too_often(delivery_count):
+            self._move_undeliverable(lock, self._or_regain(lock, done), delivery_count, modified)
+            return
+        change = Change()
+        change.update(
+            self.number, message, state=state, delivery_count=delivery_count, modified=modified
+        )
+
+        def finished(error: BrokerError | None) -> None:
+            if error is None:
+                del self._locks[lock.token]
+                message.state = state
+                message.delivery_count = delivery_count
+                if modified is not None:
+                    message.details = replace(message.details, modified=modified)
+                self._return(message, self._context.clock.time())
+            done(error)
+
+        self._context.store.commit(change, self._or_regain(lock, finished))
 
     def dead_letter_message(
         self,
@@ -139,18 +347,47 @@ class Queue:
     ) -> None:
         """Move it to the dead-letter sub-queue in one transaction. In a dead-letter queue it is
         an InvalidOperation."""
-        raise NotImplementedError
+        lock = self.locked(token)
+        if self.is_dead_letter:
+            raise InvalidOperation(f"A message in {self.path} cannot be dead-lettered again.")
+        lock.settling = True
+        self._move(
+            lock,
+            self._or_regain(lock, done),
+            reason=reason,
+            description=description,
+            modified=modified,
+        )
 
     def release(self, token: UUID) -> None:
         """Give it back as if it had never been delivered (count unchanged)."""
-        raise NotImplementedError
+        lock = self.locked(token)
+        del self._locks[token]
+        lock.message.lock = None
+        self._note(lock.message)
+        self._return(lock.message, self._context.clock.time())
 
     def renew(self, token: UUID) -> float:
         """Lock it for another lock_duration from now; the new locked_until."""
-        raise NotImplementedError
+        lock = self.locked(token)
+        lock.locked_until = self._context.clock.time() + self.properties.lock_duration
+        self._watch(lock.message)
+        self._note(lock.message)
+        return lock.locked_until
 
-    # -- figures ---------------------------------------------------------------------------
+    def _or_regain(self, lock: LockedMessage, done: Done) -> Done:
+        def finished(error: BrokerError | None) -> None:
+            if error is not None:
+                self._regain(lock)
+            done(error)
 
-    def counts(self) -> QueueCounts:
-        """Live figures; O(1)."""
-        raise NotImplementedError
+        return finished
+
+    def _regain(self, lock: LockedMessage) -> None:
+        """The settlement failed: the lock is as it was, or has expired meanwhile."""
+        lock.settling = False
+        now = self._context.clock.time()
+        if lock.locked_until <= now:
+            self._lock_expired(lock, now)
+        else:
+            self._watch(lock.message)

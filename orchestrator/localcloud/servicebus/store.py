@@ -1,9 +1,210 @@
-"""What the broker asks of a durable store."""
+"""What the broker asks of a durable store, and the terms in which it asks.
+
+The engine describes one atomic unit of work as a `Change` and hands it to `Store.commit`. The
+store commits changes in the order given, several at a time where it can, and tells each change's
+`done` in that order. All of a change is durable, or nothing of it ever was.
+
+Rows are addressed by one integer, the key: the queue's number and the message's sequence number
+(`key_of`). A queue's number and a sequence number are never given twice to different things, so
+within a group of changes a key is put at most once, before its updates, before its deletion.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from orchestrator.localcloud.servicebus.model import (
+    NEVER,
+    NO_DETAILS,
+    Details,
+    Done,
+    LockedMessage,
+    MessageState,
+    StoredMessage,
+)
+
+SEQUENCE_BITS = 40
+MAX_SEQUENCE = (1 << SEQUENCE_BITS) - 1
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Details).decode
+
+
+def key_of(queue: int, sequence: int) -> int:
+    """The row key of a message: ascending by queue, within it by sequence number."""
+    return queue << SEQUENCE_BITS | sequence
+
+
+class MessageRow(NamedTuple):
+    """A message as it was put; `details` is JSON of `Details` or None for none."""
+
+    key: int
+    state: int
+    delivery_count: int
+    enqueued_at: float
+    expires_at: float | None
+    message_id: str | None
+    details: bytes | None
+    payload: bytes
+
+    @property
+    def queue(self) -> int:
+        return self.key >> SEQUENCE_BITS
+
+    def message(self) -> StoredMessage:
+        return StoredMessage(
+            sequence=self.key & MAX_SEQUENCE,
+            payload=self.payload,
+            enqueued_at=self.enqueued_at,
+            expires_at=NEVER if self.expires_at is None else self.expires_at,
+            message_id=self.message_id,
+            details=NO_DETAILS if self.details is None else _decode(self.details),
+            delivery_count=self.delivery_count,
+            state=MessageState(self.state),
+        )
+
+
+class StateRow(NamedTuple):
+    """What changed of a message since it was put; the last one written holds.
+
+    token: 16 bytes of the lock token, None if not locked.
+    """
+
+    key: int
+    state: int
+    delivery_count: int
+    token: bytes | None
+    locked_until: float | None
+    modified: bytes | None
+
+
+class HistoryRow(NamedTuple):
+    """A message id that a queue remembers for duplicate detection, until `until`."""
+
+    queue: int
+    message_id: str
+    until: float
+
+
+class Definition(NamedTuple):
+    """A namespace, queue or access rule; `body` is JSON that only the broker reads."""
+
+    kind: str
+    key: str
+    body: bytes
+
+
+class Change:
+    """One atomic unit of work. Built by the engine, then left alone."""
+
+    __slots__ = ("definitions", "deletes", "drops", "history", "last", "puts", "states")
+
+    def __init__(self) -> None:
+        self.puts: list[MessageRow] = []
+        self.states: list[StateRow] = []
+        self.deletes: list[int] = []
+        self.last: dict[int, int] = {}
+        self.history: dict[tuple[int, str], float | None] = {}
+        self.definitions: dict[tuple[str, str], bytes | None] = {}
+        self.drops: list[int] = []
+
+    def put(self, queue: int, message: StoredMessage) -> None:
+        """Add a message; also notes its sequence number as the queue's last."""
+        details = None if message.details is NO_DETAILS else _encode(message.details)
+        expires_at = None if message.expires_at == NEVER else message.expires_at
+        self.puts.append(
+            MessageRow(
+                key_of(queue, message.sequence),
+                int(message.state),
+                message.delivery_count,
+                message.enqueued_at,
+                expires_at,
+                message.message_id,
+                details,
+                message.payload,
+            )
+        )
+        if message.sequence > self.last.get(queue, 0):
+            self.last[queue] = message.sequence
+
+    def update(
+        self,
+        queue: int,
+        message: StoredMessage,
+        *,
+        lock: LockedMessage | None = None,
+        state: MessageState | None = None,
+        delivery_count: int | None = None,
+        modified: bytes | None = None,
+    ) -> None:
+        """Write what can change of a message that was put; what is not given is as it is now,
+        but the lock: None is no lock."""
+        self.states.append(
+            StateRow(
+                key_of(queue, message.sequence),
+                int(message.state if state is None else state),
+                message.delivery_count if delivery_count is None else delivery_count,
+                None if lock is None else lock.token.bytes,
+                None if lock is None else lock.locked_until,
+                message.details.modified if modified is None else modified,
+            )
+        )
+
+    def delete(self, queue: int, sequence: int) -> None:
+        """Remove a message."""
+        self.deletes.append(key_of(queue, sequence))
+
+    def remember(self, queue: int, message_id: str, until: float) -> None:
+        """Add to the queue's duplicate-detection history."""
+        self.history[queue, message_id] = until
+
+    def forget(self, queue: int, message_id: str) -> None:
+        """Remove from the history."""
+        self.history[queue, message_id] = None
+
+    def define(self, kind: str, key: str, body: bytes | None) -> None:
+        """Write a definition; None removes it."""
+        self.definitions[kind, key] = body
+
+    def drop(self, queue: int) -> None:
+        """Remove everything of a queue number: messages, history, last sequence number."""
+        self.drops.append(queue)
+
+
+@dataclass(slots=True)
+class Contents:
+    """Everything a store holds, as `Store.open` gives it. The iterables are read once."""
+
+    definitions: list[Definition] = field(default_factory=list)
+    last: dict[int, int] = field(default_factory=dict)
+    messages: Iterable[tuple[MessageRow, StateRow | None]] = ()
+    history: Iterable[HistoryRow] = ()
 
 
 class Store(Protocol):
-    """See the stores; the engine alone talks to it."""
+    """A durable (or, for tests, an in-memory) store. Called from one event loop."""
+
+    async def open(self) -> Contents:
+        """Open or create it; everything committed so far. Messages come in order of their keys.
+
+        Raises StoreCorrupt, StoreFailed.
+        """
+        ...
+
+    def commit(self, change: Change, done: Done | None) -> None:
+        """Make the change durable; then `done(None)`, or `done(StoreFull | StoreFailed)` and
+        nothing of it is stored. `done` is called from the event loop, never from this call, in
+        the order of the commits."""
+        ...
+
+    def barrier(self, done: Done) -> None:
+        """`done` is called once everything committed before has been dealt with."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was committed and let go of the file. Later commits fail. Idempotent."""
+        ...

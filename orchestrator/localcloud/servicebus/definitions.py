@@ -1,0 +1,139 @@
+"""What is allowed in an entity's definition, and its form in the store."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from dataclasses import fields
+
+import msgspec
+
+from orchestrator.localcloud.servicebus.errors import InvalidOperation, StoreCorrupt
+from orchestrator.localcloud.servicebus.limits import FOREVER, Limits
+from orchestrator.localcloud.servicebus.model import AccessRule, QueueProperties, Right
+from orchestrator.localcloud.servicebus.store import Definition
+
+NAMESPACE = "namespace"
+QUEUE = "queue"
+RULE = "rule"
+
+ROOT_RULE = "RootManageSharedAccessKey"
+ALL_RIGHTS = frozenset(Right)
+
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+# The service wants six characters at least; here a namespace may be called "local".
+_NAMESPACE_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?")
+_ENTITY_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._~/-]*[A-Za-z0-9])?")
+
+IMMUTABLE = ("requires_session", "requires_duplicate_detection", "enable_partitioning")
+
+
+class NamespaceRecord(msgspec.Struct, frozen=True):
+    name: str
+    created_at: float
+
+
+class QueueRecord(msgspec.Struct, frozen=True):
+    namespace: str
+    name: str
+    number: int
+    properties: QueueProperties
+    created_at: float
+    updated_at: float
+
+
+class RuleRecord(msgspec.Struct, frozen=True):
+    namespace: str
+    rule: AccessRule
+
+
+def encode(record: NamespaceRecord | QueueRecord | RuleRecord) -> bytes:
+    return msgspec.json.encode(record)
+
+
+def decode(definition: Definition) -> NamespaceRecord | QueueRecord | RuleRecord:
+    """Raises StoreCorrupt for what is none of the three."""
+    kinds = {NAMESPACE: NamespaceRecord, QUEUE: QueueRecord, RULE: RuleRecord}
+    try:
+        record: NamespaceRecord | QueueRecord | RuleRecord = msgspec.json.decode(
+            definition.body, type=kinds[definition.kind]
+        )
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt(
+            f"The message store holds a definition that cannot be read "
+            f"({definition.kind} {definition.key}: {error}): reset the local cloud."
+        ) from error
+    return record
+
+
+def new_key() -> str:
+    """A shared access key: 32 random bytes in base64, as the service makes them."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def check_namespace_name(name: str) -> None:
+    """Raises InvalidOperation with the rule in words."""
+    if not _NAMESPACE_NAME.fullmatch(name) or name.lower().endswith(("-sb", "-mgmt")):
+        raise InvalidOperation(
+            f"The namespace name {name!r} is not allowed: up to 50 letters, digits and hyphens, "
+            "starting with a letter, ending with a letter or digit, not with -sb or -mgmt."
+        )
+
+
+def check_queue_name(name: str, limits: Limits) -> None:
+    """Raises InvalidOperation with the rule in words."""
+    if not _ENTITY_NAME.fullmatch(name) or len(name) > limits.entity_name_length:
+        raise InvalidOperation(
+            f"The queue name {name!r} is not allowed: 1 to {limits.entity_name_length} letters, "
+            "digits, periods, hyphens, underscores, tildes and slashes, starting and ending with "
+            "a letter or digit."
+        )
+
+
+def check_properties(properties: QueueProperties, limits: Limits) -> None:
+    """Raises InvalidOperation naming the property and its range."""
+    _in_range(
+        "lockDuration", properties.lock_duration, limits.lock_duration_min, limits.lock_duration_max
+    )
+    _in_range("maxDeliveryCount", properties.max_delivery_count, 1, limits.delivery_count_max)
+    _in_range(
+        "defaultMessageTimeToLive", properties.default_message_ttl, limits.time_to_live_min, FOREVER
+    )
+    _in_range(
+        "duplicateDetectionHistoryTimeWindow",
+        properties.duplicate_detection_window,
+        limits.duplicate_window_min,
+        limits.duplicate_window_max,
+    )
+    _in_range("autoDeleteOnIdle", properties.auto_delete_on_idle, limits.auto_delete_min, FOREVER)
+    if properties.max_size_in_megabytes not in limits.queue_megabytes:
+        allowed = ", ".join(map(str, limits.queue_megabytes))
+        raise InvalidOperation(
+            f"maxSizeInMegabytes is {properties.max_size_in_megabytes}; allowed are {allowed}."
+        )
+    size = properties.max_message_size_in_kilobytes
+    if size is not None:
+        _in_range("maxMessageSizeInKilobytes", size, 1, limits.message_kilobytes_max)
+
+
+def check_unchanged(old: QueueProperties, new: QueueProperties) -> None:
+    """Raises InvalidOperation if a property that is fixed at creation differs."""
+    names = {field.name for field in fields(QueueProperties)}
+    for name in IMMUTABLE:
+        assert name in names
+        if getattr(old, name) != getattr(new, name):
+            words = name.split("_")
+            wire = words[0] + "".join(word.title() for word in words[1:])
+            raise InvalidOperation(
+                f"The value of {wire} cannot be changed after the queue was created (it is "
+                f"{str(getattr(old, name)).lower()}): delete the queue and create it anew."
+            )
+
+
+def _in_range(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise InvalidOperation(
+            f"{name} is {value:g}; allowed is {least:g} to {most:g}"
+            f"{' seconds' if isinstance(least, float) else ''}."
+        )

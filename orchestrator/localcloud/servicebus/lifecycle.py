@@ -1,0 +1,353 @@
+"""What becomes of a queue's messages by themselves: they arrive, fall due, expire, are moved.
+
+`Lifecycle` is the half of a queue that no client asks for; `queue.Queue` adds what clients do.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from orchestrator.clock import Clock
+from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.history import DuplicateHistory
+from orchestrator.localcloud.servicebus.limits import Limits
+from orchestrator.localcloud.servicebus.line import Line
+from orchestrator.localcloud.servicebus.model import (
+    MAX_DELIVERY_COUNT_DESCRIPTION,
+    MAX_DELIVERY_COUNT_EXCEEDED,
+    NEVER,
+    TTL_EXPIRED,
+    TTL_EXPIRED_DESCRIPTION,
+    Done,
+    LockedMessage,
+    MessageState,
+    QueueProperties,
+    StoredMessage,
+)
+from orchestrator.localcloud.servicebus.shelf import Shelf
+from orchestrator.localcloud.servicebus.store import Change, MessageRow, StateRow, Store
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.queue import Queue
+
+NOBODY = UUID(int=0)
+"""The token of the lock under which the broker itself holds a message."""
+
+RETRY_DELAY = 1.0
+"""Seconds until a move that the store refused is tried again."""
+
+_AT_ONCE = 500
+"""Due messages dealt with in one go; the event loop runs between two."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What a queue needs of its broker.
+
+    soon: run a callable after the current ones. remind: call `queue.tick()` at that moment.
+    """
+
+    clock: Clock
+    store: Store
+    limits: Limits
+    soon: Callable[[Callable[[], None]], object]
+    remind: Callable[[Lifecycle, float], None]
+
+
+class Lifecycle:
+    """A queue's messages and their clockwork. See the module."""
+
+    dead_letter: Queue
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        namespace: str,
+        path: str,
+        number: int,
+        properties: QueueProperties,
+        last_sequence: int,
+        is_dead_letter: bool,
+    ) -> None:
+        self.namespace = namespace
+        self.path = path
+        self.number = number
+        self.properties = properties
+        self.is_dead_letter = is_dead_letter
+        self.deleted = False
+        self._context = context
+        self._last_sequence = last_sequence
+        self._shelf = Shelf()
+        self._locks: dict[UUID, LockedMessage] = {}
+        self._line = Line(self._receivable, context.soon)
+        self._history = DuplicateHistory()
+        self._retries: list[tuple[float, int, Callable[[], None]]] = []
+        self._retry_order = itertools.count()
+        # Nothing is due before this moment, as far as the broker's clockwork was told.
+        self._reminded = NEVER
+
+    # -- loading -----------------------------------------------------------------------------
+
+    def restore(self, row: MessageRow, state: StateRow | None) -> None:
+        """Take in a message from the store."""
+        message = row.message()
+        if state is not None:
+            message.state = MessageState(state.state)
+            message.delivery_count = state.delivery_count
+            if state.modified is not None:
+                message.details = replace(message.details, modified=state.modified)
+            if state.token is not None and state.locked_until is not None:
+                token = UUID(bytes=state.token)
+                message.lock = LockedMessage(message, token, state.locked_until)
+                self._locks[token] = message.lock
+        self._last_sequence = max(self._last_sequence, message.sequence)
+        self.arrive(message)
+
+    def remember(self, message_id: str, until: float) -> None:
+        """Take in an entry of the duplicate-detection history from the store."""
+        self._history.remember(message_id, until)
+        self._remind(until)
+
+    # -- the clockwork -----------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Deal with what has come due and ask to be reminded of what comes next."""
+        if self.deleted:
+            return
+        now = self._context.clock.time()
+        self._tidy(now)
+        self._forget_ids(now)
+        self._reminded = NEVER
+        self._remind(min(self._shelf.next_due(), self._history.next_due(), self._next_retry()))
+
+    def _remind(self, when: float) -> None:
+        if when < self._reminded:
+            self._reminded = when
+            self._context.remind(self, when)
+
+    def _now(self) -> float:
+        """The time, after everything that has come due by then is dealt with."""
+        now = self._context.clock.time()
+        if self._reminded <= now:
+            self._tidy(now)
+        return now
+
+    def _tidy(self, now: float) -> None:
+        for _ in range(_AT_ONCE):
+            message = self._shelf.pop_due(now)
+            if message is None:
+                break
+            self._review(message, now)
+        while self._next_retry() <= now:
+            heapq.heappop(self._retries)[2]()
+
+    def _review(self, message: StoredMessage, now: float) -> None:
+        lock = message.lock
+        if lock is not None:
+            if not lock.settling and lock.locked_until <= now:
+                self._lock_expired(lock, now)
+        elif message.state is MessageState.SCHEDULED:
+            self._activate(message)
+        elif message.state is MessageState.ACTIVE and message.expires_at <= now:
+            self._shelf.withhold()
+            self._expire(message)
+
+    def _forget_ids(self, now: float) -> None:
+        change = Change()
+        for message_id in self._history.forget_due(now, _AT_ONCE):
+            change.forget(self.number, message_id)
+        if change.history:
+            self._context.store.commit(change, None)
+
+    def _next_retry(self) -> float:
+        return self._retries[0][0] if self._retries else NEVER
+
+    def _retry(self, action: Callable[[], None]) -> None:
+        when = self._context.clock.time() + RETRY_DELAY
+        heapq.heappush(self._retries, (when, next(self._retry_order), action))
+        self._remind(when)
+
+    # -- coming and going ----------------------------------------------------------------------
+
+    def next_sequence(self) -> int:
+        self._last_sequence += 1
+        return self._last_sequence
+
+    def arrive(self, message: StoredMessage) -> None:
+        """A message of this queue's is durable now."""
+        self._shelf.add(message)
+        if message.state is MessageState.ACTIVE and message.lock is None:
+            self._offer(message)
+        self._watch(message)
+
+    def _receivable(self) -> int:
+        return self._shelf.ready if self.properties.status.can_receive else 0
+
+    def _offer(self, message: StoredMessage) -> None:
+        self._shelf.offer(message)
+        self._line.wake()
+
+    def _watch(self, message: StoredMessage) -> None:
+        self._remind(self._shelf.watch(message))
+
+    def _hold(self, message: StoredMessage) -> LockedMessage:
+        """Keep a message that is not ready from everybody while the broker moves it."""
+        message.lock = LockedMessage(message, NOBODY, NEVER)
+        message.lock.settling = True
+        return message.lock
+
+    def _gone(self, lock: LockedMessage) -> None:
+        """The locked message's deletion is durable."""
+        self._locks.pop(lock.token, None)
+        self._shelf.remove(lock.message)
+
+    def _return(self, message: StoredMessage, now: float) -> None:
+        """A message that nobody holds any more goes back to its place."""
+        message.lock = None
+        if message.state is MessageState.ACTIVE:
+            if message.expires_at <= now:
+                self._expire(message)
+                return
+            self._offer(message)
+        self._watch(message)
+
+    # -- what time does ------------------------------------------------------------------------
+
+    def _lock_expired(self, lock: LockedMessage, now: float) -> None:
+        message = lock.message
+        del self._locks[lock.token]
+        message.lock = None
+        message.delivery_count += 1
+        if self._delivered_too_often(message.delivery_count):
+            # Until the move is durable the store keeps the expired lock: a crash comes back here.
+            self._bury_undeliverable(self._hold(message))
+            return
+        self._note(message)
+        self._return(message, now)
+
+    def _note(self, *messages: StoredMessage) -> None:
+        """Write what the messages are now. Nobody waits for it: should it be lost, a message is
+        delivered once more, with a count or a lock that is behind."""
+        change = Change()
+        for message in messages:
+            change.update(self.number, message, lock=message.lock)
+        self._context.store.commit(change, None)
+
+    def _delivered_too_often(self, delivery_count: int) -> bool:
+        return not self.is_dead_letter and delivery_count >= self.properties.max_delivery_count
+
+    def _expire(self, message: StoredMessage) -> None:
+        """End a message whose time to live is over; it is neither ready nor locked."""
+        if self.properties.dead_letter_on_expiration and not self.is_dead_letter:
+            self._bury_expired(self._hold(message))
+            return
+        change = Change()
+        change.delete(self.number, message.sequence)
+        # Should this not get through, the message expires again when the store is next opened.
+        self._context.store.commit(change, None)
+        self._shelf.remove(message)
+
+    def _bury_expired(self, hold: LockedMessage) -> None:
+        def done(error: BrokerError | None) -> None:
+            if error is not None:
+                self._retry(lambda: self._bury_expired(hold))
+
+        self._move(hold, done, reason=TTL_EXPIRED, description=TTL_EXPIRED_DESCRIPTION)
+
+    def _bury_undeliverable(self, hold: LockedMessage) -> None:
+        def done(error: BrokerError | None) -> None:
+            if error is not None:
+                self._retry(lambda: self._bury_undeliverable(hold))
+
+        self._move_undeliverable(hold, done, hold.message.delivery_count)
+
+    def _move_undeliverable(
+        self, lock: LockedMessage, done: Done, delivery_count: int, modified: bytes | None = None
+    ) -> None:
+        self._move(
+            lock,
+            done,
+            reason=MAX_DELIVERY_COUNT_EXCEEDED,
+            description=MAX_DELIVERY_COUNT_DESCRIPTION.format(
+                max_delivery_count=self.properties.max_delivery_count
+            ),
+            delivery_count=delivery_count,
+            modified=modified,
+        )
+
+    def _move(
+        self,
+        lock: LockedMessage,
+        done: Done,
+        *,
+        reason: str | None,
+        description: str | None,
+        delivery_count: int | None = None,
+        modified: bytes | None = None,
+    ) -> None:
+        """To the dead-letter queue, in one transaction. If that fails, all is as before and `done`
+        has the error."""
+        message = lock.message
+        target = self.dead_letter
+        moved = StoredMessage(
+            target.next_sequence(),
+            message.payload,
+            message.enqueued_at,
+            NEVER,  # time to live is not observed in a dead-letter queue
+            message.message_id,
+            replace(
+                message.details,
+                scheduled_at=None,
+                enqueued_sequence=message.enqueued_sequence,
+                dead_letter_reason=reason,
+                dead_letter_description=description,
+                dead_letter_source=self.path,
+                modified=message.details.modified if modified is None else modified,
+            ),
+            message.delivery_count if delivery_count is None else delivery_count,
+        )
+        change = Change()
+        change.put(target.number, moved)
+        change.delete(self.number, message.sequence)
+
+        def finished(error: BrokerError | None) -> None:
+            if error is None:
+                self._gone(lock)
+                target.arrive(moved)
+            done(error)
+
+        self._context.store.commit(change, finished)
+
+    def _activate(self, message: StoredMessage) -> None:
+        """A scheduled message's time has come: it is appended as if it were sent now, with a new
+        sequence number (https://learn.microsoft.com/azure/service-bus-messaging/message-sequencing).
+        """
+        hold = self._hold(message)
+        now = self._context.clock.time()
+        lifetime = message.expires_at - (message.details.scheduled_at or now)
+        active = StoredMessage(
+            self.next_sequence(),
+            message.payload,
+            now,
+            now + lifetime,
+            message.message_id,
+            message.details,
+        )
+        change = Change()
+        change.put(self.number, active)
+        change.delete(self.number, message.sequence)
+
+        def finished(error: BrokerError | None) -> None:
+            if error is not None:
+                self._retry(lambda: self._activate(message))
+                return
+            self._gone(hold)
+            self.arrive(active)
+
+        self._context.store.commit(change, finished)
