@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import uuid
 from typing import NamedTuple
 
-from orchestrator.clock import Clock
+from orchestrator.clock import Clock, SystemClock
 from orchestrator.localcloud.amqp.connection import Limits as ConnectionLimits
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.cbs import Authenticate, TokenChecker
@@ -30,8 +31,8 @@ class ServiceBusFront:
     """Serves AMQP 1.0 clients of `broker`.
 
     authenticate: checks a JWT against audiences and gives its claims (`Identity.check`).
-    clock: the broker's clock; token expiry is judged by it. connection_limits: what one
-    connection may ask for.
+    clock: the broker's clock. token_clock: by which tokens expire, the machine's when left out
+    (whoever signs them knows no other). connection_limits: what one connection may ask for.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class ServiceBusFront:
         authenticate: Authenticate,
         clock: Clock,
         *,
+        token_clock: Clock | None = None,
         connection_limits: ConnectionLimits | None = None,
     ) -> None:
         self.broker = broker
         self.clock = clock
+        self.token_clock = token_clock or SystemClock()
         self.tokens = TokenChecker(broker, authenticate)
         self.connection_limits = connection_limits or ConnectionLimits()
         self.container_id = f"orchestrator-{uuid.uuid4().hex[:12]}"
@@ -58,11 +61,12 @@ class ServiceBusFront:
     async def start(
         self,
         host: str = "127.0.0.1",
-        plain_port: int | None = 0,
-        tls_port: int | None = None,
+        plain_port: int | socket.socket | None = 0,
+        tls_port: int | socket.socket | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> Ports:
-        """Listen; port 0 takes a free one, None leaves that listener out.
+        """Listen; port 0 takes a free one, None leaves that listener out. Instead of a port, a
+        bound socket is taken over (and closed by `stop`).
 
         Raises `OSError` if a port cannot be had (nothing is listened on then), `ValueError` for
         a TLS port without a context.
@@ -79,14 +83,19 @@ class ServiceBusFront:
         return Ports(plain, tls)
 
     async def _listen(
-        self, host: str, port: int | None, context: ssl.SSLContext | None
+        self, host: str, port: int | socket.socket | None, context: ssl.SSLContext | None
     ) -> int | None:
         if port is None:
             return None
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: Peer(self), host, port, ssl=context, backlog=BACKLOG
-        )
+        if isinstance(port, socket.socket):
+            server = await loop.create_server(
+                lambda: Peer(self), sock=port, ssl=context, backlog=BACKLOG
+            )
+        else:
+            server = await loop.create_server(
+                lambda: Peer(self), host, port, ssl=context, backlog=BACKLOG
+            )
         self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
@@ -133,14 +142,14 @@ class ServiceBusFront:
 
     async def _watch_expiry(self) -> None:
         while True:
-            if self.clock.time() >= self._next_expiry:
+            if self.token_clock.time() >= self._next_expiry:
                 ends = [end for peer in list(self.peers) if (end := peer.token_check()) is not None]
                 self._next_expiry = min(ends, default=float("inf"))
             self._expiry_moved.clear()
             moved = asyncio.create_task(self._expiry_moved.wait())
             waits: list[asyncio.Task[object]] = [moved]
             if self._next_expiry < float("inf"):
-                waits.append(asyncio.create_task(self.clock.sleep_until(self._next_expiry)))
+                waits.append(asyncio.create_task(self.token_clock.sleep_until(self._next_expiry)))
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:

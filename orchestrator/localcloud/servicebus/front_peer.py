@@ -96,7 +96,10 @@ class Peer(asyncio.Protocol):
 
     def allows(self, namespace: str, path: str, right: Right | None) -> bool:
         """Whether a token put on this connection gives `right` on the entity now."""
-        return self._grants.until(namespace, path, right, self.now()) is not None
+        return self._grants.until(namespace, path, right, self._token_now()) is not None
+
+    def _token_now(self) -> float:
+        return self._front.token_clock.time()
 
     def hold(self, size: int) -> None:
         """Count bytes that are taken in but not durable."""
@@ -166,7 +169,7 @@ class Peer(asyncio.Protocol):
 
     def token_check(self) -> float | None:
         """Detach the links whose tokens have expired; when to look again (epoch seconds)."""
-        now = self.now()
+        now = self._token_now()
         for door in list(self._doors):
             if door.path and not self.allows(door.namespace, door.path, door.right):
                 self.detach(door, expired(door.path))
@@ -335,7 +338,7 @@ class Peer(asyncio.Protocol):
         else:
             try:
                 grant = self._front.tokens.check(
-                    request.body, request.text("name") or "", self.now()
+                    request.body, request.text("name") or "", self._token_now()
                 )
             except TokenRefusedError as error:
                 status, description = error.status, error.message
