@@ -55,7 +55,10 @@ def explain(error: Exception, arguments: Sequence[str], *, verbose: int) -> int:
     if hasattr(error, "message") and hasattr(error, "hint"):  # the library's and the local cloud's
         if verbose > 1:
             traceback.print_exception(error)
-        report(str(error.message), str(error.hint), details=_details(error))
+        hint, details = str(error.hint), _details(error)
+        if "\n" in hint:  # the end of a log, say
+            hint, details = "", [*details, hint]
+        report(str(error.message), hint, details=details)
         return int(getattr(error, "exit_code", 1))
     if isinstance(error, OSError) and error.strerror and not verbose:
         where = f"{error.filename}: " if error.filename else ""

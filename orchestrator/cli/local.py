@@ -13,7 +13,8 @@ from orchestrator.cli.grammar import Entry, LazyGroup, OneOf, command
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
-    from orchestrator.localcloud.process import CloudConfig
+    from orchestrator.localcloud.process import CloudConfig, CloudStatus
+    from orchestrator.records import Kind
 
 F = TypeVar("F", bound=Callable[..., Any])
 _HERE = "local"
@@ -165,26 +166,42 @@ def status(state: str | None) -> None:
 
 
 def show_status(session: Session, state: Path) -> str:
-    """Print the server's status; its state: running, stopped or stale."""
+    """Print the server's status; its state: running, starting, stopped or stale."""
     from orchestrator.display.views import Heading, View
     from orchestrator.localcloud import process
+    from orchestrator.records import jsonable
 
     found = process.status(state)
-    rows = status_rows(found, state)
+    rows = _status_rows(found)
+    data = {key: jsonable(value) for key, value, _ in rows} | {"ports": found.ports}
     session.show(
         View(
-            data={key: value for key, value, _ in rows},
+            data=data,
             headings=[Heading(key, key.replace("_", " "), kind) for key, _, kind in rows],
             cells=[[value for _, value, _ in rows]],
             single=True,
         )
     )
-    return str(found.state)
+    return found.state
 
 
-def status_rows(found: Any, folder: Path) -> list[tuple[str, Any, Any]]:
-    """(key, value, kind) of what is known about a server."""
-    raise NotImplementedError
+def _status_rows(found: CloudStatus) -> list[tuple[str, Any, Kind]]:
+    """(key, value, kind) of what is known about a server; no secrets."""
+    from datetime import timedelta
+
+    rows: list[tuple[str, Any, Kind]] = [("state", found.state, "status")]
+    if found.connection is not None and found.state == "running":
+        rows += [
+            ("resource_manager", found.connection["resource_manager"], "text"),
+            ("service_bus", f"sb://{found.connection['service_bus']['amqps']}", "text"),
+            ("identity", found.connection["identity"]["endpoint"], "text"),
+            ("subscription", found.connection["subscription"], "text"),
+            ("pid", found.pid, "text"),
+            ("uptime", timedelta(seconds=found.uptime or 0.0), "duration"),
+            ("memory", found.memory, "bytes"),
+        ]
+    rows += [("folder", str(found.folder), "text"), ("size", found.size, "bytes")]
+    return rows
 
 
 @command(

@@ -16,6 +16,8 @@ from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
+    from threading import Thread
+
     from orchestrator.cli.demo.stages import Demo
     from orchestrator.cli.demo.summary import Summary
     from orchestrator.display.progress import Progress
@@ -117,11 +119,27 @@ class House:
         self.was_running = process.status(config.state).state == "running"
         self.was_there = config.state.exists()
         self.demo: Demo | None = None
+        self._starting: Thread | None = None
 
     def open(self) -> None:
+        """Start the local cloud. A Ctrl-C while it starts is obeyed once it has."""
+        import threading
+
         from orchestrator.localcloud import process
 
-        process.up(self.config)
+        failure: list[BaseException] = []
+
+        def start() -> None:
+            try:
+                process.up(self.config)
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                failure.append(error)
+
+        self._starting = threading.Thread(target=start, name="start local cloud")
+        self._starting.start()
+        self._starting.join()
+        if failure:
+            raise failure[0]
 
     def leave_nothing(self, progress: Progress) -> None:
         """Stop what the demo has started: the local cloud, or else its executions on it.
@@ -131,14 +149,19 @@ class House:
         from orchestrator.localcloud import process
 
         progress.begin("interrupted; stopping what the demo has started")
+        if self._starting is not None:
+            self._starting.join()  # a server that is half started can't be found, nor stopped
+        state = self.config.state
         if self.was_running:
             for run in self.demo.runs if self.demo else ():
                 with suppress(Exception):  # the next one is to be stopped all the same
                     run.stop()
         elif self.was_there:
-            process.down(self.config.state)
+            process.down(state)
         else:
-            process.reset(self.config.state)
+            process.reset(state)
+            with suppress(OSError):  # .orchestrator, unless there is something else in it
+                state.parent.rmdir()
         progress.clear()
 
 
