@@ -1,0 +1,200 @@
+"""Rows as the Log Analytics API writes them: type names, value encodings, the limits of an answer.
+
+https://learn.microsoft.com/azure/azure-monitor/logs/api/response-format. Numbers and booleans are
+JSON's; datetime is ISO 8601 in UTC; timespan, guid, decimal and dynamic are strings; a string is
+never null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+from duckdb_kql.types import kusto_type
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAX_ROWS = 500_000
+MAX_BYTES = 100 * 1024 * 1024
+
+_CHUNK = 2_000
+_INT64 = 2**63
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one answer may hold (https://learn.microsoft.com/azure/azure-monitor/service-limits)."""
+
+    rows: int = MAX_ROWS
+    size: int = MAX_BYTES
+
+
+@dataclass
+class ResultTable:
+    """One table of an answer.
+
+    Attributes:
+        name: `PrimaryResult`, or `PrimaryResult_1` and so on for further statements.
+        columns: Names and Kusto types.
+        rows: JSON of the rows, in pieces without the outer brackets.
+        row_count: How many.
+        size: Bytes of `rows`.
+        truncated: Which limit cut the table off, in words; None: it is complete.
+    """
+
+    name: str
+    columns: list[tuple[str, str]]
+    rows: list[bytes] = field(default_factory=list)
+    row_count: int = 0
+    size: int = 0
+    truncated: str | None = None
+
+    def json(self) -> bytes:
+        """`{"name", "columns": [{"name", "type"}], "rows": [[…]]}`."""
+        columns = [{"name": name, "type": kind} for name, kind in self.columns]
+        head = msgspec.json.encode({"name": self.name, "columns": columns})[:-1]
+        return head + b',"rows":[' + b",".join(self.rows) + b"]}"
+
+
+def read(
+    cursor: DuckDBPyConnection, name: str, limits: Limits, stop: Callable[[], bool]
+) -> ResultTable:
+    """Fetch and encode what the cursor's last statement gives, as far as the limits allow.
+
+    Args:
+        cursor: Has executed the statement.
+        name: Name of the table.
+        limits: What the table may hold.
+        stop: Asked between pieces; true ends the reading (nobody waits for the answer).
+    """
+    description = cursor.description or []
+    kinds = [str(kusto_type(column[1])) for column in description]
+    table = ResultTable(name, [(str(c[0]), k) for c, k in zip(description, kinds, strict=True)])
+    converters = [(i, _CONVERTERS[kind]) for i, kind in enumerate(kinds) if kind in _CONVERTERS]
+    while not stop() and (rows := cursor.fetchmany(_CHUNK)):
+        room = limits.rows - table.row_count
+        if len(rows) > room:
+            rows = rows[:room]
+            table.truncated = f"{limits.rows} records"
+        encoded = [_row(row, converters) for row in rows]
+        size = sum(map(len, encoded)) + len(encoded)
+        if table.size + size > limits.size:
+            encoded = _fitting(encoded, limits.size - table.size)
+            size = sum(map(len, encoded)) + len(encoded)
+            table.truncated = f"{limits.size} bytes"
+        table.rows.extend([b",".join(encoded)] if encoded else [])
+        table.row_count += len(encoded)
+        table.size += size
+        if table.truncated:
+            break
+    return table
+
+
+def _fitting(encoded: list[bytes], room: int) -> list[bytes]:
+    kept = []
+    for row in encoded:
+        room -= len(row) + 1
+        if room < 0:
+            break
+        kept.append(row)
+    return kept
+
+
+def _row(row: tuple[Any, ...], converters: list[tuple[int, Callable[[Any], Any]]]) -> bytes:
+    if converters:
+        values = list(row)
+        for index, convert in converters:
+            values[index] = convert(values[index])
+        return _encode(values)
+    return _encode(row)
+
+
+def _datetime(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value
+
+
+def _timespan(value: Any) -> Any:
+    """`[-][d.]hh:mm:ss[.fffffff]`, as .NET writes a TimeSpan."""
+    if isinstance(value, time):
+        value = timedelta(
+            hours=value.hour,
+            minutes=value.minute,
+            seconds=value.second,
+            microseconds=value.microsecond,
+        )
+    if not isinstance(value, timedelta):
+        return value
+    size = abs(value)
+    minutes, seconds = divmod(size.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours:02}:{minutes:02}:{seconds:02}"
+    if size.days:
+        text = f"{size.days}.{text}"
+    if size.microseconds:
+        text += f".{size.microseconds:06}0"
+    return f"-{text}" if value < timedelta(0) else text
+
+
+def _real(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def _long(value: Any) -> Any:
+    # DuckDB's sums are wider than Kusto's long; JSON would round such a number.
+    return value if value is None or -_INT64 <= value < _INT64 else str(value)
+
+
+def _string(value: Any) -> Any:
+    return "" if value is None else value if isinstance(value, str) else str(value)
+
+
+def _as_text(value: Any) -> Any:
+    return None if value is None else str(value)
+
+
+def _dynamic(value: Any) -> Any:
+    """A dynamic value is a string that holds JSON; one from DuckDB's JSON is that already."""
+    if value is None or isinstance(value, str):
+        return value
+    return _encode(_jsonable(value)).decode()
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(part) for part in value]
+    if isinstance(value, timedelta):
+        return _timespan(value)
+    if isinstance(value, date | datetime):
+        return _datetime(value)
+    if isinstance(value, Decimal | UUID | bytes):
+        return str(value)
+    return _real(value)
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "datetime": _datetime,
+    "timespan": _timespan,
+    "real": _real,
+    "long": _long,
+    "decimal": _as_text,
+    "guid": _as_text,
+    "string": _string,
+    "dynamic": _dynamic,
+}

@@ -1,0 +1,198 @@
+"""KQL to SQL, with what the SQL needs to be run, and refusals in Kusto's words.
+
+Translation takes some milliseconds and holds Python's lock, so the last ones are kept by text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb_kql
+from duckdb_kql.errors import KqlError, KqlSchemaError, KqlSyntaxError, KqlUnsupportedError
+from duckdb_kql.lower import lower
+from duckdb_kql.translate import CLOCK_SLOT
+from duckdb_kql.translate.functions import AGGREGATE_FUNCTIONS, SCALAR_FUNCTIONS
+
+from orchestrator.localcloud.logs import semantics, syntax
+from orchestrator.localcloud.logs.errors import QueryError, semantic_error
+from orchestrator.localcloud.logs.semantics import Columns
+
+CACHED = 200
+MAX_QUERY_CHARACTERS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Translated:
+    """One tabular statement, ready to run.
+
+    Attributes:
+        sql: DuckDB SQL that reads tables by their KQL names.
+        parameters: Values of its placeholders; under `kqlnow` the time that `now()` means.
+        tables: Names (or patterns) of the tables it reads.
+        render: The chart it asks for, if any.
+    """
+
+    sql: str
+    parameters: dict[str, Any]
+    tables: frozenset[str]
+    render: dict[str, Any] | None
+
+
+class Translator:
+    """Translates queries; safe to call from several threads, one at a time runs."""
+
+    def __init__(self) -> None:
+        # ANTLR's parser keeps tables that all its instances share and grow.
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[tuple[str, tuple[str, ...]], list[Translated]] = OrderedDict()
+
+    def translate(self, query: str, known: Columns, now: datetime) -> list[Translated]:
+        """The statements of a query.
+
+        Args:
+            query: KQL text.
+            known: Tables that can be named now, and their columns.
+            now: What `now()` and `ago()` count from (aware, UTC).
+
+        Raises:
+            QueryError: 400; the query is malformed, refers to nothing, or is not supported.
+        """
+        if len(query) > MAX_QUERY_CHARACTERS:
+            raise semantic_error(
+                "SEM0001", f"The query is longer than {MAX_QUERY_CHARACTERS} characters"
+            )
+        moment = now.replace(tzinfo=None)
+        key = (query, tuple(known))
+        with self._lock:
+            statements = self._cache.get(key)
+            if statements is None:
+                statements = self._translate(query, known, now)
+                self._cache[key] = statements
+                if len(self._cache) > CACHED:
+                    self._cache.popitem(last=False)
+            else:
+                self._cache.move_to_end(key)
+        return [_at(statement, moment) for statement in statements]
+
+    def _translate(self, query: str, known: Columns, now: datetime) -> list[Translated]:
+        statements = []
+        try:
+            for statement in syntax.split_statements(query):
+                statements.append(self._one(statement, known, now))
+        except RecursionError:
+            raise semantic_error("SEM0001", "The query is nested too deeply") from None
+        return statements
+
+    @staticmethod
+    def _one(statement: syntax.Statement, known: Columns, now: datetime) -> Translated:
+        text = statement.text
+        try:
+            query = lower(text)
+            syntax.check_conditions(text)
+            semantics.check(query, text, known)
+            result = duckdb_kql.to_sql(
+                text,
+                schema={name: list(columns) for name, columns in known.items()},
+                allow_write=False,
+                query_now=now,
+                clusters={},
+                entity_groups={},
+                functions=[],
+            )
+        except KqlSyntaxError as error:
+            raise syntax.explain(text, error.diagnostics) from None
+        except KqlUnsupportedError as error:
+            raise _unsupported(text, error) from None
+        except KqlSchemaError as error:
+            raise semantic_error("SEM0100", _schema_message(text, error)) from None
+        except KqlError as error:
+            raise semantic_error("SEM0001", str(error)) from None
+        if result.unbound:
+            raise semantic_error(
+                "SEM0001", f"The query parameter '{result.unbound[0]}' has no value"
+            )
+        parameters = dict(result.parameters)
+        if parameters.get(CLOCK_SLOT) == now.replace(tzinfo=None):
+            parameters[CLOCK_SLOT] = None
+        return Translated(
+            str(result), parameters, frozenset(semantics.tables_of(query)), statement.render
+        )
+
+
+def _at(statement: Translated, moment: datetime) -> Translated:
+    """The statement with `now()` at `moment`, unless the query itself sets `query_now`."""
+    if statement.parameters.get(CLOCK_SLOT, moment) is not None:
+        return statement
+    parameters = statement.parameters | {CLOCK_SLOT: moment}
+    return Translated(statement.sql, parameters, statement.tables, statement.render)
+
+
+def _unsupported(text: str, error: KqlUnsupportedError) -> QueryError:
+    construct = error.construct
+    if construct.startswith("function:"):
+        name = construct.removeprefix("function:")
+        if name in ("workspace", "app", "resource"):
+            return semantic_error(
+                "SEM0100",
+                f"{name}(){syntax.place_of(text, name)} is not supported by the local Log "
+                "Analytics; name further workspaces in the request instead",
+            )
+        near = difflib.get_close_matches(name, [*SCALAR_FUNCTIONS, *AGGREGATE_FUNCTIONS], 1, 0.7)
+        hint = f". Did you mean '{near[0]}'?" if near else ""
+        return semantic_error(
+            "SEM0260",
+            f"Unknown function: '{name}'{syntax.place_of(text, name)}, or one that the local Log "
+            f"Analytics does not support{hint}",
+        )
+    place, what = "", construct
+    if error.span is not None:
+        line, column = error.span.line, error.span.column + 1
+        place = f" (line {line}, position {column})"
+        for token in syntax.tokens(text):
+            if (token.line, token.column) == (line, column):
+                what = token.text
+    elif (words := construct.split(":")) and len(words) > 1:
+        what = words[-1]
+    hint = f": {error.hint}" if error.hint and "this wave" not in error.hint else ""
+    return semantic_error(
+        "SEM0001", f"'{what}'{place} is not supported by the local Log Analytics{hint}"
+    )
+
+
+_NAMED = re.compile(r'[Cc]olumn "([^"]+)"')
+_SQL_TYPES = {
+    "VARCHAR": "string", "BIGINT": "long", "INTEGER": "int", "DOUBLE": "real", "BOOLEAN": "bool",
+    "TIMESTAMP": "datetime", "INTERVAL": "timespan", "UUID": "guid", "JSON": "dynamic",
+}  # fmt: skip
+_SQL_TYPE = re.compile(r"\b(" + "|".join(_SQL_TYPES) + r")\b")
+
+
+def not_bound(text: str, message: str) -> QueryError:
+    """What DuckDB found wrong in the SQL of a query, as a statement about the query.
+
+    Args:
+        text: The query.
+        message: DuckDB's message, without its picture of the SQL.
+    """
+    message = message.partition(" Candidate ")[0].partition(" You might need ")[0]
+    named = _NAMED.search(message)
+    if named is not None:
+        name = named[1]
+        return semantic_error(
+            "SEM0100",
+            f"Failed to resolve scalar expression named '{name}'{syntax.place_of(text, name)}",
+        )
+    return semantic_error(
+        "SEM0064", _SQL_TYPE.sub(lambda found: _SQL_TYPES[found[0]], message).rstrip(". ")
+    )
+
+
+def _schema_message(text: str, error: KqlSchemaError) -> str:
+    place = syntax.place_of(text, error.name)
+    return f"Failed to resolve '{error.name}'{place}" + (f": {error.hint}" if error.hint else "")
