@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.results import Execution, LogLine, Logs
+from orchestrator.azure import Clients
+from orchestrator.errors import (
+    BadInput,
+    Conflict,
+    ExecutionNotFound,
+    InvalidRequest,
+    JobNotFound,
+    JobSuspended,
+    NotFound,
+    OrchestratorError,
+    WaitTimeout,
+)
+from orchestrator.execution_record import execution_record, start_template
+from orchestrator.failures import told
+from orchestrator.quantities import as_moment, as_seconds
+from orchestrator.results import STATUSES, Execution, Executions, Logs
+from orchestrator.waiting import Time, backoff, now
 
 if TYPE_CHECKING:
-    from orchestrator.client import Since
+    from orchestrator.client import Orchestrator, Since
+    from orchestrator.jobs import JobVerbs
+    from orchestrator.results import LogLine
+
+LATEST = "@latest"
+_STOP_PATIENCE = 45.0  # seconds: SIGTERM, the platform's 30 s of grace, SIGKILL, and some to spare
+_AT_ONCE = 8  # requests at a time, over all jobs
 
 
 class Run:
     """A handle on one execution. `name` and `job` never change; `execution` is read anew."""
 
-    name: str
-    job: str
+    def __init__(self, orchestrator: Orchestrator, name: str, job: str) -> None:
+        self._orchestrator = orchestrator
+        self.name = name
+        self.job = job
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} of the job {self.job}>"
 
     @property
     def execution(self) -> Execution:
         """The execution as it is now."""
-        raise NotImplementedError
+        return self._orchestrator.execution(self.name, self.job)
 
     @property
     def status(self) -> str:
@@ -29,7 +59,7 @@ class Run:
 
     def wait(
         self,
-        timeout: float | str | None = None,
+        timeout: float | str | timedelta | None = None,
         *,
         poll: float | None = None,
         on_change: Callable[[Execution], None] | None = None,
@@ -39,18 +69,313 @@ class Run:
         `poll`: seconds between two looks (None: 0.2 growing to 5). `on_change`: called with each
         new state, the first included.
         """
-        raise NotImplementedError
+        return self._orchestrator.wait(
+            self.name, self.job, timeout=timeout, poll=poll, on_change=on_change
+        )
 
     def follow(self, *, tail: int | None = None, grep: str | None = None) -> Iterator[LogLine]:
         """Its output line by line, live, until it has ended."""
-        raise NotImplementedError
+        return self._orchestrator.follow(self.job, self.name, tail=tail, grep=grep)
 
     def logs(
         self, *, since: Since = None, tail: int | None = None, grep: str | None = None
     ) -> Logs:
         """Its stored log lines."""
-        raise NotImplementedError
+        return self._orchestrator.logs(
+            self.job, execution=self.name, since=since, tail=tail, grep=grep
+        )
 
     def stop(self) -> Execution:
         """Stop it."""
-        raise NotImplementedError
+        return self._orchestrator.stop(self.name, self.job)
+
+
+class ExecutionVerbs:
+    """The verbs on executions of one profile."""
+
+    def __init__(self, clients: Clients, jobs: JobVerbs, time: Time) -> None:
+        self._clients = clients
+        self._jobs = jobs
+        self._time = time
+        self._group = clients.profile.resource_group
+
+    # ---------------------------------------------------------------- start
+
+    def start(
+        self,
+        job: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        args: Sequence[str] | None = None,
+        command: Sequence[str] | None = None,
+        image: str | None = None,
+    ) -> str:
+        """Start an execution and give its name. Raises JobNotFound, JobSuspended, BadInput."""
+        template = None
+        if env or args is not None or command is not None or image is not None:
+            from azure.mgmt.appcontainers.models import JobExecutionTemplate
+
+            resource = self._jobs.resource(job)
+            template = JobExecutionTemplate(
+                start_template(resource, env=env, args=args, command=command, image=image)
+            )
+        try:
+            with self._jobs.told(f"start the job {job}", job):
+                jobs = self._clients.containers.jobs
+                started = jobs.begin_start(self._group, job, template).result()
+        except (Conflict, InvalidRequest) as error:
+            raise self._suspended(job) or error from error
+        return str(started.name)
+
+    def _suspended(self, job: str) -> JobSuspended | None:
+        try:
+            suspended = self._jobs.show(job).suspended
+        except OrchestratorError:
+            return None
+        if not suspended:
+            return None
+        return JobSuspended(
+            f"The job {job} is suspended, so it starts nothing.",
+            f"Let it start again: orchestrator jobs resume {job}",
+        )
+
+    # ---------------------------------------------------------------- read
+
+    def every(
+        self,
+        job: str | None = None,
+        *,
+        status: str | Sequence[str] | None = None,
+        since: Since = None,
+        limit: int | None = None,
+    ) -> Executions:
+        """Executions of one job or of all, newest first. Raises JobNotFound, BadInput."""
+        wanted = statuses(status)
+        after = moment_of(since, self._time)
+        if limit is not None and limit < 0:
+            raise BadInput(f"A limit of {limit} is not possible.", "Give 1 or more.")
+        if job is not None:
+            found = self._of(job)
+        else:
+            found = self._of_all([j.name for j in self._jobs.every()])
+        kept = [
+            e
+            for e in found
+            if (not wanted or e.status in wanted)
+            and (after is None or (e.start is not None and e.start >= after))
+        ]
+        return Executions(newest_first(kept)[: limit if limit is not None else len(kept)])
+
+    def _of_all(self, jobs: Sequence[str]) -> list[Execution]:
+        def of(job: str) -> list[Execution]:
+            try:
+                return self._of(job)
+            except JobNotFound:  # deleted since the jobs were listed
+                return []
+
+        if len(jobs) < 2:
+            return [e for job in jobs for e in of(job)]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(jobs)), "executions") as pool:
+            return [e for part in pool.map(of, jobs) for e in part]
+
+    def _of(self, job: str) -> list[Execution]:
+        with self._jobs.told(f"list the executions of the job {job}", job):
+            found = self._clients.containers.jobs_executions.list(self._group, job)
+            return [execution_record(e.as_dict(), job) for e in found]
+
+    def resolve(self, name: str, job: str | None = None) -> tuple[str, str]:
+        """(execution, job) of a name, "@latest" or "sender@latest"; looks it up where it must.
+
+        Raises ExecutionNotFound, JobNotFound, BadInput.
+        """
+        if name.endswith(LATEST):
+            of = name.removesuffix(LATEST) or job
+            if not of:
+                raise BadInput(
+                    "@latest of which job?", "Write sender@latest, or name the job with --job."
+                )
+            newest = self.latest(of)
+            if newest is None:
+                raise ExecutionNotFound(
+                    f"The job {of} has no executions yet.", f"Start one: orchestrator start {of}"
+                )
+            return newest.name, of
+        if job is not None:
+            return name, job
+        return name, self._search(name).job
+
+    def one(self, name: str, job: str | None = None) -> Execution:
+        """One execution as it is now; `name` as in `resolve`."""
+        if job is None and not name.endswith(LATEST):
+            return self._search(name)
+        name, job = self.resolve(name, job)
+        found = self._get(name, job)
+        if found is None:
+            raise self._not_found(name, job)
+        return found
+
+    def latest(self, job: str) -> Execution | None:
+        """The job's newest execution, None when it never ran."""
+        return next(iter(newest_first(self._of(job))), None)
+
+    def _get(self, name: str, job: str) -> Execution | None:
+        try:
+            with told(self._clients.profile, f"show the execution {name}"):
+                found = self._clients.containers.job_execution(self._group, job, name)
+        except NotFound as error:
+            if error.code == "ResourceGroupNotFound":
+                raise
+            return None
+        return execution_record(found.as_dict(), job)
+
+    def _search(self, name: str) -> Execution:
+        """An execution's name begins with its job's, as a rule; else all are looked through."""
+        guess = name.rpartition("-")[0]
+        if guess and (found := self._get(name, guess)):
+            return found
+        everything = self.every()
+        for execution in everything:
+            if execution.name == name:
+                return execution
+        names = [e.name for e in everything]
+        near = get_close_matches(name, names, 1)
+        if near:
+            hint = f'Did you mean "{near[0]}"?'
+        elif names:
+            hint = f"The newest there is {names[0]}; all of them: orchestrator executions list"
+        else:
+            hint = "There are no executions yet; start one: orchestrator start JOB"
+        raise ExecutionNotFound(f'There is no execution "{name}".', hint, status=404)
+
+    def _not_found(self, name: str, job: str) -> NotFound:
+        if self._jobs.find(job) is None:
+            return self._jobs.not_found(job)
+        newest = newest_first(self._of(job))
+        near = get_close_matches(name, [e.name for e in newest], 1)
+        if near:
+            hint = f'Did you mean "{near[0]}"?'
+        elif newest:
+            hint = f"Its newest is {newest[0].name}."
+        else:
+            hint = f"It has none yet; start one: orchestrator start {job}"
+        return ExecutionNotFound(f'The job {job} has no execution "{name}".', hint, status=404)
+
+    # ---------------------------------------------------------------- wait
+
+    def wait(
+        self,
+        name: str,
+        job: str | None = None,
+        *,
+        timeout: float | str | timedelta | None = None,
+        poll: float | None = None,
+        on_change: Callable[[Execution], None] | None = None,
+    ) -> Execution:
+        """Wait until it has ended, and give it as it then is. Raises WaitTimeout."""
+        name, job = self.resolve(name, job)
+        limit = None if timeout is None else seconds_of(timeout)
+        began = self._time.time()
+        seen: Any = None
+        delays = backoff() if poll is None else backoff(poll, poll)
+        while True:
+            execution = self.one(name, job)
+            if on_change and _state(execution) != seen:
+                on_change(execution)
+                seen = _state(execution)
+            if execution.finished:
+                return execution
+            delay = next(delays)
+            if limit is not None:
+                left = began + limit - self._time.time()
+                if left <= 0:
+                    raise WaitTimeout(
+                        f"The execution {name} has not ended within {_written(timeout)}; it still "
+                        "runs.",
+                        f"Wait on: orchestrator executions wait {name}; "
+                        f"stop it: orchestrator stop {name}",
+                        execution=execution,
+                    )
+                delay = min(delay, left)
+            self._time.sleep(delay)
+
+    # ---------------------------------------------------------------- stop
+
+    def stop(self, name: str, job: str | None = None) -> Execution:
+        """Stop it and give it as it then is. What has ended is left as it is."""
+        execution = self.one(name, job)
+        if execution.finished:
+            return execution
+        with told(self._clients.profile, f"stop the execution {execution.name}"):
+            self._clients.containers.jobs.begin_stop_execution(
+                self._group, execution.job, execution.name
+            ).result()
+        return self._settled(execution)
+
+    def stop_all(self, job: str) -> Executions:
+        """Stop every running execution of the job; gives those that were stopped."""
+        running = [e for e in self._of(job) if not e.finished]
+        if not running:
+            return Executions()
+        with self._jobs.told(f"stop the executions of the job {job}", job):
+            self._clients.containers.jobs.begin_stop_multiple_executions(self._group, job).result()
+        return Executions(self._settled(execution) for execution in newest_first(running))
+
+    def _settled(self, execution: Execution) -> Execution:
+        """The execution once it has ended, or as it is when patience has."""
+        try:
+            return self.wait(execution.name, execution.job, timeout=_STOP_PATIENCE)
+        except WaitTimeout as timeout:
+            return timeout.execution or execution
+
+
+def newest_first(executions: Sequence[Execution]) -> list[Execution]:
+    """By start; what has not begun is the newest."""
+    future = datetime.max.replace(tzinfo=UTC)
+    return sorted(executions, key=lambda e: e.start or future, reverse=True)
+
+
+def statuses(status: str | Sequence[str] | None) -> frozenset[str]:
+    """The service's words for these statuses, in any case of letters. Raises BadInput."""
+    given = [status] if isinstance(status, str) else list(status or ())
+    found = set()
+    for word in (part.strip() for text in given for part in text.split(",")):
+        match = next((s for s in STATUSES if s.lower() == word.lower()), None)
+        if match is None:
+            near = get_close_matches(word.capitalize(), STATUSES, 1)
+            known = f"The statuses are {', '.join(STATUSES)}."
+            raise BadInput(
+                f'"{word}" is not a status.', f'Did you mean "{near[0]}"?' if near else known
+            )
+        found.add(match)
+    return frozenset(found)
+
+
+def moment_of(since: Since, time: Time) -> datetime | None:
+    """A `since` as a moment. Raises BadInput."""
+    if since is None:
+        return None
+    try:
+        return as_moment(since, now(time))
+    except ValueError as error:
+        raise BadInput(
+            f"{error}.".replace("..", "."), "Such as 2h, or 2026-11-23T20:00Z."
+        ) from None
+
+
+def seconds_of(timeout: float | str | timedelta) -> float:
+    """A time-out in seconds. Raises BadInput."""
+    try:
+        seconds = as_seconds(timeout)
+    except ValueError as error:
+        raise BadInput(f"{error}.", "Such as 90s or 10m.") from None
+    if seconds < 0 or seconds != seconds:
+        raise BadInput(f"A time-out of {timeout} is not possible.", "Give 0 or more.")
+    return seconds
+
+
+def _state(execution: Execution) -> tuple[Any, ...]:
+    return execution.status, execution.replicas
+
+
+def _written(timeout: Any) -> str:
+    return timeout if isinstance(timeout, str) else f"{seconds_of(timeout):g} s"

@@ -6,6 +6,7 @@ resource exactly as the service sent it (JSON names), and what `as_json` is made
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -318,7 +319,7 @@ class LogLine(Record, frozen=True, kw_only=True):
 
 
 class Logs(Records[LogLine]):
-    """Log lines, oldest first."""
+    """Log lines, oldest first. `partial`: why some are missing, "" when none are."""
 
     noun = "log lines"
     columns = (
@@ -329,6 +330,10 @@ class Logs(Records[LogLine]):
         Column("stream", "stream", "status"),
         Column("text", "text"),
     )
+
+    def __init__(self, items: Iterable[LogLine] = (), *, partial: str = "") -> None:
+        super().__init__(items)
+        self.partial = partial
 
     def text(self) -> str:
         """The lines' texts alone, as the containers wrote them."""

@@ -1,0 +1,292 @@
+"""Stored logs and KQL: what the log workspace answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import kql
+from orchestrator.azure import QUERY_TIMEOUT, READ_TIMEOUT, Clients
+from orchestrator.errors import BadInput, NotFound, OrchestratorError, QueryError, TableNotFound
+from orchestrator.executions import moment_of
+from orchestrator.failures import Refusal, told
+from orchestrator.query import QueryResult, QueryTable
+from orchestrator.results import LogLine, Logs
+from orchestrator.waiting import Time, now
+
+if TYPE_CHECKING:
+    from orchestrator.client import Since
+    from orchestrator.jobs import JobVerbs
+
+_NO_TABLE = re.compile(r"[Ff]ailed to resolve table or column expression named '([^']+)'")
+_TIMESPAN = re.compile(r"(-)?(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+
+class LogVerbs:
+    """The verbs on the log workspace of one profile."""
+
+    def __init__(self, clients: Clients, jobs: JobVerbs, time: Time) -> None:
+        self._clients = clients
+        self._jobs = jobs
+        self._time = time
+
+    @cached_property
+    def workspace(self) -> str:
+        """The customer id of the workspace that the environment sends its logs to."""
+        profile = self._clients.profile
+
+        def missing(refusal: Refusal) -> NotFound:
+            return NotFound(
+                f"There is no environment {profile.environment} in the resource group "
+                f"{profile.resource_group}, so there are no logs.",
+                "Make it: orchestrator up",
+                status=404,
+            )
+
+        with told(profile, "find the log workspace", missing):
+            environment = self._clients.containers.managed_environments.get(
+                profile.resource_group, profile.environment
+            ).as_dict()
+        logs = (environment.get("properties") or {}).get("appLogsConfiguration") or {}
+        found = (logs.get("logAnalyticsConfiguration") or {}).get("customerId")
+        if not found:
+            raise NotFound(
+                f"The environment {profile.environment} sends its logs to no workspace.",
+                "Wire it to one: orchestrator up",
+            )
+        return str(found)
+
+    # ---------------------------------------------------------------- any query
+
+    def query(self, query: str, *, since: Since = None) -> QueryResult:
+        """The answer to a KQL query. Raises QueryError, TableNotFound, BadInput."""
+        if not query.strip():
+            raise BadInput("The query is empty.", f"Such as: {kql.CONSOLE} | take 10")
+        moment = moment_of(since, self._time)
+        span = (moment, now(self._time)) if moment is not None else None
+        return self._ask(query, span)
+
+    def _ask(self, query: str, span: tuple[datetime, datetime] | None) -> QueryResult:
+        from azure.core.exceptions import HttpResponseError
+        from azure.monitor.query import LogsQueryPartialResult
+
+        workspace = self.workspace
+        with told(self._clients.profile, "query the logs"):
+            try:
+                answer = self._clients.logs.query_workspace(
+                    workspace,
+                    query,
+                    timespan=span,
+                    server_timeout=QUERY_TIMEOUT,
+                    read_timeout=READ_TIMEOUT + QUERY_TIMEOUT,
+                )
+            except HttpResponseError as error:
+                if error.status_code == 400:
+                    raise query_error(Refusal(error).body, query) from error
+                raise
+        if isinstance(answer, LogsQueryPartialResult):
+            problem = answer.partial_error
+            reason = str(getattr(problem, "message", "") or "the service gave a part only")
+            return QueryResult([_table(t) for t in answer.partial_data], partial=reason)
+        return QueryResult([_table(t) for t in answer.tables])
+
+    # ---------------------------------------------------------------- console lines
+
+    def lines(
+        self,
+        job: str | None = None,
+        *,
+        execution: str | None = None,
+        since: Since = None,
+        tail: int | None = None,
+        grep: str | None = None,
+    ) -> Logs:
+        """Stored lines, oldest first. Raises JobNotFound when there is no such job, BadInput."""
+        check_tail(tail)
+        check_grep(grep)
+        moment = moment_of(since, self._time)
+        query = kql.console_lines(
+            job,
+            execution=execution,
+            grep=grep,
+            tail=tail,
+            after=moment.timestamp() if moment else None,
+        )
+        found = self.stored(query, execution)
+        if not found and job is not None and self._jobs.find(job) is None:
+            raise self._jobs.not_found(job)
+        return found
+
+    def stored(self, query: str, execution: str | None = None) -> Logs:
+        """The lines of a `kql.console_lines` query, oldest first; none while there is no table."""
+        try:
+            answer = self._ask(query, None)
+        except TableNotFound:
+            return Logs()
+        lines = [_line(row, execution) for row in answer]
+        return Logs(sorted(lines, key=lambda line: line.time), partial=answer.partial)
+
+
+def check_tail(tail: int | None) -> None:
+    """Raises BadInput for a number of lines that is none."""
+    if tail is not None and tail < 0:
+        raise BadInput(f"A tail of {tail} lines is not possible.", "Give 0 or more.")
+
+
+def check_grep(grep: str | None) -> re.Pattern[str] | None:
+    """The expression, compiled. Raises BadInput for one that is not regular."""
+    if grep is None:
+        return None
+    try:
+        return re.compile(grep)
+    except re.error as error:
+        place = f" at character {error.pos + 1}" if error.pos is not None else ""
+        raise BadInput(
+            f'"{grep}" is not a regular expression: {error.msg}{place}.',
+            "Put a backslash before a character that is meant itself.",
+        ) from None
+
+
+# ------------------------------------------------------------------------------- answers
+
+
+def _line(row: tuple[Any, ...], execution: str | None) -> LogLine:
+    stamp, job, replica, container, stream, text = row
+    return LogLine(
+        time=epoch_moment(stamp),
+        text=text or "",
+        job=job or "",
+        execution=execution_of(replica or "", execution),
+        replica=replica or "",
+        container=container or "",
+        stream=stream or "stdout",
+    )
+
+
+def execution_of(replica: str, execution: str | None = None) -> str:
+    """The execution that a replica is of: its name without the last part."""
+    if execution and replica.startswith(execution):
+        return execution
+    return replica.rpartition("-")[0] or replica
+
+
+def epoch_moment(stamp: Any) -> datetime:
+    """`_timestamp_d`, epoch seconds (or milliseconds, as some workspaces have it)."""
+    seconds = float(stamp or 0)
+    if seconds > 1e11:
+        seconds /= 1000
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _table(table: Any) -> QueryTable:
+    names = list(table.columns)
+    types = [str(kind) for kind in table.columns_types]
+    rows = [
+        tuple(_value(value, kind) for value, kind in zip(row, types, strict=True))
+        for row in table.rows
+    ]
+    return QueryTable(rows, names=names, types=types, name=str(table.name))
+
+
+def _value(value: Any, kind: str) -> Any:
+    if value is None or kind in ("string", "guid"):
+        return value
+    if kind == "dynamic" and isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    if kind in ("real", "decimal") and not isinstance(value, float):
+        return _number(value)
+    if kind == "datetime" and isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if kind == "timespan":
+        return timespan(value)
+    if kind == "bool":
+        return bool(value)
+    return value
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def timespan(value: Any) -> timedelta | str | None:
+    """Kusto's `[-][d.]hh:mm:ss[.fffffff]` as a timedelta; what is not one stays as it is."""
+    if isinstance(value, timedelta):
+        return value
+    text = str(value)
+    if text in ("None", ""):
+        return None
+    match = _TIMESPAN.fullmatch(text)
+    if not match:
+        return text
+    sign, days, hours, minutes, seconds = match.groups()
+    span = timedelta(
+        days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds)
+    )
+    return -span if sign else span
+
+
+# ------------------------------------------------------------------------------- wrong queries
+
+
+def query_error(error: Mapping[str, Any], query: str) -> OrchestratorError:
+    """The error for what the service said of a query: its innermost sentence, and the place.
+
+    Shape of the answer: "Azure Monitor Log Analytics API errors"; `innererror` nests, and the
+    innermost one has the sentence, the line and the position (from 1), and the token.
+    """
+    inner: Mapping[str, Any] = error
+    while isinstance(inner.get("innererror"), dict):
+        inner = inner["innererror"]
+    message = " ".join(str(inner.get("message") or error.get("message") or "").split()).rstrip(".")
+    code = str(inner.get("code") or error.get("code") or "")
+    if match := _NO_TABLE.search(message):
+        return _no_table(match[1], code)
+    line, column = inner.get("line"), inner.get("pos")
+    if not isinstance(line, int) or not isinstance(column, int):
+        line = column = None
+    hint = _pointed(query, line, column) if line and column is not None else ""
+    return QueryError(
+        f"The query is not right: {message}.",
+        hint or "KQL is described at https://learn.microsoft.com/kusto/query",
+        code=code,
+        status=400,
+        line=line,
+        column=column,
+    )
+
+
+def _no_table(name: str, code: str) -> TableNotFound:
+    known = name in kql.TABLES
+    near = "" if known else next(iter(get_close_matches(name, kql.TABLES, 1)), "")
+    if near:
+        hint = f"Did you mean {near}?"
+    else:
+        hint = (
+            "A table comes into being with its first row: start a job, and on Azure wait some "
+            "minutes."
+        )
+    return TableNotFound(
+        f'There is no table or column "{name}"{" yet" if known else ""} in the log workspace.',
+        hint,
+        code=code,
+        status=400,
+    )
+
+
+def _pointed(query: str, line: int, column: int) -> str:
+    """The query's line with a caret under the place."""
+    lines = query.splitlines()
+    if not 1 <= line <= len(lines):
+        return ""
+    return f"{lines[line - 1]}\n{' ' * max(0, column - 1)}^"
