@@ -79,7 +79,7 @@ async def read(
             return
         while True:
             alive = await subscription.wait(_PULSE)
-            lines = [line for line in subscription.take() if line.time > last]
+            lines: Sequence[FeedLine] = [line for line in subscription.take() if line.time > last]
             if lines:
                 last = lines[-1].time
             if lines or not alive:
@@ -182,7 +182,7 @@ def add_stream_routes(app: web.Application, store: LogStore, authorize: Authoriz
     app.on_shutdown.append(end)
 
 
-async def _stream(request: web.Request, store: LogStore, stop: asyncio.Event) -> web.StreamResponse:
+async def _stream(request: web.Request, store: LogStore) -> web.StreamResponse:
     names = request.match_info
     query = {name.lower(): value for name, value in request.query.items()}
     output = query.get("output", "text").lower()
