@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from orchestrator.profile import Endpoints, Profile, reach
 
 if TYPE_CHECKING:
+    from azure.core import PipelineClient
     from azure.core.credentials import TokenCredential
     from azure.core.pipeline.transport import HttpTransport
     from azure.mgmt.appcontainers import ContainerAppsAPIClient
@@ -148,6 +149,22 @@ class Clients:
                 audience=self.endpoints.logs_audience,
                 **self._options(),
             )
+
+    def plain_pipeline(self) -> PipelineClient[Any, Any]:
+        """The same transport, retries and name without a credential: for other tokens than ours."""
+        from azure.core import PipelineClient
+        from azure.core.pipeline.policies import RequestIdPolicy, UserAgentPolicy
+
+        options = self._options()
+        return PipelineClient(
+            "",
+            policies=[
+                RequestIdPolicy(),
+                UserAgentPolicy(user_agent=options["user_agent"]),
+                options["retry_policy"],
+            ],
+            transport=options["transport"],
+        )
 
     # ---------------------------------------------------------------- resource ids
 

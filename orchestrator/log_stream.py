@@ -1,0 +1,207 @@
+"""One container's live log stream: opening it, reading its lines, closing it.
+
+The SDK has no operation for it; this is what `az containerapp job logs show --follow` does: a
+token from the job's getAuthToken action, then a GET on the host of the job's event stream, which
+answers line by line for as long as the container runs.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from orchestrator.azure import STREAM_TIMEOUT, Clients
+from orchestrator.errors import NotFound, ServiceFailed
+from orchestrator.execution_record import moment
+from orchestrator.failures import told
+
+if TYPE_CHECKING:
+    from azure.core import PipelineClient
+
+    from orchestrator.jobs import JobVerbs
+
+STREAM_VERSION = "2023-11-02-preview"  # of getAuthToken and of the replicas list
+MOST_TAIL = 300  # the service gives no more of what was written before
+_LINE = re.compile(r"(\S+) (stdout|stderr) ([FP]) ?(.*)", re.DOTALL)
+_NOTICE = re.compile(r"(Connecting|Successfully [Cc]onnected) to (the )?container")
+
+
+class StreamedLine(msgspec.Struct, frozen=True):
+    """One line of a stream. `time`: epoch seconds; None when the line carried no time.
+
+    `mark`: the line as it was sent, by which it is known again after a reconnection.
+    """
+
+    time: float | None
+    stream: str
+    text: str
+    mark: str
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Whose stream: one container of one replica of one execution."""
+
+    job: str
+    execution: str
+    replica: str
+    container: str
+
+
+class Streams:
+    """Opens the streams of one job: its token, its host, its replicas."""
+
+    def __init__(self, clients: Clients, jobs: JobVerbs, job: str) -> None:
+        self._clients = clients
+        self._jobs = jobs
+        self.job = job
+        self._lock = threading.Lock()
+        self._token = ""
+        self._base = ""
+        self._pipeline: PipelineClient[Any, Any] | None = None
+
+    def containers(self) -> list[str]:
+        """The names of the job's containers."""
+        properties = self._jobs.resource(self.job).get("properties") or {}
+        containers = (properties.get("template") or {}).get("containers") or []
+        return [str(c.get("name")) for c in containers]
+
+    def replicas(self, execution: str) -> list[str]:
+        """The replicas of an execution that the service knows now; [] while there are none."""
+        path = f"/executions/{quote(execution)}/replicas"
+        try:
+            answer = self._ask("GET", path, f"list the replicas of {execution}")
+        except NotFound:
+            return []
+        return [str(r.get("name")) for r in answer.get("value") or [] if r.get("name")]
+
+    def open(self, place: Place, tail: int) -> OpenStream:
+        """The stream, from the last `tail` lines on. Raises NotFound when it is no more."""
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        token, base = self._credentials()
+        url = (
+            f"{base}/subscriptions/{self._clients.endpoints.subscription}"
+            f"/resourceGroups/{quote(self._clients.profile.resource_group)}"
+            f"/jobs/{quote(place.job)}/executions/{quote(place.execution)}"
+            f"/replicas/{quote(place.replica)}/containers/{quote(place.container)}/logstream"
+        )
+        params = {"follow": "true", "output": "text", "tailLines": str(min(tail, MOST_TAIL))}
+        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
+        request = HttpRequest("GET", url, params=params, headers=headers)
+        with told(self._clients.profile, f"read the log stream of {place.replica}"):
+            response = self._client().send_request(
+                request, stream=True, read_timeout=STREAM_TIMEOUT
+            )
+            if response.status_code != 200:
+                if response.status_code in (401, 403):
+                    self.forget_token()
+                with contextlib.suppress(Exception):
+                    response.read()
+                raise HttpResponseError(response=response)
+        return OpenStream(response)
+
+    def forget_token(self) -> None:
+        """The next stream asks for a new token."""
+        with self._lock:
+            self._token = ""
+
+    # ---------------------------------------------------------------- the way there
+
+    def _credentials(self) -> tuple[str, str]:
+        with self._lock:
+            if not self._token:
+                answer = self._ask("POST", "/getAuthToken", "get a token for the log stream")
+                self._token = str((answer.get("properties") or {}).get("token") or "")
+            if not self._base:
+                properties = self._jobs.resource(self.job).get("properties") or {}
+                endpoint = str(properties.get("eventStreamEndpoint") or "")
+                self._base = endpoint.partition("/subscriptions/")[0]
+                if not self._base:
+                    raise ServiceFailed(
+                        f"The job {self.job} tells no address for its log stream.",
+                        f"Read what is stored: orchestrator logs --job {self.job}",
+                    )
+            return self._token, self._base
+
+    def _ask(self, method: str, path: str, doing: str) -> dict[str, Any]:
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        url = self._clients.resource_id("Microsoft.App/jobs", quote(self.job)) + path
+        request = HttpRequest(method, url, params={"api-version": STREAM_VERSION})
+        with self._jobs.told(doing, self.job):
+            response = self._clients.containers.send_request(request)
+            if response.status_code != 200:
+                raise HttpResponseError(response=response)
+            answer = response.json()
+        return answer if isinstance(answer, dict) else {}
+
+    def _client(self) -> PipelineClient[Any, Any]:
+        with self._lock:
+            if self._pipeline is None:
+                self._pipeline = self._clients.plain_pipeline()
+            return self._pipeline
+
+
+class OpenStream:
+    """A stream that is open. `lines()` is for one thread; `close()` may be called by another."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+
+    def lines(self) -> Iterator[StreamedLine]:
+        """Line by line until the service ends it. Raises azure-core's errors when it breaks."""
+        decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+        rest = ""
+        partial: dict[str, str] = {}
+        for block in self._response.iter_raw():
+            *whole, rest = (rest + decode(block)).split("\n")
+            for written in whole:
+                if line := parsed(written.removesuffix("\r"), partial):
+                    yield line
+        if rest and (line := parsed(rest, partial)):
+            yield line
+
+    def close(self) -> None:
+        """Close it, and wake the thread that reads it."""
+        raw = getattr(getattr(self._response, "_internal_response", None), "raw", None)
+        sock = getattr(getattr(raw, "connection", None), "sock", None)
+        if sock is not None:  # closing a socket does not wake who reads from it; this does
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(Exception):
+            self._response.close()
+
+
+def parsed(written: str, partial: dict[str, str]) -> StreamedLine | None:
+    """A line of the stream; None for the service's own notices and for the beginnings of long
+    lines, which are kept in `partial` (by stream) until their end comes.
+
+    `<RFC 3339 time> stdout|stderr F|P <text>`: the container runtime's own log format; P marks a
+    part of a line.
+    """
+    match = _LINE.fullmatch(written)
+    if match:
+        at, stream, whole, text = match.groups()
+        if whole == "P":
+            partial[stream] = partial.get(stream, "") + text
+            return None
+        read = moment(at)
+        text = partial.pop(stream, "") + text
+        return StreamedLine(read.timestamp() if read else None, stream, text, written)
+    at, _, text = written.partition(" ")
+    read = moment(at)
+    if read is None:
+        text = written
+    if not text.strip() or _NOTICE.search(text):
+        return None
+    return StreamedLine(read.timestamp() if read else None, "stdout", text, written)
