@@ -192,6 +192,12 @@ class Identity:
         }
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id})
 
+    def expiry(self, token: str) -> int:
+        """The `exp` of a token that was just issued, epoch seconds."""
+        import jwt
+
+        return int(jwt.decode(token, options={"verify_signature": False})["exp"])
+
     def check(self, token: str, audiences: Collection[str]) -> Mapping[str, Any]:
         """The claims of a good token.
 

@@ -47,7 +47,7 @@ class LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def configure(path: Path | None, level: int = logging.INFO) -> None:
-    """Send all logging of this process to stderr, cut at `path` where that is the file behind it."""
+    """Send all logging to stderr; `path` is the file behind it, where there is one."""
     root = logging.getLogger()
     root.handlers[:] = [LogHandler(path)]
     root.setLevel(level)

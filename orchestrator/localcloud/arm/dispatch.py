@@ -186,7 +186,7 @@ class ResourceManager:
         await self.require_scope(call.id)
         kind = self.kind(call.id)
         return await self.answer(
-            call, [await kind.show(call, item) for item in await kind.list(call)]
+            call, [await kind.show(call, item) for item in await kind.members(call)]
         )
 
     async def _post(self, call: Call) -> Reply:

@@ -11,7 +11,7 @@ works. What a registered type adds are *hooks*, called in this order:
                  -> the store, durable
                  -> changed   tell others (the runtime); must not fail
                  -> show      what the caller sees: live values in, secrets out
-    GET, list    get / list (default: from the store) -> show
+    GET, list    get / members (default: from the store) -> show
     DELETE       deleting (may refuse) -> the store -> deleted, also for each resource inside
     POST         actions[name]
 
@@ -129,7 +129,7 @@ class ResourceType:
             `Azure-AsyncOperation`, which `az` demands).
         delete_status: 200 (or 204 when there was nothing) or 202 with `Location`.
         patch_status: 200, or 202 with `Location`.
-        stored: False for what lives elsewhere (executions): then override `get` and `list`; PUT,
+        stored: False for what lives elsewhere (executions): then override `get` and `members`; PUT,
             PATCH and DELETE are refused with 405.
     """
 
@@ -166,7 +166,7 @@ class ResourceType:
         """The resource at `call.id` as stored (a copy), None where there is none."""
         return call.arm.store.get(call.id)
 
-    async def list(self, call: Call) -> Iterable[JSON]:
+    async def members(self, call: Call) -> Iterable[JSON]:
         """The resources of the collection `call.id`, as stored (copies)."""
         return call.arm.store.collection(call.id)
 

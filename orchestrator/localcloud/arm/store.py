@@ -131,6 +131,11 @@ class ResourceStore:
         record = self._resources.get(_key(id))
         return record.read() if record else None
 
+    def records(self, resource_type: str) -> list[Record]:
+        """The records of all resources of a type, ordered by id."""
+        members = self._by_type.get(resource_type.lower(), {})
+        return [members[key] for key in sorted(members)]
+
     def of_type(self, resource_type: str, under: ResourceId | str | None = None) -> list[JSON]:
         """Copies of all resources of a type, below an id where one is given, ordered by id."""
         members = self._by_type.get(resource_type.lower(), {})

@@ -1,0 +1,128 @@
+"""`Microsoft.App/managedEnvironments`: where jobs live."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import missing, parse
+from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
+from orchestrator.localcloud.identity import Identity, stable_guid
+from orchestrator.localcloud.providers.faults import Faults
+from orchestrator.localcloud.providers.stream_token import stream_token
+
+ENVIRONMENTS = "Microsoft.App/managedEnvironments"
+_NAME = re.compile(r"[A-Za-z]([-A-Za-z0-9]{0,58}[A-Za-z0-9])?")
+_READ_ONLY = (
+    *("provisioningState", "deploymentErrors", "defaultDomain", "staticIp"),
+    *("eventStreamEndpoint", "kedaConfiguration", "daprConfiguration"),
+)
+
+
+class ManagedEnvironments(ResourceType):
+    """An environment; its log destination's key is write-only."""
+
+    type: ClassVar[str] = ENVIRONMENTS
+    tracked: ClassVar[bool] = True
+    create_status: ClassVar[int] = 201
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check it and fill in what the service fills in."""
+        name = call.id.name
+        if old is None and (not _NAME.fullmatch(name) or "--" in name):
+            raise ArmError(
+                "ManagedEnvironmentInvalidName",
+                f"Invalid environment name '{name}'. A name must consist of alphanumeric "
+                "characters or '-', start with a letter, end with an alphanumeric character, "
+                "cannot have '--', and has at most 60 characters.",
+                target="name",
+            )
+        properties = resource["properties"]
+        before = old["properties"] if old else {}
+        for key in _READ_ONLY:
+            properties.pop(key, None)
+        faults = Faults()
+        logs = faults.object(properties.get("appLogsConfiguration"), "appLogsConfiguration")
+        destination = faults.text(logs.get("destination"), "appLogsConfiguration.destination")
+        if destination.lower() not in ("", "none", "log-analytics", "azure-monitor"):
+            faults.add(
+                "appLogsConfiguration.destination",
+                f"'{destination}' is no log destination: log-analytics, azure-monitor and none "
+                "are.",
+            )
+        analytics = faults.object(
+            logs.get("logAnalyticsConfiguration"),
+            "appLogsConfiguration.logAnalyticsConfiguration",
+        )
+        if destination.lower() == "log-analytics":
+            faults.text(
+                analytics.get("customerId"),
+                "appLogsConfiguration.logAnalyticsConfiguration.customerId",
+                required=True,
+            )
+            # An update may leave the write-only key out.
+            known = before.get("appLogsConfiguration", {}).get("logAnalyticsConfiguration", {})
+            if "sharedKey" not in analytics and "sharedKey" in known:
+                analytics["sharedKey"] = known["sharedKey"]
+        for path, profile in faults.objects(properties.get("workloadProfiles"), "workloadProfiles"):
+            faults.text(profile.get("name"), f"{path}.name", required=True)
+            faults.text(
+                profile.get("workloadProfileType"), f"{path}.workloadProfileType", required=True
+            )
+        faults.raise_any()
+        properties.setdefault(
+            "workloadProfiles", [{"name": "Consumption", "workloadProfileType": "Consumption"}]
+        )
+        properties.setdefault("zoneRedundant", False)
+        mark = stable_guid(call.id.text)[:8]
+        properties["defaultDomain"] = f"local-{mark}.{resource['location']}.azurecontainerapps.io"
+        properties["staticIp"] = "127.0.0.1"
+        properties["kedaConfiguration"] = {"version": "2.17.2"}
+        properties.setdefault("customDomainConfiguration", {})["customDomainVerificationId"] = (
+            stable_guid(call.id.text, "domain").replace("-", "").upper()
+        )
+        return resource
+
+    async def deleting(self, call: Call, resource: JSON) -> None:
+        """An environment that jobs live in stays."""
+        key = parse(resource["id"]).key
+        jobs = [
+            job["name"]
+            for job in call.arm.store.of_type("Microsoft.App/jobs")
+            if str(job["properties"].get("environmentId", "")).lower() == key
+        ]
+        if jobs:
+            raise ArmError(
+                "ManagedEnvironmentInUse",
+                f"The environment '{call.id.name}' cannot be deleted: the jobs "
+                f"{', '.join(repr(name) for name in jobs[:5])}"
+                f"{' and others' if len(jobs) > 5 else ''} live in it. Delete them first.",
+                409,
+            )
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """Without the key of its workspace, with where its logs stream from."""
+        properties = resource["properties"]
+        logs = properties.get("appLogsConfiguration", {})
+        logs.get("logAnalyticsConfiguration", {}).pop("sharedKey", None)
+        id = parse(resource["id"])
+        properties["eventStreamEndpoint"] = (
+            f"{call.base}/subscriptions/{id.subscription}/resourceGroups/{id.group}"
+            f"/managedEnvironments/{id.name}/eventstream"
+        )
+        return resource
+
+    def actions(self) -> Mapping[str, Handler]:
+        """A token for its log stream."""
+        return {"getAuthToken": self._token}
+
+    async def _token(self, call: Call) -> Answer:
+        resource = call.arm.store.get(call.id)
+        if resource is None:
+            raise missing(call.id)
+        return stream_token(self._identity, call, resource)

@@ -1,0 +1,92 @@
+"""Microsoft.ManagedIdentity: user-assigned identities, and the directory they make up."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
+from orchestrator.localcloud.arm.store import ResourceStore
+from orchestrator.localcloud.identity import Principal, stable_guid
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.identity import Directory
+
+IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
+_NAME = re.compile(r"[A-Za-z0-9][-_A-Za-z0-9]{2,127}")
+
+
+class ManagedIdentity(Provider):
+    """Microsoft.ManagedIdentity."""
+
+    namespace: ClassVar[str] = "Microsoft.ManagedIdentity"
+
+    def types(self) -> Iterable[ResourceType]:
+        """User-assigned identities."""
+        return [UserAssignedIdentities()]
+
+
+class UserAssignedIdentities(ResourceType):
+    """An identity: its ids are made once and kept."""
+
+    type: ClassVar[str] = IDENTITIES
+    tracked: ClassVar[bool] = True
+    provisioning: ClassVar[bool] = False
+    create_status: ClassVar[int] = 201
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Give it its ids."""
+        if old is None and not _NAME.fullmatch(call.id.name):
+            raise ArmError(
+                "InvalidResourceName",
+                f"Invalid identity name '{call.id.name}': 3 to 128 letters, digits, '-' and '_', "
+                "beginning with a letter or a digit.",
+                target="name",
+            )
+        before = old["properties"] if old else {}
+        resource["properties"] = resource["properties"] | {
+            "tenantId": call.arm.tenant,
+            "principalId": before.get("principalId") or str(uuid.uuid4()),
+            "clientId": before.get("clientId") or str(uuid.uuid4()),
+        }
+        return resource
+
+
+def system_principal(resource: JSON) -> Principal | None:
+    """The system-assigned identity of a resource; None when it has none."""
+    object_id = resource.get("identity", {}).get("principalId")
+    if not object_id:
+        return None
+    return Principal(
+        stable_guid("application of", object_id), object_id, resource["id"], kind="system"
+    )
+
+
+def directory(store: ResourceStore) -> Directory:
+    """Look-up of user-assigned identities in the resource store."""
+
+    def find(kind: str, value: str) -> Principal | None:
+        wanted = value.lower()
+        for record in store.records(IDENTITIES):
+            properties = record.read()["properties"]
+            found = {
+                "client_id": properties["clientId"],
+                "object_id": properties["principalId"],
+                "mi_res_id": record.id.text,
+            }
+            if kind == "mi_res_id":
+                try:
+                    matches = parse(value).key == record.id.key
+                except ArmError:
+                    return None
+            else:
+                matches = found[kind].lower() == wanted
+            if matches:
+                return Principal(found["client_id"], found["object_id"], record.id.text)
+        return None
+
+    return find
