@@ -7,9 +7,9 @@ queues and keys exist (the Resource Manager reads and writes them through this c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from orchestrator.clock import Clock
 from orchestrator.localcloud.servicebus import definitions
@@ -29,6 +29,7 @@ from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     EntityNotFound,
     InvalidOperation,
+    StoreCorrupt,
 )
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.limits import STRICT, Limits
@@ -92,6 +93,7 @@ class Broker:
         self._context: Context | None = None
         # Definitions change one at a time: each is durable before the next is looked at.
         self._defining = asyncio.Lock()
+        self._changes: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Load everything from the store and start the clockwork.
@@ -125,6 +127,10 @@ class Broker:
             if isinstance(record, NamespaceRecord):
                 self._namespaces[record.name.lower()] = _Namespace(record)
         for record in records:
+            if isinstance(record, NamespaceRecord):
+                continue
+            if record.namespace.lower() not in self._namespaces:
+                raise _corrupt(f"a definition in an unknown namespace {record.namespace}")
             if isinstance(record, QueueRecord):
                 queue = Queue(
                     context,
@@ -138,13 +144,17 @@ class Broker:
                 by_number[queue.number] = queue
                 by_number[queue.dead_letter.number] = queue.dead_letter
                 self._next_number = max(self._next_number, record.number + NUMBERS_PER_QUEUE)
-            elif isinstance(record, RuleRecord):
+            else:
                 namespace = self._namespaces[record.namespace.lower()]
                 namespace.rules[_rule_key(record.rule.name, record.rule.entity)] = record.rule
         for row, state in contents.messages:
-            by_number[row.queue].restore(row, state)
+            owner = by_number.get(row.queue)
+            if owner is None:
+                raise _corrupt(f"a message of an unknown queue (number {row.queue})")
+            owner.restore(row, state)
         for entry in contents.history:
-            by_number[entry.queue].remember(entry.message_id, entry.until)
+            if entry.queue in by_number:
+                by_number[entry.queue].remember(entry.message_id, entry.until)
 
     # -- namespaces ------------------------------------------------------------------------
 
@@ -153,6 +163,9 @@ class Broker:
 
         Raises InvalidOperation (name), StoreFull, StoreFailed.
         """
+        return await self._in_turn(self._put_namespace(name))
+
+    async def _put_namespace(self, name: str) -> None:
         async with self._defining:
             if name.lower() in self._namespaces:
                 return
@@ -169,6 +182,9 @@ class Broker:
 
     async def delete_namespace(self, name: str) -> bool:
         """Delete it with all its queues and messages; False if there was none."""
+        return await self._in_turn(self._delete_namespace(name))
+
+    async def _delete_namespace(self, name: str) -> bool:
         async with self._defining:
             namespace = self._namespaces.get(name.lower())
             if namespace is None:
@@ -179,10 +195,8 @@ class Broker:
                 self._drop_queue(change, queue)
             for rule in namespace.rules.values():
                 change.define(RULE, _definition_key(name, rule.entity, rule.name), None)
-            await self._commit(change)
+            await self._commit_deletion(change, list(namespace.queues.values()))
             del self._namespaces[name.lower()]
-            for queue in namespace.queues.values():
-                queue.delete()
             return True
 
     def namespaces(self) -> list[str]:
@@ -194,6 +208,9 @@ class Broker:
     async def put_queue(self, namespace: str, name: str, properties: QueueProperties) -> QueueInfo:
         """Create or update, durable on return. Raises EntityNotFound (namespace), InvalidOperation
         (a value out of range, or an immutable property changed), StoreFull, StoreFailed."""
+        return await self._in_turn(self._put_queue(namespace, name, properties))
+
+    async def _put_queue(self, namespace: str, name: str, properties: QueueProperties) -> QueueInfo:
         async with self._defining:
             home = self._namespace(namespace)
             name = name.strip("/")
@@ -235,6 +252,9 @@ class Broker:
 
     async def delete_queue(self, namespace: str, name: str) -> bool:
         """Delete it with all messages; who subscribed to it is told. False if there was none."""
+        return await self._in_turn(self._delete_queue(namespace, name))
+
+    async def _delete_queue(self, namespace: str, name: str) -> bool:
         async with self._defining:
             home = self._namespaces.get(namespace.lower())
             queue = home.queues.get(name.lower()) if home is not None else None
@@ -245,11 +265,10 @@ class Broker:
             own = [rule for rule in home.rules.values() if _is_of(rule, name)]
             for rule in own:
                 change.define(RULE, _definition_key(home.name, rule.entity, rule.name), None)
-            await self._commit(change)
+            await self._commit_deletion(change, [queue])
             for rule in own:
                 del home.rules[_rule_key(rule.name, rule.entity)]
             del home.queues[name.lower()], home.records[name.lower()]
-            queue.delete()
             return True
 
     def queue(self, namespace: str, name: str) -> Queue | None:
@@ -324,6 +343,19 @@ class Broker:
 
         Raises EntityNotFound (namespace or queue).
         """
+        return await self._in_turn(
+            self._put_rule(namespace, name, rights, entity, primary_key, secondary_key)
+        )
+
+    async def _put_rule(
+        self,
+        namespace: str,
+        name: str,
+        rights: frozenset[Right],
+        entity: str | None,
+        primary_key: str | None,
+        secondary_key: str | None,
+    ) -> AccessRule:
         async with self._defining:
             home = self._namespace(namespace)
             if entity is not None and entity.lower() not in home.queues:
@@ -348,6 +380,9 @@ class Broker:
 
     async def delete_rule(self, namespace: str, name: str, entity: str | None = None) -> bool:
         """False if there was none."""
+        return await self._in_turn(self._delete_rule(namespace, name, entity))
+
+    async def _delete_rule(self, namespace: str, name: str, entity: str | None = None) -> bool:
         async with self._defining:
             home = self._namespaces.get(namespace.lower())
             if home is None or _rule_key(name, entity) not in home.rules:
@@ -371,8 +406,29 @@ class Broker:
         home.records[record.name.lower()] = record
         home.queues[record.name.lower()] = queue
 
+    async def _in_turn(self, change: Coroutine[Any, Any, _T]) -> _T:
+        """Change definitions to the end even if the caller goes away meanwhile: what is in memory
+        follows what is stored."""
+        task = asyncio.get_running_loop().create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
+
     async def _commit(self, change: Change) -> None:
         await durably(lambda done: self._store.commit(change, done))
+
+    async def _commit_deletion(self, change: Change, queues: Sequence[Queue]) -> None:
+        # Closed before: nothing may be written to a queue behind its deletion.
+        for queue in queues:
+            queue.close()
+        try:
+            await self._commit(change)
+        except BrokerError:
+            for queue in queues:
+                queue.reopen()
+            raise
+        for queue in queues:
+            queue.announce()
 
     @staticmethod
     def _drop_queue(change: Change, queue: Queue) -> None:
@@ -384,6 +440,10 @@ class Broker:
     def _define_rule(change: Change, namespace: str, rule: AccessRule) -> None:
         body = definitions.encode(RuleRecord(namespace, rule))
         change.define(RULE, _definition_key(namespace, rule.entity, rule.name), body)
+
+
+def _corrupt(what: str) -> StoreCorrupt:
+    return StoreCorrupt(f"The message store is damaged (it holds {what}): reset the local cloud.")
 
 
 def _info(record: QueueRecord) -> QueueInfo:

@@ -177,7 +177,8 @@ class Intake(Lifecycle):
             message.payload,
             now,
             NEVER if ttl >= FOREVER else start + ttl,
-            message.message_id,
+            # Kept only where it means something: it is most of a small message's cost.
+            message.message_id if self.properties.requires_duplicate_detection else None,
             details,
             state=MessageState.SCHEDULED if scheduled else MessageState.ACTIVE,
         )

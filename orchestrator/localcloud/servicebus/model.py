@@ -150,7 +150,7 @@ class StoredMessage:
     enqueued_at: when it was accepted (or, scheduled, became active), epoch seconds.
     expires_at: when its time to live ends; NEVER if it does not.
     delivery_count: failed deliveries so far (AMQP header.delivery-count): 0 at first delivery.
-    message_id: the canonical key, None if the sender gave none.
+    message_id: the canonical key where the queue detects duplicates, otherwise None.
     details: see `Details`; `NO_DETAILS` for most.
     """
 

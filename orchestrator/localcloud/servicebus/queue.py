@@ -115,14 +115,22 @@ class Queue(Intake):
         """The queue's settings are others now (durably); its sub-queue's with it."""
         for queue in (self, self.dead_letter):
             queue.properties = properties
-            for listener in list(queue._listeners):
-                listener()
             queue._line.wake()
+        self.announce()
 
-    def delete(self) -> None:
-        """The queue is gone (durably), its sub-queue with it."""
+    def close(self) -> None:
+        """The queue is being deleted: nothing works any more, in its sub-queue neither."""
+        self.deleted = self.dead_letter.deleted = True
+
+    def reopen(self) -> None:
+        """The deletion failed: all is as before."""
+        self.deleted = self.dead_letter.deleted = False
+        self.tick()
+        self.dead_letter.tick()
+
+    def announce(self) -> None:
+        """Tell those who subscribed to the queue or its sub-queue that it has changed."""
         for queue in (self, self.dead_letter):
-            queue.deleted = True
             for listener in list(queue._listeners):
                 listener()
 
