@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -21,15 +21,48 @@ from orchestrator.localcloud.config import CloudConfig
 from orchestrator.localcloud.identity import Identity
 from orchestrator.localcloud.identity_http import add_login_routes, identity_app
 from orchestrator.localcloud.listeners import HOST, bind
+from orchestrator.localcloud.log_workspaces import LogWorkspaces
+from orchestrator.localcloud.logs.api import LogsApi
+from orchestrator.localcloud.logs.database import LogStoreError
+from orchestrator.localcloud.logs.query import QueryEngine
+from orchestrator.localcloud.logs.store import LogStore
+from orchestrator.localcloud.logs.stream import add_stream_routes
+from orchestrator.localcloud.providers.authorization import Authorization
+from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
 from orchestrator.localcloud.providers.generic import Generic
+from orchestrator.localcloud.providers.managed_identity import ManagedIdentity, directory
+from orchestrator.localcloud.providers.monitor import OperationalInsights
+from orchestrator.localcloud.providers.registries import ContainerRegistry
 from orchestrator.localcloud.providers.resources import Resources
-from orchestrator.localcloud.state import Settings, StateFolder
+from orchestrator.localcloud.replica_environment import ReplicaEnvironments
+from orchestrator.localcloud.runtime.executor_process import ProcessExecutor
+from orchestrator.localcloud.runtime.model import RuntimeFault
+from orchestrator.localcloud.runtime.runtime import Runtime
+from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.front import ServiceBusFront
+from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.state import LocalCloudError, Settings, StateFolder
 from orchestrator.localcloud.tls import Certificates
 
 _log = logging.getLogger(__name__)
 
 VERSION = 1
 RENEWAL_CHECK = 6 * 3600
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Around the opening of a room: what it cannot read becomes a sentence with a way out."""
+    try:
+        yield
+    except (BrokerError, RuntimeFault, LogStoreError) as error:
+        message = str(getattr(error, "message", error))
+        hint = str(getattr(error, "hint", ""))
+        raise LocalCloudError(
+            message,
+            hint or "`orchestrator local reset` starts afresh; it removes all local state.",
+        ) from error
 
 
 class LocalCloud:
@@ -81,17 +114,19 @@ class LocalCloud:
         for opened in sockets.values():
             self._at_end("socket", opened.close)
         self.state.save(settings)
-        base = f"https://{HOST}:{settings.ports['https']}"
         machine = SystemClock()
         self.certificates = Certificates(self.state, machine)
         self.certificates.prepare()
-        self.identity = Identity(self.state, settings, machine, base)
+        connection = self._describe(settings)
+        self.identity = Identity(self.state, settings, machine, connection["login"])
         self.identity.open()
         await self._open_rooms(settings)
         await self._listen(sockets)
-        self.connection = self._describe(settings, base)
-        self.state.publish(self.connection)
+        await self._run_jobs(connection)
+        await self.arm.resume()
+        self.state.publish(connection)
         self._at_end("cloud.json", self.state.withdraw)
+        self.connection = connection
         self._spawn(self._renew_certificates(), "certificates")
 
     async def stop(self) -> None:
@@ -119,32 +154,94 @@ class LocalCloud:
     # ------------------------------------------------------------------ rooms ----
 
     async def _open_rooms(self, settings: Settings) -> None:
+        """Everything that has a state, without anybody being served yet."""
+        self.broker = Broker(SqliteStore(self.state.file("broker.sqlite")), self.clock)
+        with _readable():
+            await self.broker.open()
+        self._at_end("broker", self.broker.close)
         store = ResourceStore(self.state.file("arm.sqlite"))
         store.open()
         self._at_end("resource store", store.close)
+        self.identity.directory = directory(store)
+        self.jobs = StoredJobs(store)
+        self.apps = ContainerApps(self.identity)
         self.arm = ResourceManager(
             store,
             self.clock,
             subscription=settings.subscription,
             tenant=settings.tenant,
-            providers=[Resources()],
+            providers=[
+                Resources(),
+                Authorization(),
+                self.apps,
+                ContainerRegistry(),
+                ManagedIdentity(),
+                OperationalInsights(),
+            ],
             fallback=Generic(),
         )
         self._at_end("Resource Manager", self.arm.close)
         await self.arm.open()
+        self.workspaces = LogWorkspaces(store, self.jobs, self.identity)
+        self.logs = LogStore(
+            self.state.file("logs.duckdb"), self.clock, workspace_of=self.workspaces.workspace_of
+        )
+        with _readable():
+            await self.logs.start()
+        self._at_end("logs", self.logs.close)
+        self.queries = QueryEngine(self.logs, self.clock)
+        self._at_end("queries", self.queries.close)
+
+    async def _run_jobs(self, connection: dict[str, Any]) -> None:
+        """Let jobs run; the endpoints that replicas talk to are served by now."""
+        runtime = Runtime(
+            state=self.state.path,
+            jobs=self.jobs,
+            executor=ProcessExecutor(self.config.project),
+            logs=self.logs,
+            clock=self.clock,
+            environment=ReplicaEnvironments(
+                self.identity,
+                endpoint=connection["identity"]["endpoint"],
+                broker=connection["service_bus"]["amqps"],
+                ca=connection["ca"],
+                bundle=connection["ca_bundle"],
+            ),
+            queue_length=self._queue_length,
+        )
+        self._at_end("runtime", runtime.stop)
+        with _readable():
+            await runtime.start()
+        self.runtime = runtime
+        self.apps.runtime = runtime
+        self._at_end("job control", self._forget_runtime)
+
+    def _forget_runtime(self) -> None:
+        self.apps.runtime = None
+
+    def _queue_length(self, namespace: str, queue: str) -> int | None:
+        counts = self.broker.counts(namespace, queue)
+        return None if counts is None else counts.active
 
     # -------------------------------------------------------------- listeners ----
 
     async def _listen(self, sockets: dict[str, socket.socket]) -> None:
         app = web.Application(client_max_size=CLIENT_MAX_SIZE, middlewares=[envelope])
         add_login_routes(app, self.identity)
+        LogsApi(
+            self.queries, self.workspaces.workspaces, self.workspaces.authorize_query
+        ).add_routes(app)
+        add_stream_routes(app, self.logs, self.workspaces.authorize_stream)
         app.router.add_route("*", "/{path:.*}", arm_handler(self.arm, self.identity))
         await self._serve("HTTPS", app, sockets["https"], tls=True)
-        await self._serve(
-            "identity",
-            identity_app(self.identity, self._on_stop_request),
-            sockets["identity"],
-            tls=False,
+        tokens = identity_app(self.identity, self._on_stop_request)
+        await self._serve("identity", tokens, sockets["identity"], tls=False)
+        front = ServiceBusFront(self.broker, self.identity.check, self.clock)
+        self._at_end("Service Bus", front.stop)
+        await front.start(
+            plain_port=sockets["amqp"],
+            tls_port=sockets["amqps"],
+            ssl_context=self.certificates.context(),
         )
 
     async def _serve(
@@ -168,8 +265,9 @@ class LocalCloud:
             with contextlib.suppress(OSError):
                 self.certificates.renew()
 
-    def _describe(self, settings: Settings, base: str) -> dict[str, Any]:
+    def _describe(self, settings: Settings) -> dict[str, Any]:
         ports = settings.ports
+        base = f"https://{HOST}:{ports['https']}"
         return {
             "version": VERSION,
             "pid": os.getpid(),

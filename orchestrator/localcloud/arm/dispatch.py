@@ -88,6 +88,11 @@ class ResourceManager:
         """Bring the providers in line with the store. Raises what a provider's `open` raises."""
         for provider in self.providers:
             await provider.open(self)
+
+    async def resume(self) -> None:
+        """All rooms run: go on with what was interrupted, forget what is over."""
+        for provider in self.providers:
+            await provider.resume(self)
         await self.operations.sweep()
 
     async def close(self) -> None:

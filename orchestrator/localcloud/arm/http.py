@@ -24,12 +24,15 @@ _correlation: ContextVar[str] = ContextVar("correlation", default="")
 
 
 def authenticate(
-    identity: Identity, request: web.Request, audiences: Collection[str]
+    identity: Identity, request: web.Request, audiences: Collection[str], *, own: bool = True
 ) -> Mapping[str, Any]:
     """The claims of a request's token; for every API of the local cloud.
 
     Args:
-        audiences: Accepted ones beside our own address.
+        identity: Checks the token.
+        request: Carries it.
+        audiences: Accepted ones.
+        own: Whether a token for our own address is accepted, too.
 
     Raises:
         ArmError: 401 in Azure's shape, with `WWW-Authenticate`.
@@ -49,7 +52,7 @@ def authenticate(
                 "Authentication failed. The 'Authorization' header is provided in an invalid "
                 "format; it must be 'Bearer' and a token.",
             )
-        return identity.check(token.strip(), (*audiences, base))
+        return identity.check(token.strip(), (*audiences, base) if own else audiences)
     except TokenError as error:
         raise ArmError(
             error.code,

@@ -211,5 +211,8 @@ class Provider:
     async def open(self, arm: ResourceManager) -> None:
         """The store is open, no request has been served: bring other rooms in line with it."""
 
+    async def resume(self, arm: ResourceManager) -> None:
+        """Everything runs: go on with what a server's end has interrupted."""
+
     async def close(self) -> None:
         """The server stops."""

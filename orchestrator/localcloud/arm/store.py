@@ -21,6 +21,8 @@ from orchestrator.localcloud.state import StateUnreadable, make_private
 
 JSON = dict[str, Any]
 SCHEMA = 1
+APPLICATION_ID = 0x4F524341
+"""In the file's header: an orchestrator's ARM store."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
@@ -85,8 +87,14 @@ class ResourceStore:
             StateUnreadable: The file is no database, or of a newer version; it is left untouched.
         """
         make_private(self._path)
+        self._resources, self._by_type, self._operations = {}, {}, {}
         connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
         try:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            if application != APPLICATION_ID:
+                if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+                    raise StateUnreadable(self._path, "is another program's database")
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             version = connection.execute("PRAGMA user_version").fetchone()[0]

@@ -56,7 +56,7 @@ class Resources(Provider):
             ("DELETE", _GROUP): self._delete_group,
         }
 
-    async def open(self, arm: ResourceManager) -> None:
+    async def resume(self, arm: ResourceManager) -> None:
         """Go on deleting the resource groups whose deletion a server's end has interrupted."""
         for record in arm.operations.unfinished(_DELETE_GROUP):
             group = parse(record["resource"])

@@ -1,0 +1,80 @@
+"""Which workspace a job's logs go to, and who may read them: Resource Manager seen by the logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.http import authenticate
+from orchestrator.localcloud.arm.store import ResourceStore
+from orchestrator.localcloud.identity import LOG_STREAM_AUDIENCE, LOGS_AUDIENCES, Identity
+from orchestrator.localcloud.logs.api import Workspace
+from orchestrator.localcloud.providers.container_apps import StoredJobs
+from orchestrator.localcloud.providers.monitor import WORKSPACES
+
+
+class LogWorkspaces:
+    """Reads the resource store for the log rooms."""
+
+    def __init__(self, store: ResourceStore, jobs: StoredJobs, identity: Identity) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._identity = identity
+        self._destinations: dict[str, tuple[str, str | None]] = {}
+
+    def workspace_of(self, job_id: str) -> str | None:
+        """Customer id of the workspace that a job's environment logs to; None: to none.
+
+        A job that is gone answers "", which leaves its last lines without a workspace.
+        """
+        job = self._jobs.job(job_id)
+        if job is None:
+            return ""
+        environment = self._store.record(str(job["properties"].get("environmentId", "/")))
+        if environment is None:
+            return ""
+        known = self._destinations.get(environment.id.key)
+        if known is None or known[0] != environment.etag:
+            known = (environment.etag, _destination(environment.read()))
+            self._destinations[environment.id.key] = known
+        return known[1]
+
+    def workspaces(self) -> list[Workspace]:
+        """All workspaces there are now."""
+        return [
+            Workspace(str(record.read()["properties"]["customerId"]), record.id.text)
+            for record in self._store.records(WORKSPACES)
+        ]
+
+    def authorize_query(self, request: web.Request) -> object:
+        """Let a Log Analytics query in. Raises ArmError (401)."""
+        return authenticate(self._identity, request, LOGS_AUDIENCES)
+
+    def authorize_stream(self, request: web.Request) -> object:
+        """Let a reader of a job's log stream in: with the token that its `getAuthToken` gave.
+
+        Raises:
+            ArmError: 401 for no such token, 403 for one of another job.
+        """
+        claims = authenticate(self._identity, request, (LOG_STREAM_AUDIENCE,), own=False)
+        names = request.match_info
+        wanted = (
+            f"/subscriptions/{names['subscription']}/resourceGroups/{names['group']}"
+            f"/providers/Microsoft.App/jobs/{names['job']}"
+        ).lower()
+        if str(claims.get("resource", "")).lower() != wanted:
+            raise ArmError(
+                "AuthorizationFailed",
+                f"The token does not open the log streams of job '{names['job']}'.",
+                403,
+            )
+        return claims
+
+
+def _destination(environment: dict[str, Any]) -> str | None:
+    logs = environment["properties"].get("appLogsConfiguration", {})
+    if str(logs.get("destination", "")).lower() != "log-analytics":
+        return None
+    return str(logs.get("logAnalyticsConfiguration", {}).get("customerId", "")) or None

@@ -1,0 +1,63 @@
+"""What the platform puts into the environment of a replica.
+
+Container Apps gives a replica IDENTITY_ENDPOINT and IDENTITY_HEADER when its job has an identity
+("Managed identities in Azure Container Apps"). The rest lets clients find the local broker and
+trust the local authority; on Azure none of it is set, and a program needs none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from orchestrator.localcloud.identity import Identity
+from orchestrator.localcloud.providers.managed_identity import system_principal
+
+
+class ReplicaEnvironments:
+    """Opens one environment for each replica; closing it makes its identity header worthless.
+
+    Args:
+        identity: Issues the headers.
+        endpoint: Address of the managed-identity endpoint.
+        broker: `host:port` of the Service Bus TLS listener.
+        ca: Path of the local authority's certificate.
+        bundle: Path of the bundle that holds the public authorities and the local one.
+    """
+
+    def __init__(
+        self, identity: Identity, *, endpoint: str, broker: str, ca: str, bundle: str
+    ) -> None:
+        self._identity = identity
+        self._endpoint = endpoint
+        self._trust = {
+            "SERVICE_BUS_CUSTOM_ENDPOINT": f"sb://{broker}",
+            "SERVICE_BUS_CA_BUNDLE": bundle,
+            "SSL_CERT_FILE": bundle,
+            "REQUESTS_CA_BUNDLE": bundle,
+            "CURL_CA_BUNDLE": bundle,
+            "NODE_EXTRA_CA_CERTS": ca,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    @contextlib.asynccontextmanager
+    async def __call__(self, job: dict[str, Any]) -> AsyncIterator[Mapping[str, str]]:
+        """The variables of one replica of `job`, a job's ARM resource."""
+        header = self._header(job)
+        try:
+            identity = (
+                {"IDENTITY_ENDPOINT": self._endpoint, "IDENTITY_HEADER": header} if header else {}
+            )
+            yield self._trust | identity
+        finally:
+            if header:
+                self._identity.forget_header(header)
+
+    def _header(self, job: dict[str, Any]) -> str | None:
+        assigned = job.get("identity", {}).get("userAssignedIdentities", {})
+        clients = [str(ids["clientId"]) for ids in assigned.values() if "clientId" in ids]
+        system = system_principal(job)
+        if not clients and system is None:
+            return None
+        return self._identity.replica_header(clients, system=system)
