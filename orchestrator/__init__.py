@@ -1,3 +1,185 @@
-"""Azure Container Apps jobs: create, start, follow and query them, on Azure or on a local cloud."""
+"""Azure Container Apps jobs: create, start, follow and query them, on Azure or on a local cloud.
+
+    import orchestrator
+
+    orc = orchestrator.connect()
+    run = orc.start("sender", env={"MESSAGE_COUNT": "500"})
+    run.wait()
+    orc.executions("sender")
+    orc.logs("receiver")
+
+The public names are listed in `__all__`; each is imported when it is first used (PEP 562), so
+that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.client import Orchestrator, connect, local_cloud
+    from orchestrator.errors import (
+        AuthenticationFailed,
+        BadInput,
+        Conflict,
+        ExecutionNotFound,
+        InvalidRequest,
+        JobNotFound,
+        JobSuspended,
+        NotFound,
+        NotReachable,
+        OrchestratorError,
+        PermissionDenied,
+        ProfileError,
+        QueryError,
+        QueueNotFound,
+        ServiceFailed,
+        SettingsError,
+        SettingsNotFound,
+        StorageFull,
+        TableNotFound,
+        Throttled,
+        WaitTimeout,
+    )
+    from orchestrator.executions import Run
+    from orchestrator.query import QueryResult, QueryTable
+    from orchestrator.results import (
+        Change,
+        Changes,
+        Execution,
+        Executions,
+        FieldChange,
+        Job,
+        Jobs,
+        JobStatus,
+        LogLine,
+        Logs,
+        Queue,
+        Queues,
+        Replica,
+        Status,
+        Step,
+    )
+    from orchestrator.settings import Settings
+    from orchestrator.settings_load import load as load_settings
 
 __version__ = "0.1.0"
+
+# Public name -> the module it lives in.
+_HOMES = {
+    **dict.fromkeys(("Orchestrator", "connect", "local_cloud"), "client"),
+    **dict.fromkeys(
+        (
+            "AuthenticationFailed",
+            "BadInput",
+            "Conflict",
+            "ExecutionNotFound",
+            "InvalidRequest",
+            "JobNotFound",
+            "JobSuspended",
+            "NotFound",
+            "NotReachable",
+            "OrchestratorError",
+            "PermissionDenied",
+            "ProfileError",
+            "QueryError",
+            "QueueNotFound",
+            "ServiceFailed",
+            "SettingsError",
+            "SettingsNotFound",
+            "StorageFull",
+            "TableNotFound",
+            "Throttled",
+            "WaitTimeout",
+        ),
+        "errors",
+    ),
+    "Run": "executions",
+    **dict.fromkeys(("QueryResult", "QueryTable"), "query"),
+    **dict.fromkeys(
+        (
+            "Change",
+            "Changes",
+            "Execution",
+            "Executions",
+            "FieldChange",
+            "Job",
+            "JobStatus",
+            "Jobs",
+            "LogLine",
+            "Logs",
+            "Queue",
+            "Queues",
+            "Replica",
+            "Status",
+            "Step",
+        ),
+        "results",
+    ),
+    "Settings": "settings",
+    "load_settings": "settings_load",
+}
+# … and its name there, where that is another.
+_OTHER_NAMES = {"load_settings": "load"}
+
+__all__ = [
+    "AuthenticationFailed",
+    "BadInput",
+    "Change",
+    "Changes",
+    "Conflict",
+    "Execution",
+    "ExecutionNotFound",
+    "Executions",
+    "FieldChange",
+    "InvalidRequest",
+    "Job",
+    "JobNotFound",
+    "JobStatus",
+    "JobSuspended",
+    "Jobs",
+    "LogLine",
+    "Logs",
+    "NotFound",
+    "NotReachable",
+    "Orchestrator",
+    "OrchestratorError",
+    "PermissionDenied",
+    "ProfileError",
+    "QueryError",
+    "QueryResult",
+    "QueryTable",
+    "Queue",
+    "QueueNotFound",
+    "Queues",
+    "Replica",
+    "Run",
+    "ServiceFailed",
+    "Settings",
+    "SettingsError",
+    "SettingsNotFound",
+    "Status",
+    "Step",
+    "StorageFull",
+    "TableNotFound",
+    "Throttled",
+    "WaitTimeout",
+    "__version__",
+    "connect",
+    "load_settings",
+    "local_cloud",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")
+    value = getattr(import_module(f"orchestrator.{home}"), _OTHER_NAMES.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from orchestrator.executions import Run
+    from pathlib import Path
+
+    from orchestrator.azure import Clients
+    from orchestrator.executions import ExecutionVerbs, Run
+    from orchestrator.jobs import JobVerbs
+    from orchestrator.logs import LogVerbs
     from orchestrator.profile import Profile
     from orchestrator.query import QueryResult
+    from orchestrator.queues import QueueVerbs
     from orchestrator.results import (
         Change,
         Changes,
@@ -24,14 +32,16 @@ if TYPE_CHECKING:
         Jobs,
         LogLine,
         Logs,
+        Queue,
         Queues,
         Status,
         Step,
     )
     from orchestrator.settings import Settings
+    from orchestrator.waiting import Time
 
-# A moment or how far back: a datetime (aware), a timedelta, seconds, or text such as "2h".
-Since: TypeAlias = "datetime | timedelta | float | str | None"
+# A moment or how far back: a datetime, a timedelta, seconds, or text such as "2h".
+Since: TypeAlias = datetime | timedelta | float | str | None
 
 
 def connect(
@@ -45,47 +55,159 @@ def connect(
 
     Nothing is contacted yet. Raises SettingsError, ProfileError.
     """
-    raise NotImplementedError
+    from orchestrator.profile import resolve
+    from orchestrator.settings import Settings
+    from orchestrator.settings_load import load
+
+    read = settings if isinstance(settings, Settings) else load(settings)
+    return Orchestrator(read, resolve(read, profile))
+
+
+@contextmanager
+def local_cloud(
+    state: str | os.PathLike[str] | None = None,
+    *,
+    settings: str | os.PathLike[str] | Settings | None = None,
+    profile: str | None = None,
+    up: bool = True,
+) -> Iterator[Orchestrator]:
+    """A local cloud for the length of a `with` block, and an `Orchestrator` connected to it.
+
+    `state`: its state folder; None takes the local profile's own. One that runs there already is
+    used, and left running at the end. `up`: also make what the settings say, and deploy the jobs.
+    Raises what `connect` and `Orchestrator.up` raise, and NotReachable when it does not start.
+    """
+    from pathlib import Path
+
+    from orchestrator.local_server import start, stop
+    from orchestrator.profile import resolve
+    from orchestrator.settings import Settings
+    from orchestrator.settings_load import load
+
+    read = settings if isinstance(settings, Settings) else load(settings)
+    chosen = resolve(read, profile)
+    where: Path | None = Path(state).absolute() if state is not None else None
+    local, started = start(read, chosen, where)
+    try:
+        with Orchestrator(read, local) as orchestrator:
+            if up and read.path is not None:
+                orchestrator.up()
+            yield orchestrator
+    finally:
+        if started:
+            stop(local)
 
 
 class Orchestrator:
     """The jobs of one profile: deploy, start, follow, query.
 
     Usable as a context manager; `close()` lets go of the connections. Methods raise
-    `OrchestratorError`s (see `orchestrator.errors`), and nothing else.
+    `OrchestratorError`s (see `orchestrator.errors`), and nothing else. Safe to use from several
+    threads.
+
+    `clients` and `time` replace the SDK clients and the clock, for tests.
     """
 
-    settings: Settings
-    profile: Profile
+    def __init__(
+        self,
+        settings: Settings,
+        profile: Profile,
+        *,
+        clients: Clients | None = None,
+        time: Time | None = None,
+    ) -> None:
+        self.settings = settings
+        self.profile = profile
+        self._given_clients = clients
+        self._given_time = time
+
+    def __repr__(self) -> str:
+        return f"<Orchestrator of the profile {self.profile.name} ({self.profile.kind})>"
+
+    # ---------------------------------------------------------------- the world
 
     def up(self, progress: Callable[[Step], None] | None = None) -> Changes:
         """Make the profile's world: resource group, workspace, environment, namespace, queues,
-        identity, its roles; then deploy every job. Idempotent: what is there and right is left."""
-        raise NotImplementedError
+        identity, its roles; then deploy every job. Idempotent: what is there and right is left.
+
+        Raises SettingsNotFound without a settings file.
+        """
+        import msgspec
+
+        from orchestrator.infra import World
+        from orchestrator.results import Changes
+
+        self._check_settings("make")
+        jobs = len(self.settings.jobs)
+        world = World(self._clients, self.settings)
+        made = world.make(progress, more=jobs)
+
+        def after(step: Step) -> None:
+            if progress:
+                number = step.number + len(made)
+                progress(msgspec.structs.replace(step, number=number, total=len(made) + jobs))
+
+        return Changes([*made, *self._jobs.deploy(self.settings, (), after)])
 
     def deploy(self, *jobs: str, progress: Callable[[Step], None] | None = None) -> Changes:
-        """Create or update these jobs (none named: all of the settings), saying what changed."""
-        raise NotImplementedError
+        """Create or update these jobs (none named: all of the settings), saying what changed.
+
+        Raises SettingsNotFound, JobNotFound, SettingsError (a secret that refers to nothing).
+        """
+        self._check_settings("deploy")
+        return self._jobs.deploy(self.settings, jobs, progress)
+
+    def status(self) -> Status:
+        """Jobs with their last executions, queue depths, endpoints."""
+        from orchestrator.executions import newest_first
+        from orchestrator.results import JobStatus, JobStatuses, Queues, Status
+
+        jobs = self.jobs()
+        everything = self.executions() if jobs else ()
+        statuses = []
+        for job in jobs:
+            mine = newest_first([e for e in everything if e.job.lower() == job.name.lower()])
+            running = sum(not e.finished for e in mine)
+            statuses.append(JobStatus(job=job, latest=next(iter(mine), None), running=running))
+        endpoints = self._clients.endpoints
+        reached = {"resource manager": endpoints.resource_manager, "logs": endpoints.logs}
+        if self.profile.namespace:
+            host = f"{self.profile.namespace}.{endpoints.service_bus_suffix}"
+            at = f" (at {endpoints.service_bus})" if endpoints.service_bus else ""
+            reached["service bus"] = host + at
+        return Status(
+            profile=self.profile.name,
+            kind=self.profile.kind,
+            resource_group=self.profile.resource_group,
+            environment=self.profile.environment,
+            jobs=JobStatuses(statuses),
+            queues=self.queues() if self.profile.namespace else Queues(),
+            endpoints=reached,
+        )
+
+    # ---------------------------------------------------------------- jobs
 
     def jobs(self) -> Jobs:
         """The jobs that exist in the resource group."""
-        raise NotImplementedError
+        return self._jobs.every()
 
     def job(self, name: str) -> Job:
         """One of them. Raises JobNotFound."""
-        raise NotImplementedError
+        return self._jobs.show(name)
 
     def delete_job(self, name: str) -> Change:
         """Delete it, executions and all. Raises JobNotFound."""
-        raise NotImplementedError
+        return self._jobs.delete(name)
 
     def suspend(self, name: str) -> Job:
         """Let it start nothing until resumed."""
-        raise NotImplementedError
+        return self._jobs.suspend(name)
 
     def resume(self, name: str) -> Job:
         """Undo `suspend`."""
-        raise NotImplementedError
+        return self._jobs.resume(name)
+
+    # ---------------------------------------------------------------- executions
 
     def start(
         self,
@@ -100,11 +222,16 @@ class Orchestrator:
 
         `env` sets these variables and keeps the others. Raises JobNotFound, JobSuspended.
         """
-        raise NotImplementedError
+        from orchestrator.executions import Run
+
+        name = self._executions.start(job, env=env, args=args, command=command, image=image)
+        return Run(self, name, job)
 
     def run(self, execution: str, job: str | None = None) -> Run:
         """A handle on an execution: its name, "@latest" (with `job`), or "sender@latest"."""
-        raise NotImplementedError
+        from orchestrator.executions import Run
+
+        return Run(self, *self._executions.resolve(execution, job))
 
     def executions(
         self,
@@ -114,20 +241,42 @@ class Orchestrator:
         since: Since = None,
         limit: int | None = None,
     ) -> Executions:
-        """Executions of one job or of all, newest first."""
-        raise NotImplementedError
+        """Executions of one job or of all, newest first.
+
+        `status`: the service's words, in any case. `since`: those that started since then.
+        """
+        return self._executions.every(job, status=status, since=since, limit=limit)
 
     def execution(self, name: str, job: str | None = None) -> Execution:
-        """One execution as it is now; `name` as in `run`."""
-        raise NotImplementedError
+        """One execution as it is now; `name` as in `run`. Raises ExecutionNotFound."""
+        return self._executions.one(name, job)
+
+    def wait(
+        self,
+        execution: str,
+        job: str | None = None,
+        *,
+        timeout: float | str | timedelta | None = None,
+        poll: float | None = None,
+        on_change: Callable[[Execution], None] | None = None,
+    ) -> Execution:
+        """Wait until an execution has ended; `execution` as in `run`, the others as in `Run.wait`.
+
+        Raises WaitTimeout.
+        """
+        return self._executions.wait(
+            execution, job, timeout=timeout, poll=poll, on_change=on_change
+        )
 
     def stop(self, execution: str, job: str | None = None) -> Execution:
         """Stop it and give it back as it then is. Stopping what has ended changes nothing."""
-        raise NotImplementedError
+        return self._executions.stop(execution, job)
 
     def stop_all(self, job: str) -> Executions:
         """Stop every running execution of a job; gives those that were stopped."""
-        raise NotImplementedError
+        return self._executions.stop_all(job)
+
+    # ---------------------------------------------------------------- logs
 
     def logs(
         self,
@@ -138,8 +287,15 @@ class Orchestrator:
         tail: int | None = None,
         grep: str | None = None,
     ) -> Logs:
-        """Stored log lines, oldest first. `grep`: an RE2 expression. `tail`: the last so many."""
-        raise NotImplementedError
+        """Stored log lines, oldest first.
+
+        `execution`: as in `run`; then `since` counts only if it is not the default. `tail`: the
+        last so many. `grep`: a regular expression (RE2) that the line's text must match somewhere.
+        """
+        if execution is not None:
+            execution, job = self._executions.resolve(execution, job)
+            since = None if since == "1h" else since
+        return self._logs.lines(job, execution=execution, since=since, tail=tail, grep=grep)
 
     def follow(
         self,
@@ -149,26 +305,105 @@ class Orchestrator:
         tail: int | None = None,
         grep: str | None = None,
     ) -> Iterator[LogLine]:
-        """Lines as they are written, of one execution (None: the job's newest), until it ends."""
-        raise NotImplementedError
+        """Lines as they are written.
+
+        With `execution` (as in `run`): its lines from the first on, ending when it has ended. With
+        a job alone: the lines of its executions that run now and of those that begin later; this
+        does not end by itself. `tail`: begin with the last so many lines of what was written
+        before. `grep`: as in `logs`.
+        """
+        from orchestrator.errors import BadInput
+        from orchestrator.follow import Follower
+        from orchestrator.log_stream import Streams
+
+        if execution is not None:
+            execution, job = self._executions.resolve(execution, job)
+        elif job is None:
+            raise BadInput("Follow which job, or which execution?", "Name one of them.")
+        follower = Follower(
+            Streams(self._clients, self._jobs, job),
+            self._executions,
+            self._logs,
+            self._time,
+            tail=tail,
+            grep=grep,
+        )
+        return follower.one(execution) if execution is not None else follower.all()
 
     def query(self, kql: str, *, since: Since = None) -> QueryResult:
-        """The answer of the log workspace to a KQL query. Raises QueryError, TableNotFound."""
-        raise NotImplementedError
+        """The answer of the log workspace to a KQL query. Raises QueryError, TableNotFound.
+
+        `since`: only rows whose TimeGenerated is not before it; None: all.
+        """
+        return self._logs.query(kql, since=since)
+
+    # ---------------------------------------------------------------- queues
 
     def queues(self) -> Queues:
         """The namespace's queues and their depths."""
-        raise NotImplementedError
+        return self._queues.every()
 
-    def status(self) -> Status:
-        """Jobs with their last executions, queue depths, endpoints."""
-        raise NotImplementedError
+    def queue(self, name: str) -> Queue:
+        """One of them. Raises QueueNotFound."""
+        return self._queues.one(name)
+
+    # ---------------------------------------------------------------- what it is made of
 
     def close(self) -> None:
         """Let go of the connections. The next call opens new ones."""
+        clients = self.__dict__.pop("_clients", None)
+        if clients is not None:
+            clients.close()
+        for noun in ("_jobs", "_executions", "_logs", "_queues"):
+            self.__dict__.pop(noun, None)
 
     def __enter__(self) -> Orchestrator:
         return self
 
     def __exit__(self, *exc: Any) -> None:
         self.close()
+
+    def _check_settings(self, verb: str) -> None:
+        from orchestrator.errors import SettingsNotFound
+
+        if self.settings.path is None:
+            raise SettingsNotFound(
+                f"There is no orchestrator.toml here or in a parent folder, so nothing to {verb}.",
+                "Make one: orchestrator init",
+            )
+
+    @cached_property
+    def _clients(self) -> Clients:
+        from orchestrator.azure import Clients
+
+        return self._given_clients or Clients(self.profile)
+
+    @cached_property
+    def _time(self) -> Time:
+        from orchestrator.waiting import SystemTime
+
+        return self._given_time or SystemTime()
+
+    @cached_property
+    def _jobs(self) -> JobVerbs:
+        from orchestrator.jobs import JobVerbs
+
+        return JobVerbs(self._clients)
+
+    @cached_property
+    def _executions(self) -> ExecutionVerbs:
+        from orchestrator.executions import ExecutionVerbs
+
+        return ExecutionVerbs(self._clients, self._jobs, self._time)
+
+    @cached_property
+    def _logs(self) -> LogVerbs:
+        from orchestrator.logs import LogVerbs
+
+        return LogVerbs(self._clients, self._jobs, self._time)
+
+    @cached_property
+    def _queues(self) -> QueueVerbs:
+        from orchestrator.queues import QueueVerbs
+
+        return QueueVerbs(self._clients)

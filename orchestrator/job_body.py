@@ -114,7 +114,8 @@ def job_resource(
     }
     if spec.secrets:
         configuration["secrets"] = [_secret(name, s, spec, place, secrets) for s in spec.secrets]
-    if place.registry and image.startswith(f"{place.registry}/") and place.identity_id:
+    private = place.registry and ".azurecr." in place.registry  # others are pulled from as anyone
+    if private and image.startswith(f"{place.registry}/") and place.identity_id:
         configuration["registries"] = [{"server": place.registry, "identity": place.identity_id}]
     properties: dict[str, Any] = {
         "environmentId": place.environment_id,
