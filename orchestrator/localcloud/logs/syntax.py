@@ -213,10 +213,13 @@ def check_conditions(query: str) -> None:
     operator: dict[int, str] = {}
     previous = ""
     for _, depth, token in _by_depth(tokens(query)):
-        if previous == "|":
+        if previous == "|" or (previous == "(" and token.text in OPERATORS):
             operator[depth] = token.text
-        elif token.text in ("(", ";"):
-            operator[depth + (token.text == "(")] = ""
+        elif previous == ";":
+            operator[depth] = ""
+        if token.text == "(":
+            # What stands in brackets belongs to the operator outside, until there is one inside.
+            operator[depth + 1] = operator.get(depth, "")
         elif token.text == "=" and operator.get(depth) in ("where", "filter"):
             raise syntax_error(
                 "expected a comparison such as '=='",
