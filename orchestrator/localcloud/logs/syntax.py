@@ -241,6 +241,10 @@ def explain(query: str, diagnostics: list[Diagnostic]) -> QueryError:
     unbalanced = _unbalanced(found, query)
     if unbalanced is not None:
         return unbalanced
+    try:
+        check_conditions(query)
+    except QueryError as error:
+        return error
     at = next((i for i, t in enumerate(found) if (t.line, t.column) == (line, column)), len(found))
     token = found[at] if at < len(found) else None
     following = found[at + 1] if at + 1 < len(found) else None
