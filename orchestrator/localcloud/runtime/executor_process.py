@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import psutil
+
 from orchestrator.localcloud.runtime import process_tree
 from orchestrator.localcloud.runtime.images import Images
 from orchestrator.localcloud.runtime.lines import LineSplitter
@@ -148,6 +150,7 @@ class _Process(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._pid = 0
         self._mark = ""
+        self._family: list[psutil.Process] = []
         self._open = {1, 2}
         self._splitters = {fd: LineSplitter(self._taker(fd)) for fd in self._open}
         self._waiting: asyncio.Task[None] | None = None
@@ -165,6 +168,7 @@ class _Process(asyncio.SubprocessProtocol):
 
     async def stop(self, grace: float) -> None:
         if not self._ended.done():
+            self._family = await asyncio.to_thread(process_tree.descendants, self._pid)
             process_tree.ask_to_end(self._pid)
             try:
                 await asyncio.wait_for(asyncio.shield(self._ended), grace)
@@ -194,6 +198,7 @@ class _Process(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         # The first process of a container takes all others with it.
         process_tree.end_group(self._pid)
+        process_tree.kill(self._family)
         if self._open:
             self._linger = asyncio.get_running_loop().call_later(_LINGER, self._hunt_holders)
 

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -51,12 +52,20 @@ def ask_to_end(pid: int) -> None:
         os.killpg(pid, signal.SIGTERM)
 
 
+def descendants(pid: int) -> list[psutil.Process]:
+    """What a living process has started and what that has started; without itself."""
+    with contextlib.suppress(*_GONE):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
 def end_tree(pid: int) -> None:
     """End a living process, its descendants and its process group, without asking."""
     with contextlib.suppress(*_GONE):
-        family = psutil.Process(pid).children(recursive=True)
+        process = psutil.Process(pid)
+        family = descendants(pid)
         end_group(pid)
-        _kill([*family, psutil.Process(pid)])
+        kill([*family, process])
     end_group(pid)
 
 
@@ -77,7 +86,7 @@ def end_replica(names: Collection[str]) -> int:
         with contextlib.suppress(*_GONE, OSError):
             if process.environ().get(REPLICA_VARIABLE) in names:
                 found.append(process)
-    _kill(found)
+    kill(found)
     return len(found)
 
 
@@ -100,13 +109,25 @@ def end_orphans(marks: Mapping[str, Iterable[str]], patience: float = 5.0) -> in
             if abs(process.create_time() - float(mark["created"])) < 1.0:
                 found += [process, *process.children(recursive=True)]
                 end_group(process.pid)
-    _kill(found)
+    kill(found)
     ended = len(found) + end_replica(set(marks))
-    psutil.wait_procs(found, timeout=patience)
+    _await_end(found, patience)
     return ended
 
 
-def _kill(processes: Iterable[psutil.Process]) -> None:
+def _await_end(processes: Iterable[psutil.Process], patience: float) -> None:
+    end = time.monotonic() + patience
+    for process in processes:
+        with contextlib.suppress(*_GONE):
+            # A zombie is over; whoever inherited it may take its time to say so.
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                if time.monotonic() > end:
+                    return
+                time.sleep(0.005)
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """End these processes, those that are not over yet and whose pid is still theirs."""
     for process in processes:
         with contextlib.suppress(*_GONE):
             process.kill()

@@ -110,7 +110,8 @@ async def test_another_rule_type_is_refused_and_the_minimum_runs_all_the_same(ho
     await house.advance(50)
     assert len(house.runtime.executions(job)) == 1
     assert house.sink.texts("KEDAScalerFailed") == [
-        "rule cache: no scaler found for type: redis; the local cloud has the scaler azure-servicebus"
+        "rule cache: no scaler found for type: redis; "
+        "the local cloud has the scaler azure-servicebus"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Whatever the numbers: never too many at a time, never too few, and the verdict is the right one."""
+"""Whatever the numbers: never too many at a time, never too few, and the right verdict."""
 
 from __future__ import annotations
 

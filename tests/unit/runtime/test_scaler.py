@@ -1,7 +1,7 @@
 """KEDA's arithmetic and its service bus scaler's settings, re-expressed.
 
-The tables follow kedacore/keda: pkg/scaling/executor/scale_jobs_test.go (default strategy, minimum),
-pkg/scaling/scaledjob/metrics.go and pkg/scalers/azure_servicebus_scaler_test.go.
+The tables follow kedacore/keda: pkg/scaling/executor/scale_jobs_test.go (default strategy,
+minimum), pkg/scaling/scaledjob/metrics.go and pkg/scalers/azure_servicebus_scaler_test.go.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from orchestrator.localcloud.runtime.scaler import (
 from tests.unit.runtime.doubles import job_resource
 
 KEY = "Endpoint=sb://space.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=c2Vj="
-IDENTITY = "/subscriptions/0/resourceGroups/Local/providers/Microsoft.ManagedIdentity/userAssignedIdentities/jobs"
+IDENTITY = (
+    "/subscriptions/0/resourceGroups/Local/providers/"
+    "Microsoft.ManagedIdentity/userAssignedIdentities/jobs"
+)
 
 
 def rule(count: int = 5, activation: int = 0) -> ServiceBusRule:
