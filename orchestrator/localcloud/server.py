@@ -34,6 +34,7 @@ from orchestrator.localcloud.providers.managed_identity import ManagedIdentity, 
 from orchestrator.localcloud.providers.monitor import OperationalInsights
 from orchestrator.localcloud.providers.registries import ContainerRegistry
 from orchestrator.localcloud.providers.resources import Resources
+from orchestrator.localcloud.providers.service_bus import ServiceBus
 from orchestrator.localcloud.replica_environment import ReplicaEnvironments
 from orchestrator.localcloud.runtime.executor_process import ProcessExecutor
 from orchestrator.localcloud.runtime.model import RuntimeFault
@@ -177,6 +178,7 @@ class LocalCloud:
                 ContainerRegistry(),
                 ManagedIdentity(),
                 OperationalInsights(),
+                ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}"),
             ],
             fallback=Generic(),
         )
@@ -220,6 +222,12 @@ class LocalCloud:
         self.apps.runtime = None
 
     def _queue_length(self, namespace: str, queue: str) -> int | None:
+        if not namespace:
+            # A connection string that names only our address: the one namespace with that queue.
+            found = self.broker.find(None, queue)
+            if found is None:
+                return None
+            namespace = found.namespace
         counts = self.broker.counts(namespace, queue)
         return None if counts is None else counts.active
 

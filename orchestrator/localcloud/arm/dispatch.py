@@ -37,6 +37,7 @@ from orchestrator.localcloud.arm.store import ResourceStore
 
 _log = logging.getLogger(__name__)
 
+_OPERATIONS = (["locations", STATUSES.lower()], ["locations", RESULTS.lower()])
 METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "POST")
 
 
@@ -138,7 +139,7 @@ class ResourceManager:
             if allowed := self._routes.methods(id.text):
                 raise method_not_allowed(call, allowed)
             raise ArmError("NotFound", f"There is nothing at '{id.text}'.", 404)
-        if len(id.types) >= 3 and id.types[-1].lower() in (STATUSES.lower(), RESULTS.lower()):
+        if id.is_resource and [name.lower() for name in id.types] in _OPERATIONS:
             return self.operations.answer(call, id.name, id.types[-1])
         if call.method == "POST":
             return await self._post(call)

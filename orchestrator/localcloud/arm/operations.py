@@ -26,6 +26,8 @@ POLL = {"retry-after-ms": "100"}
 KEEP = 24 * 3600
 """Seconds for which a finished operation can be asked for."""
 
+_QUICK = 0.25
+
 STATUSES = "operationStatuses"
 RESULTS = "operationResults"
 
@@ -68,14 +70,17 @@ class Operations:
         record = self.finished(id, kind=kind) | {"status": "InProgress"}
         del record["ended"]
         await self._store.write(operations=[record])
-        self.resume(record, work)
+        task = self.resume(record, work)
+        # What is quick is over before the caller asks for the first time.
+        await asyncio.wait([task], timeout=_QUICK)
         return record
 
-    def resume(self, record: JSON, work: Callable[[], Awaitable[Any]]) -> None:
+    def resume(self, record: JSON, work: Callable[[], Awaitable[Any]]) -> asyncio.Task[None]:
         """Run the work of a stored operation (again)."""
         task = asyncio.create_task(self._run(record, work), name=f"operation {record['kind']}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def unfinished(self, kind: str) -> list[JSON]:
         """Operations of a kind that a server's end has interrupted."""

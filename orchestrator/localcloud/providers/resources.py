@@ -303,9 +303,9 @@ class Resources(Provider):
             group["properties"]["provisioningState"] = DELETING
             await arm.store.write(put=[(id, group, secrets.token_hex(8))])
             inner = replace(call, id=id)
-            record = await arm.operations.start(
-                id, _DELETE_GROUP, partial(arm.changes.empty_group, inner, id)
-            )
+        record = await arm.operations.start(
+            id, _DELETE_GROUP, partial(arm.changes.empty_group, inner, id)
+        )
         return Reply(None, 202, arm.operations.location(call, id, record))
 
 
