@@ -331,7 +331,8 @@ async def _align(arm: ResourceManager, broker: Broker, namespace: ResourceId) ->
     present = {
         record.id.key
         for record in arm.store.inside(namespace)
-        if record.id.types[1].lower() in kinds
+        # A role assignment on the namespace lies inside it too, and has one type only.
+        if len(record.id.types) > 1 and record.id.types[1].lower() in kinds
     }
     added = [(id, row, secrets.token_hex(8)) for k, (id, row) in wanted.items() if k not in present]
     stale = sorted(present - wanted.keys())
