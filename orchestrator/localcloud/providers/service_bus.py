@@ -161,7 +161,7 @@ class Queue(ResourceType):
     async def get(self, call: Call) -> JSON | None:
         return None if self._info(call.id) is None else call.arm.store.get(call.id)
 
-    async def list(self, call: Call) -> Iterable[JSON]:
+    async def members(self, call: Call) -> Iterable[JSON]:
         return [
             row
             for row in call.arm.store.collection(call.id)
@@ -210,7 +210,7 @@ class NetworkRuleSet(ResourceType):
             return stored
         return self._default(call.id)
 
-    async def list(self, call: Call) -> Iterable[JSON]:
+    async def members(self, call: Call) -> Iterable[JSON]:
         parent = call.id.parent
         stored = call.arm.store.collection(call.id)
         if stored or parent is None:
