@@ -33,6 +33,8 @@ from servicebus import (
     derived_id,
     give_back,
     id_of,
+    new_batch,
+    opened,
     packed,
     run,
     say,
@@ -142,12 +144,12 @@ class Processor:
         # Never closed: that would wait for its tasks, each asleep for up to a second. They end
         # with the event loop.
         self.renewer = AutoLockRenewer(max_lock_renewal_duration=LONGEST_WORK)
-        self.unfinished: dict[str, ServiceBusReceivedMessage] = {}
+        self.unfinished: dict[int, ServiceBusReceivedMessage] = {}  # by identity
         self.completed = self.dead_lettered = self.failed = 0
 
     async def handle(self, messages: Sequence[ServiceBusReceivedMessage]) -> None:
         """Process some messages. When told to stop, it leaves the rest of them in `unfinished`."""
-        self.unfinished = {str(message.lock_token): message for message in messages}
+        self.unfinished = {id(message): message for message in messages}
         quick, slow, poisoned = list[Task](), list[Task](), list[Poisoned]()
         for message in messages:
             n = read(text_of(message), self.largest)
@@ -178,7 +180,7 @@ class Processor:
 
     async def deliver(self, answers: Sequence[Answer]) -> None:
         """Send results, and complete each input whose result was accepted."""
-        async for batch, inside in packed(answers, message_of, self.sender.create_message_batch):
+        async for batch, inside in packed(answers, message_of, lambda: new_batch(self.sender)):
             with attempting(
                 f"sending to the {self.settings.output_queue} queue",
                 self.settings.connection.namespace,
@@ -199,10 +201,10 @@ class Processor:
 
     async def dead_letter(self, poisoned: Sequence[Poisoned]) -> None:
         """Move messages to the dead-letter queue, each with its reason."""
-        poisons = {one.message.lock_token: one.poison for one in poisoned}
+        poisons = {id(one.message): one.poison for one in poisoned}
 
         async def move(message: ServiceBusReceivedMessage) -> None:
-            poison = poisons[message.lock_token]
+            poison = poisons[id(message)]
             await self.receiver.dead_letter_message(
                 message, reason=poison.reason, error_description=poison.description
             )
@@ -217,7 +219,7 @@ class Processor:
         self, message: ServiceBusReceivedMessage, what: str, problem: Exception | None
     ) -> bool:
         """Have done with a message; False, and a line, if the broker did not agree."""
-        self.unfinished.pop(str(message.lock_token), None)
+        self.unfinished.pop(id(message), None)
         if problem is None:
             return True
         self.failed += 1
@@ -248,13 +250,15 @@ async def process(settings: Settings, stop: Stop) -> bool:
     async with connected(settings.connection) as client:
         sender = client.get_queue_sender(settings.output_queue)
         receiver = client.get_queue_receiver(settings.input_queue)
-        # The sender first: without a place for the results, no input is taken.
-        with attempting(f"sending to the {settings.output_queue} queue", namespace):
-            largest = (await sender.create_message_batch()).max_size_in_bytes
-        with attempting(receiving, namespace):
-            async with sender, receiver:
-                processor = Processor(settings, receiver, sender, largest, stop)
-                try:
+        async with opened(
+            (sender, f"sending to the {settings.output_queue} queue"),
+            (receiver, receiving),
+            namespace=namespace,
+        ):
+            largest = (await new_batch(sender)).max_size_in_bytes
+            processor = Processor(settings, receiver, sender, largest, stop)
+            try:
+                with attempting(receiving, namespace):
                     async for messages in arrivals(
                         receiver,
                         stop,
@@ -263,9 +267,9 @@ async def process(settings: Settings, stop: Stop) -> bool:
                         patience=settings.patience,
                     ):
                         await processor.handle(messages)
-                finally:
-                    await give_back(receiver, list(processor.unfinished.values()))
-                    say([processor.summary()])
+            finally:
+                await give_back(receiver, list(processor.unfinished.values()))
+                say([processor.summary()])
     return processor.failed == 0
 
 

@@ -24,6 +24,7 @@ from servicebus import (
     connected,
     give_back,
     id_of,
+    opened,
     run,
     say,
     settle,
@@ -117,17 +118,22 @@ async def receive(settings: Settings, stop: Stop) -> bool:
             f"until none comes for {settings.patience:g} s"
         ]
     )
-    with attempting(f"receiving from the {settings.queue} queue", settings.connection.namespace):
-        async with (
-            connected(settings.connection) as client,
-            client.get_queue_receiver(settings.queue) as link,
-        ):
+    namespace = settings.connection.namespace
+    receiving = f"receiving from the {settings.queue} queue"
+    async with connected(settings.connection) as client:
+        link = client.get_queue_receiver(settings.queue)
+        async with opened((link, receiving), namespace=namespace):
             receiver = Receiver(link, stop)
             try:
-                async for messages in arrivals(
-                    link, stop, per_call=settings.per_call, at_most=None, patience=settings.patience
-                ):
-                    await receiver.handle(messages)
+                with attempting(receiving, namespace):
+                    async for messages in arrivals(
+                        link,
+                        stop,
+                        per_call=settings.per_call,
+                        at_most=None,
+                        patience=settings.patience,
+                    ):
+                        await receiver.handle(messages)
             finally:
                 await give_back(link, receiver.unfinished)
                 say([f"Received {receiver.received} results from the {settings.queue} queue"])

@@ -11,15 +11,15 @@ from typing import NamedTuple, Self
 
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusSender
-from azure.servicebus.exceptions import MessageSizeExceededError
 from environment import Connection, VariableError, choice, integer, queue, run_id
 from servicebus import (
-    MAX_BATCH_COUNT,
     SEND_TIMEOUT,
     Stop,
     attempting,
     complain,
     connected,
+    new_batch,
+    opened,
     packed,
     run,
     say,
@@ -80,25 +80,15 @@ async def deliveries(
 ) -> AsyncIterator[list[Parameter]]:
     """Send everything; yields what the broker has accepted, as it accepts it.
 
-    A list goes out with one call when one batch can hold it: the SDK makes one batch of a list,
-    and refuses a larger one. A larger list is sent as batches, and that is said.
+    A list goes out with one call if one batch can hold it, which is what the SDK makes of a list;
+    it refuses a larger one. That one is sent as batches, and it is said.
     """
-    if settings.send_type == "list":
-        if settings.count <= MAX_BATCH_COUNT:
-            everything = list(parameters(settings))
-            try:
-                await sender.send_messages(
-                    [message_of(parameter) for parameter in everything], timeout=SEND_TIMEOUT
-                )
-            except MessageSizeExceededError:
-                pass
-            else:
-                yield everything
-                return
-        say([f"{settings.count} messages are too many for one call; sending them as batches"])
-    async for batch, inside in packed(
-        parameters(settings), message_of, sender.create_message_batch
-    ):
+    batches = packed(parameters(settings), message_of, lambda: new_batch(sender))
+    one_call = settings.send_type == "list"
+    async for batch, inside in batches:
+        if one_call and len(inside) < settings.count:
+            say([f"{settings.count} messages are too many for one call; sending them as batches"])
+            one_call = False
         await sender.send_messages(batch, timeout=SEND_TIMEOUT)
         yield inside
 
@@ -112,18 +102,20 @@ async def send(settings: Settings, stop: Stop) -> bool:
         ]
     )
     sent = 0
+    namespace = settings.connection.namespace
     doing = f"sending to the {settings.queue} queue"
     try:
-        with attempting(doing, settings.connection.namespace):
-            async with (
-                connected(settings.connection) as client,
-                client.get_queue_sender(settings.queue) as sender,
-            ):
-                async for accepted in deliveries(sender, settings):
-                    sent += len(accepted)
-                    say(f"[{one.place}] Sent message {one.id}: {one.number}" for one in accepted)
-                    if stop:
-                        break
+        async with connected(settings.connection) as client:
+            sender = client.get_queue_sender(settings.queue)
+            async with opened((sender, doing), namespace=namespace):
+                with attempting(doing, namespace):
+                    async for accepted in deliveries(sender, settings):
+                        sent += len(accepted)
+                        say(
+                            f"[{one.place}] Sent message {one.id}: {one.number}" for one in accepted
+                        )
+                        if stop:
+                            break
     finally:
         if sent < settings.count:
             complain(f"{sent} of {settings.count} messages were sent")
