@@ -338,13 +338,13 @@ class Connection:
     def count_link(self, change: int = 1) -> None:
         """Raises `AmqpError` when there are too many."""
         self._links += change
-        if self._links > self.limits.links:
+        if change > 0 and self._links > self.limits.links:
             raise AmqpError(RESOURCE_LIMIT_EXCEEDED, "Too many links on one connection.")
 
     def count_partial(self, change: int) -> None:
         """Raises `AmqpError` when too much is held of messages that are not whole."""
         self._partial += change
-        if self._partial > self.limits.partial_bytes:
+        if change > 0 and self._partial > self.limits.partial_bytes:
             raise AmqpError(RESOURCE_LIMIT_EXCEEDED, "Too many unfinished messages.")
 
     def name_link(self, link: Link) -> Link | None:

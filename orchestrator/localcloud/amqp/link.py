@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MASK = 0xFFFFFFFF
 NULL = b"\x40"
 
+# How much of a message that is too large is thrown away before its link is, too.
+DISCARD = 64 * 1024 * 1024
+
 # A peer that sends beyond its credit is let be up to here: the Python Service Bus client resets
 # its own credit when it is used up.
 OVERDRAFT = 10_000
@@ -201,7 +204,16 @@ class IncomingLink(LinkBase):
 
     peer_receives = False
 
-    __slots__ = ("_partial", "_parts", "credit", "delivery_count", "limit", "unsettled", "window")
+    __slots__ = (
+        "_discarded",
+        "_partial",
+        "_parts",
+        "credit",
+        "delivery_count",
+        "limit",
+        "unsettled",
+        "window",
+    )
 
     def __init__(self, session: Session, attach: p.Attach, handle: int) -> None:
         super().__init__(session, attach, handle)
@@ -212,6 +224,8 @@ class IncomingLink(LinkBase):
         self.limit = 0
         self._partial: IncomingDelivery | None = None
         self._parts = bytearray()
+        # Bytes seen of a message that is too large, 0 for one that is not (yet).
+        self._discarded = 0
 
     def _accepted(self, max_message_size: int) -> None:
         self.limit = max_message_size
@@ -238,9 +252,14 @@ class IncomingLink(LinkBase):
     def discard_partial(self) -> None:
         self._partial = None
         self._parts = bytearray()
+        self._discarded = 0
 
     def on_transfer(self, fields: list[Any], frame: bytes, pos: int) -> IncomingDelivery | None:
-        """One transfer frame; the delivery once it is whole. Raises `AmqpError` (link error)."""
+        """One transfer frame; the delivery once it is whole. Raises `AmqpError` (link error).
+
+        A message that is larger than the link allows is thrown away as it arrives and then
+        rejected, so that its sender learns which one it was; without end, it costs the link.
+        """
         delivery = self._partial
         if delivery is None:
             delivery = self._first(fields)
@@ -248,7 +267,8 @@ class IncomingLink(LinkBase):
                 # The common case: a message in one frame.
                 delivery.payload = frame[pos:]
                 if self.limit and len(delivery.payload) > self.limit:
-                    raise self._too_large()
+                    self._reject_size(delivery)
+                    return None
                 return self._whole(delivery)
             self._partial = delivery
         elif fields[1] is not None and fields[1] != delivery.id:
@@ -256,23 +276,37 @@ class IncomingLink(LinkBase):
         if p.flag(fields[9], "transfer", "aborted"):
             self.discard_partial()
             return None
-        self._parts += frame[pos:]
         if p.flag(fields[4], "transfer", "settled"):
             delivery.settled = True
-        if self.limit and len(self._parts) > self.limit:
-            raise self._too_large()
+        size = len(self._parts) + self._discarded + len(frame) - pos
+        if self.limit and size > self.limit:
+            self._parts = bytearray()
+            self._discarded = size
+            if size > self.limit + DISCARD:
+                self.discard_partial()
+                raise self._size_error()
+        else:
+            self._parts += frame[pos:]
         if p.flag(fields[5], "transfer", "more"):
+            return None
+        if self._discarded:
+            self.discard_partial()
+            self._reject_size(delivery)
             return None
         delivery.payload = bytes(self._parts)
         self.discard_partial()
         return self._whole(delivery)
 
-    def _too_large(self) -> AmqpError:
-        self.discard_partial()
+    def _size_error(self) -> AmqpError:
         return AmqpError(
             MESSAGE_SIZE_EXCEEDED,
             f"The message is larger than the {self.limit} bytes that this link allows.",
         )
+
+    def _reject_size(self, delivery: IncomingDelivery) -> None:
+        delivery.payload = b""
+        self._whole(delivery)
+        self.settle(delivery, p.reject(self._size_error()))
 
     def _first(self, fields: list[Any]) -> IncomingDelivery:
         tag = fields[2]

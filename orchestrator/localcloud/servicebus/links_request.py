@@ -100,7 +100,6 @@ class RequestDoor(Door):
         except AmqpError as error:
             self.link.settle(event.delivery, p.reject(error))
             return
-        self.link.settle(event.delivery)
 
         def reply(payload: bytes) -> None:
             door = self._responder(request.reply_to)
@@ -110,7 +109,10 @@ class RequestDoor(Door):
                 door.respond(payload)
             self._peer.wake()
 
+        # The response goes first if it is there at once: the Python client reads one frame at a
+        # time and sleeps between them, so that every connection would start later by one sleep.
         self._serve(request, reply)
+        self.link.settle(event.delivery)
 
     def _responder(self, reply_to: str | None) -> ResponseDoor | None:
         doors = [door for door in self._peer.responders if door.node == self.node]

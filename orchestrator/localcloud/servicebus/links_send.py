@@ -8,9 +8,9 @@ from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp.errors import AmqpError
 from orchestrator.localcloud.amqp.events import Received
 from orchestrator.localcloud.amqp.link import IncomingDelivery, IncomingLink
-from orchestrator.localcloud.servicebus.errors import BrokerError, MessageTooLarge
+from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front_messages import read_transfer
-from orchestrator.localcloud.servicebus.links import Door, wire_error
+from orchestrator.localcloud.servicebus.links import Door, not_found, wire_error
 from orchestrator.localcloud.servicebus.model import Right
 from orchestrator.localcloud.servicebus.queue import Queue
 
@@ -53,9 +53,6 @@ class SenderDoor(Door):
             except BrokerError:
                 self._peer.unhold(size)
                 raise
-        except MessageTooLarge as error:
-            # A message that its link lets pass but its queue does not (in a batch).
-            self._refuse(delivery, wire_error(error))
         except BrokerError as error:
             self._refuse(delivery, wire_error(error))
         except AmqpError as error:
@@ -73,10 +70,9 @@ class SenderDoor(Door):
         self.link.settle(delivery, p.reject(error))
 
     def _changed(self) -> None:
-        try:
-            self._queue.check_send()
-        except BrokerError as error:
-            self._peer.detach(self, wire_error(error))
+        # A queue that is disabled for sending refuses each message; one that is gone, the link.
+        if self._queue.deleted:
+            self._peer.detach(self, not_found(self.path))
 
     def on_detached(self) -> None:
         self._unsubscribe()
