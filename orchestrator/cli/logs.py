@@ -52,7 +52,8 @@ def logs(
     """Print log lines, oldest first, as the containers wrote them.
 
     Lines of several executions or replicas are told apart by a prefix. With --follow the lines
-    come live until the execution has ended; Ctrl-C ends it earlier.
+    come live: of an execution until it has ended, of a job until Ctrl-C, also from executions that
+    start later.
     """
     session = current()
     if follow:
@@ -97,8 +98,10 @@ def _follow(
     lines: Iterator[LogLine]
     if execution is not None:
         lines = orc.run(execution, job).follow(tail=tail, grep=grep)
+        prefix = "auto"
     else:
         lines = orc.follow(job, tail=tail, grep=grep)
-    written = line_writer(session, timestamps=timestamps)
+        prefix = "execution"
+    written = line_writer(session, prefix=prefix, timestamps=timestamps)
     for line in pump(lines, Deadline(None)):
         written(line)

@@ -49,8 +49,10 @@ def query(kql: str | None, file: str | None, since: datetime | None) -> None:
     try:
         result = session.connect().query(text, since=since)
     except QueryError as error:
-        if mark := _marked(text, error):
+        mark = _marked(text, error)
+        if mark:  # the library's hint is the same excerpt
             error.add_note(mark)
+            error.hint = "correct the query at the mark and ask again."
         raise
     if session.plain and len(result.tables) > 1:
         for index, table in enumerate(result.tables):

@@ -49,16 +49,16 @@ STYLES = {
 }
 
 
-def write_table(view: View, stream: TextIO) -> None:
-    """Write a view as a table, for whoever reads this stream."""
+def write_table(view: View, stream: TextIO, *, indent: int = 0) -> None:
+    """Write a view as a table, for whoever reads this stream, `indent` columns to the right."""
     if not view.cells or not view.headings:
         if view.empty and is_terminal(stream):
-            console(stream).print(view.empty, style="dim")
+            console(stream).print(" " * indent + view.empty, style="dim")
         return
     if is_terminal(stream) and len(view.cells) <= PRETTY_ROWS:
-        _pretty(view, stream)
+        _pretty(view, stream, indent)
     else:
-        _plain(view, stream)
+        _plain(view, stream, " " * indent)
 
 
 # --------------------------------------------------------------------------------------- plain
@@ -66,7 +66,7 @@ def write_table(view: View, stream: TextIO) -> None:
 
 def _plain_cell(value: Any, heading: Heading) -> str:
     if isinstance(value, datetime):
-        return str(machine(value))
+        return str(machine(value.replace(microsecond=0)))
     if isinstance(value, timedelta):
         return show(value)
     if isinstance(value, bool | dict | list | tuple):
@@ -74,11 +74,12 @@ def _plain_cell(value: Any, heading: Heading) -> str:
     return one_line(show(value, "bytes" if heading.kind == "bytes" else "text"))
 
 
-def _plain(view: View, stream: TextIO) -> None:
+def _plain(view: View, stream: TextIO, lead: str) -> None:
     if view.single:
         wide = max(len(h.title) for h in view.headings)
         for heading, value in zip(view.headings, view.cells[0], strict=True):
-            stream.write(f"{heading.title:<{wide}}  {_plain_cell(value, heading)}".rstrip() + "\n")
+            line = f"{lead}{heading.title:<{wide}}  {_plain_cell(value, heading)}"
+            stream.write(line.rstrip() + "\n")
         return
     body = [
         [_plain_cell(value, heading) for value, heading in zip(row, view.headings, strict=True)]
@@ -92,7 +93,7 @@ def _plain(view: View, stream: TextIO) -> None:
             text.rjust(size) if heading.kind in RIGHT else text.ljust(size)
             for text, size, heading in zip(row, widths, view.headings, strict=True)
         ]
-        stream.write("  ".join(cells).rstrip() + "\n")
+        stream.write(f"{lead}{'  '.join(cells)}".rstrip() + "\n")
 
 
 # -------------------------------------------------------------------------------------- pretty
@@ -117,11 +118,13 @@ def _pretty_cell(value: Any, heading: Heading, now: datetime, *, clock: int | No
     return text
 
 
-def _pretty(view: View, stream: TextIO) -> None:
+def _pretty(view: View, stream: TextIO, indent: int) -> None:
+    from rich.padding import Padding
+
     now = SystemClock().now()
     target = console(stream)
     if view.single:
-        target.print(_details(view, now), overflow="fold")
+        target.print(Padding(_details(view, now), (0, 0, 0, indent)), overflow="fold")
         return
     columns = range(len(view.headings))
     empty = {i for i in columns if all(row[i] in (None, "") for row in view.cells)}
@@ -137,9 +140,9 @@ def _pretty(view: View, stream: TextIO) -> None:
         (False, least),
     ):
         table = _grid(view, now, clock=clock, hide=hide)
-        if target.measure(table, options=unbound).maximum <= width():
+        if target.measure(table, options=unbound).maximum + indent <= width():
             break
-    target.print(table)
+    target.print(Padding(table, (0, 0, 0, indent)))
 
 
 def _grid(view: View, now: datetime, *, clock: bool, hide: set[int]) -> Any:

@@ -99,7 +99,9 @@ class Cli:
         self.folder = folder
 
     def __call__(self, *arguments: str, stdin: str = "") -> Result:
-        out, err = io.StringIO(), io.StringIO()
+        # As a real stream has it, a buffer below the text.
+        out = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="")
+        err = io.StringIO()
         before_folder, before_stdin = Path.cwd(), sys.stdin
         os.chdir(self.folder)
         sys.stdin = io.StringIO(stdin)
@@ -109,7 +111,8 @@ class Cli:
         finally:
             os.chdir(before_folder)
             sys.stdin = before_stdin
-        return Result(status, out.getvalue(), err.getvalue())
+        out.flush()
+        return Result(status, out.buffer.getvalue().decode(), err.getvalue())  # type: ignore[attr-defined]
 
     def start(self, *arguments: str, **more: object) -> subprocess.Popen[str]:
         """The command as a process, its streams piped."""

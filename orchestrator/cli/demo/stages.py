@@ -127,6 +127,9 @@ class Demo:
     # --------------------------------------------------------------------------- the processor
 
     def _start_processor(self) -> None:
+        if any(not e.finished for e in self._processors()):
+            self.note("the processor is running already, started by its cron")
+            return
         due = self._next_fire()
         if due is not None and due - self.clock.now() <= PATIENCE:
             self.note("the processor's cron is due in a moment; waiting for it")

@@ -93,7 +93,7 @@ def write_summary(summary: Summary, stream: TextIO) -> None:
         click.echo(f"  {name:<13} {number}", file=stream)
 
     _heading("Executions", stream)
-    _indented(lambda out: write_table(of_records(summary.executions), out), stream)
+    write_table(of_records(summary.executions), stream, indent=2)
 
     _heading("The receiver wrote", stream)
     for wrote in summary.lines:
@@ -117,7 +117,3 @@ def _heading(text: str, stream: TextIO) -> None:
 def _styled(stream: TextIO, **style: Any) -> Any:
     coloured = colour(stream)
     return lambda text: click.style(text, **style) if coloured else text
-
-
-def _indented(write: Any, stream: TextIO) -> None:
-    write(stream)
