@@ -36,7 +36,7 @@ _LOCAL_NAMES = {
     "resource_group": "local",
     "location": "westeurope",
     "environment": "local",
-    "namespace": "local",
+    "namespace": "sb-local",
     "identity": "jobs",
     "workspace": "local",
 }

@@ -22,7 +22,7 @@ def variables(connection: Mapping[str, Any]) -> dict[str, str]:
         "AZURE_AUTHORITY_HOST": str(connection["login"]),
         "AZURE_RESOURCE_MANAGER_ENDPOINT": manager,
         "AZURE_LOG_ANALYTICS_ENDPOINT": str(connection["logs"]),
-        "ARM_CLOUD_METADATA_URL": f"{manager}/metadata/endpoints?api-version=2022-09-01",
+        "ARM_CLOUD_METADATA_URL": f"{manager}/metadata/endpoints?api-version=2019-05-01",
         "IDENTITY_ENDPOINT": str(identity["endpoint"]),
         "IDENTITY_HEADER": str(identity["header"]),
         "SERVICE_BUS_CUSTOM_ENDPOINT": f"sb://{bus['amqps']}",

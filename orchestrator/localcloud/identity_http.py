@@ -302,8 +302,10 @@ def _openid(identity: Identity, base: str) -> dict[str, Any]:
 
 
 def cloud_metadata(base: str, tenant: str, api_version: str) -> Any:
-    """`/metadata/endpoints`: an array since 2019-05-01, one object before.
+    """`/metadata/endpoints`: this cloud as one object since 2022-09-01, a list of clouds from
+    2019-05-01 on, and only the three oldest endpoints before.
 
+    `az cloud register` asks with 2022-09-01; `ARM_CLOUD_METADATA_URL` wants the list.
     `az cloud register` indexes `name`, `authentication.loginEndpoint` and
     `authentication.audiences[0]` without asking whether they are there.
     """
@@ -320,28 +322,27 @@ def cloud_metadata(base: str, tenant: str, api_version: str) -> Any:
             "portalEndpoint": base,
             "authentication": authentication,
         }
-    return [
-        {
-            "name": "OrchestratorLocal",
-            "portal": base,
-            "authentication": authentication,
-            "resourceManager": f"{base}/",
-            "graph": base,
-            "graphAudience": f"{base}/",
-            "microsoftGraphResourceId": f"{base}/",
-            "activeDirectoryDataLake": "",
-            "batch": f"{base}/",
-            "media": base,
-            "sqlManagement": base,
-            "gallery": base,
-            "logAnalyticsResourceId": base,
-            "vmImageAliasDoc": "",
-            "suffixes": {
-                "acrLoginServer": "azurecr.io",
-                "storage": "core.windows.net",
-                "keyVaultDns": "vault.azure.net",
-                "sqlServerHostname": "database.windows.net",
-                "serviceBus": "servicebus.windows.net",
-            },
-        }
-    ]
+    cloud = {
+        "name": "OrchestratorLocal",
+        "portal": base,
+        "authentication": authentication,
+        "resourceManager": f"{base}/",
+        "graph": base,
+        "graphAudience": f"{base}/",
+        "microsoftGraphResourceId": f"{base}/",
+        "activeDirectoryDataLake": "",
+        "batch": f"{base}/",
+        "media": base,
+        "sqlManagement": base,
+        "gallery": base,
+        "logAnalyticsResourceId": base,
+        "vmImageAliasDoc": "",
+        "suffixes": {
+            "acrLoginServer": "azurecr.io",
+            "storage": "core.windows.net",
+            "keyVaultDns": "vault.azure.net",
+            "sqlServerHostname": "database.windows.net",
+            "serviceBus": "servicebus.windows.net",
+        },
+    }
+    return cloud if api_version >= "2022" else [cloud]
