@@ -165,7 +165,8 @@ def _entity(metadata: Mapping[str, str]) -> tuple[str, str]:
 def _namespace(rule: ScaleRule, job: Job) -> str:
     # As in KEDA, an identity goes before a connection string.
     if rule.identity:
-        if rule.identity.lower() not in job.identities:
+        # `system-environment` is the identity of the managed environment, which always has one here.
+        if rule.identity.lower() not in job.identities | {"system-environment"}:
             raise RuleFault(
                 f"identity {rule.identity} is not assigned to job {job.name}; "
                 "assign it, or name one that is"
