@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import job_diff
 from orchestrator.azure import Clients
-from orchestrator.errors import JobNotFound, NotFound, OrchestratorError, SettingsNotFound
+from orchestrator.errors import JobNotFound, NotFound, OrchestratorError
 from orchestrator.failures import Refusal, told
 from orchestrator.job_body import Surroundings, job_record, job_resource, secret_values
 from orchestrator.results import Action, Change, Changes, Job, Jobs, Step
@@ -102,11 +102,6 @@ class JobVerbs:
 
         Nothing is sent before every secret is found and every job's difference is known.
         """
-        if settings.path is None:
-            raise SettingsNotFound(
-                "There is no orchestrator.toml here or in a parent folder, so nothing to deploy.",
-                "Make one: orchestrator init",
-            )
         specs = {name: settings.job(name) for name in names or settings.jobs}
         secrets = secret_values(settings, specs)
         if not specs:

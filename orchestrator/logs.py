@@ -248,7 +248,8 @@ def query_error(error: Mapping[str, Any], query: str) -> OrchestratorError:
     inner: Mapping[str, Any] = error
     while isinstance(inner.get("innererror"), dict):
         inner = inner["innererror"]
-    message = " ".join(str(inner.get("message") or error.get("message") or "").split()).rstrip(".")
+    message = " ".join(str(inner.get("message") or error.get("message") or "").split())
+    end = "" if message[-1:] in (".", "?", "!") else "."
     code = str(inner.get("code") or error.get("code") or "")
     if match := _NO_TABLE.search(message):
         return _no_table(match[1], code)
@@ -257,7 +258,7 @@ def query_error(error: Mapping[str, Any], query: str) -> OrchestratorError:
         line = column = None
     hint = _pointed(query, line, column) if line and column is not None else ""
     return QueryError(
-        f"The query is not right: {message}.",
+        f"The query is not right: {message}{end}",
         hint or "KQL is described at https://learn.microsoft.com/kusto/query",
         code=code,
         status=400,

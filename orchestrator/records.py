@@ -129,7 +129,7 @@ def show(value: Any, kind: Kind = "text") -> str:
 
 
 def show_duration(seconds: float) -> str:
-    """`0.4s`, `12s`, `1m 05s`, `2h 03m`, `3d 04h`."""
+    """`0.4s`, `12s`, `1m 05s`, `10m`, `2h 03m`, `3d 04h`."""
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
     if seconds < 9.95:
         text = f"{seconds:.1f}s"
@@ -141,11 +141,11 @@ def show_duration(seconds: float) -> str:
         hours, minutes = divmod(minutes, 60)
         days, hours = divmod(hours, 24)
         if days:
-            text = f"{days}d {hours:02}h"
+            text = f"{days}d {hours:02}h" if hours else f"{days}d"
         elif hours:
-            text = f"{hours}h {minutes:02}m"
+            text = f"{hours}h {minutes:02}m" if minutes else f"{hours}h"
         else:
-            text = f"{minutes}m {rest:02}s"
+            text = f"{minutes}m {rest:02}s" if rest else f"{minutes}m"
     return sign + text
 
 

@@ -101,8 +101,8 @@ def check(data: Mapping[str, Any], path: Path | None, folder: Path | None = None
     written = data.get("profiles")
     if not written:
         profiles["local"] = ProfileSpec(kind="local")
-    names = list(written) if written and isinstance(written, dict) else list(profiles)
-    _check_default_profile(reader, data, values, names)
+    if not written or isinstance(written, dict):
+        _check_default_profile(reader, data, values, list(written or profiles))
     check_queue_names(reader, values)
     if reader.problems:
         raise _refusal(path, reader.problems)
