@@ -112,9 +112,21 @@ class CloudInThread:
         return value
 
 
+PROJECT = """\
+# The image `python` runs what a container's args say: args = ["-c", "print(1)"].
+[images.python]
+process = ["{python}"]
+"""
+
+
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInThread]:
-    """One local cloud for the whole session; use names of your own in it."""
-    running = CloudInThread(tmp_path_factory.mktemp("cloud"))
+    """One local cloud for the whole session; use names of your own in it.
+
+    Its project knows the image `python`, which is this interpreter without arguments.
+    """
+    project = tmp_path_factory.mktemp("project")
+    (project / "orchestrator.toml").write_text(PROJECT, "utf-8")
+    running = CloudInThread(tmp_path_factory.mktemp("cloud"), project)
     yield running
     running.stop()
