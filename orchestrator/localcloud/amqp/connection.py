@@ -337,9 +337,9 @@ class Connection:
 
     def count_link(self, change: int = 1) -> None:
         """Raises `AmqpError` when there are too many."""
-        self._links += change
-        if change > 0 and self._links > self.limits.links:
+        if change > 0 and self._links >= self.limits.links:
             raise AmqpError(RESOURCE_LIMIT_EXCEEDED, "Too many links on one connection.")
+        self._links += change
 
     def count_partial(self, change: int) -> None:
         """Raises `AmqpError` when too much is held of messages that are not whole."""

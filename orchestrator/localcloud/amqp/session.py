@@ -301,11 +301,11 @@ class Session:
             raise AmqpError(NOT_ALLOWED, "A handle beyond handle-max.")
         if attach.handle in self._links:
             raise AmqpError(HANDLE_IN_USE, f"The handle {attach.handle} is in use.")
-        self.connection.count_link()
         handle = self._next_handle
         self._next_handle = (handle + 1) & MASK
         kind = OutgoingLink if attach.peer_receives else IncomingLink
         link = kind(self, attach, handle)
+        self.connection.count_link()
         found: list[Event] = []
         stolen = self.connection.name_link(link)
         if stolen is not None:

@@ -1,0 +1,83 @@
+"""Messages are sliced without being decoded, and appended to without being changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.localcloud.amqp import sections as s
+from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.encode import encode
+from orchestrator.localcloud.amqp.errors import DecodeError
+from tests.unit.amqp.values import keys, values
+
+entries = st.dictionaries(keys, values, max_size=4)
+
+
+def test_each_section_is_given_as_it_was() -> None:
+    raw = {
+        "header": s.section(s.HEADER, [True]),
+        "delivery_annotations": s.section(s.DELIVERY_ANNOTATIONS, {t.Symbol("a"): 1}),
+        "message_annotations": s.section(s.MESSAGE_ANNOTATIONS, {t.Symbol("b"): 1}),
+        "properties": s.section(s.PROPERTIES, ["id"]),
+        "application_properties": s.section(s.APPLICATION_PROPERTIES, {"k": "v"}),
+        "body": s.section(s.DATA, b"one") + s.section(s.DATA, b"two"),
+        "footer": s.section(s.FOOTER, {t.Symbol("c"): 1}),
+    }
+    parts = s.split(b"".join(raw.values()))
+    assert {name: getattr(parts, name) for name in raw} == raw
+    assert parts.body_kind == s.DATA
+    assert s.data_of(parts.body) == [b"one", b"two"]
+    assert s.list_of(parts.properties, 13)[0] == "id"
+    assert s.map_of(parts.application_properties) == {"k": "v"}
+
+
+def test_long_and_symbolic_descriptors_are_understood() -> None:
+    value = encode(b"x")
+    long = b"\x00\x80" + (0x75).to_bytes(8, "big") + value
+    symbolic = b"\x00" + encode(t.Symbol("amqp:data:binary")) + value
+    for body in (long, symbolic):
+        assert s.data_of(s.split(body).body) == [b"x"]
+
+
+@given(entries, entries)
+def test_entries_are_appended_behind_those_that_are_there(
+    before: dict[Any, Any], more: dict[Any, Any]
+) -> None:
+    raw = s.section(s.MESSAGE_ANNOTATIONS, before)
+    count, content = s.map_entries(raw)
+    added = b"".join(encode(part) for pair in more.items() for part in pair)
+    whole = s.map_section(s.MESSAGE_ANNOTATIONS, count + 2 * len(more), content + added)
+    assert s.map_of(whole) == {**before, **more}
+    assert content in whole
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x75",
+        b"\x00\x53\x99\x40",  # no such section
+        s.section(s.PROPERTIES, []) + s.section(s.HEADER, []),  # wrong order
+        s.section(s.HEADER, []) * 2,
+        s.section(s.VALUE, 1) * 2,
+        s.section(s.DATA, b"x") + s.section(s.VALUE, 1),
+        s.section(s.DATA, b"x")[:-1],
+    ],
+)
+def test_what_is_no_message_is_refused(raw: bytes) -> None:
+    with pytest.raises(DecodeError):
+        s.split(raw)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_a_decode_error(raw: bytes) -> None:
+    try:
+        parts = s.split(raw)
+        s.map_of(parts.application_properties)
+        s.list_of(parts.properties, 13)
+        s.map_entries(parts.message_annotations)
+    except DecodeError:
+        return
