@@ -268,6 +268,9 @@ def down(state: Path, *, timeout: float = 15.0) -> bool:
                 with contextlib.suppress(Exception):
                     victim.kill()
         _wait_free(folder)
+        # The lock goes shortly before the process: who asks for its end means the process.
+        with contextlib.suppress(Exception):
+            process.wait(max(1.0, deadline - time.monotonic()))
     folder.withdraw()
     return True
 
