@@ -131,9 +131,9 @@ def outcome(execution: Execution) -> int:
 def follow(session: Session, run: Run, timeout: timedelta | None, *, timestamps: bool) -> int:
     """Print the run's output as it comes, then its outcome; the exit status."""
     deadline = Deadline(timeout)
-    many = _replicas(run) > 1
-    written = line_writer(session, prefix="replica" if many else "auto", timestamps=timestamps)
     try:
+        many = session.connect().job(run.job).parallelism > 1
+        written = line_writer(session, prefix="replica" if many else "auto", timestamps=timestamps)
         for line in pump(run.follow(), deadline):
             written(line)
         return outcome(run.wait(deadline.left()))
@@ -177,8 +177,3 @@ def _out_of_time(run: Run) -> Exception:
         f"{run.name} is still running and --timeout has run out; it continues.",
         f"orchestrator executions wait {run.name}",
     )
-
-
-def _replicas(run: Run) -> int:
-    """How many replicas the run's job runs at once, as far as is known without asking."""
-    return int(getattr(run, "parallelism", 1) or 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -16,8 +17,6 @@ from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
-    from threading import Thread
-
     from orchestrator.cli.demo.stages import Demo
     from orchestrator.cli.demo.summary import Summary
     from orchestrator.display.progress import Progress
@@ -73,6 +72,7 @@ def demo(messages: int, timeout: timedelta) -> None:
             progress.clear()
             with _uninterruptible():
                 house.leave_nothing(progress)
+            session.hint("Interrupted; what the demo had started is stopped again.")
             raise
     if session.plain:
         from orchestrator.cli.demo.summary import write_summary
@@ -119,25 +119,27 @@ class House:
         self.was_running = process.status(config.state).state == "running"
         self.was_there = config.state.exists()
         self.demo: Demo | None = None
-        self._starting: Thread | None = None
+        self._started = threading.Event()
+        self._started.set()
 
     def open(self) -> None:
         """Start the local cloud. A Ctrl-C while it starts is obeyed once it has."""
-        import threading
-
         from orchestrator.localcloud import process
 
         failure: list[BaseException] = []
+        # Not Thread.join: interrupted once, CPython takes the thread for ended from then on.
+        self._started = threading.Event()
 
         def start() -> None:
             try:
                 process.up(self.config)
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failure.append(error)
+            finally:
+                self._started.set()
 
-        self._starting = threading.Thread(target=start, name="start local cloud")
-        self._starting.start()
-        self._starting.join()
+        threading.Thread(target=start, name="start local cloud").start()
+        self._started.wait()
         if failure:
             raise failure[0]
 
@@ -149,8 +151,9 @@ class House:
         from orchestrator.localcloud import process
 
         progress.begin("interrupted; stopping what the demo has started")
-        if self._starting is not None:
-            self._starting.join()  # a server that is half started can't be found, nor stopped
+        # A server that is half started can be neither found nor stopped; `process.up` gives up
+        # after 15 s.
+        self._started.wait(20)
         state = self.config.state
         if self.was_running:
             for run in self.demo.runs if self.demo else ():
