@@ -20,6 +20,7 @@ from orchestrator.localcloud.runtime.model import (
     ExecutionRecord,
     ReplicaRecord,
     ReplicaState,
+    RuntimeFault,
     Status,
 )
 from orchestrator.localcloud.runtime.replica import Failure, Parts, ReplicaRun
@@ -63,8 +64,10 @@ class ExecutionRun:
         if not self.record.status.final and not self.record.stopping:
             self.record.stopping = True
             try:
-                self._parts.store.save(self.record, synced=True)
-            except sqlite3.Error as error:
+                self._parts.store.save(self.record)
+                if not self.record.deleted:
+                    await self._parts.store.sync()
+            except (sqlite3.Error, RuntimeFault) as error:
                 _log.warning("the stop of %s was not saved: %s", self.record.name, error)
         if not self._order.done():
             self._order.set_result(True)
@@ -208,7 +211,7 @@ class ExecutionRun:
                 if self._unsaved:
                     store.save_replica(self.record.name, *self._unsaved.values())
                     self._unsaved.clear()
-                store.save(self.record, synced=True)
+                store.save(self.record)
                 return
             except sqlite3.Error as error:
                 _log.warning("the end of execution %s was not saved: %s", self.record.name, error)

@@ -150,6 +150,7 @@ class _Process(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._pid = 0
         self._mark = ""
+        self._over = False
         self._family: list[psutil.Process] = []
         self._open = {1, 2}
         self._splitters = {fd: LineSplitter(self._taker(fd)) for fd in self._open}
@@ -167,13 +168,18 @@ class _Process(asyncio.SubprocessProtocol):
         return await asyncio.shield(self._ended)
 
     async def stop(self, grace: float) -> None:
-        if not self._ended.done():
-            self._family = await asyncio.to_thread(process_tree.descendants, self._pid)
+        # Children first: once the process is over, nothing tells that they were its.
+        family = await asyncio.to_thread(process_tree.descendants, self._pid)
+        if self._over:
+            process_tree.kill(family)
+        else:
+            self._family = family
             process_tree.ask_to_end(self._pid)
             try:
                 await asyncio.wait_for(asyncio.shield(self._ended), grace)
             except TimeoutError:
-                await asyncio.to_thread(process_tree.end_tree, self._pid)
+                if not self._over:
+                    await asyncio.to_thread(process_tree.end_tree, self._pid)
         await self.wait()
 
     # ------------------------------------------------------------------ SubprocessProtocol
@@ -196,7 +202,9 @@ class _Process(asyncio.SubprocessProtocol):
         self._open.discard(fd)
 
     def process_exited(self) -> None:
-        # The first process of a container takes all others with it.
+        # The first process of a container takes all others with it. From here on its pid may be
+        # given to another process, so it is not used any more.
+        self._over = True
         process_tree.end_group(self._pid)
         process_tree.kill(self._family)
         if self._open:

@@ -146,7 +146,9 @@ class Runtime:
                 status=409,
             )
         [record] = self._accept(job, override, trigger, 1)
-        return execution_json(record)
+        accepted = execution_json(record)
+        await self._store.sync()
+        return accepted
 
     async def stop_execution(self, job_id: str, execution: str) -> Json:
         """Stop one execution: SIGTERM now, SIGKILL after the grace period.
@@ -326,7 +328,7 @@ class Runtime:
                 record.status = Status.FAILED
                 record.reason, record.message = fault.code, fault.message
                 record.ended = self._clock.time()
-                self._store.save(record, synced=True)
+                self._store.save(record)
                 continue
             self._lose_replicas(job, record)
             self._launch(job, record)

@@ -165,7 +165,7 @@ def _entity(metadata: Mapping[str, str]) -> tuple[str, str]:
 def _namespace(rule: ScaleRule, job: Job) -> str:
     # As in KEDA, an identity goes before a connection string.
     if rule.identity:
-        # `system-environment` is the identity of the managed environment, which always has one here.
+        # `system-environment` is the managed environment's identity, which always has one here.
         if rule.identity.lower() not in job.identities | {"system-environment"}:
             raise RuleFault(
                 f"identity {rule.identity} is not assigned to job {job.name}; "

@@ -1,12 +1,14 @@
 """The durable memory of the runtime: executions, their replicas, and when schedules last fired.
 
-One SQLite file in WAL mode. What a client is answered for (an execution accepted, a stop asked
-for, a schedule fired) is synced to the disk first; the steps in between survive the death of the
-process but may be lost with the power, and are then taken again.
+One SQLite file in WAL mode. Every step survives the death of the process. What a client is answered
+for (an execution accepted, a stop asked for) is synced to the disk before the answer, by `sync`,
+off the event loop; other steps may be lost with the power, and are then taken again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -115,7 +117,7 @@ class ExecutionStore:
         bounded: bool,
         fired: tuple[str, str, float] | None = None,
     ) -> None:
-        """Write new executions, and that a schedule fired for them: all or nothing, synced.
+        """Write new executions, and that a schedule fired for them: all or nothing.
 
         Args:
             executions: The new ones, of one job.
@@ -127,7 +129,7 @@ class ExecutionStore:
             RuntimeFault: The disk is full or broken (code `StorageFull`).
         """
         try:
-            with self._write(synced=True) as connection:
+            with self._write() as connection:
                 for record in executions:
                     connection.execute(
                         "INSERT INTO executions (job, name, final, deleted, bounded, data)"
@@ -146,9 +148,9 @@ class ExecutionStore:
                 status=507,
             ) from error
 
-    def save(self, record: ExecutionRecord, *, synced: bool = False) -> None:
+    def save(self, record: ExecutionRecord) -> None:
         """Write the present state of an execution (not of its replicas)."""
-        with self._write(synced=synced) as connection:
+        with self._write() as connection:
             connection.execute(
                 "UPDATE executions SET final = ?, deleted = ?, data = ? WHERE name = ?",
                 (record.status.final, record.deleted, _execution_bytes(record), record.name),
@@ -156,7 +158,7 @@ class ExecutionStore:
 
     def save_replica(self, execution: str, *replicas: ReplicaRecord) -> None:
         """Write the present state of replicas."""
-        with self._write(synced=False) as connection:
+        with self._write() as connection:
             connection.executemany(
                 "INSERT INTO replicas (execution, name, data) VALUES (?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET data = excluded.data",
@@ -165,19 +167,19 @@ class ExecutionStore:
 
     def mark_deleted(self, job: str) -> None:
         """The job is gone: list none of its executions any more; drop those that are over."""
-        with self._write(synced=True) as connection:
+        with self._write() as connection:
             connection.execute("DELETE FROM schedules WHERE job = ?", (job,))
             connection.execute("UPDATE executions SET deleted = 1 WHERE job = ?", (job,))
             self._drop(connection, "job = ? AND final = 1", (job,))
 
     def purge(self, name: str) -> None:
         """Forget one execution."""
-        with self._write(synced=False) as connection:
+        with self._write() as connection:
             self._drop(connection, "name = ?", (name,))
 
     def trim(self, job: str, keep: int) -> None:
         """Forget a job's oldest finished executions of the bounded kind, all but `keep`."""
-        with self._write(synced=False) as connection:
+        with self._write() as connection:
             self._drop(
                 connection,
                 "job = ? AND bounded = 1 AND final = 1 AND sequence <= ("
@@ -185,6 +187,22 @@ class ExecutionStore:
                 " ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
                 (job, job, keep),
             )
+
+    async def sync(self) -> None:
+        """Return once everything written so far is on the disk, power cut or not.
+
+        Raises:
+            RuntimeFault: The disk is broken (code `StorageFull`).
+        """
+        try:
+            await asyncio.to_thread(_sync_file, self.path.with_name(self.path.name + "-wal"))
+        except OSError as error:
+            raise RuntimeFault(
+                "StorageFull",
+                f"{self.path} cannot be written to the disk ({error}); "
+                "what was asked for may or may not happen.",
+                status=507,
+            ) from error
 
     # ------------------------------------------------------------------ reading
 
@@ -235,13 +253,13 @@ class ExecutionStore:
         return None if row is None else (row[0], row[1])
 
     def set_fired(self, job: str, cron: str, when: float) -> None:
-        """Settle a schedule up to `when` (epoch seconds); synced."""
-        with self._write(synced=True) as connection:
+        """Settle a schedule up to `when` (epoch seconds)."""
+        with self._write() as connection:
             self._set_fired(connection, job, cron, when)
 
     def forget_schedule(self, job: str) -> None:
         """The job has no schedule (any more)."""
-        with self._write(synced=False) as connection:
+        with self._write() as connection:
             connection.execute("DELETE FROM schedules WHERE job = ?", (job,))
 
     # ------------------------------------------------------------------ inside
@@ -253,22 +271,16 @@ class ExecutionStore:
         return self._connection
 
     @contextmanager
-    def _write(self, *, synced: bool) -> Iterator[sqlite3.Connection]:
+    def _write(self) -> Iterator[sqlite3.Connection]:
         connection = self._database
-        if synced:
-            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-        finally:
-            if synced:
-                connection.execute("PRAGMA synchronous = NORMAL")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
     def _with_replicas(self, record: ExecutionRecord) -> ExecutionRecord:
         record.replicas = [
@@ -296,6 +308,20 @@ class ExecutionStore:
             arguments,
         )
         connection.execute(f"DELETE FROM executions WHERE {where}", arguments)  # noqa: S608
+
+
+def _sync_file(path: Path) -> None:
+    # What SQLite has written is synced through any handle on the same file. It does not do so
+    # itself (`synchronous = NORMAL`), for its fsync would hold up the event loop. When there is no
+    # such file, a checkpoint has just synced everything into the database.
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _execution_bytes(record: ExecutionRecord) -> bytes:

@@ -84,7 +84,7 @@ async def test_a_stop_that_was_asked_for_before_the_crash_is_carried_out(house: 
     await house.settle()
     run = house.runtime._live[started["name"]]
     run.record.stopping = True
-    house.runtime._store.save(run.record, synced=True)
+    house.runtime._store.save(run.record)
     await house.die()
     await house.restart()
     await house.settle()
