@@ -37,7 +37,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WorkspaceOf = Callable[[str], str | None]
-"""Resource id of a job -> customer id of the workspace its environment logs to; None: to none."""
+"""Resource id of a job -> customer id of the workspace its environment logs to.
+
+None: it logs to none. Empty: the job is not known (any more).
+"""
 
 FLUSH_DELAY = 0.1
 """Seconds from the first buffered line to its being written."""
@@ -89,6 +92,7 @@ class LogStore:
         self._sources_of: dict[str, list[tuple[str, ...]]] = {}
         self._source_count = 0
         self._last_event: dict[str, int] = {}
+        self._workspaces: dict[str, str] = {}
         self._pending: list[Batch] = []
         self._lines = 0
         self._characters = 0
@@ -243,11 +247,16 @@ class LogStore:
         return number
 
     def _workspace(self, resource_id: str) -> str:
+        """Where the rows of a job go; for a job that is gone, where they went before."""
         try:
-            return (self._workspace_of(resource_id) or "").lower()
+            found = self._workspace_of(resource_id)
         except Exception:  # a sink never raises: the line is kept, only not in a workspace
             log.exception("No workspace found for %s", resource_id)
-            return ""
+            found = ""
+        if found == "":
+            return self._workspaces.get(resource_id, "")
+        self._workspaces[resource_id] = (found or "").lower()
+        return self._workspaces[resource_id]
 
     def _accept(self) -> None:
         self._accepted += 1

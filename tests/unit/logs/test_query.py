@@ -155,6 +155,19 @@ async def test_a_workspace_holds_the_rows_of_its_own_environments(tmp_path: Path
     await logs.close()
 
 
+async def test_the_last_rows_of_a_deleted_job_stay_in_its_workspace(tmp_path: Path) -> None:
+    owners = {job_id("sender"): WORKSPACE}
+    logs = await Logs(tmp_path / "l.duckdb", workspace_of=lambda job: owners.get(job, "")).start()
+    logs.event("Started")
+    owners.clear()
+    logs.event("Stopped")
+    logs.line("the end")
+    logs.event("Started", job="stranger")
+    assert await logs.rows("ContainerAppSystemLogs_CL | count") == [[2]]
+    assert await logs.texts() == ["the end"]
+    await logs.close()
+
+
 # Time
 
 
