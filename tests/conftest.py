@@ -98,6 +98,13 @@ class CloudInThread:
             self._end_loop()
 
     def _end_loop(self) -> None:
+        async def drop_connections() -> None:
+            # TLS waits for its peer's goodbye, and the peer is a client of this same test.
+            for transport in list(getattr(self.loop, "_transports", {}).values()):
+                transport.abort()
+            await asyncio.sleep(0)
+
+        self.call(drop_connections())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
         self.loop.close()
