@@ -145,11 +145,17 @@ def _list(wide: bool) -> _Decoder:
         count, pos, end = _compound(data, pos, wide, depth)
         if count > end - pos:
             raise DecodeError("A list says it has more items than it has bytes.")
-        items = []
+        items: list[Any] = []
         depth += 1
         for _ in range(count):
-            item, pos = DECODERS[data[pos]](data, pos + 1, depth)
-            items.append(item)
+            code = data[pos]
+            if code == 0x40:
+                # Most fields of most message properties are null.
+                items.append(None)
+                pos += 1
+            else:
+                item, pos = DECODERS[code](data, pos + 1, depth)
+                items.append(item)
         if pos != end:
             raise DecodeError("The size of a list is not that of its items.")
         return items, end

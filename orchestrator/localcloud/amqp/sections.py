@@ -163,16 +163,36 @@ def list_of(section: bytes, fields: int) -> list[Any]:
 
 def data_of(body: bytes) -> list[bytes]:
     """The binaries of a body of data sections. Raises `DecodeError` if one is something else."""
-    found = []
+    found: list[bytes] = []
     pos = 0
-    while pos < len(body):
-        code, value = _descriptor(body, pos)
-        pos = skip(body, value)
-        content = decode_whole(body[value:pos])
-        if code != DATA or not isinstance(content, bytes):
-            raise DecodeError("A body that must be data sections is something else.")
-        found.append(content)
+    size = len(body)
+    while pos < size:
+        # As nearly all are written: a small descriptor and a binary.
+        head = body[pos : pos + 4]
+        if head == b"\x00\x53\x75\xb0":
+            start = pos + 8
+            pos = start + int.from_bytes(body[pos + 4 : start], "big")
+        elif head == b"\x00\x53\x75\xa0" and pos + 4 < size:
+            start = pos + 5
+            pos = start + body[pos + 4]
+        else:
+            pos = _data_at(body, pos, found)
+            continue
+        if pos > size:
+            raise DecodeError("A data section is cut short.")
+        found.append(body[start:pos])
     return found
+
+
+def _data_at(body: bytes, pos: int, found: list[bytes]) -> int:
+    """One data section in any of its encodings, added to `found`; the position behind it."""
+    code, value = _descriptor(body, pos)
+    pos = skip(body, value)
+    content = decode_whole(body[value:pos])
+    if code != DATA or not isinstance(content, bytes):
+        raise DecodeError("A body that must be data sections is something else.")
+    found.append(content)
+    return pos
 
 
 def map_entries(section: bytes) -> tuple[int, bytes]:
