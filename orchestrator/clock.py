@@ -107,6 +107,6 @@ class ManualClock:
         self._time += seconds
 
     @staticmethod
-    async def _settle(rounds: int = 12) -> None:
+    async def _settle(rounds: int = 64) -> None:
         for _ in range(rounds):
             await asyncio.sleep(0)
