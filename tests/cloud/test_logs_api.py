@@ -113,9 +113,11 @@ class Server:
         add_stream_routes(app, self.store, _authorize)
         self._runner = web.AppRunner(app, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        assert self._runner.server is not None
+        self._listener = await self.loop.create_server(
+            self._runner.server, "127.0.0.1", 0, ssl=self._tls, ssl_shutdown_timeout=0.02
+        )
+        self.port = self._listener.sockets[0].getsockname()[1]
         self.endpoint = f"https://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
@@ -125,10 +127,12 @@ class Server:
         self.loop.close()
 
     async def _stop(self) -> None:
+        self._listener.close()
         await self._runner.cleanup()
         await self.engine.close()
         await self.store.close()
-        # Connections that clients have just closed say goodbye in TLS first.
+        # The client library keeps the connection of a refused query open: TLS waits for its
+        # goodbye as long as said above, then the transport is closed.
         await asyncio.sleep(0.05)
 
     def line(self, text: str, *, job: str = "sender", replica: str = "") -> None:
