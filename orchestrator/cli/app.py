@@ -62,7 +62,7 @@ def root() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; the exit status. Never raises but for KeyboardInterrupt at start-up."""
-    from orchestrator.cli.failures import BROKEN_PIPE, INTERRUPTED, explain
+    from orchestrator.cli.failures import BROKEN_PIPE, INTERRUPTED, end_line, explain
     from orchestrator.display.terminal import prepare_streams
 
     prepare_streams()
@@ -82,6 +82,7 @@ def run(arguments: Sequence[str]) -> int:
             session.close()
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
+        end_line()
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort, so that nobody meets a traceback
         if isinstance(error, OSError) and _reader_gone(error):

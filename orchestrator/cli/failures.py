@@ -43,6 +43,14 @@ def report(
         click.echo(f"{head} {hint.strip()}", err=True)
 
 
+def end_line() -> None:
+    """On a terminal, end the line that the terminal's `^C` stands on."""
+    from orchestrator.display.terminal import is_terminal
+
+    if is_terminal(sys.stderr):
+        click.echo(err=True)
+
+
 def notes(error: BaseException) -> list[str]:
     """What was added to an exception on its way up (`add_note`)."""
     return list(getattr(error, "__notes__", ()))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.failures import INTERRUPTED, report
+from orchestrator.cli.failures import INTERRUPTED, end_line, report
 from orchestrator.cli.session import Session
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def wait(session: Session, run: Run, timeout: timedelta | None) -> tuple[Executi
 
 def detached(run: Run) -> int:
     """Say that the execution goes on without us; 130."""
+    end_line()
     report(
         f"Detached from {run.name}; it continues.",
         f"orchestrator logs --execution {run.name} --follow",

@@ -20,7 +20,7 @@ def write_board(status: Status, stream: TextIO, *, facts: Sequence[str] = ()) ->
     parts = [f"profile {status.profile}", *facts]
     if status.kind != "local":
         parts.append(f"resource group {status.resource_group}")
-    endpoint = status.endpoints.get("resource_manager")
+    endpoint = status.endpoints.get("resource manager")
     if endpoint:
         parts.append(endpoint)
     separator = "  ·  " if is_terminal(stream) else "  "

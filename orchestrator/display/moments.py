@@ -31,6 +31,11 @@ def clock_time(when: datetime, now: datetime) -> str:
     return f"{local:%Y-%m-%d}"
 
 
+def exact(when: datetime) -> str:
+    """`2026-11-23T21:03:12.345Z`: the moment in UTC, to the millisecond."""
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def machine(value: Any) -> Any:
     """A cell for CSV and TSV: times RFC 3339 in UTC, durations in seconds, truths in lower case."""
     if value is None:

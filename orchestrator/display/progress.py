@@ -52,19 +52,21 @@ class Progress:
         """Show `detail` beside the current title."""
         self._show(f"{self._title}  {detail}" if detail else self._title)
 
-    def done(self, text: str = "", *, took: bool = True, good: bool = True) -> None:
-        """Leave a line for the finished step and take the spinner away."""
-        seconds = time.monotonic() - self._started
+    def done(self, text: str = "", *, seconds: float | None = None) -> None:
+        """Leave a line for the finished step, with its time, and take the spinner away.
+
+        `seconds`: how long it took; None: since `begin`.
+        """
+        if seconds is None:
+            seconds = time.monotonic() - self._started
         text = text or self._title
         self.clear()
         if not self.shown:
             return
         from rich.text import Text
 
-        mark = _mark(self.stream, good=good)
-        line = Text.assemble((mark, "green" if good else "red"), " ", text)
-        if took:
-            line.append(f"  {show_duration(seconds)}", "dim")
+        line = Text.assemble((_mark(self.stream), "green"), " ", text)
+        line.append(f"  {show_duration(seconds)}", "dim")
         self._out().print(line, overflow="fold")
 
     def note(self, text: str) -> None:
@@ -102,7 +104,5 @@ class Progress:
             self._status.update(Text(text))
 
 
-def _mark(stream: TextIO, *, good: bool) -> str:
-    if can_encode(stream, "✓✗"):
-        return "✓" if good else "✗"
-    return "ok" if good else "!!"
+def _mark(stream: TextIO) -> str:
+    return "✓" if can_encode(stream, "✓") else "*"

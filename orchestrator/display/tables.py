@@ -3,7 +3,9 @@
 No rules and no boxes; the heading is dim, a status has its colour, a time is told as it matters
 ("3 min ago") with the time of day beside it where there is room. In a terminal that is too narrow
 the columns that are empty throughout go first, then the time of day, then what the others tell as
-well (the end beside start and duration); long texts end in "…".
+well (the end beside start and duration); long texts end in "…". An answer to a query loses
+nothing: its times are exact, its long texts are folded, and where even that is too wide, row stands
+below row.
 Piped, nothing is cut, nothing is coloured, and times are RFC 3339 in UTC.
 """
 
@@ -14,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, TextIO
 
 from orchestrator.clock import SystemClock
-from orchestrator.display.moments import ago, clock_time, machine
+from orchestrator.display.moments import ago, clock_time, exact, machine
 from orchestrator.display.terminal import console, is_terminal, width
 from orchestrator.display.views import Heading, View
 from orchestrator.records import RIGHT, one_line, show
@@ -22,6 +24,9 @@ from orchestrator.records import RIGHT, one_line, show
 # What a narrow terminal does without, in two steps.
 EXPENDABLE = frozenset({"end", "scheduled", "image", "cpu", "memory", "running"})
 DISPENSABLE = EXPENDABLE | {"duration", "job", "when", "reason", "size", "timeout"}
+OPTIONAL = frozenset({"reason", "fields"})  # not shown when there is nothing to say in any row
+EXACT = -1
+FOLDED = 40  # columns that a folded text has at least
 PRETTY_ROWS = 500  # a longer table is being scrolled or searched, and laying it out takes seconds
 
 STYLES = {
@@ -101,9 +106,11 @@ def _plain(view: View, stream: TextIO, lead: str) -> None:
 
 def _pretty_cell(value: Any, heading: Heading, now: datetime, *, clock: int | None) -> Any:
     """A cell as rich text. `clock`: the width of the relative times before the time of day; None
-    leaves the time of day out."""
+    leaves the time of day out; EXACT shows the moment itself."""
     from rich.text import Text
 
+    if isinstance(value, datetime) and clock == EXACT:
+        return Text(exact(value))
     if isinstance(value, datetime):
         text = Text(ago(value, now))
         if clock is not None:
@@ -124,21 +131,26 @@ def _pretty(view: View, stream: TextIO, indent: int) -> None:
     now = SystemClock().now()
     target = console(stream)
     if view.single:
-        target.print(Padding(_details(view, now), (0, 0, 0, indent)), overflow="fold")
+        target.print(
+            Padding(_details(view, now, view.cells[0]), (0, 0, 0, indent)), overflow="fold"
+        )
+        return
+    if view.whole and not _fits(view, now, width() - indent):
+        for number, row in enumerate(view.cells, 1):
+            target.print(f"{number}", style="dim")
+            target.print(Padding(_details(view, now, row), (0, 0, 1, indent)), overflow="fold")
         return
     columns = range(len(view.headings))
     empty = {i for i in columns if all(row[i] in (None, "") for row in view.cells)}
+    silent = {i for i in empty if view.headings[i].key in OPTIONAL}
     spare = empty | {i for i in columns if view.headings[i].key in EXPENDABLE}
     least = spare | {i for i in columns if view.headings[i].key in DISPENSABLE}
     unbound = target.options.update(max_width=10_000)
     table: Any = None
-    for clock, hide in (
-        (True, set()),
-        (True, empty),
-        (False, empty),
-        (False, spare),
-        (False, least),
-    ):
+    steps = [(True, silent), (True, empty), (False, empty), (False, spare), (False, least)]
+    if view.whole:
+        steps = [(False, set())]
+    for clock, hide in steps:
         table = _grid(view, now, clock=clock, hide=hide)
         if target.measure(table, options=unbound).maximum + indent <= width():
             break
@@ -161,12 +173,14 @@ def _grid(view: View, now: datetime, *, clock: bool, hide: set[int]) -> Any:
         table.add_column(
             heading.title,
             justify="right" if heading.kind in RIGHT else "left",
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=not view.whole,
+            overflow="fold" if view.whole else "ellipsis",
             # Names, states and numbers are what people came for; free text gives way first.
             min_width=_minimum(view, i, now) if i == kept[0] or heading.kind != "text" else None,
         )
     pads = {i: _ago_width(view, i, now) if clock else None for i in kept}
+    if view.whole:
+        pads = dict.fromkeys(kept, EXACT)
     for row in view.cells:
         table.add_row(*(_pretty_cell(row[i], view.headings[i], now, clock=pads[i]) for i in kept))
     return table
@@ -179,20 +193,40 @@ def _ago_width(view: View, column: int, now: datetime) -> int:
 
 def _minimum(view: View, column: int, now: datetime) -> int:
     heading = view.headings[column]
+    if heading.kind == "time" and view.whole:
+        return len(exact(now))
     if heading.kind == "time":
         return max(_ago_width(view, column, now), len(heading.title))
     sizes = [len(show(row[column], heading.kind)) for row in view.cells]
     return min(max([*sizes, len(heading.title)]), 40)
 
 
-def _details(view: View, now: datetime) -> Any:
+def _fits(view: View, now: datetime, room: int) -> bool:
+    """Whether the columns stand side by side, long texts folded to a width that can be read."""
+    needed = 0
+    for i, heading in enumerate(view.headings):
+        if heading.kind == "time":
+            needed += max(len(exact(now)), len(heading.title)) + 2
+            continue
+        longest = max((len(show(row[i], heading.kind)) for row in view.cells), default=0)
+        if heading.kind == "text":
+            longest = min(longest, FOLDED)
+        needed += max(longest, len(heading.title)) + 2
+    return needed <= room
+
+
+def _details(view: View, now: datetime, row: Sequence[Any]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for heading, value in zip(view.headings, view.cells[0], strict=True):
-        table.add_row(heading.title, _pretty_cell(value, heading, now, clock=0))
+    for heading, value in zip(view.headings, row, strict=True):
+        if value is None or value == "":
+            continue
+        table.add_row(
+            heading.title, _pretty_cell(value, heading, now, clock=EXACT if view.whole else 0)
+        )
     return table
 
 

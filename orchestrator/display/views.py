@@ -6,8 +6,8 @@ that people, CSV and TSV see.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class View:
-    """One result. `empty`: what a table without rows says; `single`: one thing, not a list."""
+    """One result.
+
+    `empty`: what a table without rows says. `single`: one thing, not a list. `headless`: columns
+    without names. `whole`: every column counts, however narrow the terminal.
+    """
 
     data: Any
     headings: Sequence[Heading] = ()
@@ -34,17 +38,20 @@ class View:
     empty: str = "Nothing found."
     single: bool = False
     headless: bool = False
-    links: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
 
 
 def of_records(records: Records[Any], *, empty: str = "", without: Sequence[str] = ()) -> View:
     """A list of records, as the library describes its columns; `without` leaves keys out."""
+    from orchestrator.query import QueryTable
+
     shown = [c for c in records.columns if c.key not in without]
     return View(
         data=records.as_json(),
         headings=[Heading(c.key, c.title, c.kind) for c in shown],
         cells=[[c.value(record) for c in shown] for record in records],
         empty=empty or f"No {records.noun}.",
+        whole=isinstance(records, QueryTable),
     )
 
 
@@ -76,6 +83,7 @@ def of_data(data: Any) -> View:
             data=data,
             headings=[Heading(k, k, _kind(*(row.get(k) for row in data))) for k in keys],
             cells=[[row.get(k) for k in keys] for row in data],
+            whole=True,
         )
     rows = [row if isinstance(row, list) else [row] for row in data]
     width = max((len(row) for row in rows), default=0)
@@ -84,6 +92,7 @@ def of_data(data: Any) -> View:
         headings=[Heading(f"column_{i + 1}", "") for i in range(width)],
         cells=[row + [None] * (width - len(row)) for row in rows],
         headless=True,
+        whole=True,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.failures import end_line
 from orchestrator.cli.grammar import command
 from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import Session, current
@@ -70,6 +71,7 @@ def demo(messages: int, timeout: timedelta) -> None:
             summary = _run(session, house, progress, messages, timeout)
         except KeyboardInterrupt:
             progress.clear()
+            end_line()
             with _uninterruptible():
                 house.leave_nothing(progress)
             session.hint("Interrupted; what the demo had started is stopped again.")

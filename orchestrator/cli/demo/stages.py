@@ -59,8 +59,9 @@ class Demo:
         self.progress.begin(doing)
         started = time.monotonic()
         yield
-        self.stages.append((done, time.monotonic() - started))
-        self.progress.done(done)
+        seconds = time.monotonic() - started
+        self.stages.append((done, seconds))
+        self.progress.done(done, seconds=seconds)
 
     def note(self, text: str) -> None:
         self.notes.append(text)

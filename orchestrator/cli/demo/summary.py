@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 NEXT = (
     ("orchestrator status", "jobs, last executions and queues at a glance"),
-    ("orchestrator start sender --env MESSAGE_COUNT=500 --follow", "send more, and watch"),
-    (
-        "orchestrator query 'ContainerAppConsoleLogs_CL | summarize count() by Stream_s'",
-        "ask the logs in KQL",
-    ),
+    ("orchestrator start sender -e MESSAGE_COUNT=500 --follow", "send more, and watch"),
+    ("orchestrator query 'ContainerAppConsoleLogs_CL | count'", "ask the logs in KQL"),
 )
 
 
@@ -100,7 +97,7 @@ def write_summary(summary: Summary, stream: TextIO) -> None:
         click.echo(f"  {wrote.text}", file=stream)
 
     _heading("Next", stream)
-    wide = max(len(line) for line, _ in NEXT[:2])
+    wide = max(len(line) for line, _ in NEXT)
     for line, what in NEXT:
         click.echo(f"  {bold(f'{line:<{wide}}')}  {dim(what)}", file=stream)
     click.echo(file=stream)
