@@ -263,7 +263,17 @@ class LocalCloud:
             keepalive_timeout=75.0,
         )
         await runner.setup()
-        self._at_end(name, runner.cleanup)
+
+        async def stop() -> None:
+            connections = [item.transport for item in runner.server.connections]  # type: ignore[union-attr]
+            await runner.cleanup()
+            # Closing politely waits for the peer's word; a client that keeps a connection for
+            # later does not give it.
+            for connection in connections:
+                if connection is not None:
+                    connection.abort()
+
+        self._at_end(name, stop)
         context = self.certificates.context() if tls else None
         await web.SockSite(runner, opened, ssl_context=context, backlog=512).start()
 

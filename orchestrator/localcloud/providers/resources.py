@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +17,15 @@ from orchestrator.localcloud.arm.changes import DELETING, READ_ONLY, check_tags
 from orchestrator.localcloud.arm.content import merge, strip_nulls
 from orchestrator.localcloud.arm.errors import ArmError, group_not_found
 from orchestrator.localcloud.arm.ids import ResourceId, group_id, parse
-from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, Provider, Reply
+from orchestrator.localcloud.arm.provider import (
+    JSON,
+    Answer,
+    Call,
+    Handler,
+    Provider,
+    Reply,
+    ResourceType,
+)
 from orchestrator.localcloud.providers.catalogue import LOCATIONS, NAMESPACES, location_names
 
 if TYPE_CHECKING:
@@ -28,10 +36,33 @@ _DELETE_GROUP = "delete resource group"
 _GROUP = "/subscriptions/{}/resourceGroups/{}"
 
 
+class Deployments(ResourceType):
+    """Template deployments: refused, lest one believes that something was deployed."""
+
+    type: ClassVar[str] = "Microsoft.Resources/deployments"
+
+    def parse(self, raw: bytes) -> Any:
+        """Nothing: the bodies that `az` sends are not JSON."""
+        return {}
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Refuse."""
+        raise ArmError(
+            "DeploymentsNotSupported",
+            "This local cloud does not run template deployments yet; create the resources one by "
+            "one.",
+            501,
+        )
+
+
 class Resources(Provider):
     """Microsoft.Resources, without deployments."""
 
     namespace: ClassVar[str] = "Microsoft.Resources"
+
+    def types(self) -> Iterable[ResourceType]:
+        """Deployments."""
+        return [Deployments()]
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Everything that lies outside the pattern of resource ids."""
