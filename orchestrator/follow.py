@@ -114,16 +114,15 @@ class Follower:
 
     def all(self) -> Iterator[LogLine]:
         """The lines of every execution that runs now or begins later. Does not end by itself."""
-        began = self._time.time()
+        job = self._streams.job
         current: dict[str, Execution] = {}
-        over: set[str] = set()
+        over = {e.name for e in self._executions.every(job) if e.finished}
         look_at = 0.0
         try:
             while True:
                 if self._time.time() >= look_at:
-                    for execution in self._executions.every(self._streams.job):
-                        recent = execution.start and execution.start.timestamp() >= began - 1
-                        if execution.name not in over and (not execution.finished or recent):
+                    for execution in self._executions.every(job):
+                        if execution.name not in over:
                             current[execution.name] = execution
                     for name, execution in list(current.items()):
                         self._look(execution)
