@@ -49,8 +49,8 @@ class Certificates:
         Raises:
             StateUnreadable: A file is there and is no certificate or key.
         """
-        expires = self._expiry(self._server)
-        if expires is None or expires - self._clock.now() < RENEW or not self.ca.exists():
+        authority, expires = self._expiry(self.ca), self._expiry(self._server)
+        if authority is None or expires is None or expires - self._clock.now() < RENEW:
             self._issue()
         self._write_bundle()
 
