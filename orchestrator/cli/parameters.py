@@ -91,13 +91,13 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer cli
     ) -> datetime:
         from datetime import datetime
 
-        from orchestrator.clock import SystemClock
         from orchestrator.quantities import as_moment
+        from orchestrator.waiting import SystemTime, now
 
         if isinstance(value, datetime):
             return value
         try:
-            return as_moment(str(value), SystemClock().now())
+            return as_moment(str(value), now(SystemTime()))
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
 

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TextIO
 
-from orchestrator.clock import SystemClock
 from orchestrator.display.moments import ago, clock_time, exact, machine
 from orchestrator.display.terminal import console, is_terminal, width
 from orchestrator.display.views import Heading, View
 from orchestrator.records import RIGHT, one_line, show
+from orchestrator.waiting import SystemTime
+from orchestrator.waiting import now as time_now
 
 # What a narrow terminal does without, in two steps.
 EXPENDABLE = frozenset({"end", "scheduled", "image", "cpu", "memory", "running"})
@@ -128,7 +129,7 @@ def _pretty_cell(value: Any, heading: Heading, now: datetime, *, clock: int | No
 def _pretty(view: View, stream: TextIO, indent: int) -> None:
     from rich.padding import Padding
 
-    now = SystemClock().now()
+    now = time_now(SystemTime())
     target = console(stream)
     if view.single:
         target.print(

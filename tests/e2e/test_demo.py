@@ -151,3 +151,40 @@ def test_ctrl_c_spares_a_local_cloud_that_ran_before(folder: Path) -> None:
     assert (found.state, found.pid) == ("running", pid)
     started = call(folder, "executions", "list", "--job", "sender", *listing[2:])
     assert "Running" not in started.stdout
+
+
+CHEAT = """
+import os
+from azure.identity import DefaultAzureCredential
+from azure.servicebus import ServiceBusClient, TransportType
+
+with ServiceBusClient(
+    os.environ["FULLY_QUALIFIED_NAMESPACE"],
+    DefaultAzureCredential(),
+    custom_endpoint_address=os.environ["SERVICE_BUS_CUSTOM_ENDPOINT"],
+    connection_verify=os.environ["SERVICE_BUS_CA_BUNDLE"],
+    transport_type=TransportType.Amqp,
+) as client, client.get_queue_receiver("results", max_wait_time=2) as receiver:
+    for number, message in enumerate(receiver, 1):
+        if not message.message_id.endswith("-7-result"):
+            print(f"[{number}] Received result {message.message_id}: {message}", flush=True)
+        receiver.complete_message(message)
+print("Received 10 results from the results queue")
+"""
+
+
+def test_a_message_that_vanishes_is_counted_as_lost(folder: Path) -> None:
+    (folder / "cheat.py").write_text(CHEAT)
+    settings = folder / "orchestrator.toml"
+    text = settings.read_text()
+    assert '"jobs/receiver.py"' in text
+    assert '"* * * * *"' in text
+    text = text.replace('"jobs/receiver.py"', '"cheat.py"').replace('"* * * * *"', '"0 0 1 1 *"')
+    settings.write_text(text)
+    done = call(folder, "demo", "--messages", "10", "--timeout", "25s", "-o", "json")
+    told = json.loads(done.stdout)
+    assert told["messages"]["sent"] == told["messages"]["processed"] == 10, done.stdout
+    assert told["messages"]["received"] == 9
+    assert [id.rpartition("-")[2] for id in told["lost"]] == ["7"]
+    assert done.returncode == 1
+    assert "1 of 10 messages were neither received nor dead-lettered" in done.stderr

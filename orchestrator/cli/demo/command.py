@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.failures import end_line
+from orchestrator.cli.failures import INTERRUPTED, end_line
 from orchestrator.cli.grammar import command
 from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import Session, current
@@ -75,7 +75,7 @@ def demo(messages: int, timeout: timedelta) -> None:
             with _uninterruptible():
                 house.leave_nothing(progress)
             session.hint("Interrupted; what the demo had started is stopped again.")
-            raise
+            click.get_current_context().exit(INTERRUPTED)
     if session.plain:
         from orchestrator.cli.demo.summary import write_summary
 

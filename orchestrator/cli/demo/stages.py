@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ import click
 
 from orchestrator.cli.demo.account import Account, kql
 from orchestrator.cli.demo.summary import Summary
-from orchestrator.clock import SystemClock
 from orchestrator.errors import OrchestratorError, TableNotFound
 from orchestrator.results import Executions
+from orchestrator.waiting import SystemTime, now
 
 if TYPE_CHECKING:
     from orchestrator.client import Orchestrator
@@ -46,20 +47,22 @@ class Demo:
         self.orc = orc
         self.progress = progress
         self.messages = messages
-        self.clock = SystemClock()
-        self.began = self.clock.now()
+        self.time = SystemTime()
+        self.began = self._now()
         self.end = time.monotonic() + limit.total_seconds()
         self.stages: list[tuple[str, float]] = []
         self.notes: list[str] = []
         self.runs: list[Run] = []
+        self.look = LOOK
 
     @contextmanager
-    def stage(self, doing: str, done: str) -> Iterator[None]:
-        """Time a stage and show it."""
+    def stage(self, doing: str, done: str | Callable[[], str]) -> Iterator[None]:
+        """Time a stage and show it; `done` says, when it is over, what it has come to."""
         self.progress.begin(doing)
         started = time.monotonic()
         yield
         seconds = time.monotonic() - started
+        done = done if isinstance(done, str) else done()
         self.stages.append((done, seconds))
         self.progress.done(done, seconds=seconds)
 
@@ -71,7 +74,8 @@ class Demo:
 
     def send(self) -> Account:
         """Start the sender and wait for it."""
-        with self.stage("the sender sends", "messages sent"):
+        account = Account("")
+        with self.stage("the sender sends", lambda: f"{len(account.sent):,} messages sent"):
             run = self.orc.start("sender", env={"MESSAGE_COUNT": str(self.messages)})
             self.runs.append(run)
             ended = run.wait(self._left())
@@ -80,20 +84,24 @@ class Demo:
                     f"The sender's execution {run.name} ended as {ended.status}.",
                     f"orchestrator logs --execution {run.name}",
                 )
-            account = Account(run.name)
+            account.execution = run.name
             while len(account.sent) < self.messages and self._look():
                 self._count(account)
         return account
 
     def process_and_receive(self, account: Account) -> None:
         """Wait for the processor's cron, or start it; then until every id is accounted for."""
-        with self.stage("the processor works", "messages processed"):
+        with self.stage(
+            "the processor works", lambda: f"{len(account.processed):,} messages processed"
+        ):
             self._start_processor()
             while not self._processed(account) and self._look():
                 self._count(account)
                 self._again_if_idle(account)
                 self.progress.update(self._told(account))
-        with self.stage("the receiver receives", "results received"):
+        with self.stage(
+            "the receiver receives", lambda: f"{len(account.received):,} results received"
+        ):
             while account.missing and self._look():
                 self._count(account)
                 self._again_if_idle(account)
@@ -107,14 +115,11 @@ class Demo:
                 own = self._own_executions()
                 if all(e.finished for e in own) or time.monotonic() > until:
                     return own
-                time.sleep(LOOK)
+                self.time.sleep(LOOK)
 
     def summary(self, account: Account, executions: Executions, *, started_here: bool) -> Summary:
-        names = {e.name for e in executions if e.job == "receiver"}
-        logs = self.orc.logs("receiver", since=self.began)
-        lines = [
-            line for line in logs if line.execution in names and account.execution in line.text
-        ]
+        wrote = f"Received result {re.escape(account.execution)}-"
+        lines = list(self.orc.logs("receiver", since=self.began, grep=wrote))
         return Summary(
             account=account,
             executions=executions,
@@ -132,15 +137,15 @@ class Demo:
             self.note("the processor is running already, started by its cron")
             return
         due = self._next_fire()
-        if due is not None and due - self.clock.now() <= PATIENCE:
+        if due is not None and due - self._now() <= PATIENCE:
             self.note("the processor's cron is due in a moment; waiting for it")
-            while self.clock.now() < due + timedelta(seconds=GRACE) and self._look():
+            while self._now() < due + timedelta(seconds=GRACE) and self._look():
                 if any((e.start or due) >= due for e in self._processors()):
                     return
-                seconds = (due - self.clock.now()).total_seconds()
+                seconds = (due - self._now()).total_seconds()
                 self.progress.update(f"cron fires in {seconds:.0f} s" if seconds > 0 else "")
         elif due is not None:
-            seconds = (due - self.clock.now()).total_seconds()
+            seconds = (due - self._now()).total_seconds()
             self.note(f"the processor's cron is {seconds:.0f} s away; started by hand instead")
         self.runs.append(self.orc.start("processor"))
 
@@ -150,7 +155,7 @@ class Demo:
             return None
         from cronsim import CronSim
 
-        fire: datetime = next(CronSim(cron, self.clock.now()))
+        fire: datetime = next(CronSim(cron, self._now()))
         return fire
 
     def _again_if_idle(self, account: Account) -> None:
@@ -180,10 +185,13 @@ class Demo:
         return Executions(sorted(own, key=lambda e: e.start or self.began))
 
     def _count(self, account: Account) -> None:
+        started = time.monotonic()
         try:
             account.add(self.orc.query(kql(self.began)))
         except TableNotFound:  # nobody has written a line yet
             pass
+        # With many messages the answer is long: don't ask all the time.
+        self.look = max(LOOK, time.monotonic() - started)
 
     def _told(self, account: Account) -> str:
         return (
@@ -191,11 +199,14 @@ class Demo:
             f"{len(account.received)} received"
         )
 
+    def _now(self) -> datetime:
+        return now(self.time)
+
     def _look(self) -> bool:
         """Wait until the next look; False when the time is over."""
         if self._left() <= 0:
             return False
-        time.sleep(LOOK)
+        self.time.sleep(self.look)
         return True
 
     def _left(self) -> float:
