@@ -113,7 +113,10 @@ class Follower:
             self._close()
 
     def all(self) -> Iterator[LogLine]:
-        """The lines of every execution that runs now or begins later. Does not end by itself."""
+        """The lines of every execution that runs now or begins later. Does not end by itself.
+
+        Executions that run side by side are told side by side.
+        """
         job = self._streams.job
         current: dict[str, Execution] = {}
         over = {e.name for e in self._executions.every(job) if e.finished}
@@ -121,7 +124,7 @@ class Follower:
         try:
             while True:
                 if self._time.time() >= look_at:
-                    for execution in self._executions.every(job):
+                    for execution in reversed(self._executions.every(job)):
                         if execution.name not in over:
                             current[execution.name] = execution
                     for name, execution in list(current.items()):
