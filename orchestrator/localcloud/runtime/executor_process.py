@@ -79,7 +79,7 @@ class ProcessExecutor:
     """
 
     name = "process"
-    unenforced = ("cpu", "memory")
+    unenforced: tuple[str, ...] = ("cpu", "memory")
 
     def __init__(self, project: Path | None) -> None:
         self._images = Images(project)
