@@ -21,6 +21,7 @@ import pytest
 from orchestrator.localcloud import process
 from orchestrator.localcloud.process import LocalCloudError, down, reset, status, up
 from orchestrator.localcloud.state import StateFolder
+from tests.conftest import CloudInThread
 from tests.faults.cloud_process import ask, config
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and permissions")
@@ -318,21 +319,31 @@ def test_a_number_that_is_no_port_is_a_clear_error(state: Path) -> None:
     ],
 )
 def test_a_damaged_state_file_is_named_and_left_alone(state: Path, name: str) -> None:
-    connection = up(config(state))
-    make_something(connection)
-    down(state)
+    cloud = CloudInThread(state)
+    make_something(cloud.connection)
+    cloud.stop()
     for rest in state.glob(f"{name}-*"):
         rest.unlink()
     (state / name).write_bytes(b"This was a state file once. " * 200)
     with pytest.raises(LocalCloudError) as caught:
-        up(config(state))
+        cloud.start()
     assert name in caught.value.message
     assert "reset" in f"{caught.value.message} {caught.value.hint}"
-    assert "Traceback" not in str(caught.value)
     assert (state / name).read_bytes().startswith(b"This was a state file once.")
     assert status(state).state == "stopped"
     reset(state)
     assert not state.exists()
+
+
+def test_up_tells_of_damaged_state_and_a_reset_helps(state: Path) -> None:
+    make_something(up(config(state)))
+    down(state)
+    (state / "local.json").write_text("{")
+    with pytest.raises(LocalCloudError) as caught:
+        up(config(state))
+    assert str(state / "local.json") in caught.value.message
+    assert "orchestrator local reset" in caught.value.hint
+    reset(state)
     assert ask(up(config(state)), "GET", THING)[0] == 404
 
 
