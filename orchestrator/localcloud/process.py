@@ -269,8 +269,9 @@ def down(state: Path, *, timeout: float = 15.0) -> bool:
                     victim.kill()
         _wait_free(folder)
         # The lock goes shortly before the process: who asks for its end means the process.
-        with contextlib.suppress(Exception):
-            process.wait(max(1.0, deadline - time.monotonic()))
+        end = max(deadline, time.monotonic() + 1.0)
+        while _lives(process) and time.monotonic() < end:
+            time.sleep(_POLL)
     folder.withdraw()
     return True
 
@@ -327,6 +328,16 @@ def _process(connection: dict[str, Any]) -> Any:
         return process if process.create_time() < started + 2 else None
     except (psutil.Error, KeyError, TypeError, ValueError):
         return None
+
+
+def _lives(process: Any) -> bool:
+    """Whether it still runs. A process that nobody has collected yet runs no more."""
+    import psutil
+
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _children(process: Any) -> list[Any]:
