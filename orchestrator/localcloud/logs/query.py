@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -223,6 +224,7 @@ class QueryEngine:
         import duckdb
 
         from orchestrator.localcloud.logs.result import Limits, read
+        from orchestrator.localcloud.logs.rewrite import faster
         from orchestrator.localcloud.logs.translate import Translator, not_bound
 
         if self._translator is None:
@@ -235,9 +237,14 @@ class QueryEngine:
             for number, statement in enumerate(statements):
                 if run.cancelled.is_set():
                     break
-                cursor.execute(statement.sql, statement.parameters or None)
                 name = f"PrimaryResult_{number}" if number else "PrimaryResult"
-                run.tables.append(read(cursor, name, limits, run.cancelled.is_set))
+                ask = partial(read, cursor, name=name, limits=limits, stop=run.cancelled.is_set)
+                given = statement.parameters or None
+                try:
+                    table = ask(faster(statement.sql), given)
+                except duckdb.BinderException:
+                    table = ask(statement.sql, given)
+                run.tables.append(table)
                 run.render = statement.render or run.render
         except QueryError:
             raise

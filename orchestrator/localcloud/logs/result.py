@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -26,6 +27,24 @@ MAX_BYTES = 100 * 1024 * 1024
 
 _CHUNK = 2_000
 _INT64 = 2**63
+
+_TIME = (
+    "CASE WHEN epoch_us({0}) % 1000000 = 0 THEN strftime({0}, '%Y-%m-%dT%H:%M:%SZ') "
+    "ELSE strftime({0}, '%Y-%m-%dT%H:%M:%S.%fZ') END"
+)
+# How DuckDB encodes values of its types. It does so four times as fast as Python, and without
+# holding up the rest of the local cloud. Results with other types are encoded in Python.
+_SQL_JSON = {
+    "VARCHAR": "coalesce({0}, '')",
+    "TIMESTAMP": _TIME,
+    "BOOLEAN": "{0}",
+    "INTEGER": "{0}",
+    "BIGINT": "{0}",
+    "DOUBLE": "CASE WHEN isfinite({0}) THEN to_json({0}) WHEN isnan({0}) THEN to_json('NaN') "
+    "WHEN {0} > 0 THEN to_json('Infinity') WHEN {0} < 0 THEN to_json('-Infinity') END",
+    "UUID": "CAST({0} AS VARCHAR)",
+    "JSON": "CAST({0} AS VARCHAR)",
+}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -66,26 +85,45 @@ class ResultTable:
 
 
 def read(
-    cursor: DuckDBPyConnection, name: str, limits: Limits, stop: Callable[[], bool]
+    cursor: DuckDBPyConnection,
+    sql: str,
+    parameters: dict[str, Any] | None,
+    name: str,
+    limits: Limits,
+    stop: Callable[[], bool],
 ) -> ResultTable:
-    """Fetch and encode what the cursor's last statement gives, as far as the limits allow.
+    """Run a statement, and encode its rows as far as the limits allow.
 
     Args:
-        cursor: Has executed the statement.
+        cursor: Runs it.
+        sql: The statement, a SELECT.
+        parameters: Values of its placeholders.
         name: Name of the table.
         limits: What the table may hold.
         stop: Asked between pieces; true ends the reading (nobody waits for the answer).
     """
-    description = cursor.description or []
-    kinds = [str(kusto_type(column[1])) for column in description]
-    table = ResultTable(name, [(str(c[0]), k) for c, k in zip(description, kinds, strict=True)])
-    converters = [(i, _CONVERTERS[kind]) for i, kind in enumerate(kinds) if kind in _CONVERTERS]
+    description = cursor.execute(f"DESCRIBE {sql}", parameters).fetchall()
+    types = [str(row[1]) for row in description]
+    kinds = [str(kusto_type(kind)) for kind in types]
+    table = ResultTable(
+        name, [(str(row[0]), kind) for row, kind in zip(description, kinds, strict=True)]
+    )
+    # One row more than allowed tells that there are more.
+    bound = f"({sql}) AS _result({', '.join(f'c{n}' for n in range(len(types)))})"
+    encode: Callable[[tuple[Any, ...]], bytes]
+    if all(kind in _SQL_JSON for kind in types):
+        values = ", ".join(_SQL_JSON[kind].format(f"c{n}") for n, kind in enumerate(types))
+        columns, encode = f"CAST(json_array({values}) AS VARCHAR)", _encoded
+    else:
+        converters = [(i, _CONVERTERS[kind]) for i, kind in enumerate(kinds) if kind in _CONVERTERS]
+        columns, encode = "*", partial(_row, converters=converters)
+    cursor.execute(f"SELECT {columns} FROM {bound} LIMIT {limits.rows + 1}", parameters)  # noqa: S608
     while not stop() and (rows := cursor.fetchmany(_CHUNK)):
         room = limits.rows - table.row_count
         if len(rows) > room:
             rows = rows[:room]
             table.truncated = f"{limits.rows} records"
-        encoded = [_row(row, converters) for row in rows]
+        encoded = [encode(row) for row in rows]
         size = sum(map(len, encoded)) + len(encoded)
         if table.size + size > limits.size:
             encoded = _fitting(encoded, limits.size - table.size)
@@ -99,6 +137,12 @@ def read(
     return table
 
 
+def _encoded(row: tuple[Any, ...]) -> bytes:
+    """A row that DuckDB has encoded."""
+    text: str = row[0]
+    return text.encode()
+
+
 def _fitting(encoded: list[bytes], room: int) -> list[bytes]:
     kept = []
     for row in encoded:
@@ -110,12 +154,10 @@ def _fitting(encoded: list[bytes], room: int) -> list[bytes]:
 
 
 def _row(row: tuple[Any, ...], converters: list[tuple[int, Callable[[Any], Any]]]) -> bytes:
-    if converters:
-        values = list(row)
-        for index, convert in converters:
-            values[index] = convert(values[index])
-        return _encode(values)
-    return _encode(row)
+    values = list(row)
+    for index, convert in converters:
+        values[index] = convert(values[index])
+    return _encode(values)
 
 
 def _datetime(value: Any) -> Any:
