@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from orchestrator import errors, settings
+from orchestrator import client, errors, settings
 from orchestrator.cli.app import root
 from orchestrator.cli.grammar import GlobalOption
 
@@ -101,6 +101,14 @@ def test_every_error_of_the_library_is_documented_with_its_exit_status() -> None
     # A subclass that a room keeps to itself is met as its public parent.
     public = {k for k in all_errors(errors.OrchestratorError) if k.__module__ == errors.__name__}
     assert documented == {kind.__name__: str(kind.exit_code) for kind in public}
+
+
+def test_every_verb_of_the_library_is_documented() -> None:
+    text = (DOCS / "library.md").read_text(encoding="utf-8")
+    verbs = [name for name in vars(client.Orchestrator) if not name.startswith("_")]
+    assert {"start", "query", "close"} < set(verbs)
+    for name in (*verbs, "connect", "local_cloud"):
+        assert re.search(rf"`(orchestrator\.)?{name}(\(|`)", text), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
