@@ -8,6 +8,7 @@ import stat
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cli.conftest import SETTINGS, Cli, Result
@@ -143,6 +144,51 @@ def test_a_port_that_is_taken_is_named(bare: Cli) -> None:
         port = str(taken.getsockname()[1])
         refused(bare("local", "up", "--port", port), 1, port)
     assert bare("local", "status").status == 1
+
+
+def pinned_to_any_port(bare: Cli) -> None:
+    """Let this project's local cloud choose its ports."""
+    ports = "".join(
+        f"{name} = 0\n" for name in ("port", "identity_port", "amqp_port", "amqps_port")
+    )
+    settings = SETTINGS.replace('kind = "local"\n', f'kind = "local"\n{ports}')
+    (bare.folder / "orchestrator.toml").write_text(settings)
+
+
+def test_two_ups_at_once_start_one_local_cloud(bare: Cli) -> None:
+    pinned_to_any_port(bare)
+    try:
+        both = [bare.start("up") for _ in range(2)]
+        for one in both:
+            _, err = one.communicate(timeout=60)
+            assert one.returncode == 0, err
+        running = bare("local", "status", "--query", "pid", "-o", "tsv")
+        assert running.status == 0
+        servers = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if str(bare.folder) in " ".join(process.info["cmdline"] or [])
+        ]
+        assert [str(process.pid) for process in servers] == [running.out.strip()]
+    finally:
+        assert bare("local", "reset", "--yes").status == 0
+
+
+def test_a_local_cloud_that_died_is_noticed_and_nothing_is_lost(bare: Cli) -> None:
+    pinned_to_any_port(bare)
+    try:
+        assert bare("up").status == 0
+        pid = int(bare("local", "status", "--query", "pid", "-o", "tsv").out)
+        psutil.Process(pid).kill()
+        psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+        refused(bare("jobs", "list"), 1, "No local cloud is running", "orchestrator local up")
+        assert bare("local", "status", "--query", "state", "-o", "tsv").out == "stale\n"
+        assert bare("local", "up").status == 0
+        names = bare("jobs", "list", "--query", "[].name", "-o", "tsv").out.split()
+        assert names == ["ghost", "sleeper", "talker", "twins", "yearly"]
+    finally:
+        assert bare("local", "reset", "--yes").status == 0
+    assert not (bare.folder / ".orchestrator" / "local").exists()
 
 
 def test_a_corrupt_state_folder_names_the_file_and_loses_nothing(bare: Cli) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -214,6 +215,34 @@ def test_tables_in_a_pipe_are_plain(cli: Cli) -> None:
     assert "\x1b" not in out
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("no_color", [False, True])
+def test_a_terminal_gets_colours_unless_told_otherwise(cli: Cli, no_color: bool) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    options = ["--no-color"] if no_color else []
+    running = cli.start(
+        "jobs",
+        "list",
+        *options,
+        stdout=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "90"},
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:  # Linux ends a pseudo-terminal with EIO
+        pass
+    os.close(ours)
+    running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert b"talker" in seen
+    assert (b"\x1b[32mReady" in seen) is not no_color
+
+
 # ---------------------------------------------------------------------------------------- logs
 
 
@@ -251,6 +280,21 @@ def test_logs_follow_ends_with_the_execution(cli: Cli) -> None:
     assert len(out.splitlines()) == 2
     jsonl = ok(cli("start", "talker", "--follow", "-o", "jsonl"))
     assert [json.loads(line)["text"][:6] for line in jsonl.splitlines()] == ["line 1", "line 2"]
+
+
+def test_logs_follow_of_a_job_hears_what_starts_later(cli: Cli) -> None:
+    running = cli.start("logs", "--job", "talker", "--follow")
+    try:
+        time.sleep(2)  # it listens; what starts from now on is to be heard
+        names = [ok(cli("start", "talker", "-e", "LINES=1", "--wait")).strip() for _ in range(2)]
+        assert running.stdout is not None
+        heard = [running.stdout.readline() for _ in range(2)]
+        assert [line.split()[0] for line in heard] == names
+    finally:
+        running.send_signal(signal.SIGINT) if sys.platform != "win32" else running.kill()
+        _, err = running.communicate(timeout=30)
+    if sys.platform != "win32":
+        assert (running.returncode, err) == (130, "")
 
 
 # --------------------------------------------------------------------------------------- query
@@ -410,6 +454,19 @@ def test_what_init_writes_can_be_read(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------- completion
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_bash_script_completes(cli: Cli) -> None:
+    script = ok(cli("completion", "bash")).replace("$1)", f"{sys.executable} -m orchestrator)")
+    asked = (
+        f"{script}\nCOMP_WORDS=(orchestrator start tw); COMP_CWORD=2;"
+        "_orchestrator_completion orchestrator; echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", asked], cwd=cli.folder, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "twins\n", done.stderr
 
 
 def test_names_complete(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

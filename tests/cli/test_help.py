@@ -38,7 +38,9 @@ def parse(line: list[str]) -> None:
         context = command.make_context(name, list(rest), parent=parent)
         if not isinstance(command, LazyGroup):
             return
-        words = [*context._protected_args, *context.args]
+        known = vars(context)  # older clicks have no underscore there
+        before = known.get("_protected_args", known.get("protected_args", []))
+        words = [*before, *context.args]
         found, child, rest = command.resolve_command(context, words)
         assert found is not None
         assert child is not None
