@@ -96,11 +96,17 @@ def translated(
     """The error of this library for one of azure-core."""
     from azure.core.exceptions import (
         ClientAuthenticationError,
+        DecodeError,
         HttpResponseError,
         ServiceRequestError,
         ServiceResponseError,
     )
 
+    if isinstance(error, DecodeError):
+        return ServiceFailed(
+            f"Could not {doing}: the answer is not what the service speaks.",
+            "A proxy or a sign-in page may have answered in its place; check the endpoints.",
+        )
     if isinstance(error, HttpResponseError) and error.response is not None:
         return _refused(Refusal(error), profile, doing, missing)
     if isinstance(error, ClientAuthenticationError):
