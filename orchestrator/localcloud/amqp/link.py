@@ -7,7 +7,7 @@ sends to the peer. The owner answers an `Attaching` event with `accept` or `refu
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -428,6 +428,15 @@ class OutgoingLink(LinkBase):
         self.session.outgoing.pop(delivery.id, None)
         if self.state is LinkState.ATTACHED:
             self.session.send_disposition(False, delivery.id, outcome)
+
+    def forget(self, over: Callable[[Any], bool]) -> None:
+        """Forget the unsettled deliveries whose `context` is over; dispositions of them that
+        still come are ignored."""
+        outgoing = self.session.outgoing
+        gone = [d for d in outgoing.values() if d.link is self and over(d.context)]
+        for delivery in gone:
+            delivery.settled = True
+            del outgoing[delivery.id]
 
     def drained(self) -> None:
         """Nothing more to send: give the rest of the credit back, if the peer asked to drain."""

@@ -16,7 +16,7 @@ from orchestrator.localcloud.servicebus.cbs import Authenticate, TokenChecker
 from orchestrator.localcloud.servicebus.front_peer import Peer
 
 # How long clients have to take leave when the front stops.
-STOP_SECONDS = 2.0
+STOP_SECONDS = 0.5
 BACKLOG = 1024
 
 

@@ -160,6 +160,9 @@ class Peer(asyncio.Protocol):
     # Time
 
     def _tick(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         found, due = self._engine.tick(self._loop.time())
         for event in found:
             self._handle(event)
@@ -194,7 +197,10 @@ class Peer(asyncio.Protocol):
             if door is not None:
                 door.on_received(event)
         elif isinstance(event, e.Disposed):
-            event.link.context.on_disposed(event)
+            # A door may have been shut by an event before this one.
+            door = event.link.context
+            if door is not None:
+                door.on_disposed(event)
         elif isinstance(event, e.Sendable):
             door = event.link.context
             if door is not None:
@@ -205,6 +211,9 @@ class Peer(asyncio.Protocol):
             door = event.link.context
             if door is not None:
                 self._forget(door)
+        elif isinstance(event, e.Opened):
+            # Only now is it known how often the client wants to hear from us.
+            self._tick()
         elif isinstance(event, e.Closed) and not event.by_peer and self._transport is not None:
             if event.error is not None:
                 _log.info("closing a connection: %s", event.error)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.amqp import performatives as p
-from orchestrator.localcloud.amqp.errors import NOT_IMPLEMENTED, AmqpError
+from orchestrator.localcloud.amqp.errors import NOT_ALLOWED, NOT_IMPLEMENTED, AmqpError
 from orchestrator.localcloud.amqp.events import Disposed
 from orchestrator.localcloud.amqp.link import OutgoingDelivery, OutgoingLink, SenderSettleMode
 from orchestrator.localcloud.servicebus.errors import BrokerError
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.front_peer import Peer
 
 DEAD_LETTER = "com.microsoft:dead-letter"
+SESSION_FILTER = "com.microsoft:session-filter"
+
+# From how many unsettled deliveries on a session those whose locks ended LONG seconds ago are
+# forgotten: a client that never settles must not be remembered for ever.
+SWEEP = 1000
+LONG = 600.0
 
 # Messages fetched from the queue at one go, so that one receiver with endless credit neither holds
 # up the loop nor fills its connection's buffer by more than this.
@@ -46,11 +52,18 @@ class ReceiverDoor(Door):
         self._waiter = queue.waiter(self._available)
         # Messages of a RECEIVE_AND_DELETE receiver whose deletion is being made durable.
         self._reserved = 0
+        self._sweep_at = SWEEP
         self._unsubscribe = queue.subscribe(self._changed)
 
     def open(self) -> None:
-        """Accept the link. Raises `BrokerError` if the queue gives no messages."""
+        """Accept the link. Raises `BrokerError` or `AmqpError` if it is to be refused."""
         self._queue.check_receive()
+        if SESSION_FILTER in self.link.source.filters:
+            raise AmqpError(
+                NOT_ALLOWED,
+                "A sessionful message receiver cannot be created on an entity that does not "
+                "require sessions.",
+            )
         self.link.accept(max_message_size=self._queue.max_message_size)
 
     # Out
@@ -89,8 +102,15 @@ class ReceiverDoor(Door):
                     self.link.send(
                         write(locked.message, locked), locked.token.bytes_le, context=locked
                     )
+                if len(self.link.session.outgoing) > self._sweep_at:
+                    self._sweep()
         except BrokerError as error:
             self._peer.detach(self, wire_error(error))
+
+    def _sweep(self) -> None:
+        before = self._peer.now() - LONG
+        self.link.forget(lambda locked: locked.locked_until < before)
+        self._sweep_at = max(SWEEP, 2 * len(self.link.session.outgoing))
 
     def _taken(self, messages: Sequence[StoredMessage], error: BrokerError | None) -> None:
         self._reserved = 0 if error is not None else self._reserved - len(messages)

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 CREDIT = 100
-# Responses that wait for credit; a client that asks on without taking them is cut off.
+# Responses that wait for credit, in number and bytes; a client that asks on without taking them is
+# cut off.
 WAITING = 1000
+WAITING_BYTES = 8 * 1024 * 1024
 
 Reply = Callable[[bytes], None]
 Serve = Callable[[Request, Reply], None]
@@ -44,6 +46,7 @@ class ResponseDoor(Door):
         self.path = path
         self._peer = peer
         self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
         self._sent = 0
 
     def open(self, max_message_size: int) -> None:
@@ -52,18 +55,21 @@ class ResponseDoor(Door):
 
     def respond(self, payload: bytes) -> None:
         """Send a response, as soon as there is credit."""
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= WAITING or self._waiting_bytes > WAITING_BYTES:
             self._peer.detach(
                 self, AmqpError(RESOURCE_LIMIT_EXCEEDED, "Too many responses were not taken.")
             )
             return
         self._waiting.append(payload)
+        self._waiting_bytes += len(payload)
         self.on_sendable()
 
     def on_sendable(self) -> None:
         while self._waiting and self.link.sendable > 0:
             self._sent += 1
-            self.link.send(self._waiting.popleft(), self._sent.to_bytes(8, "big"), settled=True)
+            payload = self._waiting.popleft()
+            self._waiting_bytes -= len(payload)
+            self.link.send(payload, self._sent.to_bytes(8, "big"), settled=True)
         self.link.drained()
 
     def on_detached(self) -> None:

@@ -1,0 +1,188 @@
+"""A client that misbehaves loses its own connection, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+
+from orchestrator.localcloud.amqp import performatives as p
+from orchestrator.localcloud.amqp import sections as s
+from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.framing import EMPTY_FRAME
+from orchestrator.localcloud.servicebus.front_peer import HELD_HIGH, WRITE_FLOOD
+from tests.cloud.servicebus_bus import Bus, linked, take
+from tests.cloud.servicebus_wire import Wire, request
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    running = Bus(tmp_path_factory.mktemp("bus"))
+    yield running
+    running.close()
+
+
+@asynccontextmanager
+async def bystander(bus: Bus) -> AsyncIterator[None]:
+    """Somebody decent, whose link must go on working."""
+    async with linked(bus, bus.queue(), retry_total=0) as (sender, receiver):
+        yield
+        await sender.send_messages(ServiceBusMessage("still here"))
+        (message,) = await take(receiver, 1)
+        await receiver.complete_message(message)
+
+
+async def test_bad_bytes_close_their_own_connection_only(bus: Bus) -> None:
+    async with bystander(bus):
+        for bad, condition in (
+            (b"\xff" * 64, "amqp:connection:framing-error"),
+            (b"\x00\x00\x00\x10\x02\x00\x00\x01" + bytes(8), "amqp:decode-error"),
+            (b"\x00\x00\x00\x0c\x02\x00\x00\x01\x00\x53\x12\x45", "amqp:invalid-field"),
+        ):
+            wire = await Wire.opened(bus)
+            wire.write(bad)
+            assert await wire.closed_with() == condition
+            wire.send(0, p.CLOSE)
+            assert await wire.reader.read() == b""
+            await wire.drop()
+        wire = await Wire.dialled(bus)
+        wire.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await wire.reader.read())[:4] == b"AMQP"
+        await wire.drop()
+
+
+async def test_a_wrong_key_opens_nothing(bus: Bus) -> None:
+    queue = bus.queue()
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await Wire.opened(bus, key="wrong")
+    assert bus.counts(queue).active == 0
+
+
+async def test_links_without_end_are_stopped_at_the_limit(bus: Bus) -> None:
+    queue = bus.queue()
+    async with bystander(bus):
+        wire = await Wire.opened(bus)
+        for handle in range(5001):
+            # Handles are few, too; names alone make no more links.
+            wire.attach(handle % 4999, queue, receive=True, name=f"l{handle}")
+        # The first handle used twice ends the session with all its links.
+        (error,) = await wire.until(p.END)
+        assert p.read_error(error).condition == "amqp:session:handle-in-use"
+        bus.until(lambda: sum(len(peer._doors) for peer in bus.front.peers) <= 8)
+        await wire.drop()
+
+
+async def test_a_message_without_end_holds_no_memory(bus: Bus) -> None:
+    queue = bus.queue()
+    async with bystander(bus):
+        wire = await Wire.opened(bus)
+        wire.attach(0, queue, receive=False)
+        await wire.until(p.ATTACH)
+        chunk = bytes(60_000)
+        for _ in range(1300):
+            wire.transfer(0, 0, chunk, more=True)
+            await wire.writer.drain()
+        fields = await wire.until(p.DETACH)
+        assert p.read_error(fields[2]).condition == "amqp:link:message-size-exceeded"
+        assert bus.read(lambda: all(peer._engine._partial == 0 for peer in bus.front.peers))
+        await wire.drop()
+
+
+async def test_one_who_never_reads_is_no_longer_read(bus: Bus) -> None:
+    queue = bus.queue()
+    async with linked(bus, queue) as (sender, _):
+        await sender.send_messages([ServiceBusMessage(bytes(20_000)) for _ in range(10)])
+    async with bystander(bus):
+        wire = await Wire.opened(bus)
+        wire.attach(0, f"{queue}/$management", receive=True)
+        wire.attach(1, f"{queue}/$management", receive=False)
+        wire.credit(0, 1_000_000)
+        await wire.until(p.FLOW)
+        body = {"from-sequence-number": 0, "message-count": t.Int(10)}
+        number = 0
+        # 200 kB of answer to each small question, and nobody reads one.
+        while bus.read(lambda: all(peer._reading for peer in bus.front.peers)):
+            for _ in range(50):
+                wire.transfer(1, number, request("peek-message", body))
+                number += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wire.writer.drain(), 0.2)
+            assert number < 5000, "it is still being read"
+
+        def waiting() -> int:
+            return max(p._transport.get_write_buffer_size() for p in bus.front.peers)  # type: ignore[union-attr]
+
+        # One read's worth of questions more than the mark at most.
+        assert bus.read(waiting) < WRITE_FLOOD + 300 * 1024 / 150 * 200_000
+        await wire.drop()
+    bus.until(lambda: not bus.front.peers)
+
+
+async def test_one_who_asks_without_taking_answers_loses_the_link(bus: Bus) -> None:
+    queue = bus.queue()
+    wire = await Wire.opened(bus)
+    wire.attach(0, f"{queue}/$management", receive=True)
+    wire.attach(1, f"{queue}/$management", receive=False)
+    await wire.until(p.FLOW)
+    for number in range(1100):
+        wire.transfer(1, number, request("peek-message", {}))
+    fields = await wire.until(p.DETACH)
+    assert p.read_error(fields[2]).condition == "amqp:resource-limit-exceeded"
+    await wire.drop()
+
+
+async def test_a_flood_of_messages_is_taken_at_the_stores_pace(bus: Bus) -> None:
+    queue = bus.queue(max_message_size_in_kilobytes=1024)
+    wire = await Wire.opened(bus)
+    wire.attach(0, queue, receive=False)
+    await wire.until(p.FLOW)
+    message = s.section(s.DATA, bytes(60_000))
+    most = 0
+    for number in range(400):
+        wire.transfer(0, number, message)
+        if number % 20 == 0:
+            await wire.writer.drain()
+            most = max(most, bus.read(lambda: max(peer._held for peer in bus.front.peers)))
+    last = 0
+    while last < 399:
+        fields = await wire.until(p.DISPOSITION)
+        assert fields[3] is True
+        last = fields[1] if fields[2] is None else fields[2]
+    assert bus.counts(queue).active == 400
+    assert most <= HELD_HIGH + 1024 * 1024
+    await wire.drop()
+
+
+async def test_heartbeats_come_as_often_as_the_client_asks(bus: Bus) -> None:
+    wire = await Wire.opened(bus, idle_ms=400)
+    assert await asyncio.wait_for(wire.reader.readexactly(8), 5) == EMPTY_FRAME
+    assert await asyncio.wait_for(wire.reader.readexactly(8), 5) == EMPTY_FRAME
+    await wire.drop()
+
+
+async def test_thousands_of_connections_come_and_go_without_a_trace(bus: Bus) -> None:
+    queue = bus.queue()
+    stored = bus.read(lambda: bus.broker.queue("contoso", queue))
+    assert stored is not None
+
+    async def visit(number: int) -> None:
+        wire = await Wire.opened(bus)
+        wire.attach(0, queue, receive=True)
+        wire.attach(1, queue, receive=False)
+        wire.credit(0, 5)
+        await wire.until(p.ATTACH)
+        if number % 3 == 0:
+            wire.transfer(1, 0, bytes(100), more=True)
+        if number % 2:
+            wire.send(0, p.CLOSE)
+            await wire.until(p.CLOSE)
+        await wire.drop()
+
+    for start in range(0, 1000, 50):
+        await asyncio.gather(*(visit(number) for number in range(start, start + 50)))
+    bus.until(lambda: not bus.front.peers)
+    assert bus.read(lambda: (len(stored._line), len(stored._listeners))) == (0, 0)
