@@ -52,6 +52,25 @@ def test_parsed_columns_are_the_same(texts: list[str | None]) -> None:
     assert quick == slow
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["contains", "contains_cs", "startswith", "endswith", "!contains"]),
+    st.text("aAbé'.*(", min_size=1, max_size=3),
+    st.lists(st.none() | st.text("aAbBé'.*(%_", max_size=6), min_size=1, max_size=20),
+)
+def test_parts_of_a_text_are_found_the_same(word: str, part: str, texts: list[str | None]) -> None:
+    quoted = part.replace("'", "\\'")
+    query = f"T | where Log_s {word} '{quoted}' | project Log_s"
+    slow, quick = _both(query, [0] * len(texts), texts)
+    assert quick == slow
+
+
+@pytest.mark.parametrize("part", ["50%", "a_b", "back\\\\slash"])
+def test_a_text_that_needs_an_escape_keeps_it(part: str) -> None:
+    sql = str(duckdb_kql.to_sql(f"T | where Log_s contains '{part}'", schema=SCHEMA))
+    assert faster(sql) == sql
+
+
 def test_what_is_not_known_stays_as_it_is() -> None:
     for query in ("T | count", "T | parse Log_s with 'a' n: long | project n"):
         sql = str(duckdb_kql.to_sql(query, schema=SCHEMA))
