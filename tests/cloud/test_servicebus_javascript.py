@@ -1,0 +1,78 @@
+"""Microsoft's JavaScript SDK against the local Service Bus."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cloud.servicebus_bus import NAMESPACE, Bus
+
+FOLDER = Path(__file__).parent / "javascript"
+NODE = shutil.which("node")
+
+pytestmark = [
+    pytest.mark.skipif(NODE is None, reason="node is not installed"),
+    pytest.mark.skipif(
+        not (FOLDER / "node_modules" / "@azure" / "service-bus").is_dir(),
+        reason="@azure/service-bus is not installed: npm install --prefix tests/cloud/javascript",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    running = Bus(tmp_path_factory.mktemp("bus"))
+    yield running
+    running.close()
+
+
+def active(bus: Bus, queue: str) -> int:
+    counts = bus.broker.counts(NAMESPACE, queue)
+    assert counts is not None
+    return counts.active
+
+
+def test_the_javascript_sdk_sends_receives_settles_and_is_told_its_errors(bus: Bus) -> None:
+    queue = bus.queue()
+    assert NODE is not None
+    ended = subprocess.run(
+        [NODE, "messaging.js", bus.connection_string(), queue],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    seen = json.loads(ended.stdout)
+    assert seen["peeked"] == ["complete", {"json": [1, None]}, "dead-letter", "defer", "last"]
+    assert seen["first"] == {
+        "id": "m-1",
+        "subject": "label",
+        "properties": {"number": 1, "text": "x", "flag": True},
+        "deliveryCount": 0,
+        "state": "active",
+    }
+    assert seen["renewed"] is True
+    assert seen["again"] == [{"json": [1, None]}, 1, {"extra": "property"}]
+    assert seen["deferred"] == ["defer", {"deferred": True}]
+    assert seen["dead"] == {
+        "body": "dead-letter",
+        "reason": "why",
+        "description": "because",
+        "source": queue,
+        "custom": "c",
+    }
+    assert seen["deleted"] == ["x", "y"]
+    assert seen["subscribed"] == list(range(50))
+    assert seen["errors"] == [
+        "MessagingEntityNotFound",
+        "MessagingEntityNotFound",
+        "MessageSizeExceeded",
+    ]
+    assert active(bus, queue) == 0
