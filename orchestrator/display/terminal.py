@@ -82,3 +82,20 @@ def prepare_streams() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")
+    if sys.platform == "win32":
+        _let_consoles_understand_escapes()
+
+
+if sys.platform == "win32":
+
+    def _let_consoles_understand_escapes() -> None:
+        # https://learn.microsoft.com/windows/console/setconsolemode, flag
+        # ENABLE_VIRTUAL_TERMINAL_PROCESSING: older consoles print escape sequences otherwise.
+        import ctypes
+
+        kernel = ctypes.windll.kernel32
+        for number in (-11, -12):  # STD_OUTPUT_HANDLE, STD_ERROR_HANDLE
+            mode = ctypes.c_uint32()
+            handle = kernel.GetStdHandle(number)
+            if kernel.GetConsoleMode(handle, ctypes.byref(mode)):
+                kernel.SetConsoleMode(handle, mode.value | 4)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
+from orchestrator.cli.shell_exports import exports
 from orchestrator.cli.tracing import redact
 from orchestrator.display.formats import write
 from orchestrator.display.loglines import LinePrinter
@@ -141,6 +142,54 @@ def test_no_line_is_wider_than_a_narrow_terminal(
     assert max(map(len, text.splitlines())) <= columns
     assert "sender-defghi" in text
     assert "Failed" in text
+
+
+def answer(*texts: str) -> QueryTable:
+    return QueryTable(
+        [(START, text, None) for text in texts],
+        names=["TimeGenerated", "Log_s", "size"],
+        types=["datetime", "string", "long"],
+    )
+
+
+def test_an_answer_to_a_query_keeps_every_column_and_exact_times() -> None:
+    stream = Terminal()
+    write(of_records(answer("short")), stream)
+    head, row = ESCAPE.sub("", stream.getvalue()).splitlines()
+    assert head.split() == ["TimeGenerated", "Log_s", "size"]
+    assert row.split() == ["2026-11-23T21:03:12.000Z", "short"]
+
+
+def test_long_texts_of_an_answer_are_folded_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    words = [f"word{n}" for n in range(30)]
+    write(of_records(answer(" ".join(words))), stream)
+    text = ESCAPE.sub("", stream.getvalue())
+    assert max(map(len, text.splitlines())) <= 80
+    assert [w for w in text.split() if w.startswith("word")] == words
+
+
+def test_an_answer_too_wide_for_the_terminal_stands_row_below_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Terminal()
+    write(of_records(answer("a text of some length, forty characters", "b")), stream)
+    lines = [line.split() for line in ESCAPE.sub("", stream.getvalue()).splitlines()]
+    assert lines[0] == ["1"]
+    assert lines[1] == ["TimeGenerated", "2026-11-23T21:03:12.000Z"]
+    assert lines[2][0] == "Log_s"
+    assert ["2"] in lines
+
+
+def test_a_column_with_nothing_to_say_is_left_out() -> None:
+    stream = Terminal()
+    write(of_records(executions()[:1]), stream)
+    assert "reason" not in stream.getvalue()
+    stream = Terminal()
+    write(of_records(executions()), stream)
+    assert "reason" in stream.getvalue()
 
 
 # ------------------------------------------------------------------------------------ formats
@@ -281,6 +330,21 @@ def test_progress_is_silent_in_a_pipe() -> None:
         progress.done()
         progress.note("by the way")
     assert out.getvalue() == ""
+
+
+# --------------------------------------------------------------------------------- shell lines
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("sh", """export NAME='it'"'"'s $HOME'"""),
+        ("fish", r"""set -gx NAME 'it\'s $HOME'"""),
+        ("powershell", "$env:NAME = 'it''s $HOME'"),
+    ],
+)
+def test_exports_are_quoted_for_their_shell(shell: str, line: str) -> None:
+    assert list(exports({"NAME": "it's $HOME"}, shell)) == [line]
 
 
 # ------------------------------------------------------------------------------------ secrets

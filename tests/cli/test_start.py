@@ -1,0 +1,123 @@
+"""Start, wait, follow, stop, as a user types them, against a real local cloud."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+
+import pytest
+
+from tests.cli.asking import latest, ok, status_of, until
+from tests.cli.conftest import Cli
+
+# ---------------------------------------------------------------------------- start, wait, stop
+
+
+def test_start_prints_the_name_alone_and_wait_gives_the_outcome(cli: Cli) -> None:
+    started = cli("start", "talker")
+    name = ok(started).strip()
+    assert name.startswith("talker-")
+    assert started.err == ""  # hints are for terminals
+    waited = cli("executions", "wait", name)
+    assert ok(waited) == f"{name}\n"
+    assert f"{name} succeeded" in waited.err
+    assert status_of(cli, name) == "Succeeded"
+
+
+def test_follow_prints_what_the_replica_writes_and_ends_with_it(cli: Cli) -> None:
+    result = cli("start", "talker", "--follow")
+    lines = ok(result).splitlines()
+    assert [line.split(" args")[0] for line in lines] == ["line 1", "line 2"]
+    assert "succeeded after" in result.err
+
+
+def test_env_changes_one_variable_and_keeps_the_others(cli: Cli) -> None:
+    lines = ok(cli("start", "talker", "-e", "GREETING=a=b c", "--follow")).splitlines()
+    assert len(lines) == 2  # LINES=2 of the template is still there
+    assert all(line.endswith("greeting=a=b c") for line in lines)
+    again = ok(cli("start", "talker", "--follow")).splitlines()
+    assert all(line.endswith("greeting=") for line in again)
+
+
+def test_args_reach_the_payload(cli: Cli) -> None:
+    out = ok(cli("start", "talker", "--arg", "one", "--arg", "two words", "--follow"))
+    assert "args=['one', 'two words']" in out
+
+
+def test_a_failed_execution_ends_with_3_and_shows_its_stderr(cli: Cli) -> None:
+    result = cli("start", "talker", "-e", "STATUS=7", "--follow")
+    assert result.status == 3
+    assert "about to fail" in result.out
+    assert "failed after" in result.err
+    assert "Next: orchestrator logs --execution talker-" in result.err
+    waited = cli("start", "talker", "-e", "STATUS=7", "--wait", "-o", "json")
+    assert waited.status == 3
+    assert json.loads(waited.out)["properties"]["status"] == "Failed"
+
+
+def test_an_image_nobody_knows_fails_the_execution(cli: Cli) -> None:
+    result = cli("start", "ghost", "--wait", "--timeout", "30s")
+    assert result.status == 3
+    system = cli(
+        "query",
+        f"ContainerAppSystemLogs_CL | where ExecutionName_s == '{result.out.strip()}'"
+        " | project Log_s",
+    )
+    assert "no-such-image" in ok(system)
+
+
+def test_an_execution_beyond_its_time_out_ends_with_5(cli: Cli) -> None:
+    result = cli("start", "sleeper", "--wait")
+    assert result.status == 5
+    assert "exceeded its replica time-out" in result.err
+
+
+def test_timeout_ends_the_waiting_and_not_the_execution(cli: Cli) -> None:
+    for how in ("--wait", "--follow"):
+        result = cli("start", "talker", "-e", "SECONDS=60", how, "--timeout", "1s")
+        assert result.status == 124
+        name = latest(cli, "talker")
+        assert name in result.err
+        assert "Next: " in result.err
+        assert status_of(cli, name) == "Running"
+        stopped = cli("stop", name)
+        assert "Stopped" in ok(stopped)
+        assert status_of(cli, name) == "Stopped"
+        again = cli("stop", name)
+        assert ok(again)
+        assert "has ended already" in again.err
+
+
+def test_a_stopped_execution_ends_a_follower_with_4(cli: Cli) -> None:
+    running = cli.start("start", "talker", "-e", "SECONDS=60", "--follow")
+    assert running.stdout is not None
+    running.stdout.readline()
+    ok(cli("stop", "talker@latest"))
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 4, err
+    assert "was stopped" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.parametrize("how", ["--follow", "--wait"])
+def test_ctrl_c_detaches_and_the_execution_goes_on(cli: Cli, how: str) -> None:
+    running = cli.start("start", "talker", "-e", "SECONDS=60", how)
+    assert running.stdout is not None
+    running.stdout.readline()
+    name = latest(cli, "talker")
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert f"Detached from {name}; it continues." in err
+    assert "Traceback" not in err
+    assert status_of(cli, name) == "Running"
+    ok(cli("stop", name))
+
+
+def test_stop_all_stops_what_runs_and_nothing_else(cli: Cli) -> None:
+    names = {ok(cli("start", "talker", "-e", "SECONDS=60")).strip() for _ in range(2)}
+    until(lambda: all(status_of(cli, name) == "Running" for name in names))
+    stopped = json.loads(ok(cli("stop", "--job", "talker", "--all", "-o", "json")))
+    assert {row["name"] for row in stopped} == names
+    assert json.loads(ok(cli("stop", "--job", "talker", "--all", "-o", "json"))) == []
