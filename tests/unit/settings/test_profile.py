@@ -152,7 +152,7 @@ def test_the_connection_file_gives_the_endpoints(tmp_path: Path) -> None:
     write(tmp_path)
     endpoints = reach(local(tmp_path))
     assert endpoints.subscription == SUBSCRIPTION
-    assert endpoints.ca_bundle == "/ca-bundle.pem"
+    assert endpoints.ca_bundle == "/ca.pem"
     assert endpoints.service_bus == "127.0.0.1:4"
     assert endpoints.identity == ("http://127.0.0.1:2/msi/token", "secret-header")
 
