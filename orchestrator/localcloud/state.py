@@ -83,11 +83,12 @@ class Settings:
     subscription: str = field(default_factory=lambda: str(uuid.uuid4()))
     owner: str = field(default_factory=lambda: str(uuid.uuid4()))
     ports: dict[str, int] = field(default_factory=dict)
-    header: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    header: str = field(default_factory=lambda: secrets.token_hex(24))
     application: dict[str, str] = field(
         default_factory=lambda: {
             "client_id": str(uuid.uuid4()),
-            "client_secret": secrets.token_urlsafe(32),
+            # Hexadecimal: a secret that begins with '-' is an option to a command line.
+            "client_secret": secrets.token_hex(24),
         }
     )
     application_object: str = field(default_factory=lambda: str(uuid.uuid4()))

@@ -61,13 +61,12 @@ def assign(
                 "resource id of an identity.",
                 target="identity.userAssignedIdentities",
             )
-        result["userAssignedIdentities"] = {
-            name: _ids(name, store) for name in {str(n).lower(): str(n) for n in named}.values()
-        }
+        result["userAssignedIdentities"] = dict(_assigned(str(name), store) for name in named)
     resource["identity"] = result
 
 
-def _ids(name: str, store: ResourceStore) -> dict[str, str]:
+def _assigned(name: str, store: ResourceStore) -> tuple[str, dict[str, str]]:
+    """An identity's own spelling of its resource id, and its ids."""
     id = parse(name)
     found = store.get(id) if id.type.lower() == USER_ASSIGNED else None
     if found is None:
@@ -79,4 +78,5 @@ def _ids(name: str, store: ResourceStore) -> dict[str, str]:
             target="identity.userAssignedIdentities",
         )
     properties = found["properties"]
-    return {"principalId": properties["principalId"], "clientId": properties["clientId"]}
+    ids = {"principalId": properties["principalId"], "clientId": properties["clientId"]}
+    return found["id"], ids

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
@@ -27,6 +27,7 @@ from orchestrator.localcloud.providers.managed_environments import (
     ENVIRONMENTS,
     ManagedEnvironments,
 )
+from orchestrator.localcloud.providers.spelling import respell
 from orchestrator.localcloud.providers.stream_token import stream_token
 from orchestrator.localcloud.runtime.model import RuntimeFault
 
@@ -117,6 +118,10 @@ class Jobs(ResourceType):
 
     def __init__(self, apps: ContainerApps) -> None:
         self._apps = apps
+
+    def parse(self, raw: bytes) -> Any:
+        """The body, its names in the API's spelling."""
+        return respell(super().parse(raw))
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check everything that Container Apps checks, and fill in its defaults."""

@@ -125,9 +125,9 @@ def _secrets(configuration: JSON, around: Surroundings, faults: Faults) -> set[s
         value = secret.get("value")
         if value is not None and not isinstance(value, str):
             faults.text(value, f"{path}.value")
-        elif value is None and secret.get("keyVaultUrl") is None:
+        elif value is None and not secret.get("keyVaultUrl"):
             without.append(name)
-        if secret.get("keyVaultUrl") is not None:
+        if secret.get("keyVaultUrl"):
             faults.text(secret["keyVaultUrl"], f"{path}.keyVaultUrl")
             identity = faults.text(secret.get("identity"), f"{path}.identity", required=True)
             _identity(identity, f"{path}.identity", around, faults)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import missing, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
 from orchestrator.localcloud.identity import Identity, stable_guid
 from orchestrator.localcloud.providers.faults import Faults
+from orchestrator.localcloud.providers.spelling import respell
 from orchestrator.localcloud.providers.stream_token import stream_token
 
 ENVIRONMENTS = "Microsoft.App/managedEnvironments"
@@ -30,6 +31,10 @@ class ManagedEnvironments(ResourceType):
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
+
+    def parse(self, raw: bytes) -> Any:
+        """The body, its names in the API's spelling."""
+        return respell(super().parse(raw))
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check it and fill in what the service fills in."""
