@@ -3,16 +3,23 @@
 Container Apps gives a replica IDENTITY_ENDPOINT and IDENTITY_HEADER when its job has an identity
 ("Managed identities in Azure Container Apps"). The rest lets clients find the local broker and
 trust the local authority; on Azure none of it is set, and a program needs none.
+
+A Python program that knows nothing of it is served as well: PYTHONPATH begins with a folder whose
+`sitecustomize` leads Azure's host names here (see `runtime/replica_site`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from orchestrator.localcloud.identity import Identity
 from orchestrator.localcloud.providers.managed_identity import system_principal
+from orchestrator.localcloud.runtime.python_site import ROUTES
+
+HTTPS_HOSTS = ("management.azure.com", "api.loganalytics.io")
+"""What the HTTPS port answers for. Azure would refuse a replica's token."""
 
 
 class ReplicaEnvironments:
@@ -24,13 +31,27 @@ class ReplicaEnvironments:
         broker: `host:port` of the Service Bus TLS listener.
         ca: Path of the local authority's certificate.
         bundle: Path of the bundle that holds the public authorities and the local one.
+        https: `host:port` of the HTTPS listener.
+        namespaces: Names of the Service Bus namespaces there are now. Those of Azure that are not
+            here stay reachable.
     """
 
     def __init__(
-        self, identity: Identity, *, endpoint: str, broker: str, ca: str, bundle: str
+        self,
+        identity: Identity,
+        *,
+        endpoint: str,
+        broker: str,
+        ca: str,
+        bundle: str,
+        https: str,
+        namespaces: Callable[[], Iterable[str]],
     ) -> None:
         self._identity = identity
         self._endpoint = endpoint
+        self._broker = broker
+        self._https = https
+        self._namespaces = namespaces
         self._trust = {
             "SERVICE_BUS_CUSTOM_ENDPOINT": f"sb://{broker}",
             "SERVICE_BUS_CA_BUNDLE": bundle,
@@ -49,10 +70,18 @@ class ReplicaEnvironments:
             identity = (
                 {"IDENTITY_ENDPOINT": self._endpoint, "IDENTITY_HEADER": header} if header else {}
             )
-            yield self._trust | identity
+            yield self._trust | identity | {ROUTES: self._routes()}
         finally:
             if header:
                 self._identity.forget_header(header)
+
+    def _routes(self) -> str:
+        entries = [f"{host}:443={self._https}" for host in HTTPS_HOSTS]
+        entries += [
+            f"{name.lower()}.servicebus.windows.net:5671={self._broker}"
+            for name in self._namespaces()
+        ]
+        return " ".join(entries)
 
     def _header(self, job: dict[str, Any]) -> str | None:
         assigned = job.get("identity", {}).get("userAssignedIdentities", {})

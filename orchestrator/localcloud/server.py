@@ -208,6 +208,8 @@ class LocalCloud:
                 broker=connection["service_bus"]["amqps"],
                 ca=connection["ca"],
                 bundle=connection["ca_bundle"],
+                https=connection["resource_manager"].removeprefix("https://"),
+                namespaces=self.broker.namespaces,
             ),
             queue_length=self._queue_length,
         )

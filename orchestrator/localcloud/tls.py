@@ -27,6 +27,10 @@ NAMES = (
     "localhost",
     "*.servicebus.windows.net",
     "*.servicebus.localhost",
+    # Dialled by programs in replicas that know only Azure's own addresses. Nobody but they and the
+    # local cloud's clients trusts this authority.
+    "management.azure.com",
+    "api.loganalytics.io",
 )
 LIFETIME = datetime.timedelta(days=397)
 RENEW = datetime.timedelta(days=30)
@@ -50,7 +54,12 @@ class Certificates:
             StateUnreadable: A file is there and is no certificate or key.
         """
         authority, expires = self._expiry(self.ca), self._expiry(self._server)
-        if authority is None or expires is None or expires - self._clock.now() < RENEW:
+        if (
+            authority is None
+            or expires is None
+            or expires - self._clock.now() < RENEW
+            or not self._covers_names()
+        ):
             self._issue()
         self._write_bundle()
 
@@ -112,6 +121,17 @@ class Certificates:
         for name in (CA_KEY, SERVER):
             make_private(self._state.file(name))
 
+    def _covers_names(self) -> bool:
+        """Whether the server certificate, perhaps an older version's, has all of NAMES."""
+        from cryptography import x509
+
+        certificate = x509.load_pem_x509_certificate(_first_certificate(self._server.read_bytes()))
+        try:
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except x509.ExtensionNotFound:
+            return False
+        return {str(name.value) for name in names.value} >= set(NAMES)
+
     @staticmethod
     def _expiry(path: Path) -> datetime.datetime | None:
         """When the first certificate of a file expires; None where there is no file."""
@@ -122,10 +142,14 @@ class Certificates:
         except FileNotFoundError:
             return None
         try:
-            start = content.index(b"-----BEGIN CERTIFICATE-----")
-            return x509.load_pem_x509_certificate(content[start:]).not_valid_after_utc
+            return x509.load_pem_x509_certificate(_first_certificate(content)).not_valid_after_utc
         except ValueError as error:
             raise StateUnreadable(path, f"is no certificate ({error})") from error
+
+
+def _first_certificate(content: bytes) -> bytes:
+    """From the first certificate of a PEM file on. Raises ValueError where there is none."""
+    return content[content.index(b"-----BEGIN CERTIFICATE-----") :]
 
 
 def _public_roots() -> bytes:

@@ -28,6 +28,7 @@ from orchestrator.localcloud.runtime.model import (
     StartFailure,
     Stream,
 )
+from orchestrator.localcloud.runtime.python_site import lead_python
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class ProcessExecutor:
         env = inherited_environment(os.environ)
         env["PYTHONUNBUFFERED"] = "1"
         env.update(container.env)
+        lead_python(env)
         loop = asyncio.get_running_loop()
         watched = _Process(replica.name, output)
         try:
