@@ -1,196 +1,41 @@
-"""The Log Analytics API and the log stream, asked by Microsoft's own client and by plain HTTPS."""
+"""The Log Analytics API, asked by Microsoft's own client and by plain HTTPS."""
 
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
-import ssl
-import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-import trustme
-from aiohttp import web
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 from azure.monitor.query import (
     LogsBatchQuery,
-    LogsQueryClient,
     LogsQueryError,
     LogsQueryPartialResult,
     LogsQueryResult,
     LogsQueryStatus,
 )
 
-from orchestrator.clock import ManualClock
-from orchestrator.localcloud.logs.api import LogsApi, Workspace
-from orchestrator.localcloud.logs.model import ConsoleLine, SystemEvent
-from orchestrator.localcloud.logs.query import QueryEngine
-from orchestrator.localcloud.logs.result import Limits
-from orchestrator.localcloud.logs.store import LogStore
-from orchestrator.localcloud.logs.stream import add_stream_routes
+from orchestrator.localcloud.logs.model import SystemEvent
 
-T = TypeVar("T")
-
-START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-WORKSPACE = "6a0e2c36-5c1a-4d0e-9f5e-0d6f6b0f7a11"
-OTHER = "0b1c2d3e-5c1a-4d0e-9f5e-0d6f6b0f7a22"
-GROUP = "/subscriptions/0f0f/resourceGroups/local"
-WORKSPACE_ID = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/local"
-OTHER_ID = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/other"
-TABLE = "ContainerAppConsoleLogs_CL"
-EXECUTION, REPLICA = "sender-abc1234", "sender-abc1234-x1y2z"
-
-
-def job_id(job: str) -> str:
-    return f"{GROUP}/providers/Microsoft.App/jobs/{job}"
-
-
-class Credential:
-    def __init__(self, token: str = "good") -> None:
-        self._token = token
-
-    def get_token(self, *_: str, **__: Any) -> AccessToken:
-        return AccessToken(self._token, int(datetime.now(UTC).timestamp()) + 3600)
-
-
-class AsyncCredential(Credential):
-    async def get_token(self, *_: str, **__: Any) -> AccessToken:  # type: ignore[override]
-        return super().get_token()
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    async def __aenter__(self) -> AsyncCredential:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is open."""
-
-
-def _authorize(request: web.Request) -> None:
-    if request.headers.get("Authorization") != "Bearer good":
-        raise web.HTTPUnauthorized(
-            text=json.dumps({"error": {"code": "AuthenticationFailed", "message": "No token"}}),
-            content_type="application/json",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-
-
-class Server:
-    """The log store behind HTTPS, in a thread of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        ca = trustme.CA()
-        self.ca = str(folder / "ca.pem")
-        ca.cert_pem.write_to_path(self.ca)
-        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        ca.issue_cert("127.0.0.1", "localhost").configure_cert(self._tls)
-        self.client_tls = ssl.create_default_context(cafile=self.ca)
-        self._path = folder / "logs.duckdb"
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self._thread.start()
-        self.call(self._start())
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
-
-    async def _start(self) -> None:
-        self.clock = ManualClock(START)
-        owners = {job_id("sender"): WORKSPACE, job_id("receiver"): OTHER}
-        self.store = LogStore(self._path, self.clock, workspace_of=owners.get)
-        await self.store.start()
-        self.engine = QueryEngine(self.store, self.clock, limits=Limits(rows=5000, size=10**7))
-        app = web.Application()
-        workspaces = [Workspace(WORKSPACE, WORKSPACE_ID), Workspace(OTHER.upper(), OTHER_ID)]
-        LogsApi(self.engine, lambda: workspaces, _authorize).add_routes(app)
-        add_stream_routes(app, self.store, _authorize)
-        self._runner = web.AppRunner(app, shutdown_timeout=1)
-        await self._runner.setup()
-        assert self._runner.server is not None
-        self._listener = await self.loop.create_server(
-            self._runner.server, "127.0.0.1", 0, ssl=self._tls, ssl_shutdown_timeout=0.02
-        )
-        self.port = self._listener.sockets[0].getsockname()[1]
-        self.endpoint = f"https://127.0.0.1:{self.port}"
-
-    def stop(self) -> None:
-        self.call(self._stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
-        self.loop.close()
-
-    async def _stop(self) -> None:
-        self._listener.close()
-        await self._runner.cleanup()
-        await self.engine.close()
-        await self.store.close()
-        # The client library keeps the connection of a refused query open: TLS waits for its
-        # goodbye as long as said above, then the transport is closed.
-        await asyncio.sleep(0.05)
-
-    def line(self, text: str, *, job: str = "sender", replica: str = "") -> None:
-        async def write() -> None:
-            execution = EXECUTION.replace("sender", job)
-            self.store.console(
-                ConsoleLine(
-                    self.clock.time(),
-                    "stdout",
-                    text,
-                    job,
-                    execution,
-                    replica or REPLICA.replace("sender", job),
-                    job,
-                    f"{job}:1",
-                    "local",
-                    job_id(job),
-                )
-            )
-
-        self.call(write())
-
-    def run(self, work: Any, *arguments: Any) -> None:
-        """Call something in the server's loop."""
-
-        async def call() -> None:
-            work(*arguments)
-
-        self.call(call())
-
-    @contextmanager
-    def request(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, context=self.client_tls, timeout=20
-        )
-        sent = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        connection.request(method, path, sent, {"Authorization": "Bearer good"} | (headers or {}))
-        response = connection.getresponse()
-        try:
-            yield response
-        finally:
-            response.close()
-            connection.close()
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        with self.request(method, path, body) as response:
-            return response.status, json.loads(response.read())
-
-    def client(self, **options: Any) -> LogsQueryClient:
-        return LogsQueryClient(
-            options.pop("credential", Credential()),
-            endpoint=self.endpoint,
-            connection_verify=self.ca,
-            retry_total=options.pop("retry_total", 0),
-            **options,
-        )
+from .logs_server import (
+    EXECUTION,
+    GROUP,
+    OTHER,
+    OTHER_ID,
+    REPLICA,
+    START,
+    TABLE,
+    WORKSPACE,
+    WORKSPACE_ID,
+    AsyncCredential,
+    Credential,
+    Server,
+    job_id,
+)
 
 
 @pytest.fixture
@@ -480,96 +325,6 @@ def test_a_large_answer_arrives_whole(server: Server) -> None:
     assert status == 200
     assert len(answer["tables"][0]["rows"]) == 5000
     assert answer["tables"][0]["rows"][4999] == [5000, "é" * 900]
-
-
-# The log stream
-
-STREAM = (
-    f"/subscriptions/0f0f/resourceGroups/local/jobs/sender/executions/{EXECUTION}"
-    f"/replicas/{REPLICA}/containers/sender/logstream"
-)
-
-
-def test_a_log_stream_flows_line_by_line_until_the_replica_ends(server: Server) -> None:
-    server.run(server.store.replica_started, EXECUTION, REPLICA)
-    server.line("before")
-    with server.request("GET", f"{STREAM}?follow=true&output=text&tailLines=20") as response:
-        assert response.status == 200
-        assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
-        assert response.headers["Transfer-Encoding"] == "chunked"
-        assert response.readline() == b"2026-11-23T12:00:00.000000Z stdout F before\n"
-        server.call(server.clock.advance(1.5))
-        server.line("now é")
-        # Arrives although the stream goes on and nothing else is written.
-        assert response.readline() == "2026-11-23T12:00:01.500000Z stdout F now é\n".encode()
-        server.line("last")
-        server.run(server.store.replica_ended, REPLICA)
-        assert response.read() == b"2026-11-23T12:00:01.500001Z stdout F last\n"
-
-
-def test_a_log_stream_can_be_json_and_end_at_once(server: Server) -> None:
-    for n in range(5):
-        server.line(f"line {n}")
-    path = STREAM.replace("resourceGroups", "resourcegroups")
-    with server.request("GET", f"{path}?follow=false&output=json&tailLines=2") as response:
-        lines = [json.loads(line) for line in response]
-    assert lines == [
-        {"TimeStamp": "2026-11-23T12:00:00.000003Z", "Log": "line 3"},
-        {"TimeStamp": "2026-11-23T12:00:00.000004Z", "Log": "line 4"},
-    ]
-
-
-def test_an_idle_log_stream_whose_reader_leaves_is_let_go(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("orchestrator.localcloud.logs.stream._PULSE", 0.05)
-    server.run(server.store.replica_started, EXECUTION, REPLICA)
-    server.line("one")
-    known = server.store.feed.find(EXECUTION, REPLICA)
-    assert known is not None
-    with server.request("GET", f"{STREAM}?follow=true") as response:
-        assert response.readline().endswith(b"one\n")
-        assert known.subscriptions["sender"]
-    while known.subscriptions["sender"]:
-        threading.Event().wait(0.02)
-
-
-def test_a_log_stream_ends_when_the_server_stops(tmp_path: Path) -> None:
-    running = Server(tmp_path)
-    running.run(running.store.replica_started, EXECUTION, REPLICA)
-    running.line("one")
-    with running.request("GET", f"{STREAM}?follow=true") as response:
-        assert response.readline().endswith(b"one\n")
-        stopping = threading.Thread(target=running.stop)
-        stopping.start()
-        assert response.read() == b""
-    stopping.join()
-
-
-@pytest.mark.parametrize(
-    ("path", "status", "words"),
-    [
-        (STREAM.replace(REPLICA, f"{EXECUTION}-nobody"), 404, "nobody"),
-        (STREAM.replace("/jobs/sender/", "/jobs/receiver/"), 404, "receiver"),
-        (f"{STREAM}?tailLines=301", 400, "from 0 to 300"),
-        (f"{STREAM}?tailLines=-1", 400, "from 0 to 300"),
-        (f"{STREAM}?tailLines=many", 400, "from 0 to 300"),
-        (f"{STREAM}?output=xml", 400, "expected text or json"),
-    ],
-)
-def test_a_log_stream_that_cannot_be_says_why(
-    server: Server, path: str, status: int, words: str
-) -> None:
-    server.line("x")
-    answered, answer = server.ask("GET", path)
-    assert answered == status
-    assert words in answer["error"]["message"]
-
-
-def test_a_log_stream_needs_its_token(server: Server) -> None:
-    server.line("x")
-    with server.request("GET", STREAM, headers={"Authorization": "Bearer bad"}) as response:
-        assert response.status == 401
 
 
 def test_events_reach_the_client_too(server: Server) -> None:
