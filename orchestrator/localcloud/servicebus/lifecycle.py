@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -89,6 +89,8 @@ class Lifecycle:
         self._history = DuplicateHistory()
         self._retries: list[tuple[float, int, Callable[[], None]]] = []
         self._retry_order = itertools.count()
+        # Messages whose state the store refused to take.
+        self._unnoted: dict[int, StoredMessage] = {}
         # Nothing is due before this moment, as far as the broker's clockwork was told.
         self._reminded = NEVER
 
@@ -228,16 +230,37 @@ class Lifecycle:
             # Until the move is durable the store keeps the expired lock: a crash comes back here.
             self._bury_undeliverable(self._hold(message))
             return
-        self._note(message)
+        self._note([message])
         self._return(message, now)
 
-    def _note(self, *messages: StoredMessage) -> None:
-        """Write what the messages are now. Nobody waits for it: should it be lost, a message is
-        delivered once more, with a count or a lock that is behind."""
+    def _note(self, messages: Iterable[StoredMessage]) -> None:
+        """Write what the messages are now. Nobody waits for it: should a crash come first, a
+        message is delivered once more, with a count or a lock that is behind."""
+        noted = list(messages)
         change = Change()
-        for message in messages:
+        for message in noted:
             change.update(self.number, message, lock=message.lock)
-        self._context.store.commit(change, None)
+
+        def finished(error: BrokerError | None) -> None:
+            if error is not None:
+                self._note_later(noted)
+
+        self._context.store.commit(change, finished)
+
+    def _note_later(self, messages: Sequence[StoredMessage]) -> None:
+        if not self._unnoted:
+            self._retry(self._note_again)
+        self._unnoted.update((message.sequence, message) for message in messages)
+
+    def _note_again(self) -> None:
+        unnoted, self._unnoted = self._unnoted, {}
+        # What is being settled or is gone has been written since, or is about to be.
+        self._note(
+            message
+            for sequence, message in unnoted.items()
+            if self._shelf.messages.get(sequence) is message
+            and (message.lock is None or not message.lock.settling)
+        )
 
     def _delivered_too_often(self, delivery_count: int) -> bool:
         return not self.is_dead_letter and delivery_count >= self.properties.max_delivery_count

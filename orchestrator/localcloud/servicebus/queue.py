@@ -221,7 +221,7 @@ class Queue(Intake):
             self._locks[token] = lock
             self._watch(message)
             locks.append(lock)
-        self._note(*messages)
+        self._note(messages)
         return locks
 
     def _take(self, messages: Sequence[StoredMessage], taken: Taken) -> None:
@@ -372,7 +372,7 @@ class Queue(Intake):
         lock = self.locked(token)
         del self._locks[token]
         lock.message.lock = None
-        self._note(lock.message)
+        self._note([lock.message])
         self._return(lock.message, self._context.clock.time())
 
     def renew(self, token: UUID) -> float:
@@ -380,7 +380,7 @@ class Queue(Intake):
         lock = self.locked(token)
         lock.locked_until = self._context.clock.time() + self.properties.lock_duration
         self._watch(lock.message)
-        self._note(lock.message)
+        self._note([lock.message])
         return lock.locked_until
 
     def _or_regain(self, lock: LockedMessage, done: Done) -> Done:

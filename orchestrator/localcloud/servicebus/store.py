@@ -11,12 +11,14 @@ within a group of changes a key is put at most once, before its updates, before 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.model import (
     NEVER,
     NO_DETAILS,
@@ -26,6 +28,8 @@ from orchestrator.localcloud.servicebus.model import (
     MessageState,
     StoredMessage,
 )
+
+_log = logging.getLogger(__name__)
 
 SEQUENCE_BITS = 40
 MAX_SEQUENCE = (1 << SEQUENCE_BITS) - 1
@@ -183,6 +187,17 @@ class Contents:
     last: dict[int, int] = field(default_factory=dict)
     messages: Iterable[tuple[MessageRow, StateRow | None]] = ()
     history: Iterable[HistoryRow] = ()
+
+
+def tell(results: Iterable[tuple[Done | None, BrokerError | None]]) -> None:
+    """Call each `done` with its result, in order; what one of them raises is logged."""
+    for done, error in results:
+        if done is None:
+            continue
+        try:
+            done(error)
+        except Exception:  # noqa: BLE001 -- one caller's fault is not the others'
+            _log.exception("a store callback failed")
 
 
 class Store(Protocol):

@@ -15,6 +15,7 @@ from orchestrator.localcloud.servicebus.store import (
     HistoryRow,
     MessageRow,
     StateRow,
+    tell,
 )
 
 
@@ -62,10 +63,7 @@ class MemoryStore:
     def _commit_waiting(self) -> None:
         group, self._waiting = self._waiting, []
         # As with the durable store, the whole group is committed before anyone is told.
-        results = [(done, self._apply(change) if change else None) for change, done in group]
-        for done, error in results:
-            if done is not None:
-                done(error)
+        tell([(done, self._apply(change) if change else None) for change, done in group])
 
     def _apply(self, change: Change) -> BrokerError | None:
         for row in change.puts:

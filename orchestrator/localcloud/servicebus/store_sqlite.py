@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import sqlite3
 import threading
@@ -40,9 +39,8 @@ from orchestrator.localcloud.servicebus.store import (
     HistoryRow,
     MessageRow,
     StateRow,
+    tell,
 )
-
-_log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x4F524342  # "ORCB" in the file's header: an orchestrator's broker
@@ -214,14 +212,6 @@ class SqliteStore:
         self._thread.join()
         self._thread = None
 
-    @staticmethod
-    def _tell(results: Sequence[tuple[Done, BrokerError | None]]) -> None:
-        for done, error in results:
-            try:
-                done(error)
-            except Exception:  # noqa: BLE001 -- one caller's fault is not the others'
-                _log.exception("a store callback failed")
-
     # -- the writer thread's side ---------------------------------------------------------------
 
     def _write(self) -> None:
@@ -234,10 +224,9 @@ class SqliteStore:
             if not group:
                 break
             results = self._commit_group(group)
-            told = [(done, error) for done, error in results if done is not None]
             # The loop may be gone where the process did not bother to close us.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._tell, told)
+                self._loop.call_soon_threadsafe(tell, results)
         self._disconnect()
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._set_finished)

@@ -252,6 +252,27 @@ async def test_an_expired_message_vanishes(world: World) -> None:
     assert texts(queue.acquire(5)) == ["long", "for ever"]
 
 
+async def test_none_of_many_messages_that_expire_at_once_is_delivered(world: World) -> None:
+    queue = await world.queue()
+    await send(queue, *(f"{number}" for number in range(1200)), ttl=10.0)
+    await send(queue, "stays")
+    world.clock.jump(10)
+    assert texts(queue.acquire(5)) == ["stays"]
+
+
+async def test_time_to_live_goes_on_after_a_lock(world: World) -> None:
+    queue = await world.queue(lock_duration=20.0)
+    await send(queue, "a", ttl=40.0)
+    (lock,) = queue.acquire(1)
+    # Another message's coming makes the queue forget moments that have become void.
+    await send(queue, "b", ttl=30.0)
+    await abandon(queue, lock)
+    await world.pass_time(39)
+    assert texts(queue.peek(0, 5)) == ["a"]
+    await world.pass_time(1)
+    assert queue.counts().total == 0
+
+
 async def test_an_expired_message_is_dead_lettered_where_the_queue_says_so(world: World) -> None:
     queue = await world.queue(dead_letter_on_expiration=True, default_message_ttl=60.0)
     await send(queue, "a")
@@ -315,6 +336,20 @@ async def test_a_scheduled_messages_life_begins_at_its_time(world: World) -> Non
     assert queue.counts().active == 1
     await world.pass_time(5)
     assert queue.counts().total == 0
+
+
+async def test_a_message_that_is_activated_late_has_its_whole_life_before_it(
+    world: World,
+) -> None:
+    queue = await world.queue()
+    await send(queue, "a", scheduled_at=world.clock.time() + 100, ttl=10.0)
+    await world.broker.close()
+    world.clock.jump(500)
+    await world.restart()
+    await world.settled()
+    queue = world.again(queue)
+    await world.pass_time(9)
+    assert texts(queue.acquire(1)) == ["a"]
 
 
 async def test_scheduled_messages_can_be_cancelled_all_or_none(world: World) -> None:
@@ -429,8 +464,8 @@ async def test_sequence_numbers_go_on_after_a_restart_of_an_empty_queue(world: W
     assert await send(world.again(queue), "d") == [4]
 
 
-async def test_the_quota_refuses_and_room_made_is_room(world: World) -> None:
-    queue = await world.queue(max_message_size_in_kilobytes=1024 * 100)
+async def test_the_quota_refuses_and_room_made_is_room(memory_world: World) -> None:
+    queue = await memory_world.queue(max_message_size_in_kilobytes=1024 * 100)
     half = IncomingMessage(bytes(64 * 1024 * 1024))
     for _ in range(15):
         await durably(lambda done: queue.send([half], done))

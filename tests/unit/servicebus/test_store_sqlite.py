@@ -1,0 +1,238 @@
+"""What only the durable store can meet: full disks, damaged files, other people's files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from orchestrator.clock import ManualClock
+from orchestrator.localcloud.servicebus.broker import Broker, durably
+from orchestrator.localcloud.servicebus.errors import (
+    BrokerError,
+    StoreCorrupt,
+    StoreFailed,
+    StoreFull,
+)
+from orchestrator.localcloud.servicebus.model import IncomingMessage, StoredMessage
+from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from tests.unit.servicebus.world import World, complete, dead_letter, send, texts
+
+
+def put(sequence: int, size: int) -> Change:
+    change = Change()
+    change.put(1, StoredMessage(sequence, bytes(size), 0.0))
+    return change
+
+
+async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "broker.sqlite")
+    await store.open()
+    await durably(lambda done: store.commit(put(1, 10), done))
+    if os.name == "posix":
+        for file in tmp_path.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    await store.close()
+
+
+async def test_of_a_group_only_those_changes_fail_that_have_no_room(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "broker.sqlite", max_pages=60)
+    await store.open()
+    await durably(lambda done: store.commit(put(1, 100_000), done))
+    results: dict[str, BrokerError | None] = {}
+
+    def note(name: str, change: Change) -> None:
+        store.commit(change, lambda error: results.__setitem__(name, error))
+
+    # Given together, they form one group behind the first, which occupies the writer.
+    note("small", put(2, 10))
+    note("too large", put(3, 300_000))
+    delete = Change()
+    delete.delete(1, 1)
+    note("delete", delete)
+    note("fits then", put(4, 90_000))
+    await durably(store.barrier)
+    assert results["small"] is None
+    assert isinstance(results["too large"], StoreFull)
+    assert "No room is left" in str(results["too large"])
+    assert results["delete"] is None
+    assert results["fits then"] is None
+    await store.close()
+    contents = await SqliteStore(tmp_path / "broker.sqlite").open()
+    assert [row.message().sequence for row, _ in contents.messages] == [2, 4]
+
+
+async def full_world(folder: Path) -> World:
+    """A broker whose disk has room for a few messages of 50 kB."""
+    path = folder / "broker.sqlite"
+    clock = ManualClock()
+    store = SqliteStore(path, max_pages=80)
+    return await World(clock, store, lambda: SqliteStore(path, max_pages=80)).start()
+
+
+async def fill(world: World, prefix: str = "id") -> int:
+    """Send until the store refuses; how many were accepted."""
+    queue = world.broker.find(None, "q")
+    assert queue is not None
+    for accepted in range(50):
+        try:
+            await send(queue, f"{accepted:05}" * 10_000, message_id=f"{prefix}{accepted}")
+        except StoreFull:
+            return accepted
+    raise AssertionError("the disk was never full")
+
+
+async def test_a_full_disk_refuses_sends_and_serves_all_else(tmp_path: Path) -> None:
+    world = await full_world(tmp_path)
+    queue = await world.queue(requires_duplicate_detection=True)
+    accepted = await fill(world)
+    assert accepted > 2
+    refused = f"id{accepted}"
+    counts = queue.counts()
+    assert counts.active == accepted
+    assert counts.size_in_bytes == accepted * 50_000
+    # The refused message was never seen, so that a second try is no duplicate.
+    (lock,) = queue.acquire(1)
+    await complete(queue, lock)
+    assert await send(queue, "x" * 50_000, message_id=refused) != [0]
+    # A small one may still fit; a full disk is not a broken queue.
+    locks = queue.acquire(100)
+    assert len(locks) == accepted
+    for lock in locks:
+        await complete(queue, lock)
+    assert queue.counts().total == 0
+    again = await fill(world, "new")
+    assert again >= accepted - 1
+    await world.restart()
+    assert world.again(queue).counts().active == again
+    await world.broker.close()
+
+
+async def test_a_dead_letter_move_without_room_leaves_the_message_where_it_is(
+    tmp_path: Path,
+) -> None:
+    world = await full_world(tmp_path)
+    queue = await world.queue(max_delivery_count=1, lock_duration=10.0)
+    accepted = await fill(world)
+    (lock,) = queue.acquire(1)
+    # The move writes the message anew before it deletes it: there is no room for both.
+    with pytest.raises(StoreFull):
+        await dead_letter(queue, lock, "reason")
+    assert queue.locked(lock.token) is lock
+    assert queue.counts().dead_letter == 0
+    # The lock expires, the move is due by the broker itself, and tried again until it succeeds.
+    await world.pass_time(10)
+    assert queue.counts().active == accepted
+    assert texts(queue.dead_letter.acquire(1)) == []
+    (other,) = queue.acquire(1)
+    await complete(queue, other)
+    await world.pass_time(5)
+    assert queue.counts().dead_letter == 1
+    assert queue.counts().active == accepted - 2
+    (dead,) = queue.dead_letter.peek(0, 5)
+    assert dead.details.dead_letter_reason == "MaxDeliveryCountExceeded"
+    await world.broker.close()
+
+
+async def test_a_queue_that_cannot_be_stored_does_not_exist(tmp_path: Path) -> None:
+    world = await full_world(tmp_path)
+    await world.queue()
+    await fill(world)
+    while True:
+        try:
+            await send(await world.queue(), "y" * 2000, message_id=None)
+        except StoreFull:
+            break
+    names = [f"{'n' * 200}{number}" for number in range(200)]
+    made = []
+    try:
+        for name in names:
+            await world.queue(name)
+            made.append(name)
+    except StoreFull:
+        pass
+    assert len(made) < len(names)
+    await world.restart()
+    assert {info.name for info in world.broker.queues("fibonacci")} == {"q", *made}
+    await world.broker.close()
+
+
+async def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    path.write_bytes(b"this is not a database, it is a diary" * 500)
+    with pytest.raises(StoreCorrupt, match=r"broker\.sqlite"):
+        await Broker(SqliteStore(path), ManualClock()).open()
+    assert path.read_bytes().startswith(b"this is not a database")
+
+
+async def test_a_file_with_damaged_pages_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    for number in range(1, 200):
+        store.commit(put(number, 500), None)
+    await store.close()
+    content = bytearray(path.read_bytes())
+    for page in range(4096, len(content), 4096):
+        content[page : page + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    with pytest.raises(StoreCorrupt, match=r"broker\.sqlite"):
+        await SqliteStore(path).open()
+
+
+async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE recipes (name TEXT)")
+    other.close()
+    with pytest.raises(StoreCorrupt, match="another program's database"):
+        await SqliteStore(path).open()
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    await store.close()
+    with sqlite3.connect(path) as newer:
+        newer.execute("PRAGMA user_version=99")
+    newer.close()
+    with pytest.raises(StoreCorrupt, match=r"newer version \(schema 99"):
+        await SqliteStore(path).open()
+
+
+async def test_a_store_that_is_a_folder_or_nowhere_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(StoreFailed, match="cannot be opened"):
+        await SqliteStore(tmp_path).open()
+    with pytest.raises(StoreFailed, match="cannot be opened"):
+        await SqliteStore(tmp_path / "no" / "such" / "broker.sqlite").open()
+
+
+async def test_senders_share_a_commit(tmp_path: Path) -> None:
+    world = await World(
+        ManualClock(), SqliteStore(tmp_path / "b.sqlite"), lambda: SqliteStore(tmp_path / "b")
+    ).start()
+    queue = await world.queue()
+    commits = 0
+
+    def count(statement: str) -> None:
+        nonlocal commits
+        commits += statement == "COMMIT"
+
+    assert isinstance(world.store, SqliteStore)
+    assert world.store._connection is not None
+    world.store._connection.set_trace_callback(count)
+    await asyncio.gather(
+        *(
+            durably(lambda done, n=n: queue.send([IncomingMessage(b"%d" % n)], done))  # type: ignore[misc]
+            for n in range(200)
+        )
+    )
+    assert queue.counts().active == 200
+    assert commits < 20
+    await world.broker.close()
