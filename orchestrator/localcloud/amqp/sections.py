@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import types as t
-from .decode import decode_whole, skip
+from .decode import decode, decode_whole, skip
 from .encode import encode, raw_compound
 from .errors import DecodeError
 
@@ -137,8 +137,11 @@ def value_of(section: bytes) -> Any:
     """What a raw section carries, decoded; None for an absent one. Raises `DecodeError`."""
     if not section:
         return None
-    _, value = _descriptor(section, 0)
-    return decode_whole(section[value:])
+    _, start = _descriptor(section, 0)
+    value, end = decode(section, start)
+    if end != len(section):
+        raise DecodeError("Bytes are left over behind a section.")
+    return value
 
 
 def map_of(section: bytes) -> dict[Any, Any]:

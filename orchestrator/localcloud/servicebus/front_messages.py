@@ -78,8 +78,12 @@ def read(payload: bytes, now: float) -> IncomingMessage:
             raw_annotations = s.section(s.MESSAGE_ANNOTATIONS, kept) if kept else b""
     scheduled = annotations.get(SCHEDULED_TIME)
     session_id = properties[_GROUP_ID]
-    return IncomingMessage(
-        payload=b"".join(
+    if (
+        raw_properties is not parts.properties
+        or raw_annotations is not parts.message_annotations
+        or parts.delivery_annotations
+    ):
+        payload = b"".join(
             (
                 parts.header,
                 raw_annotations,
@@ -88,7 +92,9 @@ def read(payload: bytes, now: float) -> IncomingMessage:
                 parts.body,
                 parts.footer,
             )
-        ),
+        )
+    return IncomingMessage(
+        payload=payload,
         message_id=key,
         ttl=_ttl(parts.header, properties, now),
         session_id=session_id if isinstance(session_id, str) else None,
@@ -121,7 +127,7 @@ def _text(value: Any) -> str | None:
 def _key(message_id: Any) -> str:
     """Equal ids give equal keys; ids of different AMQP types never do."""
     if isinstance(message_id, str):
-        return str(message_id)
+        return f"\0{message_id}" if message_id.startswith("\0") else str(message_id)
     return f"\0{type(message_id).__name__}:{encode(message_id).hex()}"
 
 
