@@ -163,6 +163,7 @@ class Operations:
         if record is None:
             raise not_found(f"{call.id.namespace}/locations/{what}/{name}")
         busy = record["status"] == "InProgress"
+        # `az` sleeps once more after an answer that says it is over, by that answer's header.
         if what.lower() == STATUSES.lower():
             body: JSON = {
                 "id": call.id.text,
@@ -177,7 +178,7 @@ class Operations:
                 body["error"] = record["error"]
             if isinstance(record.get("result"), dict):
                 body["properties"] = {"output": record["result"]}
-            return Reply(body, 200, dict(POLL) if busy else {})
+            return Reply(body, 200, dict(POLL))
         if busy:
             target = parse_link(call)
             return Reply(None, 202, {"Location": target} | POLL)

@@ -122,6 +122,9 @@ def _secrets(configuration: JSON, around: Surroundings, faults: Faults) -> set[s
                 f"{path}.name", f"The secret '{name}' is given twice.", "ContainerAppSecretInvalid"
             )
         names.add(name)
+        for key in ("keyVaultUrl", "identity"):
+            if secret.get(key) == "":
+                del secret[key]
         value = secret.get("value")
         if value is not None and not isinstance(value, str):
             faults.text(value, f"{path}.value")
