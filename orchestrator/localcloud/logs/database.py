@@ -185,7 +185,8 @@ class LogDatabase:
         first = reason.splitlines()[0]
         if "not a valid DuckDB" in reason or "corrupt" in reason.lower():
             return self._corrupt()
-        if "lock" in reason.lower():
+        # The second wording is Windows's.
+        if "lock" in reason.lower() or "used by another process" in reason:
             return LogStoreError(
                 f"The log file {self.path} is in use by another program ({first}).",
                 "Close that program; nothing is lost meanwhile.",
