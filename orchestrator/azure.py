@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from azure.mgmt.resource.resources import ResourceManagementClient
     from azure.mgmt.servicebus import ServiceBusManagementClient
     from azure.monitor.query import LogsQueryClient
+    from azure.servicebus import ServiceBusClient
 
 CONNECT_TIMEOUT = 10.0  # seconds to a connection
 READ_TIMEOUT = 120.0  # seconds between two bytes of an answer
@@ -65,11 +66,15 @@ class Clients:
         if self.endpoints.identity is not None:
             from orchestrator.identity import EndpointCredential
 
-            url, header = self.endpoints.identity
-            return EndpointCredential(url, header)
+            return EndpointCredential(self._identity)
         from azure.identity import DefaultAzureCredential
 
         return DefaultAzureCredential()
+
+    def _identity(self) -> tuple[str, str]:
+        found = reach(self.profile).identity
+        assert found is not None
+        return found
 
     @cached_property
     def transport(self) -> HttpTransport[Any, Any]:
@@ -149,6 +154,27 @@ class Clients:
                 audience=self.endpoints.logs_audience,
                 **self._options(),
             )
+
+    def bus(self) -> ServiceBusClient:
+        """A new client of the namespace's queues and their messages; close it after use."""
+        from azure.servicebus import ServiceBusClient, TransportType
+
+        from orchestrator import __version__
+
+        namespace = self.profile.need("namespace")
+        options: dict[str, Any] = {}
+        if self.endpoints.service_bus:
+            # A custom address would mean web sockets unless told otherwise.
+            options["custom_endpoint_address"] = f"sb://{self.endpoints.service_bus}"
+            options["transport_type"] = TransportType.Amqp
+        if self.endpoints.ca_bundle:
+            options["connection_verify"] = self.endpoints.ca_bundle
+        return ServiceBusClient(
+            f"{namespace}.{self.endpoints.service_bus_suffix}",
+            self.credential,
+            user_agent=f"aca-orchestrator/{__version__}",
+            **options,
+        )
 
     def plain_pipeline(self) -> PipelineClient[Any, Any]:
         """The same transport, retries and name without a credential: for other tokens than ours."""

@@ -11,6 +11,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -25,17 +26,19 @@ _SPARE = 300  # seconds before its end from which a token is no longer used
 class EndpointCredential:
     """A TokenCredential over a managed-identity endpoint.
 
-    `endpoint`: its URL. `header`: the secret that proves the caller may ask (never shown).
+    `where` gives the endpoint's URL and the secret header that proves the caller may ask (never
+    shown); it is asked again when the endpoint refuses or is gone, since a local cloud that was
+    started anew has a new secret.
     """
 
-    def __init__(self, endpoint: str, header: str) -> None:
-        self._endpoint = urlsplit(endpoint)
-        self._header = header
+    def __init__(self, where: Callable[[], tuple[str, str]]) -> None:
+        self._where = where
+        self._endpoint, self._header = where()
         self._tokens: dict[str, AccessTokenInfo] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"<EndpointCredential {self._endpoint.geturl()}>"
+        return f"<EndpointCredential {self._endpoint}>"
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         """A token for the scope (one), as azure-core's older protocol wants it."""
@@ -51,11 +54,21 @@ class EndpointCredential:
             kept = self._tokens.get(resource)
             # The machine's clock: azure-core judges a token's age by the same.
             if kept is None or kept.expires_on - time.time() < _SPARE:
-                kept = self._tokens[resource] = self._ask(resource)
+                kept = self._tokens[resource] = self._token(resource)
             return kept
 
+    def _token(self, resource: str) -> AccessTokenInfo:
+        try:
+            return self._ask(resource)
+        except (AuthenticationFailed, NotReachable):
+            now = self._where()
+            if now == (self._endpoint, self._header):
+                raise
+            self._endpoint, self._header = now
+            return self._ask(resource)
+
     def _ask(self, resource: str) -> AccessTokenInfo:
-        where = self._endpoint
+        where = urlsplit(self._endpoint)
         kind = (
             http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
         )

@@ -64,13 +64,13 @@ class Streams:
         self.job = job
         self._lock = threading.Lock()
         self._token = ""
-        self._base = ""
+        self._resource: dict[str, Any] = {}
         self._pipeline: PipelineClient[Any, Any] | None = None
 
     def containers(self) -> list[str]:
         """The names of the job's containers."""
-        properties = self._jobs.resource(self.job).get("properties") or {}
-        containers = (properties.get("template") or {}).get("containers") or []
+        with self._lock:
+            containers = (self._properties().get("template") or {}).get("containers") or []
         return [str(c.get("name")) for c in containers]
 
     def replicas(self, execution: str) -> list[str]:
@@ -121,16 +121,19 @@ class Streams:
             if not self._token:
                 answer = self._ask("POST", "/getAuthToken", "get a token for the log stream")
                 self._token = str((answer.get("properties") or {}).get("token") or "")
-            if not self._base:
-                properties = self._jobs.resource(self.job).get("properties") or {}
-                endpoint = str(properties.get("eventStreamEndpoint") or "")
-                self._base = endpoint.partition("/subscriptions/")[0]
-                if not self._base:
-                    raise ServiceFailed(
-                        f"The job {self.job} tells no address for its log stream.",
-                        f"Read what is stored: orchestrator logs --job {self.job}",
-                    )
-            return self._token, self._base
+            endpoint = str(self._properties().get("eventStreamEndpoint") or "")
+            base = endpoint.partition("/subscriptions/")[0]
+            if not base:
+                raise ServiceFailed(
+                    f"The job {self.job} tells no address for its log stream.",
+                    f"Read what is stored: orchestrator logs --job {self.job}",
+                )
+            return self._token, base
+
+    def _properties(self) -> dict[str, Any]:
+        if not self._resource:
+            self._resource = self._jobs.resource(self.job)
+        return self._resource.get("properties") or {}
 
     def _ask(self, method: str, path: str, doing: str) -> dict[str, Any]:
         from azure.core.exceptions import HttpResponseError

@@ -68,7 +68,9 @@ class LogVerbs:
         if not query.strip():
             raise BadInput("The query is empty.", f"Such as: {kql.CONSOLE} | take 10")
         moment = moment_of(since, self._time)
-        span = (moment, now(self._time)) if moment is not None else None
+        # The end lies ahead, so that no difference between two clocks cuts off the newest rows.
+        end = now(self._time) + timedelta(days=1)
+        span = (moment, end) if moment is not None else None
         return self._ask(query, span)
 
     def _ask(self, query: str, span: tuple[datetime, datetime] | None) -> QueryResult:

@@ -92,6 +92,9 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     ca_bundle: str | None = None
     identity: tuple[str, str] | None = None
 
+    def __repr__(self) -> str:  # the identity's header is a secret
+        return f"<Endpoints {self.resource_manager}>"
+
 
 def resolve(
     settings: Settings, name: str | None = None, *, environ: Mapping[str, str] | None = None
@@ -211,6 +214,9 @@ def _azure_endpoints(spec: ProfileSpec) -> Endpoints:
 class _Identity(msgspec.Struct):
     endpoint: str
     header: str
+
+    def __repr__(self) -> str:
+        return f"<identity endpoint {self.endpoint}>"
 
 
 class _ServiceBus(msgspec.Struct):

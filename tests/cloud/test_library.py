@@ -395,3 +395,39 @@ def test_an_orchestrator_works_again_after_close(world: World) -> None:
     second.close()
     assert len(second.jobs()) == 4
     second.close()
+
+
+def test_the_queues_messages_are_reached_through_the_same_profile(world: World) -> None:
+    from azure.servicebus import ServiceBusMessage
+
+    with world.orc._clients.bus() as bus, bus.get_queue_sender("in") as sender:
+        sender.send_messages([ServiceBusMessage(str(n)) for n in range(3)])
+    assert world.orc.queue("in").active == 3
+    with (
+        world.orc._clients.bus() as bus,
+        bus.get_queue_receiver("in", max_wait_time=5) as receiver,
+    ):
+        received = receiver.receive_messages(3, max_wait_time=5)
+        assert [str(m) for m in received] == ["0", "1", "2"]
+        for message in received:
+            receiver.complete_message(message)
+    assert world.orc.queue("IN").active == 0
+
+
+def test_a_cloud_that_was_started_anew_is_reached_by_the_old_orchestrator(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    world = World(tmp_path_factory.mktemp("anew"))
+    try:
+        world.orc.up()
+        world.cloud.stop()
+        with pytest.raises(errors.NotReachable):
+            world.orchestrator().jobs()
+        world.cloud.start()
+        # No token is kept: the endpoint is asked, and its secret is a new one.
+        world.orc._clients.credential._tokens.clear()  # type: ignore[attr-defined]
+        client = world.orc._clients.containers
+        client._config.authentication_policy._token = None
+        assert len(world.orc.jobs()) == 4
+    finally:
+        world.close()

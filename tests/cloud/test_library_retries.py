@@ -232,3 +232,31 @@ def test_a_server_that_is_not_trusted_is_told(service: Service, tmp_path: Path) 
         pytest.raises(errors.NotReachable, match="certificate is not trusted"),
     ):
         orc.jobs()
+
+
+def test_a_part_of_an_answer_is_told_as_a_part(service: Service, orc: Orchestrator) -> None:
+    """Limits of 500,000 rows or 100 MB: the service answers 200 with an error beside the rows."""
+    table = {
+        "name": "PrimaryResult",
+        "columns": [{"name": "Log_s", "type": "string"}, {"name": "n", "type": "long"}],
+        "rows": [["first", 1], ["second", 2]],
+    }
+    partial = {"code": "PartialError", "message": "There were some errors", "details": []}
+
+    def answer(method: str, path: str) -> Answer:
+        if method == "POST":
+            return 200, {}, {"tables": [table], "error": partial}
+        wiring = {"logAnalyticsConfiguration": {"customerId": "the-workspace"}}
+        return 200, {}, {"id": "e", "properties": {"appLogsConfiguration": wiring}}
+
+    service.answer = answer
+    result = orc.query("T")
+    assert [row[0] for row in result] == ["first", "second"]
+    assert "There were some errors" in result.partial
+    assert service.asked[-1] == ("POST", "/v1/workspaces/the-workspace/query")
+
+
+def test_an_environment_without_a_workspace_is_told(service: Service, orc: Orchestrator) -> None:
+    service.answer = in_turn((200, {}, {"id": "e", "properties": {"appLogsConfiguration": None}}))
+    with pytest.raises(errors.NotFound, match="sends its logs to no workspace"):
+        orc.query("T")

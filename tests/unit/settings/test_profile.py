@@ -184,3 +184,11 @@ def test_a_connection_file_of_a_later_version_is_told(tmp_path: Path) -> None:
     write(tmp_path, version=2)
     with pytest.raises(NotReachable, match="another version"):
         connection(tmp_path)
+
+
+def test_the_identitys_secret_is_never_shown(tmp_path: Path) -> None:
+    write(tmp_path)
+    profile = local(tmp_path)
+    assert "secret-header" not in repr(reach(profile))
+    assert "secret-header" not in repr(connection(tmp_path))
+    assert "secret-header" not in repr(profile)
