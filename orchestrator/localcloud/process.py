@@ -30,6 +30,7 @@ from orchestrator.localcloud.state import (
     LocalCloudError,
     StateFolder,
     make_folder,
+    unusable,
 )
 
 __all__ = ["CloudConfig", "CloudStatus", "LocalCloudError", "down", "reset", "status", "up"]
@@ -94,6 +95,8 @@ def up(config: CloudConfig, *, timeout: float = 15.0) -> dict[str, Any]:
             f"Another `up` has been starting a local cloud on {folder.path} for {timeout:g} s.",
             "Wait for it, or look at `orchestrator local logs`.",
         ) from None
+    except OSError as error:
+        raise unusable(folder.path, error) from error
     try:
         connection = _running(folder, deadline)
         return connection if connection is not None else _start(folder, config, deadline, timeout)
@@ -120,7 +123,11 @@ def _start(
     folder: StateFolder, config: CloudConfig, deadline: float, timeout: float
 ) -> dict[str, Any]:
     log = folder.file(SERVER_LOG)
-    with _open_log(log) as output:
+    try:
+        output = _open_log(log)
+    except OSError as error:
+        raise unusable(folder.path, error) from error
+    with output:
         try:
             process = subprocess.Popen(
                 _command(folder, config),
@@ -178,8 +185,10 @@ def _command(folder: StateFolder, config: CloudConfig) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the folder this package was imported from: it may not be installed."""
+    """Ours, and where this package is found when it is not installed but lies in a folder."""
     root = str(Path(__file__).resolve().parents[2])
+    if Path(root).name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
     rest = os.environ.get("PYTHONPATH")
     return os.environ | {"PYTHONPATH": os.pathsep.join([root, rest] if rest else [root])}
 
@@ -379,13 +388,16 @@ def status(state: Path) -> CloudStatus:
 
 
 def _ports(connection: dict[str, Any]) -> dict[str, int]:
-    addresses = {
-        "https": connection["resource_manager"],
-        "identity": connection["identity"]["endpoint"].rpartition("/msi")[0],
-        "amqp": connection["service_bus"]["amqp"],
-        "amqps": connection["service_bus"]["amqps"],
-    }
-    return {name: int(address.rpartition(":")[2]) for name, address in addresses.items()}
+    try:
+        addresses = {
+            "https": connection["resource_manager"],
+            "identity": connection["identity"]["endpoint"].rpartition("/msi")[0],
+            "amqp": connection["service_bus"]["amqp"],
+            "amqps": connection["service_bus"]["amqps"],
+        }
+        return {name: int(address.rpartition(":")[2]) for name, address in addresses.items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
 
 
 def _size(path: Path) -> int:

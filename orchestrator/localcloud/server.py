@@ -43,7 +43,7 @@ from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front import ServiceBusFront
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
-from orchestrator.localcloud.state import LocalCloudError, Settings, StateFolder
+from orchestrator.localcloud.state import LocalCloudError, Settings, StateFolder, unusable
 from orchestrator.localcloud.tls import Certificates
 
 _log = logging.getLogger(__name__)
@@ -101,6 +101,9 @@ class LocalCloud:
         """
         try:
             await self._start()
+        except OSError as error:
+            await self.stop()
+            raise unusable(self.state.path, error) from error
         except BaseException:
             await self.stop()
             raise

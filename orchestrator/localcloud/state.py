@@ -12,6 +12,7 @@ The folder is 0700 and every file in it 0600: it holds keys and messages.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -122,7 +123,7 @@ class StateFolder:
         except Timeout:
             raise AlreadyRunning(self.path) from None
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unusable(self.path, error) from error
 
     def release(self) -> None:
         """Give the folder free."""
@@ -138,7 +139,7 @@ class StateFolder:
         except Timeout:
             return True
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unusable(self.path, error) from error
         probe.release()
         return False
 
@@ -198,7 +199,12 @@ def _dump(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=1) + "\n").encode()
 
 
-def _unwritable(path: Path, error: OSError) -> LocalCloudError:
+def unusable(path: Path, error: OSError) -> LocalCloudError:
+    """What to say when the system refuses a folder."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return LocalCloudError(
+            f"The disk that holds {path} is full.", "Free some space, then try again."
+        )
     return LocalCloudError(
         f"The state folder {path} cannot be used ({error.strerror or error}).",
         "Choose another one with ORCHESTRATOR_STATE or --state.",
@@ -216,7 +222,7 @@ def make_folder(path: Path) -> None:
         if os.name == "posix" and path.stat().st_mode & 0o077:
             path.chmod(0o700)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unusable(path, error) from error
 
 
 def make_private(path: Path) -> None:

@@ -110,6 +110,21 @@ def test_ids_work_in_any_case_and_with_doubled_slashes(wire: Wire) -> None:
     assert wire.ask("HEAD", path).status == 204
 
 
+def test_names_of_properties_are_read_in_any_case_as_az_sends_them(wire: Wire) -> None:
+    path = f"{wire.subscription}/resourceGroups/wire/providers/Microsoft.App/managedEnvironments/e"
+    profile = {"workloadProfileType": "Consumption", "Name": "Consumption"}
+    body = {"location": "westeurope", "properties": {"workloadProfiles": [profile]}}
+    answer = wire.ask("PUT", path, body)
+    assert answer.status == 201
+    assert answer.body["properties"]["workloadProfiles"] == [
+        {"workloadProfileType": "Consumption", "name": "Consumption"}
+    ]
+    # `az` demands the header, and sleeps by the header of the last status it reads.
+    status = wire.ask("GET", urlsplit(answer.headers["azure-asyncoperation"]).path)
+    assert status.body["status"] == "Succeeded"
+    assert int(status.headers["retry-after-ms"]) <= 1000
+
+
 def test_what_is_not_http_is_survived(wire: Wire, cloud: CloudInThread) -> None:
     address = urlsplit(cloud.connection["resource_manager"])
     where = (address.hostname or "", address.port or 0)

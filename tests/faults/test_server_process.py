@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -354,6 +355,44 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> Non
     closed.mkdir(mode=0o500)
     with pytest.raises(LocalCloudError, match="cannot be used"):
         up(config(closed / "state"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_at_the_start_is_a_clear_error(state: Path) -> None:
+    state.mkdir()
+    (state / "server.log").symlink_to("/dev/full")
+    cloud = CloudInThread(state)
+    cloud.stop()
+    (state / "local.json").unlink()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StateFolder, "save", full)
+        with pytest.raises(LocalCloudError, match="is full"):
+            cloud.start()
+    assert not (state / "local.json").exists()
+    # A log that cannot be written does not keep it from working.
+    assert ask(up(config(state)), "GET", "/resourceGroups")[0] == 200
+
+
+def test_many_connections_leave_no_handle_behind(state: Path) -> None:
+    connection = up(config(state))
+    server = psutil.Process(connection["pid"])
+    ask(connection, "GET", "/resourceGroups")
+
+    def handles() -> int:
+        return server.num_handles() if sys.platform == "win32" else server.num_fds()
+
+    before = handles()
+    for _ in range(50):
+        ask(connection, "GET", "/resourceGroups")
+        ask(connection, "GET", "/resourceGroups/none")
+    end = time.monotonic() + 10
+    while handles() > before + 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert handles() <= before + 2
 
 
 def test_an_interpreter_that_dies_at_once_shows_the_end_of_the_log(

@@ -191,9 +191,13 @@ class ResourceManager:
             await self.require(call, parent)
         await self.require_scope(call.id)
         kind = self.kind(call.id)
-        return await self.answer(
-            call, [await kind.show(call, item) for item in await kind.members(call)]
-        )
+        items = list(await kind.members(call))
+        if "$filter" in call.query:
+            return await self.answer(call, [await kind.show(call, item) for item in items])
+        reply = await self.answer(call, items)
+        # Only what is on the page needs to be shown.
+        reply.body["value"] = [await kind.show(call, item) for item in reply.body["value"]]
+        return reply
 
     async def _post(self, call: Call) -> Reply:
         id_ = call.id

@@ -60,9 +60,8 @@ class StoredJobs:
     def jobs(self) -> Iterable[JSON]:
         """Every job."""
         records = self._store.records(JOBS)
-        self._read = {
-            key: value for key, value in self._read.items() if key in {r.id.key for r in records}
-        }
+        known = {record.id.key for record in records}
+        self._read = {key: value for key, value in self._read.items() if key in known}
         return [job for record in records if (job := self.job(record.id.text)) is not None]
 
     def job(self, job_id: str) -> JSON | None:
