@@ -27,20 +27,18 @@ from servicebus import (
     abbreviated,
     arrivals,
     attempting,
-    brief,
     complain,
     connected,
     derived_id,
-    give_back,
     id_of,
     new_batch,
     opened,
     packed,
     run,
     say,
-    settle,
     text_of,
 )
+from settlement import give_back, report, settle
 
 QUICK = 20_000
 """Up to this n a result takes well under a millisecond. Larger ones are computed one by one in a
@@ -191,13 +189,15 @@ class Processor:
             )
             lines = []
             for (task, result), problem in zip(inside, outcomes, strict=True):
-                if self.finished(task.message, "completed", problem):
+                self.unfinished.pop(id(task.message), None)
+                if problem is None:
                     self.completed += 1
                     lines.append(
                         f"[{self.completed}] Processed message {task.id}: "
                         f"fibonacci({task.n}) = {abbreviated(result)}"
                     )
             say(lines)
+            self.failed += report(outcomes, "completed")
 
     async def dead_letter(self, poisoned: Sequence[Poisoned]) -> None:
         """Move messages to the dead-letter queue, each with its reason."""
@@ -211,23 +211,11 @@ class Processor:
 
         outcomes = await settle(move, [one.message for one in poisoned])
         for (message, poison), problem in zip(poisoned, outcomes, strict=True):
-            if self.finished(message, "dead-lettered", problem):
+            self.unfinished.pop(id(message), None)
+            if problem is None:
                 self.dead_lettered += 1
                 complain(f"Dead-lettered message {id_of(message)}: {': '.join(poison)}")
-
-    def finished(
-        self, message: ServiceBusReceivedMessage, what: str, problem: Exception | None
-    ) -> bool:
-        """Have done with a message; False, and a line, if the broker did not agree."""
-        self.unfinished.pop(id(message), None)
-        if problem is None:
-            return True
-        self.failed += 1
-        complain(
-            f"error: message {id_of(message)} could not be {what}: {brief(problem)}; "
-            "it will be delivered again"
-        )
-        return False
+        self.failed += report(outcomes, "dead-lettered")
 
     def summary(self) -> str:
         total = self.completed + self.dead_lettered + self.failed

@@ -19,17 +19,15 @@ from servicebus import (
     abbreviated,
     arrivals,
     attempting,
-    brief,
     complain,
     connected,
-    give_back,
     id_of,
     opened,
     run,
     say,
-    settle,
     text_of,
 )
+from settlement import give_back, report, settle
 
 _INTEGER = re.compile(r"\s*([+-]?[0-9]+)\s*", re.ASCII)
 
@@ -85,8 +83,9 @@ class Receiver:
             )
         say(lines)
         self.unfinished = []
-        self.finished(results, "completed", await settle(self.receiver.complete_message, results))
-        self.finished(others, "dead-lettered", await settle(self.dead_letter, others))
+        completing = await settle(self.receiver.complete_message, results)
+        dead_lettering = await settle(self.dead_letter, others)
+        self.failed += report(completing, "completed") + report(dead_lettering, "dead-lettered")
 
     async def dead_letter(self, message: ServiceBusReceivedMessage) -> None:
         """Move a message that holds no number to the dead-letter queue."""
@@ -94,20 +93,6 @@ class Receiver:
             message, reason="NotAnInteger", error_description="the body is not an integer"
         )
         complain(f"Dead-lettered message {id_of(message)}: NotAnInteger")
-
-    def finished(
-        self,
-        messages: list[ServiceBusReceivedMessage],
-        what: str,
-        outcomes: list[Exception | None],
-    ) -> None:
-        for message, problem in zip(messages, outcomes, strict=True):
-            if problem is not None:
-                self.failed += 1
-                complain(
-                    f"error: message {id_of(message)} could not be {what}: {brief(problem)}; "
-                    "it will be delivered again"
-                )
 
 
 async def receive(settings: Settings, stop: Stop) -> bool:

@@ -12,7 +12,6 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Iterator,
-    Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -56,10 +55,8 @@ MAX_PER_CALL = 1000
 _SCOPE = "https://servicebus.azure.net//.default"  # as the SDK asks for it, so that it finds it
 _SLICE = 0.5  # seconds; how soon a receiver that waits notices that it shall stop
 _ENVELOPE = 1024  # bytes; the SDK counts the messages of a batch, not the batch's own properties
-_TOGETHER = 0.25  # seconds; see `settle`
 _LONGEST_MESSAGE_ID = 128  # characters; the service refuses more
 _LONGEST_TEXT = 32_000  # characters of a number in a line: a column of Log Analytics holds 32 KB
-_GIVE_BACK_TIMEOUT = 10.0  # seconds; Container Apps kills a replica 30 s after SIGTERM
 
 Settings = TypeVar("Settings")
 Item = TypeVar("Item")
@@ -171,23 +168,33 @@ async def arrivals(
 ) -> AsyncIterator[list[ServiceBusReceivedMessage]]:
     """Messages as they come, locked, up to `per_call` at a time and `at_most` altogether.
 
-    Ends when none has come for `patience` seconds, or when told to stop.
+    Ends when none has come for `patience` seconds, or when told to stop. A connection that breaks
+    is made anew, twice without a message in between at most.
     """
     now = asyncio.get_running_loop().time
     per_call = min(per_call, MAX_PER_CALL)
-    taken, quiet_since = 0, now()
+    taken, broken, quiet_since = 0, 0, now()
     while not stop and (at_most is None or taken < at_most):
         left = patience - (now() - quiet_since)
         if left <= 0:
             return
-        # A receive call that is cancelled may strand a locked message, so calls are kept short.
-        messages = await receiver.receive_messages(
-            max_message_count=per_call if at_most is None else min(per_call, at_most - taken),
-            max_wait_time=min(left, _SLICE),
-        )
+        try:
+            # A call that is cancelled may strand a locked message, so calls are kept short.
+            messages = await receiver.receive_messages(
+                max_message_count=per_call if at_most is None else min(per_call, at_most - taken),
+                max_wait_time=min(left, _SLICE),
+            )
+        except AzureError:
+            broken += 1
+            if broken > 2:
+                raise
+            # Within so short a call the SDK has no time to connect again; here it has.
+            await receiver.__aenter__()
+            quiet_since = now()
+            continue
         if not messages:
             continue
-        taken += len(messages)
+        taken, broken = taken + len(messages), 0
         # While this process was busy, the broker may have sent messages that it was still asked
         # for, and their locks may have run out meanwhile: they are not ours any more.
         instant = datetime.now(UTC)
@@ -233,37 +240,6 @@ async def packed(
         yield batch, inside
 
 
-async def settle(
-    operation: Callable[[ServiceBusReceivedMessage], Awaitable[None]],
-    messages: Sequence[ServiceBusReceivedMessage],
-) -> list[Exception | None]:
-    """Complete, abandon or dead-letter messages; what went wrong with each, in their order.
-
-    One after the other, or the rest of them at the same time where the first one's answer took so
-    long that this is sooner: at the same time, the SDK's waits read each other's answers, and the
-    last of them waits for 0.2 s for an answer that is already there.
-    """
-    if not messages:
-        return []
-    now = asyncio.get_running_loop().time
-    began = now()
-    results = [await _outcome(operation(messages[0]))]
-    rest = messages[1:]
-    if len(rest) * (now() - began) > _TOGETHER:
-        results += await asyncio.gather(*(_outcome(operation(message)) for message in rest))
-    else:
-        results += [await _outcome(operation(message)) for message in rest]
-    return results
-
-
-async def _outcome(settling: Awaitable[None]) -> Exception | None:
-    try:
-        await settling
-    except (AzureError, ValueError) as error:  # ValueError: settled already, or the link is closed
-        return error
-    return None
-
-
 def id_of(message: ServiceBusReceivedMessage) -> str:
     """The id of a message; one made of its sequence number, which never changes, if it has none."""
     if message.message_id is None:
@@ -292,22 +268,6 @@ def derived_id(source: str, suffix: str) -> str:
     import hashlib
 
     return f"{hashlib.sha256(source.encode()).hexdigest()}-{suffix}"
-
-
-async def give_back(
-    receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]
-) -> None:
-    """Abandon messages that are locked and unfinished, so that others get them at once."""
-    if not messages:
-        return
-    try:
-        async with asyncio.timeout(_GIVE_BACK_TIMEOUT):
-            back = (await settle(receiver.abandon_message, messages)).count(None)
-    except TimeoutError:
-        back = 0
-    complain(f"{back} unfinished messages were given back to the queue")
-    if back < len(messages):
-        complain(f"{len(messages) - back} more return to it when their locks expire")
 
 
 def abbreviated(text: str, longest: int = _LONGEST_TEXT) -> str:
@@ -370,8 +330,9 @@ def run(
     The exit status: 0 when `work` says that all went well, 1 when something failed, 2 when a
     variable is wrong, 128 + the number of the signal when told to stop.
     """
-    # Without a handler, Python would print the SDK's own warnings beside our sentences.
+    # Otherwise Python would print the warnings of the SDK and of asyncio beside our sentences.
     logging.getLogger("azure").addHandler(logging.NullHandler())
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     stop = Stop()
     stop.listen()
     try:
