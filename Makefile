@@ -7,7 +7,7 @@ ifeq ($(OS),Windows_NT)
 BIN    := $(VENV)/Scripts
 endif
 STAMP  := $(VENV)/.installed
-JOBS   ?= 2
+JOBS   ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit lint types bench clean down

@@ -53,7 +53,7 @@ class SystemClock:
         # Re-read the clock in steps: a laptop that slept, or a stepped clock, must not delay a
         # fire by the whole remaining interval.
         while (rest := when - self.time()) > 0:
-            await asyncio.sleep(min(rest, 30.0))
+            await asyncio.sleep(min(rest, 30.0))  # noqa: ASYNC110 - no event tells that time passed
 
 
 class ManualClock:
@@ -103,7 +103,7 @@ class ManualClock:
         await self._settle()
 
     def jump(self, seconds: float) -> None:
-        """Step the clock without waking anyone, back as well: what a corrected system clock does."""
+        """Step the clock without waking anyone, back as well: a corrected system clock."""
         self._time += seconds
 
     @staticmethod
