@@ -52,8 +52,9 @@ class SystemClock:
     async def sleep_until(self, when: float) -> None:
         # Re-read the clock in steps: a laptop that slept, or a stepped clock, must not delay a
         # fire by the whole remaining interval.
-        while (rest := when - self.time()) > 0:
-            await asyncio.sleep(min(rest, 30.0))  # noqa: ASYNC110 - no event tells that time passed
+        # No event tells that time has passed, hence the noqa.
+        while (rest := when - self.time()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(rest, 30.0))
 
 
 class ManualClock:
