@@ -156,6 +156,13 @@ class Broker:
             if entry.queue in by_number:
                 by_number[entry.queue].remember(entry.message_id, entry.until)
 
+    def clock_set_back(self) -> None:
+        """The clock shows an earlier time than before: locks end no later than they may."""
+        for namespace in self._namespaces.values():
+            for queue in namespace.queues.values():
+                queue.clock_set_back()
+                queue.dead_letter.clock_set_back()
+
     # -- namespaces ------------------------------------------------------------------------
 
     async def put_namespace(self, name: str) -> None:

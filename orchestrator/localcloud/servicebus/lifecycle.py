@@ -128,6 +128,14 @@ class Lifecycle:
         self._reminded = NEVER
         self._remind(min(self._shelf.next_due(), self._history.next_due(), self._next_retry()))
 
+    def clock_set_back(self) -> None:
+        """The clock shows an earlier time: no lock may last longer than one taken now."""
+        latest = self._context.clock.time() + self.properties.lock_duration
+        for lock in self._locks.values():
+            if not lock.settling and lock.locked_until > latest:
+                lock.locked_until = latest
+                self._watch(lock.message)
+
     def _remind(self, when: float) -> None:
         if when < self._reminded:
             self._reminded = when

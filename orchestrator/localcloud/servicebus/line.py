@@ -50,19 +50,19 @@ class Line:
             self._soon(self._serve)
 
     def _serve(self) -> None:
-        self._waking = False
         before = self._ready()
-        # Those who rejoin while being served stand behind; they are not asked twice in a round.
-        for _ in range(len(self._waiters)):
+        # Those who join while the round goes on stand behind it: nobody is asked twice in one.
+        for left in range(len(self._waiters), 0, -1):
             ready = self._ready()
             if not ready or not self._waiters:
-                return
-            share = -(-ready // len(self._waiters))
+                break
             waiter, _ = self._waiters.popitem(last=False)
             try:
-                waiter.available(share)
+                waiter.available(-(-ready // left))
             except Exception:  # noqa: BLE001 -- one consumer's fault is not the others'
                 _log.exception("a consumer could not take the messages offered to it")
+        self._waking = False
+        # A round in which nobody took anything is not repeated until something new happens.
         if self._ready() < before:
             self.wake()
 
