@@ -199,6 +199,9 @@ async def arrivals(
         # for, and their locks may have run out meanwhile: they are not ours any more.
         instant = datetime.now(UTC)
         locked = [m for m in messages if not m.locked_until_utc or m.locked_until_utc > instant]
+        if len(locked) < len(messages):
+            late = len(messages) - len(locked)
+            complain(f"{late} messages came after their locks had expired; to be delivered again")
         if locked:
             yield locked
         quiet_since = now()
