@@ -22,7 +22,7 @@ class Line:
     (`loop.call_soon`).
     """
 
-    __slots__ = ("_ready", "_soon", "_waiters", "_waking")
+    __slots__ = ("_again", "_ready", "_soon", "_waiters", "_waking")
 
     def __init__(
         self, ready: Callable[[], int], soon: Callable[[Callable[[], None]], object]
@@ -31,6 +31,7 @@ class Line:
         self._soon = soon
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
         self._waking = False
+        self._again = False
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -38,19 +39,23 @@ class Line:
     def join(self, waiter: Waiter) -> None:
         if waiter not in self._waiters:
             self._waiters[waiter] = None
-            self.wake()
+            if not self._waking:
+                self.wake()
 
     def leave(self, waiter: Waiter) -> None:
         self._waiters.pop(waiter, None)
 
     def wake(self) -> None:
         """Messages may be ready: serve those who wait, soon."""
-        if self._waiters and not self._waking and self._ready():
+        if self._waking:
+            self._again = True
+        elif self._waiters and self._ready():
             self._waking = True
             self._soon(self._serve)
 
     def _serve(self) -> None:
         before = self._ready()
+        self._again = False
         # Those who join while the round goes on stand behind it: nobody is asked twice in one.
         for left in range(len(self._waiters), 0, -1):
             ready = self._ready()
@@ -63,7 +68,7 @@ class Line:
                 _log.exception("a consumer could not take the messages offered to it")
         self._waking = False
         # A round in which nobody took anything is not repeated until something new happens.
-        if self._ready() < before:
+        if self._again or self._ready() < before:
             self.wake()
 
 

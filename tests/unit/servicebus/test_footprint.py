@@ -1,0 +1,71 @@
+"""What a queue costs in memory: per idle message, and after much coming and going."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tracemalloc
+
+import pytest
+
+from orchestrator.localcloud.servicebus.broker import durably
+from orchestrator.localcloud.servicebus.model import IncomingMessage
+from tests.unit.servicebus.world import World, complete, send, take
+
+
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("ttl", [None, 3600.0])
+async def test_an_idle_message_costs_less_than_twice_its_size_and_300_bytes(
+    world: World, ttl: float | None
+) -> None:
+    queue = await world.queue()
+    count, size = 5000, 200
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for start in range(0, count, 100):
+        batch = [
+            IncomingMessage(os.urandom(size), f"7f3a9c1e-0000-0000-0000-{start + n:012}", ttl=ttl)
+            for n in range(100)
+        ]
+        await durably(lambda done, batch=batch: queue.send(batch, done))  # type: ignore[misc]
+    del batch
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert queue.counts().active == count
+    assert (after - before) / count < 2 * size + 300
+
+
+async def test_a_forgotten_queue_whose_messages_expire_does_not_grow(memory_world: World) -> None:
+    queue = await memory_world.queue()
+    await send(queue, "stays")
+    for number in range(60):
+        await send(queue, *(f"{number}-{n}" for n in range(50)), ttl=5.0)
+        await memory_world.pass_time(6)
+    shelf = queue._shelf
+    assert queue.counts().active == 1
+    assert len(shelf._heap) < 300
+    assert len(shelf.message_agenda) < 300
+
+
+async def test_locks_long_gone_are_not_kept_in_mind(memory_world: World) -> None:
+    queue = await memory_world.queue(lock_duration=300.0)
+    for number in range(40):
+        await send(queue, *(f"{number}-{n}" for n in range(25)))
+        for lock in queue.acquire(25):
+            queue.renew(lock.token)
+            await complete(queue, lock)
+    assert len(queue._locks) == 0
+    assert len(queue._shelf.lock_agenda) < 200
+
+
+async def test_ids_are_forgotten_after_their_window_without_anybodys_asking(world: World) -> None:
+    queue = await world.queue(requires_duplicate_detection=True, duplicate_detection_window=60.0)
+    await send(queue, *(str(number) for number in range(1500)))
+    await take(queue, 1500)
+    await world.pass_time(61)
+    await world.pass_time(1)
+    assert len(queue._history) == 0
+    await world.restart()
+    assert len(world.again(queue)._history) == 0  # type: ignore[attr-defined]
