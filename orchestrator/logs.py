@@ -68,8 +68,9 @@ class LogVerbs:
         if not query.strip():
             raise BadInput("The query is empty.", f"Such as: {kql.CONSOLE} | take 10")
         moment = moment_of(since, self._time)
-        # The end lies ahead, so that no difference between two clocks cuts off the newest rows.
-        end = now(self._time) + timedelta(days=1)
+        # The end lies far ahead, so that no difference between two clocks (the local cloud's can be
+        # moved on) cuts off the newest rows.
+        end = now(self._time) + timedelta(days=3650)
         span = (moment, end) if moment is not None else None
         return self._ask(query, span)
 

@@ -1,4 +1,4 @@
-"""`orchestrator local up | down | status | reset | logs | env`: the local cloud itself."""
+"""`orchestrator local up | down | status | reset | logs | env | clock`: the local cloud itself."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ SHELLS = ("sh", "fish", "powershell")
         "status": Entry(_HERE, "status", "Whether it runs, where, and what it takes."),
         "logs": Entry(_HERE, "logs", "What the server itself says."),
         "env": Entry(_HERE, "env", "Shell exports with which any client reaches it."),
+        "clock": Entry("local_clock", "clock", "Its time: move it on, speed it up, stop it."),
         "reset": Entry(_HERE, "reset", "Stop it and remove all its state."),
     },
     examples=[("is it running?", "orchestrator local status")],
@@ -38,7 +39,8 @@ def local() -> None:
     """The local cloud: a server on this machine that speaks Azure's own protocols."""
 
 
-def _state_option(function: F) -> F:
+def state_option(function: F) -> F:
+    """`--state`, for every command about one local cloud."""
     return click.option(
         "--state",
         metavar="DIR",
@@ -84,7 +86,7 @@ def _port_option(name: str, what: str) -> Callable[[F], F]:
         ("on another port", "orchestrator local up --port 24443"),
     ],
 )
-@_state_option
+@state_option
 @_port_option("port", "The port of Resource Manager and Log Analytics (HTTPS)")
 @_port_option("identity-port", "The port of the managed-identity endpoint (HTTP)")
 @_port_option("amqp-port", "The port of Service Bus without TLS")
@@ -122,7 +124,7 @@ def up(
 
 
 @command("down", examples=[("stop it", "orchestrator local down")])
-@_state_option
+@state_option
 def down(state: str | None) -> None:
     """Stop the local cloud and the replicas it runs. Resources, messages and logs stay."""
     session = current()
@@ -154,7 +156,7 @@ def stop_cloud(session: Session, state: Path) -> None:
         ("in a script", "orchestrator local status --query state -o tsv"),
     ],
 )
-@_state_option
+@state_option
 def status(state: str | None) -> None:
     """Say whether the local cloud runs, where it listens, and what it takes.
 
@@ -211,7 +213,7 @@ def _status_rows(found: CloudStatus) -> list[tuple[str, Any, Kind]]:
         ("in a script", "orchestrator local reset --yes && orchestrator up"),
     ],
 )
-@_state_option
+@state_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def reset(state: str | None, yes: bool) -> None:
     """Stop the local cloud and remove all its state: resources, messages, logs, keys."""
@@ -233,7 +235,7 @@ def reset(state: str | None, yes: bool) -> None:
         ("as they come", "orchestrator local logs --follow"),
     ],
 )
-@_state_option
+@state_option
 @click.option(
     "--tail",
     type=click.IntRange(min=0),
@@ -292,7 +294,7 @@ def _lines(file: Path, tail: int, *, follow: bool) -> Iterator[str]:
         ("one value", "orchestrator local env --query AZURE_SUBSCRIPTION_ID -o tsv"),
     ],
 )
-@_state_option
+@state_option
 @click.option(
     "--shell",
     type=OneOf(SHELLS),

@@ -25,18 +25,22 @@ LIFETIME = 24 * 3600
 """Seconds; managed identity tokens are valid for 24 hours."""
 
 
-def identity_app(identity: Identity, stop: Callable[[], None]) -> web.Application:
+def identity_app(
+    identity: Identity,
+    stop: Callable[[], None],
+    add_routes: Callable[[web.Application], None] = lambda app: None,
+) -> web.Application:
     """The plain-HTTP listener's application.
 
     `POST /local/stop` with the header of the person at the machine calls `stop`: how a server is
-    stopped where there are no signals.
+    stopped where there are no signals. `add_routes` puts more under `/local/`.
     """
     app = web.Application(client_max_size=64 * 1024)
+    add_routes(app)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.path == "/local/stop" and request.method == "POST":
-            grant = identity.grant(request.headers.get("X-IDENTITY-HEADER", ""))
-            if grant is None or grant.default is not identity.owner:
+            if not is_owner(identity, request):
                 return _msi_error(403, "Only the person at the machine may stop the local cloud.")
             stop()
             return web.json_response({"stopping": True}, status=202)
@@ -48,6 +52,12 @@ def identity_app(identity: Identity, stop: Callable[[], None]) -> web.Applicatio
 
     app.router.add_route("*", "/{path:.*}", handle)
     return app
+
+
+def is_owner(identity: Identity, request: web.Request) -> bool:
+    """Whether a request carries the header of the person at the machine, not of a replica."""
+    grant = identity.grant(request.headers.get("X-IDENTITY-HEADER", ""))
+    return grant is not None and grant.default is identity.owner
 
 
 def _managed_identity(identity: Identity, request: web.Request) -> web.Response:

@@ -44,6 +44,10 @@ from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front import ServiceBusFront
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 from orchestrator.localcloud.state import LocalCloudError, Settings, StateFolder, unusable
+from orchestrator.localcloud.steering.api import SteeringApi
+from orchestrator.localcloud.steering.clock import SteerableClock
+from orchestrator.localcloud.steering.time_control import FILE as CLOCK_FILE
+from orchestrator.localcloud.steering.time_control import TimeControl
 from orchestrator.localcloud.tls import Certificates
 
 _log = logging.getLogger(__name__)
@@ -71,8 +75,8 @@ class LocalCloud:
 
     Args:
         config: Where its state lies, which ports it uses.
-        clock: The time of jobs, messages and logs; the machine's when left out. Tokens and
-            certificates live in the machine's time always.
+        clock: The time of jobs, messages and logs; when left out the machine's, until it is steered
+            (`orchestrator local clock`). Tokens and certificates live in the machine's time always.
         on_stop_request: Called when a client asks the server to stop (where there are no signals).
     """
 
@@ -84,8 +88,9 @@ class LocalCloud:
         on_stop_request: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = clock or SteerableClock()
         self.state = StateFolder(config.state)
+        self.time = TimeControl(self.clock, self.state.file(CLOCK_FILE))
         self._on_stop_request = on_stop_request
         self.connection: dict[str, Any] = {}
         self._undo: list[tuple[str, Callable[[], Awaitable[None] | None]]] = []
@@ -113,6 +118,7 @@ class LocalCloud:
         self.state.acquire()
         self._at_end("lock", self.state.release)
         self.state.withdraw()
+        self.time.restore()
         settings = self.state.settings()
         sockets = bind(settings, self.config.pinned)
         for opened in sockets.values():
@@ -222,6 +228,8 @@ class LocalCloud:
         self.runtime = runtime
         self.apps.runtime = runtime
         self._at_end("job control", self._forget_runtime)
+        self.time.runtime, self.time.broker = runtime, self.broker
+        self._at_end("clock", self.time.close)
 
     def _forget_runtime(self) -> None:
         self.apps.runtime = None
@@ -247,7 +255,8 @@ class LocalCloud:
         add_stream_routes(app, self.logs, self.workspaces.authorize_stream)
         app.router.add_route("*", "/{path:.*}", arm_handler(self.arm, self.identity))
         await self._serve("HTTPS", app, sockets["https"], tls=True)
-        tokens = identity_app(self.identity, self._on_stop_request)
+        steering = SteeringApi(self.identity, self.time)
+        tokens = identity_app(self.identity, self._on_stop_request, steering.add_routes)
         await self._serve("identity", tokens, sockets["identity"], tls=False)
         front = ServiceBusFront(self.broker, self.identity.check, self.clock)
         self._at_end("Service Bus", front.stop)

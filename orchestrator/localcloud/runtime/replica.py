@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.clock import Clock
 from orchestrator.localcloud.logs.model import ConsoleLine, LogSink
 from orchestrator.localcloud.runtime import events, names
+from orchestrator.localcloud.runtime.activity import Activity
 from orchestrator.localcloud.runtime.events import Events
 from orchestrator.localcloud.runtime.job import Job, read_job
 from orchestrator.localcloud.runtime.model import (
@@ -50,6 +51,7 @@ class Parts:
     clock: Clock
     environment: ReplicaEnvironment
     limits: Limits
+    activity: Activity = field(default_factory=Activity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class ReplicaRun:
         """Until the replica is over; its record then has its final state, and is saved."""
         record = self.record
         parts = self._parts
+        parts.activity.begin(record.name)
         parts.logs.replica_started(self._execution.name, record.name)
         self._event("SuccessfulCreate", f"Created replica: {record.name}")
         try:
@@ -107,6 +110,7 @@ class ReplicaRun:
                     await parts.executor.release(self._spec)
         finally:
             parts.logs.replica_ended(record.name)
+            parts.activity.end(record.name)
         # A container that was told to end may end with code 0 and its work undone.
         if succeeded and not self._interrupted:
             record.state = ReplicaState.SUCCEEDED
@@ -248,7 +252,8 @@ class ReplicaRun:
         sleep = asyncio.ensure_future(self._parts.clock.sleep(seconds))
         halt = asyncio.ensure_future(self._halt.wait())
         try:
-            await asyncio.wait((sleep, halt), return_when=asyncio.FIRST_COMPLETED)
+            with self._parts.activity.paused(self.record.name):
+                await asyncio.wait((sleep, halt), return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleep.cancel()
             halt.cancel()

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.clock import Clock
 from orchestrator.localcloud.logs.model import LogSink
 from orchestrator.localcloud.runtime import events, names
+from orchestrator.localcloud.runtime.activity import Activity
 from orchestrator.localcloud.runtime.arm_json import execution_json, replica_json
 from orchestrator.localcloud.runtime.events import Events
 from orchestrator.localcloud.runtime.execution import ExecutionRun
@@ -90,6 +91,11 @@ class Runtime:
         self._live_of_job: dict[str, set[str]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._open = False
+
+    @property
+    def activity(self) -> Activity:
+        """Which replicas are at work."""
+        return self._parts.activity
 
     # ------------------------------------------------------------------ life cycle
 

@@ -1,0 +1,146 @@
+"""`orchestrator local clock show | advance | rate | freeze | reset`: the local cloud's time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.grammar import Entry, LazyGroup, command
+from orchestrator.cli.local import config_of, state_option
+from orchestrator.cli.parameters import Duration
+from orchestrator.cli.session import Session, current
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.steering.client import SteeringClient
+    from orchestrator.records import Kind
+
+_HERE = "local_clock"
+
+
+@click.group(
+    "clock",
+    cls=LazyGroup,
+    entries={
+        "show": Entry(_HERE, "show", "What time it is there."),
+        "advance": Entry(_HERE, "advance", "Move time on; everything due on the way happens."),
+        "rate": Entry(_HERE, "rate", "Let time pass faster, or slower."),
+        "freeze": Entry(_HERE, "freeze", "Let no time pass."),
+        "reset": Entry(_HERE, "reset", "Go back to the machine's time."),
+    },
+    examples=[("a day of a schedule, now", "orchestrator local clock advance 1d")],
+)
+def clock() -> None:
+    """The local cloud's time: cron, scaler polls, locks, time to live, time-outs, log times."""
+
+
+def steering(session: Session, state: str | None) -> SteeringClient:
+    """The running local cloud, to be steered. Raises NotReachable."""
+    import json
+
+    from orchestrator.localcloud.steering.client import SteeringClient
+    from orchestrator.profile import CONNECTION_FILE, connection
+
+    folder = config_of(session, state).state
+    connection(folder)  # raises NotReachable if the file is missing, damaged or of a dead process
+    return SteeringClient(json.loads((folder / CONNECTION_FILE).read_text(encoding="utf-8")))
+
+
+def _show(session: Session, found: dict[str, Any]) -> None:
+    from orchestrator.display.views import Heading, View
+
+    rows: list[tuple[str, Any, Kind]] = [("time", datetime.fromisoformat(found["time"]), "time")]
+    if found["steerable"]:
+        rows += [
+            ("ahead", timedelta(seconds=found["ahead"]), "duration"),
+            ("rate", found["rate"], "number"),
+            ("frozen", "yes" if found["frozen"] else "no", "text"),
+        ]
+    rows.append(("machine", datetime.fromisoformat(found["machine"]), "time"))
+    session.show(
+        View(
+            data=found,
+            headings=[Heading(key, key, kind) for key, _, kind in rows],
+            cells=[[value for _, value, _ in rows]],
+            single=True,
+        )
+    )
+
+
+@command("show", examples=[("the time alone", "orchestrator local clock show --query time -o tsv")])
+@state_option
+def show(state: str | None) -> None:
+    """Show the local cloud's time, and how it passes."""
+    session = current()
+    _show(session, steering(session, state).clock())
+
+
+@command(
+    "advance",
+    examples=[
+        ("five minutes", "orchestrator local clock advance 5m"),
+        ("a day, waiting for no program", "orchestrator local clock advance 1d --patience 0s"),
+    ],
+)
+@click.argument("duration", type=Duration())
+@click.option(
+    "--patience",
+    type=Duration(),
+    default="30s",
+    show_default=True,
+    metavar="DURATION",
+    help="How long, in this machine's time, to wait for a replica that starts on the way.",
+)
+@state_option
+def advance(duration: timedelta, patience: timedelta, state: str | None) -> None:
+    """Move time on by DURATION.
+
+    Time stops at every moment at which something is due, and waits there for the replicas that
+    start: they run to their end, in order, whatever the distance. Replicas that run already see
+    time jump. Ctrl-C ends it where it is.
+    """
+    from orchestrator.display.moments import exact
+    from orchestrator.display.progress import Progress
+
+    session = current()
+    client = steering(session, state)
+    with Progress() as progress:
+        progress.begin("moving time on")
+        found = client.advance(
+            duration.total_seconds(),
+            patience=patience.total_seconds(),
+            progress=lambda now: progress.update(exact(datetime.fromisoformat(now["time"]))),
+        )
+    _show(session, found)
+
+
+@command(
+    "rate",
+    examples=[
+        ("an hour in a minute", "orchestrator local clock rate 60"),
+        ("real time from here on", "orchestrator local clock rate 1"),
+    ],
+)
+@click.argument("rate", type=float)
+@state_option
+def rate(rate: float, state: str | None) -> None:
+    """Let RATE seconds pass there in each second here; starts a frozen clock, too."""
+    session = current()
+    _show(session, steering(session, state).rate(rate))
+
+
+@command("freeze", examples=[("stop the clock", "orchestrator local clock freeze")])
+@state_option
+def freeze(state: str | None) -> None:
+    """Let no time pass until `rate` or `reset`; `advance` moves it still."""
+    session = current()
+    _show(session, steering(session, state).freeze())
+
+
+@command("reset", examples=[("real time", "orchestrator local clock reset")])
+@state_option
+def reset(state: str | None) -> None:
+    """Go back to the machine's time. Schedules begin anew; what has a time keeps it."""
+    session = current()
+    _show(session, steering(session, state).reset())

@@ -1,0 +1,195 @@
+"""The local cloud's time under control: what steering the clock means for everything that uses it.
+
+* How the clock stands is kept in `clock.json`, so that time does not jump when the server starts
+  again; the time while it was stopped counts, at the clock's rate, unless it was frozen.
+* `advance` waits, at each moment at which something happens, for the programs of the replicas that
+  were started on the way; they run in no time at all as their clock sees it. One that ran before,
+  and one that takes longer than `patience` seconds of the machine, is not waited for.
+* A step back lets schedules and polls begin anew, and shortens locks to what they may be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.clock import Clock, SystemClock
+from orchestrator.localcloud.arm.operations import iso
+from orchestrator.localcloud.state import write_private
+from orchestrator.localcloud.steering.clock import LATEST, MAX_RATE, SteerableClock
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.runtime.runtime import Runtime
+    from orchestrator.localcloud.servicebus.broker import Broker
+
+_log = logging.getLogger(__name__)
+
+FILE = "clock.json"
+PATIENCE = 30.0
+"""Seconds of the machine's time that a replica's program is waited for while time is advanced."""
+
+
+class SteeringRefused(Exception):  # noqa: N818 - a refusal of a request
+    """Something that cannot be done to the clock.
+
+    Attributes:
+        message: One sentence for the user.
+        status: HTTP status that fits.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+class TimeControl:
+    """Steers the clock of one local cloud.
+
+    Args:
+        clock: The clock; only a `SteerableClock` can be steered.
+        file: Where its state is kept.
+    """
+
+    def __init__(self, clock: Clock, file: Path) -> None:
+        self._clock = clock
+        self._file = file
+        self._machine = SystemClock()
+        self._advances: set[asyncio.Task[bool]] = set()
+        self.runtime: Runtime | None = None
+        self.broker: Broker | None = None
+
+    def restore(self) -> None:
+        """Let the clock go on where an earlier server left it."""
+        if not isinstance(self._clock, SteerableClock):
+            return
+        try:
+            kept = json.loads(self._file.read_text("utf-8"))
+            then, rate = float(kept["time"]), float(kept["rate"])
+            frozen, machine = bool(kept["frozen"]), float(kept["machine"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            # Not worth failing a start for: the machine's time is always right.
+            _log.warning("%s is damaged and not used: %s", self._file, error)
+            return
+        since = 0.0 if frozen else max(0.0, self._machine.time() - machine) * rate
+        if 0 < rate <= MAX_RATE and 0 <= then + since <= LATEST:
+            self._clock.restore(then + since, rate, frozen=frozen)
+
+    def show(self) -> dict[str, Any]:
+        """How the clock stands, as the API shows it."""
+        clock, machine = self._clock, self._machine.time()
+        if not isinstance(clock, SteerableClock):
+            return {"time": iso(clock.time()), "machine": iso(machine), "steerable": False}
+        now = clock.steering
+        return {
+            "time": iso(now.time),
+            "machine": iso(machine),
+            "ahead": round(now.time - machine, 3) if now.steered else 0.0,
+            "rate": now.rate,
+            "frozen": now.frozen,
+            "steered": now.steered,
+            "advancing_to": None if now.target is None else iso(now.target),
+            "steerable": True,
+        }
+
+    def begin_advance(self, seconds: float, patience: float = PATIENCE) -> asyncio.Task[bool]:
+        """Begin to move time on, whoever waits for it; `advance` in a task of its own."""
+        task = asyncio.create_task(self.advance(seconds, patience), name="clock")
+        self._advances.add(task)
+        task.add_done_callback(self._advances.discard)
+        return task
+
+    async def close(self) -> None:
+        """End an advance that is under way; time stays where it got to."""
+        for task in list(self._advances):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SteeringRefused):
+                await task
+
+    async def advance(self, seconds: float, patience: float = PATIENCE) -> bool:
+        """Move time on; False if somebody else took the clock over on the way.
+
+        Raises:
+            SteeringRefused: It is being advanced already, or not by a time that is to come.
+        """
+        clock = self._steerable()
+        before = self._busy()
+        left: set[str] = set(before)
+
+        async def settled() -> None:
+            if self.runtime is not None:
+                left.update(await self.runtime.activity.quiet(left, patience))
+
+        if clock.steering.target is not None:
+            raise SteeringRefused("The clock is being advanced already.", 409)
+        # Were the server killed on the way, time would have passed while it was away.
+        self._keep(clock, ahead=seconds if 0 <= seconds < LATEST else 0.0)
+        try:
+            return await clock.advance(seconds, settled)
+        except ValueError as error:
+            raise SteeringRefused(str(error)) from error
+        except RuntimeError as error:
+            raise SteeringRefused(str(error), 409) from error
+        finally:
+            self._keep(clock)
+
+    def set_rate(self, rate: float) -> None:
+        """Let time pass `rate` times as fast. Raises SteeringRefused."""
+        clock = self._steerable()
+        try:
+            clock.set_rate(rate)
+        except ValueError as error:
+            raise SteeringRefused(str(error)) from error
+        self._keep(clock)
+
+    def freeze(self) -> None:
+        """Stop the clock. Raises SteeringRefused."""
+        clock = self._steerable()
+        clock.freeze()
+        self._keep(clock)
+
+    def reset(self) -> None:
+        """Go back to the machine's time. Raises SteeringRefused."""
+        clock = self._steerable()
+        before = clock.time()
+        clock.reset()
+        self._keep(clock)
+        if clock.time() < before:
+            if self.broker is not None:
+                self.broker.clock_set_back()
+            if self.runtime is not None:
+                self.runtime.clock_changed()
+
+    def _busy(self) -> frozenset[str]:
+        return frozenset() if self.runtime is None else self.runtime.activity.busy
+
+    def _steerable(self) -> SteerableClock:
+        if not isinstance(self._clock, SteerableClock):
+            raise SteeringRefused(
+                "This local cloud was given a clock of its own by the program it runs in, which "
+                "alone can move it.",
+                409,
+            )
+        return self._clock
+
+    def _keep(self, clock: SteerableClock, ahead: float = 0.0) -> None:
+        now = clock.steering
+        if not now.steered and not ahead:
+            self._file.unlink(missing_ok=True)
+            return
+        kept = {
+            "time": now.time + ahead,
+            "machine": self._machine.time(),
+            "rate": now.rate,
+            "frozen": now.frozen,
+        }
+        try:
+            write_private(self._file, (json.dumps(kept) + "\n").encode())
+        except OSError as error:
+            _log.warning("%s cannot be written; a restart sets the clock back: %s", FILE, error)

@@ -1,0 +1,92 @@
+"""`orchestrator local clock`, on a local cloud of its own: other tests keep their time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.localcloud import process
+from orchestrator.localcloud.config import CloudConfig
+from tests.cli.conftest import Cli
+
+SETTINGS = """
+[profiles.local]
+kind = "local"
+
+[images.tick]
+process = ["{python}", "-I", "-S", "-c", "print('tick')"]
+
+[jobs.often]
+trigger = "schedule"
+cron = "*/5 * * * *"
+image = "tick"
+"""
+
+
+@pytest.fixture(scope="module")
+def timely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    folder = tmp_path_factory.mktemp("timely")
+    (folder / "orchestrator.toml").write_text(SETTINGS)
+    state = folder / ".orchestrator" / "local"
+    process.up(CloudConfig(state, folder, port=0, identity_port=0, amqp_port=0, amqps_port=0))
+    try:
+        yield Cli(folder)
+    finally:
+        process.reset(state)
+
+
+def shown(cli: Cli, *arguments: str) -> dict[str, object]:
+    done = cli("local", "clock", *arguments, "-o", "json")
+    assert done.status == 0, done.err
+    return dict(json.loads(done.out))
+
+
+def test_hours_of_a_schedule_run_with_one_command_and_are_listed_and_logged(timely: Cli) -> None:
+    assert timely("up").status == 0
+    assert shown(timely, "freeze")["frozen"] is True
+    before = datetime.fromisoformat(str(shown(timely, "show")["time"]))
+    state = shown(timely, "advance", "2h")
+    assert datetime.fromisoformat(str(state["time"])) - before == timedelta(hours=2)
+    listed = timely("executions", "list", "--job", "often", "-o", "json")
+    executions = json.loads(listed.out)
+    assert [e["properties"]["status"] for e in executions] == ["Succeeded"] * 24
+    lines = timely("logs", "--job", "often", "--since", "3h", "-o", "json")
+    assert len(json.loads(lines.out)) == 24
+    assert shown(timely, "reset")["steered"] is False
+
+
+def test_the_table_says_what_time_it_is(timely: Cli) -> None:
+    rate = timely("local", "clock", "rate", "60")
+    assert rate.status == 0, rate.err
+    for word in ("time", "ahead", "rate", "60", "frozen", "no", "machine"):
+        assert word in rate.out
+    assert timely("local", "clock", "reset").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("advance", "soon"), 2, '"soon" is not a duration'),
+        (("advance", "-5m"), 2, "-5"),
+        (("advance", "500000w"), 1, "calendar"),
+        (("rate", "0"), 1, "A rate is above 0"),
+        (("rate", "fast"), 2, "fast"),
+        (("adavnce", "5m"), 2, "advance"),
+    ],
+)
+def test_bad_input_is_answered_in_a_sentence(
+    timely: Cli, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    done = timely("local", "clock", *arguments)
+    assert (done.status, "Traceback" in done.err) == (status, False), done.err
+    assert words in done.err
+
+
+def test_without_a_local_cloud_the_way_to_start_it_is_named(bare: Cli, tmp_path: Path) -> None:
+    done = bare("local", "clock", "show")
+    assert done.status == 1
+    assert "orchestrator local up" in done.err
