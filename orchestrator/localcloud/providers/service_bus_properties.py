@@ -75,7 +75,8 @@ METADATA_LENGTH = 1024
 _STATUSES = {status.lower(): status for status in EntityStatus}
 _DURATION = re.compile(
     r"(?P<minus>-)?P(?:(?P<days>\d+)D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?",
+    re.ASCII,
 )
 
 

@@ -213,6 +213,29 @@ async def test_a_store_that_is_a_folder_or_nowhere_cannot_be_opened(tmp_path: Pa
         await SqliteStore(tmp_path / "no" / "such" / "broker.sqlite").open()
 
 
+async def test_a_store_that_refuses_writes_fails_sends_and_serves_again_later(
+    tmp_path: Path,
+) -> None:
+    world = await full_world(tmp_path)
+    queue = await world.queue()
+    await send(queue, "before")
+    assert isinstance(world.store, SqliteStore)
+    assert world.store._connection is not None
+    world.store._connection.execute("PRAGMA query_only=ON")
+    with pytest.raises(StoreFailed, match="could not be written") as failed:
+        await send(queue, "refused")
+    assert not isinstance(failed.value, StoreFull)
+    (lock,) = queue.acquire(5)
+    with pytest.raises(StoreFailed):
+        await complete(queue, lock)
+    world.store._connection.execute("PRAGMA query_only=OFF")
+    await complete(queue, lock)
+    await send(queue, "after")
+    await world.restart()
+    assert texts(world.again(queue).peek(0, 5)) == ["after"]
+    await world.broker.close()
+
+
 async def test_senders_share_a_commit(tmp_path: Path) -> None:
     world = await World(
         ManualClock(), SqliteStore(tmp_path / "b.sqlite"), lambda: SqliteStore(tmp_path / "b")
