@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from orchestrator.clock import Clock
 from orchestrator.localcloud.servicebus import definitions
 from orchestrator.localcloud.servicebus.clockwork import Clockwork
+from orchestrator.localcloud.servicebus.content import Content
 from orchestrator.localcloud.servicebus.definitions import (
     ALL_RIGHTS,
     NAMESPACE,
@@ -35,6 +36,7 @@ from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.limits import STRICT, Limits
 from orchestrator.localcloud.servicebus.model import (
     DEAD_LETTER_SUFFIX,
+    TRANSFER_DEAD_LETTER_SUFFIX,
     AccessRule,
     Done,
     QueueCounts,
@@ -83,7 +85,20 @@ class Broker:
 
     limits: Limits
 
-    def __init__(self, store: Store, clock: Clock, *, limits: Limits = STRICT) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        limits: Limits = STRICT,
+        content: Content | None = None,
+    ) -> None:
+        """content: how messages are encoded; AMQP 1.0 when left out."""
+        if content is None:
+            from orchestrator.localcloud.servicebus.content_amqp import AmqpContent
+
+            content = AmqpContent()
+        self._content = content
         self.limits = limits
         self._store = store
         self._clock = clock
@@ -107,6 +122,8 @@ class Broker:
             limits=self.limits,
             soon=asyncio.get_running_loop().call_soon,
             remind=self._clockwork.remind,
+            resolve=self.queue,
+            content=self._content,
         )
         try:
             self._restore(contents, self._context)
@@ -141,8 +158,7 @@ class Broker:
                     last_sequences=contents.last,
                 )
                 self._install(record, queue)
-                by_number[queue.number] = queue
-                by_number[queue.dead_letter.number] = queue.dead_letter
+                by_number.update((part.number, part) for part in queue.parts)
                 self._next_number = max(self._next_number, record.number + NUMBERS_PER_QUEUE)
             else:
                 namespace = self._namespaces[record.namespace.lower()]
@@ -160,8 +176,8 @@ class Broker:
         """The clock shows an earlier time than before: locks end no later than they may."""
         for namespace in self._namespaces.values():
             for queue in namespace.queues.values():
-                queue.clock_set_back()
-                queue.dead_letter.clock_set_back()
+                for part in queue.parts:
+                    part.clock_set_back()
 
     # -- namespaces ------------------------------------------------------------------------
 
@@ -305,11 +321,15 @@ class Broker:
 
         address_host: host of the address or of the connection (`ns.servicebus.windows.net`,
         `127.0.0.1:14672`, None); its first label names the namespace if there is one so named,
-        otherwise the one namespace that has the entity. entity_path: `queue` or
-        `queue/$DeadLetterQueue` in any case, leading and trailing slashes ignored.
+        otherwise the one namespace that has the entity. entity_path: `queue`,
+        `queue/$DeadLetterQueue` or `queue/$Transfer/$DeadLetterQueue` in any case, leading and
+        trailing slashes ignored.
         """
         path = entity_path.strip("/").lower()
         name = path.removesuffix(DEAD_LETTER_SUFFIX.lower())
+        transfer = path.endswith(TRANSFER_DEAD_LETTER_SUFFIX.lower())
+        if transfer:
+            name = path.removesuffix(TRANSFER_DEAD_LETTER_SUFFIX.lower())
         label = (address_host or "").split(":")[0].split(".")[0].lower()
         if label in self._namespaces:
             queue = self._namespaces[label].queues.get(name)
@@ -318,7 +338,7 @@ class Broker:
             queue = found[0] if len(found) == 1 else None
         if queue is None or name == path:
             return queue
-        return queue.dead_letter
+        return queue.transfer_dead_letter if transfer else queue.dead_letter
 
     # -- shared access keys ------------------------------------------------------------------
 

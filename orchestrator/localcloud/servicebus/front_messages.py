@@ -68,7 +68,7 @@ def read(payload: bytes, now: float) -> IncomingMessage:
         raw_properties = s.section(s.PROPERTIES, _trimmed(properties))
         key = None
     else:
-        key = _key(message_id)
+        key = message_key(message_id)
     annotations: dict[Any, Any] = {}
     raw_annotations = parts.message_annotations
     if raw_annotations:
@@ -124,7 +124,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _key(message_id: Any) -> str:
+def message_key(message_id: Any) -> str:
     """Equal ids give equal keys; ids of different AMQP types never do."""
     if isinstance(message_id, str):
         return f"\0{message_id}" if message_id.startswith("\0") else str(message_id)

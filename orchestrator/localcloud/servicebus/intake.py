@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
+from orchestrator.localcloud.servicebus.arrivals import Arrivals
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     EntityDisabled,
@@ -30,11 +31,6 @@ from orchestrator.localcloud.servicebus.store import Change
 
 class Intake(Lifecycle):
     """The sending side of a queue; `queue.Queue` adds the receiving side."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        # Bytes on the way to the store; they count against the quota already.
-        self._incoming_size = 0
 
     @property
     def max_message_size(self) -> int:
@@ -68,40 +64,27 @@ class Intake(Lifecycle):
         """
         self.check_send()
         for message in messages:
-            self._check_message(message)
+            self._check_content(len(message.payload), message.session_id)
         now = self._now()
         fresh, repeated = self._sort_out(messages, now)
         size = sum(len(message.payload) for message in fresh)
         self._check_quota(size)
-        self._incoming_size += size
-        change = Change()
+        arrivals = Arrivals(Change())
         stamped = [self._stamp(message, now) for message in fresh]
-        until = now + self.properties.duplicate_detection_window
-        detects = self.properties.requires_duplicate_detection
-        ids = [m.message_id for m in fresh if detects and m.message_id is not None]
+        if self.properties.requires_duplicate_detection:
+            until = now + self.properties.duplicate_detection_window
+            for message in fresh:
+                if message.message_id is not None:
+                    arrivals.remember(self, message.message_id, until)
         for stored in stamped:
-            change.put(self.number, stored)
-        for message_id in ids:
-            self._history.reserve(message_id)
-            change.remember(self.number, message_id, until)
+            self._place(stored, arrivals, now)
 
         def finished(error: BrokerError | None) -> None:
-            self._incoming_size -= size
-            if error is not None:
-                for message_id in ids:
-                    self._history.withdraw(message_id)
-                done(error)
-                return
-            for message_id in ids:
-                self._history.remember(message_id, until)
-            if ids:
-                self._remind(until)
-            for stored in stamped:
-                self.arrive(stored)
-            done(self._repeated_error(repeated))
+            arrivals.finish(error)
+            done(self._repeated_error(repeated) if error is None else error)
 
         if fresh:
-            self._context.store.commit(change, finished)
+            self._context.store.commit(arrivals.change, finished)
         else:
             # A duplicate is acknowledged only once what it repeats is durable.
             self._context.store.barrier(finished)
@@ -111,29 +94,34 @@ class Intake(Lifecycle):
         return [numbers.get(id(message), 0) for message in messages]
 
     def _check_quota(self, size: int) -> None:
-        held = self._shelf.size + self.dead_letter._shelf.size
+        held = self._held()
         limit = self.properties.max_size_in_megabytes
-        if held + self._incoming_size + size > limit * MEBIBYTE:
+        if held + self.incoming_size + size > limit * MEBIBYTE:
             raise QuotaExceeded(
                 f"The maximum entity size of {limit} MB has been reached or exceeded by "
                 f"{self.namespace}/{self.path} (size of entity in bytes: {held}): receive messages "
                 "from it or from its dead-letter queue."
             )
 
-    def _check_message(self, message: IncomingMessage) -> None:
+    def _held(self) -> int:
+        """Bytes that count against the quota."""
+        transfer = 0 if self.is_dead_letter else self.transfer_dead_letter._shelf.size
+        return self._shelf.size + self.dead_letter._shelf.size + transfer
+
+    def _check_content(self, size: int, session_id: str | None) -> None:
         limits = self._context.limits
-        if len(message.payload) > self.max_message_size:
+        if size > self.max_message_size:
             raise MessageTooLarge(
-                f"The message of {len(message.payload)} bytes exceeds the {self.max_message_size} "
+                f"The message of {size} bytes exceeds the {self.max_message_size} "
                 f"bytes that {self.namespace}/{self.path} allows."
             )
-        if self.properties.requires_session and not message.session_id:
+        if self.properties.requires_session and not session_id:
             raise InvalidOperation(
                 "The SessionId was not set on a message, and it cannot be sent to the entity. "
                 "Entities that have session support enabled can only receive messages that have "
                 "the SessionId set to a valid value."
             )
-        if message.session_id and len(message.session_id) > limits.session_id_length:
+        if session_id and len(session_id) > limits.session_id_length:
             raise InvalidOperation(
                 f"A session id may have up to {limits.session_id_length} characters."
             )
@@ -157,6 +145,20 @@ class Intake(Lifecycle):
                 here.add(message_id)
                 fresh.append(message)
         return fresh, repeated
+
+    def _new_id(
+        self, payload: bytes, arrivals: Arrivals, now: float
+    ) -> str | Literal[False] | None:
+        """The message id to be remembered of a forwarded message; None for none, False if it is
+        a duplicate. Raises StoreFailed if what it repeats is not durable yet."""
+        if not self.properties.requires_duplicate_detection:
+            return None
+        message_id = self._context.content.message_id(payload)
+        if message_id is None or not self._history.seen(message_id, now):
+            return message_id
+        if not self._history.remembers(message_id) and not arrivals.repeats(self, message_id):
+            raise StoreFailed("The message repeats one that is being stored.")
+        return False
 
     def _repeated_error(self, repeated: Sequence[str]) -> BrokerError | None:
         if all(self._history.remembers(message_id) for message_id in repeated):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from orchestrator.clock import Clock
+from orchestrator.localcloud.servicebus.arrivals import Arrivals
+from orchestrator.localcloud.servicebus.content import Content
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.history import DuplicateHistory
 from orchestrator.localcloud.servicebus.limits import Limits
@@ -50,6 +52,8 @@ class Context:
     """What a queue needs of its broker.
 
     soon: run a callable after the current ones. remind: call `queue.tick()` at that moment.
+    resolve: the queue, topic or subscription of that namespace and path; None if there is none.
+    content: reads what a message says of itself, for those who need more than bytes.
     """
 
     clock: Clock
@@ -57,12 +61,17 @@ class Context:
     limits: Limits
     soon: Callable[[Callable[[], None]], object]
     remind: Callable[[Lifecycle, float], None]
+    resolve: Callable[[str, str], Queue | None]
+    content: Content
 
 
 class Lifecycle:
     """A queue's messages and their clockwork. See the module."""
 
     dead_letter: Queue
+    transfer_dead_letter: Queue
+    is_transfer = False
+    """Of a dead-letter queue: it holds what could not be forwarded."""
 
     def __init__(
         self,
@@ -83,6 +92,8 @@ class Lifecycle:
         self.deleted = False
         self._context = context
         self._last_sequence = last_sequence
+        # Bytes on the way to the store; they count against the quota already.
+        self.incoming_size = 0
         self._shelf = Shelf()
         self._locks: dict[UUID, LockedMessage] = {}
         self._line = Line(self._receivable, context.soon)
@@ -115,6 +126,14 @@ class Lifecycle:
         """Take in an entry of the duplicate-detection history from the store."""
         self._history.remember(message_id, until)
         self._remind(until)
+
+    def reserve(self, message_id: str) -> None:
+        """A message of that id is on its way to the store."""
+        self._history.reserve(message_id)
+
+    def withdraw(self, message_id: str) -> None:
+        """It did not get there."""
+        self._history.withdraw(message_id)
 
     # -- the clockwork -----------------------------------------------------------------------
 
@@ -201,7 +220,24 @@ class Lifecycle:
 
     def _offer(self, message: StoredMessage) -> None:
         self._shelf.offer(message)
+        self._offered()
+
+    def _offered(self) -> None:
+        """Messages are ready."""
         self._line.wake()
+
+    def pop_ready(self, count: int, now: float) -> list[StoredMessage]:
+        """Up to `count` ready messages, oldest first; the caller must lock or remove them."""
+        messages: list[StoredMessage] = []
+        while len(messages) < count:
+            message = self._shelf.pop_ready()
+            if message is None:
+                break
+            if message.expires_at <= now:
+                self._expire(message)
+            else:
+                messages.append(message)
+        return messages
 
     def _watch(self, message: StoredMessage) -> None:
         self._remind(self._shelf.watch(message))
@@ -370,15 +406,20 @@ class Lifecycle:
             message.message_id,
             message.details,
         )
-        change = Change()
-        change.put(self.number, active)
-        change.delete(self.number, message.sequence)
+        arrivals = Arrivals(Change())
+        self._place(active, arrivals, now)
+        arrivals.change.delete(self.number, message.sequence)
 
         def finished(error: BrokerError | None) -> None:
             if error is not None:
+                arrivals.finish(error)
                 self._retry(lambda: self._activate(message))
                 return
             self._gone(hold)
-            self.arrive(active)
+            arrivals.finish(None)
 
-        self._context.store.commit(change, finished)
+        self._context.store.commit(arrivals.change, finished)
+
+    def _place(self, message: StoredMessage, arrivals: Arrivals, now: float) -> None:
+        """Plan where a message goes that this entity has accepted and stamped."""
+        arrivals.put(self, message)

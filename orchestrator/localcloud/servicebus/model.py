@@ -128,6 +128,7 @@ class Details:
     enqueued_sequence: the number it had first, where that is another one.
     modified: properties set by abandon, defer or dead-letter: opaque bytes of the front (an
         encoded map), to be merged over the application properties at delivery.
+    hops: how often it was forwarded so far.
     """
 
     session_id: str | None = None
@@ -138,6 +139,7 @@ class Details:
     dead_letter_description: str | None = None
     dead_letter_source: str | None = None
     modified: bytes | None = None
+    hops: int = 0
 
 
 NO_DETAILS = Details()

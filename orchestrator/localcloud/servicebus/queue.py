@@ -22,11 +22,12 @@ from orchestrator.localcloud.servicebus.errors import (
     LockLost,
     MessageNotFound,
 )
-from orchestrator.localcloud.servicebus.intake import Intake
+from orchestrator.localcloud.servicebus.forwarding import Forwarding
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.line import Available, Waiter
 from orchestrator.localcloud.servicebus.model import (
     DEAD_LETTER_SUFFIX,
+    TRANSFER_DEAD_LETTER_SUFFIX,
     Done,
     LockedMessage,
     MessageState,
@@ -40,16 +41,17 @@ Taken = Callable[[Sequence[StoredMessage], BrokerError | None], None]
 """Given the messages whose deletion is durable, or none and the reason."""
 
 NUMBERS_PER_QUEUE = 4
-"""Store numbers set aside for one queue: itself, its dead letters, and two to come (transfer)."""
+"""Store numbers set aside for one queue: itself, its dead letters, one that is not in use, and
+what could not be forwarded."""
 
 
-class Queue(Intake):
-    """A queue, or the dead-letter sub-queue of one (which has the same methods).
+class Queue(Forwarding):
+    """A queue, or a dead-letter sub-queue of one (which has the same methods).
 
     namespace, path: its name in the first spelling; path of a sub-queue `q/$DeadLetterQueue`.
     properties: the settings (of the queue itself also for its sub-queue). deleted: it is gone;
-    every method now raises EntityNotFound. dead_letter: the dead-letter sub-queue; of a sub-queue
-    itself.
+    every method now raises EntityNotFound. dead_letter: the dead-letter sub-queue;
+    transfer_dead_letter: the one of what could not be forwarded; of such a one both are itself.
     """
 
     def __init__(
@@ -75,17 +77,30 @@ class Queue(Intake):
         )
         self._listeners: list[Callable[[], None]] = []
         if parent is not None:
-            self.dead_letter = self
+            self.dead_letter = self.transfer_dead_letter = self
             return
-        self.dead_letter = Queue(
-            context,
-            namespace=namespace,
-            path=path + DEAD_LETTER_SUFFIX,
-            number=number + 1,
-            properties=properties,
-            last_sequences=last_sequences,
-            parent=self,
-        )
+
+        def dead_letters(suffix: str, place: int) -> Queue:
+            return Queue(
+                context,
+                namespace=namespace,
+                path=path + suffix,
+                number=number + place,
+                properties=properties,
+                last_sequences=last_sequences,
+                parent=self,
+            )
+
+        self.dead_letter = dead_letters(DEAD_LETTER_SUFFIX, 1)
+        self.transfer_dead_letter = dead_letters(TRANSFER_DEAD_LETTER_SUFFIX, 3)
+        self.transfer_dead_letter.is_transfer = True
+        # Dead letters that cannot be forwarded lie with the messages that cannot.
+        self.dead_letter.transfer_dead_letter = self.transfer_dead_letter
+
+    @property
+    def parts(self) -> tuple[Queue, ...]:
+        """The queue and its sub-queues."""
+        return self, self.dead_letter, self.transfer_dead_letter
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Have `listener` called when the queue was deleted (`deleted`) or its properties
@@ -106,31 +121,36 @@ class Queue(Intake):
             active=len(self._shelf) - self._shelf.scheduled,
             dead_letter=len(self.dead_letter._shelf),
             scheduled=self._shelf.scheduled,
-            size_in_bytes=self._shelf.size + self.dead_letter._shelf.size,
+            transfer_dead_letter=len(self.transfer_dead_letter._shelf),
+            size_in_bytes=self._held(),
         )
 
     # -- for the broker ----------------------------------------------------------------------
 
     def update(self, properties: QueueProperties) -> None:
         """The queue's settings are others now (durably); its sub-queue's with it."""
-        for queue in (self, self.dead_letter):
+        for queue in self.parts:
             queue.properties = properties
             queue._line.wake()
+            queue.forward_all()
         self.announce()
 
     def close(self) -> None:
         """The queue is being deleted: nothing works any more, in its sub-queue neither."""
-        self.deleted = self.dead_letter.deleted = True
+        for queue in self.parts:
+            queue.deleted = True
 
     def reopen(self) -> None:
         """The deletion failed: all is as before."""
-        self.deleted = self.dead_letter.deleted = False
-        self.tick()
-        self.dead_letter.tick()
+        for queue in self.parts:
+            queue.deleted = False
+        for queue in self.parts:
+            queue.tick()
+            queue.forward_all()
 
     def announce(self) -> None:
         """Tell those who subscribed to the queue or its sub-queue that it has changed."""
-        for queue in (self, self.dead_letter):
+        for queue in self.parts:
             for listener in list(queue._listeners):
                 listener()
 
@@ -147,6 +167,11 @@ class Queue(Intake):
                 f"The messaging entity {self.namespace}/{self.path} is disabled for receiving "
                 f"(status {self.properties.status})."
             )
+        if self.forwards_to is not None:
+            raise InvalidOperation(
+                f"{self.namespace}/{self.path} forwards its messages to {self.forwards_to}: "
+                "receive them there."
+            )
         if self.properties.requires_session and not self.is_dead_letter:
             raise InvalidOperation(
                 "It is not possible for an entity that requires sessions to create a "
@@ -160,7 +185,7 @@ class Queue(Intake):
         """
         self.check_receive()
         now = self._now()
-        messages = self._pop(count, now)
+        messages = self.pop_ready(count, now)
         return self._lock(messages, now) if messages else []
 
     def take(self, count: int, taken: Taken) -> int:
@@ -168,7 +193,7 @@ class Queue(Intake):
         `taken` is not called); `taken(messages, None)` once their deletion is durable, or
         `taken([], error)` and they are back in the queue."""
         self.check_receive()
-        messages = self._pop(count, self._now())
+        messages = self.pop_ready(count, self._now())
         if messages:
             self._take(messages, taken)
         return len(messages)
@@ -197,18 +222,6 @@ class Queue(Intake):
         self._check_exists()
         self._now()
         return self._shelf.walk(from_sequence, min(count, self._context.limits.peek_batch))
-
-    def _pop(self, count: int, now: float) -> list[StoredMessage]:
-        messages: list[StoredMessage] = []
-        while len(messages) < count:
-            message = self._shelf.pop_ready()
-            if message is None:
-                break
-            if message.expires_at <= now:
-                self._expire(message)
-            else:
-                messages.append(message)
-        return messages
 
     def _lock(self, messages: Sequence[StoredMessage], now: float) -> list[LockedMessage]:
         until = now + self.properties.lock_duration
@@ -374,6 +387,12 @@ class Queue(Intake):
         lock.message.lock = None
         self._note([lock.message])
         self._return(lock.message, self._context.clock.time())
+
+    def lose(self, token: UUID) -> None:
+        """Take the lock from its holder as if it had expired; one that is gone stays so."""
+        lock = self._locks.get(token)
+        if lock is not None and not lock.settling:
+            self._lock_expired(lock, self._context.clock.time())
 
     def renew(self, token: UUID) -> float:
         """Lock it for another lock_duration from now; the new locked_until."""

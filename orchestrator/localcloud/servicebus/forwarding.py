@@ -1,0 +1,223 @@
+"""Forwarding: what arrives in a queue that names another moves on there, in one transaction.
+
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding and, for what
+becomes of a message that cannot be forwarded,
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-dead-letter-queues.
+
+A send is acknowledged when the first queue holds the message; the move takes it out there and puts
+it into the next one at once, so that a crash leaves it in the one or in the other, never in both
+and never in neither. A message whose target is missing, disabled, full or more than four hops away
+goes to the transfer dead-letter queue of the entity that could not forward it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from orchestrator.localcloud.servicebus.arrivals import Arrivals
+from orchestrator.localcloud.servicebus.errors import (
+    BrokerError,
+    EntityDisabled,
+    EntityNotFound,
+    InvalidOperation,
+    MessageTooLarge,
+    QuotaExceeded,
+    StoreError,
+)
+from orchestrator.localcloud.servicebus.intake import Intake
+from orchestrator.localcloud.servicebus.limits import FOREVER
+from orchestrator.localcloud.servicebus.model import NEVER, LockedMessage, StoredMessage
+from orchestrator.localcloud.servicebus.store import Change
+
+HOPS_EXCEEDED = "MaxTransferHopCountExceeded"
+SESSION_ID_IS_NULL = "SessionIDIsNull"
+
+_REASONS: dict[type[BrokerError], str] = {
+    EntityNotFound: "MessagingEntityNotFound",
+    EntityDisabled: "MessagingEntityDisabled",
+    QuotaExceeded: "QuotaExceeded",
+    MessageTooLarge: "MessageSizeExceeded",
+    InvalidOperation: SESSION_ID_IS_NULL,
+}
+
+_AT_ONCE = 200
+"""Messages moved in one transaction; the event loop runs between two."""
+
+
+class Forwarding(Intake):
+    """Adds to a queue what moves its messages on."""
+
+    _forwarding = False
+
+    @property
+    def forwards_to(self) -> str | None:
+        """The entity that this queue's messages move on to; None: they stay."""
+        if not self.is_dead_letter:
+            return self.properties.forward_to
+        # A dead letter that could not be forwarded stays where it is looked for.
+        return None if self.is_transfer else self.properties.forward_dead_letters_to
+
+    def _offered(self) -> None:
+        if self.forwards_to is None:
+            super()._offered()
+        elif not self._forwarding:
+            self._forwarding = True
+            self._context.soon(self._forward)
+
+    def forward_all(self) -> None:
+        """The settings have changed: messages that lie here may have to move on."""
+        if self.forwards_to is not None and self._shelf.ready:
+            self._offered()
+
+    def _forward(self) -> None:
+        self._forwarding = False
+        target = self.forwards_to
+        if self.deleted or target is None:
+            return
+        messages = self.pop_ready(_AT_ONCE, self._now())
+        if messages:
+            self._forward_held([self._hold(message) for message in messages], target)
+            self._offered()
+
+    def _forward_held(self, holds: Sequence[LockedMessage], target: str) -> None:
+        arrivals = Arrivals(Change())
+        late: list[LockedMessage] = []
+        moved: list[LockedMessage] = []
+        now = self._context.clock.time()
+        for hold in holds:
+            try:
+                self._transfer(hold.message, target, arrivals, now)
+            except StoreError:
+                # It repeats one that is on its way to the store: only its fate tells ours.
+                late.append(hold)
+                continue
+            arrivals.change.delete(self.number, hold.message.sequence)
+            moved.append(hold)
+        if late:
+            self._retry(lambda: self._forward_again(late))
+
+        def finished(error: BrokerError | None) -> None:
+            if error is not None:
+                arrivals.finish(error)
+                self._retry(lambda: self._forward_again(moved))
+                return
+            if not self.deleted:
+                for hold in moved:
+                    self._gone(hold)
+            arrivals.finish(None)
+
+        if moved:
+            self._context.store.commit(arrivals.change, finished)
+
+    def _forward_again(self, holds: Sequence[LockedMessage]) -> None:
+        if self.deleted:
+            return
+        target = self.forwards_to
+        if target is not None:
+            self._forward_held(holds, target)
+            return
+        now = self._context.clock.time()
+        for hold in holds:
+            self._return(hold.message, now)
+
+    def _transfer(
+        self, message: StoredMessage, target: str, arrivals: Arrivals, now: float
+    ) -> None:
+        """Raises StoreError where it must be tried again later."""
+        details = message.details
+        hops = details.hops + 1
+        try:
+            if hops > self._context.limits.forward_hops:
+                self._bury_transfer(
+                    message,
+                    arrivals,
+                    HOPS_EXCEEDED,
+                    "The maximum number of allowed hops when forwarding between queues is "
+                    f"exceeded. This value is set to {self._context.limits.forward_hops}.",
+                )
+                return
+            entity = self._context.resolve(self.namespace, target)
+            if entity is None:
+                raise EntityNotFound(
+                    f"The messaging entity {self.namespace}/{target} could not be found."
+                )
+            entity.admit(
+                StoredMessage(
+                    message.sequence,
+                    message.payload,
+                    message.enqueued_at,
+                    message.expires_at,
+                    None,
+                    replace(
+                        details,
+                        hops=hops,
+                        scheduled_at=None,
+                        enqueued_sequence=message.enqueued_sequence,
+                    ),
+                ),
+                arrivals,
+                now,
+            )
+        except StoreError:
+            raise
+        except BrokerError as error:
+            reason = next((word for kind, word in _REASONS.items() if isinstance(error, kind)), "")
+            self._bury_transfer(message, arrivals, reason or type(error).__name__, error.message)
+
+    def _bury_transfer(
+        self, message: StoredMessage, arrivals: Arrivals, reason: str, description: str
+    ) -> None:
+        queue = self.transfer_dead_letter
+        details = replace(
+            message.details,
+            scheduled_at=None,
+            enqueued_sequence=message.enqueued_sequence,
+            dead_letter_reason=reason,
+            dead_letter_description=description,
+            dead_letter_source=self.path,
+        )
+        arrivals.put(
+            queue,
+            StoredMessage(
+                queue.next_sequence(),
+                message.payload,
+                message.enqueued_at,
+                NEVER,
+                message.message_id,
+                details,
+                message.delivery_count,
+            ),
+        )
+
+    def admit(self, message: StoredMessage, arrivals: Arrivals, now: float) -> None:
+        """Plan the arrival of a message that another entity forwards or that a topic gives to its
+        subscription; nothing is planned for a duplicate.
+
+        Raises EntityNotFound, EntityDisabled, QuotaExceeded, MessageTooLarge, InvalidOperation
+        (no session id); StoreFailed for a duplicate of one that is on its way to the store.
+        """
+        self.check_send()
+        session_id = message.details.session_id
+        self._check_content(len(message.payload), session_id)
+        self._check_quota(message.size)
+        message_id = self._new_id(message.payload, arrivals, now)
+        if message_id is False:
+            return
+        if message_id is not None:
+            until = now + self.properties.duplicate_detection_window
+            arrivals.remember(self, message_id, until)
+        self._place(self._restamp(message, message_id, now), arrivals, now)
+
+    def _restamp(self, message: StoredMessage, message_id: str | None, now: float) -> StoredMessage:
+        """`message` as one of this queue's own."""
+        ttl = self.properties.default_message_ttl
+        ends = NEVER if ttl >= FOREVER else now + ttl
+        return StoredMessage(
+            self.next_sequence(),
+            message.payload,
+            now,
+            min(message.expires_at, ends),
+            message_id,
+            message.details,
+        )
