@@ -43,7 +43,9 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from orchestrator.executions import Run
+    from orchestrator.messages import DeadLetterMessages, Message, Messages, Outcome, Sent
     from orchestrator.query import QueryResult, QueryTable
+    from orchestrator.queue_handle import QueueHandle
     from orchestrator.results import (
         Change,
         Changes,
@@ -96,6 +98,11 @@ _HOMES = {
         "errors",
     ),
     "Run": "executions",
+    **dict.fromkeys(
+        ("DeadLetterMessages", "Message", "Messages", "Outcome", "Sent"),
+        "messages",
+    ),
+    "QueueHandle": "queue_handle",
     **dict.fromkeys(("QueryResult", "QueryTable"), "query"),
     **dict.fromkeys(
         (
@@ -129,6 +136,7 @@ __all__ = [
     "Change",
     "Changes",
     "Conflict",
+    "DeadLetterMessages",
     "Execution",
     "ExecutionNotFound",
     "Executions",
@@ -141,20 +149,25 @@ __all__ = [
     "Jobs",
     "LogLine",
     "Logs",
+    "Message",
+    "Messages",
     "NotFound",
     "NotReachable",
     "Orchestrator",
     "OrchestratorError",
+    "Outcome",
     "PermissionDenied",
     "ProfileError",
     "QueryError",
     "QueryResult",
     "QueryTable",
     "Queue",
+    "QueueHandle",
     "QueueNotFound",
     "Queues",
     "Replica",
     "Run",
+    "Sent",
     "ServiceFailed",
     "Settings",
     "SettingsError",

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         LogLine,
         Logs,
         Queue,
-        Queues,
         Status,
         Step,
     )
@@ -339,12 +338,14 @@ class Orchestrator:
 
     # ---------------------------------------------------------------- queues
 
-    def queues(self) -> Queues:
-        """The namespace's queues and their depths."""
-        return self._queues.every()
+    @property
+    def queues(self) -> QueueVerbs:
+        """The namespace's queues: `queues()` lists them with their depths, and
+        `queues["results"]` is a handle on one and its messages."""
+        return self._queues
 
     def queue(self, name: str) -> Queue:
-        """One of them. Raises QueueNotFound."""
+        """One of them, its depths now. Raises QueueNotFound."""
         return self._queues.one(name)
 
     # ---------------------------------------------------------------- what it is made of
@@ -406,4 +407,4 @@ class Orchestrator:
     def _queues(self) -> QueueVerbs:
         from orchestrator.queues import QueueVerbs
 
-        return QueueVerbs(self._clients)
+        return QueueVerbs(self._clients, self._time)

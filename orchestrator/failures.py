@@ -84,7 +84,7 @@ def told(
     except AzureError as error:
         raise translated(error, profile, doing, missing) from error
     except OSError as error:
-        raise _unreachable(error, profile, doing) from error
+        raise unreachable(error, profile, doing) from error
 
 
 def translated(
@@ -112,7 +112,7 @@ def translated(
     if isinstance(error, ClientAuthenticationError):
         return _no_token(error, profile, doing)
     if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return _unreachable(error, profile, doing)
+        return unreachable(error, profile, doing)
     return ServiceFailed(
         f"Could not {doing}: {_sentence(str(error).partition(chr(10))[0])}", "Try again."
     )
@@ -128,7 +128,7 @@ def _refused(
     said = f"Could not {doing}: {refusal.message}"
     facts: dict[str, Any] = {"code": code, "status": status}
     if status == 401:
-        return AuthenticationFailed(said, _sign_in_hint(profile), **facts)
+        return AuthenticationFailed(said, sign_in_hint(profile), **facts)
     if status == 403:
         return PermissionDenied(
             said,
@@ -163,7 +163,7 @@ def _refused(
     return ServiceFailed(said, hint, **facts)
 
 
-def _sign_in_hint(profile: Profile) -> str:
+def sign_in_hint(profile: Profile) -> str:
     if profile.kind == "local":
         return "The local cloud was started anew, perhaps; run the command again."
     tenant = profile.spec.tenant
@@ -173,11 +173,11 @@ def _sign_in_hint(profile: Profile) -> str:
 def _no_token(error: Exception, profile: Profile, doing: str) -> OrchestratorError:
     first = str(error).partition("\n")[0]
     return AuthenticationFailed(
-        f"Could not {doing}, for want of a token: {_sentence(first)}", _sign_in_hint(profile)
+        f"Could not {doing}, for want of a token: {_sentence(first)}", sign_in_hint(profile)
     )
 
 
-def _unreachable(error: BaseException, profile: Profile, doing: str) -> OrchestratorError:
+def unreachable(error: BaseException, profile: Profile, doing: str) -> OrchestratorError:
     local = profile.kind == "local"
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLError) for cause in causes):

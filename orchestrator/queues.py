@@ -1,24 +1,54 @@
-"""Queues: how deep they are."""
+"""Queues: how deep they are, making and deleting them, and the way to their messages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.azure import Clients
-from orchestrator.errors import NotFound, QueueNotFound
+from orchestrator.errors import Conflict, NotFound, OrchestratorError, QueueNotFound
 from orchestrator.failures import Refusal, told
-from orchestrator.results import Queue, Queues
+from orchestrator.results import Change, Queue, Queues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orchestrator.queue_handle import QueueHandle
+    from orchestrator.settings import QueueSpec
+    from orchestrator.waiting import Time
+
 
 class QueueVerbs:
-    """The verbs on the queues of one profile's namespace."""
+    """The queues of one profile's namespace: `queues()` lists them, `queues["results"]` is one.
 
-    def __init__(self, clients: Clients) -> None:
+    What a queue holds is reached through the handle that `queues["results"]` gives; see
+    `orchestrator.queue_handle.QueueHandle`. Nothing is contacted until a verb is called.
+    """
+
+    def __init__(self, clients: Clients, time: Time) -> None:
         self._clients = clients
+        self._time = time
         self._group = clients.profile.resource_group
+
+    def __call__(self) -> Queues:
+        """All queues of the namespace with their depths, by name."""
+        return self.every()
+
+    def __getitem__(self, name: str) -> QueueHandle:
+        """A handle on one queue; whether it exists is seen when it is used."""
+        from orchestrator.queue_handle import QueueHandle
+
+        if not isinstance(name, str):
+            raise TypeError(f"a queue is named by text, not by {type(name).__name__}")
+        return QueueHandle(self, self._clients, self._time, name)
+
+    def __iter__(self) -> Iterator[Queue]:
+        return iter(self.every())
+
+    def __repr__(self) -> str:
+        namespace = self._clients.profile.namespace
+        return f'<queues of {namespace}: queues() lists them, queues["name"] is one>'
 
     def every(self) -> Queues:
         """All queues of the namespace with their depths, by name."""
@@ -30,18 +60,63 @@ class QueueVerbs:
 
     def one(self, name: str) -> Queue:
         """One of them. Raises QueueNotFound."""
-        from difflib import get_close_matches
-
         queues = self.every()
         for queue in queues:
             if queue.name.lower() == name.lower():
                 return queue
-        names = [queue.name for queue in queues]
-        near = get_close_matches(name, names, 1)
-        known = f"The queues there are: {', '.join(names) or 'none'}."
-        raise QueueNotFound(
+        raise self._not_found(name, [queue.name for queue in queues])
+
+    def create(self, name: str, spec: QueueSpec | None = None) -> Change:
+        """Make it, as `spec` says (None: as a queue is by default).
+
+        One that is there and is so already is left. Raises Conflict when it is there and differs.
+        """
+        from orchestrator.infra import World, queue_changes, queue_properties
+        from orchestrator.settings import QueueSpec, Settings
+
+        spec = spec or QueueSpec()
+        live = next((q for q in self.every() if q.name.lower() == name.lower()), None)
+        if live is None:
+            return World(self._clients, Settings()).queue(name, spec)
+        properties = live.raw.get("properties") or {}
+        fields = queue_changes(live.name, properties, queue_properties(spec))
+        if fields:
+            raise Conflict(
+                f"There is a queue {live.name} already, and it differs: "
+                f"{'; '.join(str(field) for field in fields)}.",
+                f"To change it, say so in [queues.{live.name}] of orchestrator.toml, then: "
+                "orchestrator up",
+                status=409,
+            )
+        return Change(name=live.name, kind="queue", action="unchanged")
+
+    def delete(self, name: str) -> Change:
+        """Delete it with its messages. Raises QueueNotFound."""
+        namespace = self._clients.profile.need("namespace")
+        found = self.one(name).name  # deleting what is not there is no error to the service
+        with told(self._clients.profile, f"delete the queue {found}"):
+            self._clients.service_bus.queues.delete(self._group, namespace, found)
+        return Change(name=found, kind="queue", action="deleted")
+
+    def missing(self, name: str) -> OrchestratorError:
+        """The error for a queue that the data plane does not know, with the names it may be."""
+        try:
+            self.one(name)
+        except QueueNotFound as error:
+            return error
+        except OrchestratorError:  # it may be that only the messages are this identity's to see
+            return self._not_found(name, None)
+        return self._not_found(name, None)
+
+    def _not_found(self, name: str, names: list[str] | None) -> QueueNotFound:
+        hint = ""
+        if names is not None:
+            near = get_close_matches(name, names, 1)
+            known = f"The queues there are: {', '.join(names) or 'none'}."
+            hint = f'Did you mean "{near[0]}"?' if near else known
+        return QueueNotFound(
             f'There is no queue "{name}" in the namespace {self._clients.profile.namespace}.',
-            f'Did you mean "{near[0]}"?' if near else known,
+            hint or "The queues there are: orchestrator queues list",
             status=404,
         )
 

@@ -1,0 +1,264 @@
+"""The way to a queue's messages: the SDK's links, opened, closed, and their failures told.
+
+Every exception of azure-servicebus becomes one of this library's: one sentence and the next step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import (
+    AuthenticationFailed,
+    Conflict,
+    InvalidRequest,
+    NotReachable,
+    OrchestratorError,
+    PermissionDenied,
+    ServiceFailed,
+    StorageFull,
+    Throttled,
+)
+from orchestrator.failures import LOCAL_HINT, sign_in_hint, told, unreachable
+
+if TYPE_CHECKING:
+    from azure.servicebus import (
+        ServiceBusClient,
+        ServiceBusReceivedMessage,
+        ServiceBusReceiver,
+        ServiceBusSender,
+    )
+    from azure.servicebus.exceptions import ServiceBusError
+
+    from orchestrator.azure import Clients
+    from orchestrator.profile import Profile
+
+OPERATION_TIMEOUT = 60.0  # seconds one send or peek may take, retries and all
+PEEK_PAGE = 250  # messages asked for by one peek
+SEND_BATCH = 100  # messages in one send, where they fit
+
+
+class Bus:
+    """The links to one queue, for the length of a `with` block of `opened`."""
+
+    def __init__(self, client: ServiceBusClient, queue: str) -> None:
+        self._client = client
+        self.queue = queue
+
+    def sender(self) -> ServiceBusSender:
+        """A link to send on; close it (a context manager)."""
+        return self._client.get_queue_sender(self.queue)
+
+    def receiver(
+        self,
+        *,
+        dead_letters: bool = False,
+        session: Any = None,
+        delete: bool = False,
+        wait: float | None = None,
+    ) -> ServiceBusReceiver:
+        """A link to receive or peek on; close it.
+
+        `session`: its id, or the SDK's NEXT_AVAILABLE_SESSION, for which `wait` is how long (s).
+        `delete`: what is received is deleted at once; else it is locked until it is settled.
+        """
+        from azure.servicebus import ServiceBusReceiveMode, ServiceBusSubQueue
+
+        mode = ServiceBusReceiveMode
+        return self._client.get_queue_receiver(
+            self.queue,
+            sub_queue=ServiceBusSubQueue.DEAD_LETTER if dead_letters else None,
+            session_id=session,
+            receive_mode=mode.RECEIVE_AND_DELETE if delete else mode.PEEK_LOCK,
+            max_wait_time=wait,
+        )
+
+
+@contextmanager
+def opened(
+    clients: Clients, queue: str, doing: str, missing: Callable[[], OrchestratorError]
+) -> Iterator[Bus]:
+    """A `Bus` to `queue`. `doing` and `missing` as for `bus_told`."""
+    # Without any handler Python prints the SDK's own warnings, tracebacks and all, on stderr.
+    logger = logging.getLogger("azure.servicebus")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    with bus_told(clients.profile, doing, missing), clients.bus() as client:
+        yield Bus(client, queue)
+
+
+def peeked(
+    receiver: ServiceBusReceiver, start: int = 1, most: int | None = None
+) -> Iterator[ServiceBusReceivedMessage]:
+    """The messages of the queue in order, from sequence number `start`; at most `most`.
+
+    Each page is asked for when it is needed. Nothing is locked or taken.
+    """
+    start = max(start, 1)  # to the SDK 0 means "go on"
+    while most is None or most > 0:
+        page = receiver.peek_messages(
+            PEEK_PAGE if most is None else min(PEEK_PAGE, most),
+            sequence_number=start,
+            timeout=OPERATION_TIMEOUT,
+        )
+        if not page:
+            return
+        yield from page
+        start = (page[-1].sequence_number or start) + 1
+        if most is not None:
+            most -= len(page)
+
+
+def send_all(
+    sender: ServiceBusSender, messages: Sequence[Any], sent: Callable[[int], None]
+) -> None:
+    """Send in order, in batches where they fit; `sent(n)` after each n that were accepted.
+
+    A batch holds messages of one session and partition only, as Service Bus demands. Raises
+    MessageSizeExceededError for the first that fits nowhere; those before it are sent.
+    """
+    for group in _alike(messages):
+        if len(group) == 1:
+            sender.send_messages(group[0], timeout=OPERATION_TIMEOUT)
+            sent(1)
+            continue
+        batch = sender.create_message_batch()
+        count = 0
+        for message in group:
+            try:
+                batch.add_message(message)
+            except ValueError:  # it is full; the SDK's MessageSizeExceededError is a ValueError
+                if count:
+                    sender.send_messages(batch, timeout=OPERATION_TIMEOUT)
+                    sent(count)
+                batch, count = sender.create_message_batch(), 0
+                try:
+                    batch.add_message(message)
+                except ValueError:  # too large for any batch; alone it may pass
+                    sender.send_messages(message, timeout=OPERATION_TIMEOUT)
+                    sent(1)
+                    continue
+            count += 1
+        if count:
+            sender.send_messages(batch, timeout=OPERATION_TIMEOUT)
+            sent(count)
+
+
+def _alike(messages: Iterable[Any]) -> Iterator[list[Any]]:
+    """Runs of messages that may share a batch."""
+    run: list[Any] = []
+    last: object = None
+    for message in messages:
+        raw = getattr(message, "raw_amqp_message", message)
+        session = raw.properties.group_id if raw.properties else None
+        key = (session, (raw.annotations or {}).get("x-opt-partition-key"))
+        if run and (key != last or len(run) == SEND_BATCH):
+            yield run
+            run = []
+        run.append(message)
+        last = key
+    if run:
+        yield run
+
+
+# ------------------------------------------------------------------------------ failures
+
+
+@contextmanager
+def bus_told(
+    profile: Profile, doing: str, missing: Callable[[], OrchestratorError]
+) -> Iterator[None]:
+    """`failures.told` for what azure-servicebus raises inside.
+
+    `doing`: for the sentence, as in "peek into the queue results". `missing`: makes the error for
+    a queue that is not there; called outside of any link.
+    """
+    from azure.servicebus.exceptions import ServiceBusError
+
+    try:
+        with told(profile, doing):
+            try:
+                yield
+            except ServiceBusError as error:
+                raise _translated(error, profile, doing) from error
+    except _NoSuchQueueError as error:
+        raise missing() from error.__cause__
+
+
+class _NoSuchQueueError(OrchestratorError):
+    """Until `missing` has found better words."""
+
+
+def _translated(error: ServiceBusError, profile: Profile, doing: str) -> OrchestratorError:
+    """The error for one of the SDK's."""
+    from azure.servicebus import exceptions as sdk
+
+    said = f"Could not {doing}: {_first_line(error)}"
+    if isinstance(error, sdk.MessagingEntityNotFoundError):
+        return _NoSuchQueueError(said)
+    if isinstance(error, sdk.MessageSizeExceededError):
+        return InvalidRequest(
+            said, "Send less at a time; what does not fit belongs in a storage account."
+        )
+    if isinstance(error, sdk.ServiceBusQuotaExceededError):
+        return StorageFull(said, "Receive or purge messages first; those in it are safe.")
+    if isinstance(error, sdk.ServiceBusServerBusyError):
+        return Throttled(said, "Try again in some seconds.")
+    if isinstance(error, sdk.MessagingEntityDisabledError):
+        return Conflict(said, "The queue is disabled for this; set its status to Active.")
+    if isinstance(error, sdk.SessionCannotBeLockedError):
+        return Conflict(said, "Another receiver holds that session; try again when it is done.")
+    if isinstance(error, sdk.MessageLockLostError | sdk.SessionLockLostError):
+        return Conflict(said, "It is in the queue again; receive it anew.")
+    if isinstance(error, sdk.ServiceBusAuthorizationError):
+        return PermissionDenied(said, _role_hint(profile))
+    if isinstance(error, sdk.ServiceBusAuthenticationError):
+        if "unauthorized-access" in str(error).lower():
+            return PermissionDenied(said, _role_hint(profile))
+        return AuthenticationFailed(said, sign_in_hint(profile))
+    if isinstance(error, sdk.OperationTimeoutError):
+        return NotReachable(
+            f"Could not {doing}: no answer in time.",
+            LOCAL_HINT if profile.kind == "local" else "Check the network, and try again.",
+        )
+    if isinstance(error, sdk.ServiceBusConnectionError | sdk.ServiceBusCommunicationError):
+        return _no_connection(error, profile, doing)
+    if "session" in str(error).lower():
+        return InvalidRequest(
+            said, "A queue with sessions is received from by session, another one is not."
+        )
+    return ServiceFailed(said, "Try again.")
+
+
+# What the SDK leaves of the socket's own error is its text.
+_REFUSED = ("connection refused", "actively refused", "[errno 111]", "[errno 61]", "10061")
+_NAMELESS = ("getaddrinfo", "name or service not known", "nodename nor servname")
+
+
+def _no_connection(error: ServiceBusError, profile: Profile, doing: str) -> OrchestratorError:
+    text = str(error).lower()
+    if any(word in text for word in _REFUSED):
+        return unreachable(ConnectionRefusedError(), profile, doing)
+    if any(word in text for word in _NAMELESS):
+        namespace = profile.namespace
+        return NotReachable(
+            f"Could not {doing}: the namespace {namespace} has no address.",
+            "Check the network, and the profile's namespace; make it: orchestrator up",
+        )
+    return unreachable(error, profile, doing)
+
+
+def _role_hint(profile: Profile) -> str:
+    return (
+        "The identity needs the role Azure Service Bus Data Owner on the namespace "
+        f"{profile.namespace} (Data Receiver and Data Sender for a part of it); a new assignment "
+        "takes some minutes to count."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = " ".join(str(error).partition("\n")[0].split())
+    text = text.partition(" Error condition:")[0].strip() or type(error).__name__
+    return text if text[-1] in ".!?" else f"{text}."

@@ -1,0 +1,363 @@
+"""One queue and its messages: look, send, receive, purge.
+
+results = orc.queues["results"]
+results.peek()
+results.send("8", id="17-result")
+results.dead_letters.resubmit()
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from orchestrator import bus
+from orchestrator.errors import BadInput, OrchestratorError
+from orchestrator.executions import moment_of, seconds_of
+from orchestrator.message_copy import typed
+from orchestrator.messages import Filter, Message, Messages, Outcome, Sent, message_of, pattern_of
+from orchestrator.quantities import as_moment, as_seconds
+from orchestrator.waiting import now
+
+if TYPE_CHECKING:
+    from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
+
+    from orchestrator.azure import Clients
+    from orchestrator.client import Since
+    from orchestrator.dead_letters import DeadLetters
+    from orchestrator.queues import QueueVerbs
+    from orchestrator.results import Queue
+    from orchestrator.waiting import Time
+
+# (done, of how many) after each step of a long work.
+OnProgress: TypeAlias = Callable[[int, int], None]
+
+# A moment to come, or how far ahead it is: a datetime, a timedelta, seconds, or text.
+Ahead: TypeAlias = datetime | timedelta | float | str | None
+
+RECEIVE_BATCH = 100  # messages asked for at once where several are wanted
+PURGE_BATCH = 1000
+LAST_WAIT = 3.0  # seconds without a message after which a purge takes the queue for empty
+
+
+class QueueHandle:
+    """One queue. Made by `orc.queues["name"]`; nothing is contacted until a verb is called.
+
+    Every verb raises QueueNotFound when there is no such queue, and NotReachable,
+    AuthenticationFailed and PermissionDenied as everything does.
+    """
+
+    def __init__(self, verbs: QueueVerbs, clients: Clients, time: Time, name: str) -> None:
+        self._verbs = verbs
+        self._clients = clients
+        self._time = time
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<QueueHandle {self.name} of {self._clients.profile.namespace}>"
+
+    def show(self) -> Queue:
+        """Its depths and properties, now."""
+        return self._verbs.one(self.name)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The messages that were dead-lettered from this queue."""
+        from orchestrator.dead_letters import DeadLetters
+
+        return DeadLetters(self, self._clients, self._time)
+
+    def opened(self, doing: str) -> AbstractContextManager[bus.Bus]:
+        """Links to this queue, for a `with` block; `doing` as for `failures.told`."""
+        return bus.opened(
+            self._clients, self.name, f"{doing} {self.name}", lambda: self._verbs.missing(self.name)
+        )
+
+    # ---------------------------------------------------------------- look
+
+    def peek(
+        self,
+        limit: int | None = 10,
+        *,
+        start: int = 1,
+        since: Since = None,
+        grep: str | None = None,
+    ) -> Messages:
+        """Messages in the order of the queue, neither locked nor taken.
+
+        Scheduled, deferred and locked ones are among them. `limit`: at most so many (None: all);
+        the result's `more` tells whether there are others. `start`: from this sequence number on.
+        `since`: enqueued since then. `grep`: a regular expression found in the body, the id or a
+        property.
+        """
+        wanted = Filter(since=moment_of(since, self._time), grep=pattern_of(grep))
+        with self.opened("peek into the queue") as links, links.receiver() as receiver:
+            items, more = look(receiver, wanted, limit, start)
+        return Messages(items, more=more)
+
+    # ---------------------------------------------------------------- send
+
+    def send(
+        self,
+        *bodies: Any,
+        id: str | None = None,
+        content_type: str | None = None,
+        subject: str | None = None,
+        correlation_id: str | None = None,
+        session_id: str | None = None,
+        to: str | None = None,
+        reply_to: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        time_to_live: float | str | timedelta | None = None,
+        at: Ahead = None,
+        on_progress: OnProgress | None = None,
+    ) -> Sent:
+        """Send a message for each body; returns when the broker has accepted all of them.
+
+        A body is text, bytes, or anything that `json.dumps` takes, which is sent as
+        `application/json`. The other arguments count for each message; `id` names a single one
+        (without it each gets a new one). `time_to_live`: seconds, "10m" or a timedelta.
+        `at`: nobody receives it before then: a datetime, ISO text, or how far ahead ("10m").
+
+        A queue that detects duplicates drops a message whose id it has seen, and says nothing.
+        Raises BadInput, StorageFull when the queue is full, InvalidRequest when a message is too
+        large; the messages before it are sent.
+        """
+        if not bodies:
+            raise BadInput("There is nothing to send.", "Give at least one body.")
+        if id is not None and len(bodies) > 1:
+            raise BadInput(
+                f"{len(bodies)} messages cannot all have the id {id}.", "Send them one by one."
+            )
+        moment = _moment_ahead(at, self._time)
+        try:
+            life = None if time_to_live is None else timedelta(seconds=as_seconds(time_to_live))
+        except (ValueError, OverflowError) as error:
+            raise BadInput(f"The time to live is wrong: {error}.") from None
+        common: dict[str, Any] = {
+            "subject": subject,
+            "correlation_id": correlation_id,
+            "session_id": session_id,
+            "to": to,
+            "reply_to": reply_to,
+            "application_properties": {k: typed(v) for k, v in (properties or {}).items()} or None,
+            "time_to_live": life,
+            "scheduled_enqueue_time_utc": moment,
+        }
+        messages = [_outgoing(body, id, content_type, common) for body in bodies]
+        done = 0
+
+        def sent(count: int) -> None:
+            nonlocal done
+            done += count
+            if on_progress:
+                on_progress(done, len(messages))
+
+        try:
+            with self.opened("send to the queue") as links, links.sender() as sender:
+                bus.send_all(sender, messages, sent)
+        except OrchestratorError as error:
+            if done:
+                error.add_note(f"{done} of {len(messages)} messages were sent before.")
+            raise
+        return Sent(
+            queue=self.name,
+            sent=len(messages),
+            ids=tuple(str(message.message_id) for message in messages),
+        )
+
+    # ---------------------------------------------------------------- receive
+
+    def receive(
+        self, limit: int = 1, *, wait: float | str | timedelta = 5.0, session: str | None = None
+    ) -> Messages:
+        """Take up to `limit` messages off the queue.
+
+        `wait`: how long for the first (seconds, "10s", a timedelta); then until none comes for a
+        moment. `session`: of a queue with sessions, which one. To keep a message in the queue
+        until it is dealt with, use `consume`.
+        """
+        return Messages(self._consume(limit, wait, session, min(limit, RECEIVE_BATCH)))
+
+    def consume(
+        self,
+        limit: int | None = None,
+        *,
+        wait: float | str | timedelta = 5.0,
+        session: str | None = None,
+    ) -> Iterator[Message]:
+        """Messages one by one; each is taken off the queue when the next one is asked for.
+
+        So a loop that breaks off or raises leaves the one it was at in the queue, to be received
+        again; so does one that is slower than the queue's lock. Ends when none has come for
+        `wait`, or after `limit`.
+        """
+        return self._consume(limit, wait, session, 1)
+
+    def _consume(
+        self,
+        limit: int | None,
+        wait: float | str | timedelta,
+        session: str | None,
+        batch: int,
+    ) -> Iterator[Message]:
+        if limit is not None and limit < 1:
+            raise BadInput(f"{limit} messages cannot be received.", "Give a limit of at least 1.")
+        seconds = max(seconds_of(wait), 0.1)  # the SDK refuses 0
+        with (
+            self.opened("receive from the queue") as links,
+            links.receiver(session=session, wait=seconds) as receiver,
+        ):
+            taken = 0
+            while limit is None or taken < limit:
+                most = batch if limit is None else min(batch, limit - taken)
+                held = receiver.receive_messages(most, max_wait_time=seconds)
+                if not held:
+                    return
+                try:
+                    while held:
+                        yield message_of(held[0])
+                        receiver.complete_message(held[0])
+                        held.pop(0)
+                        taken += 1
+                finally:
+                    give_back(receiver, held)
+
+    # ---------------------------------------------------------------- purge
+
+    def purge(self, *, dry_run: bool = False, on_progress: OnProgress | None = None) -> Outcome:
+        """Delete the messages that are waiting, as many as there are when it begins.
+
+        Scheduled and deferred messages, those that somebody has locked, and dead letters stay.
+        `dry_run`: only count them.
+        """
+        queue = self.show()
+        count = queue.active
+        sessions = bool((queue.raw.get("properties") or {}).get("requiresSession"))
+        if dry_run or not count:
+            return Outcome(
+                queue=queue.name, action="purged", matched=count, done=0, dry_run=dry_run
+            )
+        with self.opened("purge the queue") as links:
+            done = 0
+            for receiver in _receivers(links, sessions):
+                done += drained(receiver, count - done, done, count, on_progress)
+                if done >= count:
+                    break
+        return Outcome(
+            queue=queue.name, action="purged", matched=count, done=done, left=count - done
+        )
+
+
+def _receivers(links: bus.Bus, sessions: bool) -> Iterator[ServiceBusReceiver]:
+    """A deleting receiver; of a queue with sessions, one after another for each that has some."""
+    if not sessions:
+        with links.receiver(delete=True) as receiver:
+            yield receiver
+        return
+    from azure.servicebus import NEXT_AVAILABLE_SESSION
+    from azure.servicebus.exceptions import OperationTimeoutError
+
+    while True:
+        receiver = links.receiver(session=NEXT_AVAILABLE_SESSION, delete=True, wait=LAST_WAIT)
+        try:
+            receiver.__enter__()  # this is where a session is waited for
+        except OperationTimeoutError:
+            return
+        try:
+            yield receiver
+        finally:
+            receiver.close()
+
+
+def drained(
+    receiver: ServiceBusReceiver,
+    most: int,
+    before: int,
+    total: int,
+    on_progress: OnProgress | None,
+) -> int:
+    """Receive, and so delete, up to `most` messages; how many.
+
+    `before`: how many of the `total` were deleted earlier, for the progress.
+    """
+    done = 0
+    while done < most:
+        batch = receiver.receive_messages(min(PURGE_BATCH, most - done), max_wait_time=LAST_WAIT)
+        if not batch:
+            break
+        done += len(batch)
+        if on_progress:
+            on_progress(before + done, total)
+    return done
+
+
+def look(
+    receiver: ServiceBusReceiver, wanted: Filter, limit: int | None, start: int = 1
+) -> tuple[list[Message], bool]:
+    """The messages that match, at most `limit`, and whether there are more of them."""
+    found: list[Message] = []
+    most = None if limit is None or not wanted.everything else limit + 1
+    for received in bus.peeked(receiver, start, most):
+        message = message_of(received)
+        if not wanted.matches(message):
+            continue
+        if limit is not None and len(found) == limit:
+            return found, True
+        found.append(message)
+    return found, False
+
+
+def give_back(receiver: ServiceBusReceiver, held: list[ServiceBusReceivedMessage]) -> None:
+    """Let others have these at once, not only when their locks end; never raises."""
+    from azure.servicebus.exceptions import ServiceBusError
+
+    for message in held:
+        try:
+            receiver.abandon_message(message)
+        except (ServiceBusError, ValueError, OSError):
+            return  # the link is gone, and the locks end by themselves
+
+
+def _outgoing(
+    body: Any, id: str | None, content_type: str | None, common: Mapping[str, Any]
+) -> ServiceBusMessage:
+    from uuid import uuid4
+
+    from azure.servicebus import ServiceBusMessage
+
+    if not isinstance(body, str | bytes):
+        try:
+            body = json.dumps(body, ensure_ascii=False)
+        except (TypeError, ValueError) as error:
+            raise BadInput(
+                f"A body is text, bytes, or what JSON can say: {error}.", "Encode it yourself."
+            ) from None
+        content_type = content_type or "application/json"
+    try:
+        return ServiceBusMessage(
+            body,
+            message_id=uuid4().hex if id is None else id,
+            content_type=content_type,
+            **common,
+        )
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"That message cannot be: {error}") from None
+
+
+def _moment_ahead(at: Ahead, time: Time) -> datetime | None:
+    if at is None:
+        return None
+    moment_now = now(time)
+    try:
+        if isinstance(at, str) and at.strip()[:1].isdigit() and "-" not in at:
+            at = timedelta(seconds=as_seconds(at))
+        if isinstance(at, timedelta | int | float):
+            return moment_now + timedelta(seconds=as_seconds(at))
+        return as_moment(at, moment_now).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"The time to send at is wrong: {error}.") from None
