@@ -127,17 +127,23 @@ class Connection:
 def run_id() -> str:
     """The name that this run puts before the ids of its messages.
 
-    On Container Apps it is the execution's: a replica that is tried again sends the same ids and
-    the same numbers, so that what was sent twice counts once. With MESSAGE_ID_SCOPE=replica it is
-    the replica's, for a job whose parallelism is above 1: there, replicas of one execution each
-    send messages of their own. Anywhere else it is a new one each time.
+    On Container Apps it is the replica's: replicas side by side (a parallelism above 1) each send
+    messages of their own, and a replica that is tried again sends the ids and the numbers it sent
+    before, so that what was sent twice counts once. With MESSAGE_ID_SCOPE=execution it is the
+    execution's: right only for a job whose parallelism is 1, as replicas that share ids are taken
+    for duplicates of each other. Anywhere else it is a new one each time.
     """
-    scope = choice("MESSAGE_ID_SCOPE", "execution", ("execution", "replica"))
-    execution = os.environ.get("CONTAINER_APP_JOB_EXECUTION_NAME", "").strip()
-    replica = os.environ.get("CONTAINER_APP_REPLICA_NAME", "").strip()
-    name = replica if scope == "replica" and replica else execution
-    if name:
-        return name
     import uuid
 
-    return uuid.uuid4().hex
+    scope = choice("MESSAGE_ID_SCOPE", "replica", ("replica", "execution"))
+    execution = os.environ.get("CONTAINER_APP_JOB_EXECUTION_NAME", "").strip()
+    replica = os.environ.get("CONTAINER_APP_REPLICA_NAME", "").strip()
+    if scope == "execution" and execution:
+        return execution
+    if execution and not replica:
+        # The platform promises jobs the execution's name only. A replica's host is named after the
+        # replica; should it not be, two of them must still differ.
+        replica = os.environ.get("HOSTNAME", "").strip() or uuid.uuid4().hex
+    if execution and not replica.startswith(f"{execution}-"):
+        return f"{execution}-{replica}"
+    return replica or uuid.uuid4().hex

@@ -13,6 +13,7 @@ from orchestrator.cli.demo.summary import Summary, write_summary
 from orchestrator.results import Executions, Queues
 
 RUN = "sender-abc1234"
+REPLICA = f"{RUN}-x1y2z"
 
 
 def rows(*lines: tuple[str, str]) -> list[tuple[str, str, str]]:
@@ -32,44 +33,44 @@ def account() -> Account:
     made = Account(RUN)
     made.add(
         rows(
-            (f"{RUN}-x1", "Sending 3 integers from 1 to 10 to the parameters queue"),
-            (f"{RUN}-x1", f"[1] Sent message {RUN}-1: 7"),
-            (f"{RUN}-x1", f"[2] Sent message {RUN}-2: 3"),
-            (f"{RUN}-x1", f"[3] Sent message {RUN}-3: 5"),
+            (REPLICA, "Sending 3 integers from 1 to 10 to the parameters queue"),
+            (REPLICA, f"[1] Sent message {REPLICA}-1: 7"),
+            (REPLICA, f"[2] Sent message {REPLICA}-2: 3"),
+            (REPLICA, f"[3] Sent message {REPLICA}-3: 5"),
             ("sender-other-x1", "[1] Sent message sender-other-1: 7"),
-            ("processor-p-x1", f"[1] Processed message {RUN}-1: fibonacci(7) = 8"),
-            ("processor-p-x1", f"Dead-lettered message {RUN}-2: NotAPositiveInteger, why"),
+            ("processor-p-x1", f"[1] Processed message {REPLICA}-1: fibonacci(7) = 8"),
+            ("processor-p-x1", f"Dead-lettered message {REPLICA}-2: NotAPositiveInteger, why"),
             ("processor-p-x1", "[2] Processed message sender-other-1: fibonacci(7) = 8"),
-            ("receiver-r-x1", f"[1] Received result {RUN}-1-result: 8"),
+            ("receiver-r-x1", f"[1] Received result {REPLICA}-1-result: 8"),
         )
     )
     return made
 
 
 def test_each_message_is_counted_by_what_was_logged_of_it(account: Account) -> None:
-    assert account.sent == {f"{RUN}-1", f"{RUN}-2", f"{RUN}-3"}
-    assert account.processed == {f"{RUN}-1"}
-    assert account.dead_lettered == {f"{RUN}-2"}
-    assert account.received == {f"{RUN}-1"}
+    assert account.sent == {f"{REPLICA}-1", f"{REPLICA}-2", f"{REPLICA}-3"}
+    assert account.processed == {f"{REPLICA}-1"}
+    assert account.dead_lettered == {f"{REPLICA}-2"}
+    assert account.received == {f"{REPLICA}-1"}
 
 
 def test_what_nobody_received_is_missing(account: Account) -> None:
-    assert account.missing == {f"{RUN}-3"}
-    account.add(rows(("processor-p-x1", f"[3] Processed message {RUN}-3: fibonacci(5) = 3")))
-    assert account.missing == {f"{RUN}-3"}
-    account.add(rows(("receiver-r-x2", f"[1] Received result {RUN}-3-result: 3")))
+    assert account.missing == {f"{REPLICA}-3"}
+    account.add(rows(("processor-p-x1", f"[3] Processed message {REPLICA}-3: fibonacci(5) = 3")))
+    assert account.missing == {f"{REPLICA}-3"}
+    account.add(rows(("receiver-r-x2", f"[1] Received result {REPLICA}-3-result: 3")))
     assert account.missing == set()
 
 
 def test_a_line_that_comes_twice_counts_once(account: Account) -> None:
     for _ in range(2):
-        account.add(rows(("receiver-r-x2", f"[1] Received result {RUN}-3-result: 3")))
+        account.add(rows(("receiver-r-x2", f"[1] Received result {REPLICA}-3-result: 3")))
     assert len(account.received) == 2
 
 
 def test_messages_of_another_run_do_not_count(account: Account) -> None:
     account.add(rows(("receiver-r-x1", "[2] Received result sender-other-1-result: 8")))
-    assert account.received == {f"{RUN}-1"}
+    assert account.received == {f"{REPLICA}-1"}
 
 
 def test_the_summary_tells_the_counts(account: Account) -> None:

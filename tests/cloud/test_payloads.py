@@ -28,11 +28,11 @@ def place(cloud: CloudInThread) -> Callable[..., Place]:
 
 def test_a_hundred_messages_go_all_the_way(place: Callable[..., Place]) -> None:
     here = place()
-    sending = here.run("sender", CONTAINER_APP_JOB_EXECUTION_NAME="sender-66v9xh0")
+    sending = here.run("sender", CONTAINER_APP_REPLICA_NAME="sender-66v9xh0-ab1de")
     assert sending.returncode == 0
     assert sending.stderr == ""
     messages = sent(sending.stdout)
-    assert [one for one, _ in messages] == [f"sender-66v9xh0-{n}" for n in range(1, 101)]
+    assert [one for one, _ in messages] == [f"sender-66v9xh0-ab1de-{n}" for n in range(1, 101)]
     assert sending.stdout.endswith(f"Sent 100 messages to the {here.parameters} queue\n")
     assert here.active(here.parameters) == 100
 
@@ -85,7 +85,7 @@ def test_a_sender_that_is_tried_again_sends_the_same_messages(
 ) -> None:
     here = place(unique_parameters=True)
     runs = [
-        here.run("sender", CONTAINER_APP_JOB_EXECUTION_NAME="sender-again", MESSAGE_COUNT="50")
+        here.run("sender", CONTAINER_APP_REPLICA_NAME="sender-again-ab1de", MESSAGE_COUNT="50")
         for _ in range(2)
     ]
     assert sent(runs[0].stdout) == sent(runs[1].stdout)

@@ -45,7 +45,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("MIN_NUMBER", "one", "an integer"),
         ("MAX_NUMBER", "0", "MIN_NUMBER (1) or more"),
         ("SEND_TYPE", "single", "list or batch"),
-        ("MESSAGE_ID_SCOPE", "job", "execution or replica"),
+        ("MESSAGE_ID_SCOPE", "job", "replica or execution"),
         ("SERVICE_BUS_CUSTOM_ENDPOINT", "127.0.0.1:14671", "sb://<host>:<port>"),
         ("SERVICE_BUS_CA_BUNDLE", "/no/such/file.pem", "a PEM file that exists"),
     ],
@@ -110,27 +110,65 @@ def test_no_dotenv_file_is_no_problem(tmp_path: Path) -> None:
     assert dict(os.environ) == before
 
 
-def test_an_execution_gives_its_messages_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def ids() -> list[str]:
+    return [one.id for one in sender.parameters(sender.Settings.from_environment())]
+
+
+def test_a_replica_gives_its_messages_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTAINER_APP_JOB_EXECUTION_NAME", "sender-66v9xh0")
     monkeypatch.setenv("CONTAINER_APP_REPLICA_NAME", "sender-66v9xh0-abcde")
     first = list(sender.parameters(sender.Settings.from_environment()))
     again = list(sender.parameters(sender.Settings.from_environment()))
     assert first == again, "a replica that is tried again sends the same messages"
-    assert [one.id for one in first] == [f"sender-66v9xh0-{n}" for n in range(1, 101)]
+    assert [one.id for one in first] == [f"sender-66v9xh0-abcde-{n}" for n in range(1, 101)]
     assert len({one.number for one in first}) > 1
 
 
-def test_replicas_side_by_side_may_have_ids_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "replicas",
+    [
+        ("sender-66v9xh0-abcde", "sender-66v9xh0-fghij"),
+        ("a-name-of-another-kind", "and-another"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["CONTAINER_APP_REPLICA_NAME", "HOSTNAME"])
+def test_replicas_side_by_side_share_no_id(
+    monkeypatch: pytest.MonkeyPatch, variable: str, replicas: tuple[str, str]
+) -> None:
     monkeypatch.setenv("CONTAINER_APP_JOB_EXECUTION_NAME", "sender-66v9xh0")
-    monkeypatch.setenv("MESSAGE_ID_SCOPE", "replica")
-    ids = set()
-    for replica in ("sender-66v9xh0-abcde", "sender-66v9xh0-fghij"):
-        monkeypatch.setenv("CONTAINER_APP_REPLICA_NAME", replica)
-        ids |= {one.id for one in sender.parameters(sender.Settings.from_environment())}
-    assert len(ids) == 200
+    found: list[str] = []
+    for replica in replicas:
+        monkeypatch.setenv(variable, replica)
+        found += ids()
+    assert len(set(found)) == 200
+    assert all(id.startswith("sender-66v9xh0-") for id in found)
 
 
-def test_two_runs_outside_container_apps_never_share_an_id() -> None:
-    one, two = (sender.Settings.from_environment() for _ in range(2))
-    ids = {parameter.id for run in (one, two) for parameter in sender.parameters(run)}
-    assert len(ids) == 200
+def test_executions_on_a_host_of_the_same_name_share_no_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOSTNAME", "my-laptop")
+    found: list[str] = []
+    for execution in ("sender-66v9xh0", "sender-7777777"):
+        monkeypatch.setenv("CONTAINER_APP_JOB_EXECUTION_NAME", execution)
+        found += ids()
+    assert len(set(found)) == 200
+
+
+def test_replicas_without_any_name_share_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTAINER_APP_JOB_EXECUTION_NAME", "sender-66v9xh0")
+    assert len({*ids(), *ids()}) == 200
+
+
+def test_ids_may_derive_from_the_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTAINER_APP_JOB_EXECUTION_NAME", "sender-66v9xh0")
+    monkeypatch.setenv("CONTAINER_APP_REPLICA_NAME", "sender-66v9xh0-abcde")
+    monkeypatch.setenv("MESSAGE_ID_SCOPE", "execution")
+    assert ids() == [f"sender-66v9xh0-{n}" for n in range(1, 101)]
+
+
+def test_two_runs_outside_container_apps_never_share_an_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOSTNAME", "my-laptop")
+    assert len({*ids(), *ids()}) == 200
