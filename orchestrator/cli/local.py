@@ -1,4 +1,4 @@
-"""`orchestrator local up | down | status | reset | logs | env | clock`: the local cloud itself."""
+"""`orchestrator local`: the local cloud itself; its clock and its faults have their own modules."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ SHELLS = ("sh", "fish", "powershell")
         "logs": Entry(_HERE, "logs", "What the server itself says."),
         "env": Entry(_HERE, "env", "Shell exports with which any client reaches it."),
         "clock": Entry("local_clock", "clock", "Its time: move it on, speed it up, stop it."),
+        "fault": Entry("local_fault", "fault", "Faults on demand: throttling, cuts, delays."),
         "reset": Entry(_HERE, "reset", "Stop it and remove all its state."),
     },
     examples=[("is it running?", "orchestrator local status")],

@@ -46,6 +46,8 @@ from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 from orchestrator.localcloud.state import LocalCloudError, Settings, StateFolder, unusable
 from orchestrator.localcloud.steering.api import SteeringApi
 from orchestrator.localcloud.steering.clock import SteerableClock
+from orchestrator.localcloud.steering.faults import Faults
+from orchestrator.localcloud.steering.http_faults import fault_middleware
 from orchestrator.localcloud.steering.time_control import FILE as CLOCK_FILE
 from orchestrator.localcloud.steering.time_control import TimeControl
 from orchestrator.localcloud.tls import Certificates
@@ -90,6 +92,7 @@ class LocalCloud:
         self.config = config
         self.clock: Clock = clock or SteerableClock()
         self.state = StateFolder(config.state)
+        self.faults = Faults()
         self.time = TimeControl(self.clock, self.state.file(CLOCK_FILE))
         self._on_stop_request = on_stop_request
         self.connection: dict[str, Any] = {}
@@ -200,7 +203,7 @@ class LocalCloud:
         with _readable():
             await self.logs.start()
         self._at_end("logs", self.logs.close)
-        self.queries = QueryEngine(self.logs, self.clock)
+        self.queries = QueryEngine(self.logs, self.clock, delay=self.faults.log_delay)
         self._at_end("queries", self.queries.close)
 
     async def _run_jobs(self, connection: dict[str, Any]) -> None:
@@ -247,7 +250,9 @@ class LocalCloud:
     # -------------------------------------------------------------- listeners ----
 
     async def _listen(self, sockets: dict[str, socket.socket]) -> None:
-        app = web.Application(client_max_size=CLIENT_MAX_SIZE, middlewares=[envelope])
+        app = web.Application(
+            client_max_size=CLIENT_MAX_SIZE, middlewares=[envelope, fault_middleware(self.faults)]
+        )
         add_login_routes(app, self.identity)
         LogsApi(
             self.queries, self.workspaces.workspaces, self.workspaces.authorize_query
@@ -255,10 +260,13 @@ class LocalCloud:
         add_stream_routes(app, self.logs, self.workspaces.authorize_stream)
         app.router.add_route("*", "/{path:.*}", arm_handler(self.arm, self.identity))
         await self._serve("HTTPS", app, sockets["https"], tls=True)
-        steering = SteeringApi(self.identity, self.time)
+        steering = SteeringApi(self.identity, self.time, self.faults)
         tokens = identity_app(self.identity, self._on_stop_request, steering.add_routes)
+        tokens.middlewares.append(fault_middleware(self.faults, "identity"))
         await self._serve("identity", tokens, sockets["identity"], tls=False)
-        front = ServiceBusFront(self.broker, self.identity.check, self.clock)
+        front = ServiceBusFront(
+            self.broker, self.identity.check, self.clock, strikes=self.faults.service_bus
+        )
         self._at_end("Service Bus", front.stop)
         await front.start(
             plain_port=sockets["amqp"],

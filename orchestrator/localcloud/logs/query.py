@@ -7,6 +7,7 @@ import fnmatch
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -108,6 +109,7 @@ class _Run:
     timespan: Timespan
     scope: Scope
     now: datetime
+    until: int | None = None
     cursor: DuckDBPyConnection | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     tables: list[ResultTable] = field(default_factory=list)
@@ -120,12 +122,27 @@ class _Run:
 
 
 class QueryEngine:
-    """Answers KQL queries. Use from the event loop of its store."""
+    """Answers KQL queries. Use from the event loop of its store.
 
-    def __init__(self, store: LogStore, clock: Clock, *, limits: Limits | None = None) -> None:
+    Args:
+        store: The rows.
+        clock: What `now()` and `ago()` go by.
+        limits: Of an answer.
+        delay: Seconds after its time from which on a row can be queried (how long ingestion takes).
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        clock: Clock,
+        *,
+        limits: Limits | None = None,
+        delay: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits
+        self._delay = delay
         self._slots = asyncio.Semaphore(RUNNING)
         self._waiting = 0
         self._threads = ThreadPoolExecutor(RUNNING, thread_name_prefix="logs-query")
@@ -168,7 +185,9 @@ class QueryEngine:
         if self._waiting >= WAITING:
             raise throttled(self._waiting)
         started = time.perf_counter()
-        run = _Run(query, span, scope, now)
+        delay = self._delay()
+        until = round((now.timestamp() - delay) * 1_000_000) if delay > 0 else None
+        run = _Run(query, span.before(until), scope, now, until)
         try:
             async with asyncio.timeout(timeout):
                 self._waiting += 1
@@ -231,7 +250,7 @@ class QueryEngine:
             self._translator = Translator()
         limits = self._limits or Limits()
         try:
-            known = self._known(run.scope, cursor)
+            known = self._known(run.scope, cursor, run.until)
             statements = self._translator.translate(run.query, known, run.now)
             self._make_views(run, cursor, statements, known)
             for number, statement in enumerate(statements):
@@ -260,17 +279,21 @@ class QueryEngine:
         except duckdb.Error as error:
             raise execution_failed(_first_line(error)) from None
 
-    def _known(self, scope: Scope, cursor: DuckDBPyConnection) -> dict[str, list[str]]:
-        """The tables that exist for the scope: those that have ever had a row."""
+    def _known(
+        self, scope: Scope, cursor: DuckDBPyConnection, until: int | None
+    ) -> dict[str, list[str]]:
+        """The tables that exist for the scope: those that have ever had a row, by `until`."""
+        # What delayed ingestion lets be seen may also come to be seen no more: it is asked anew.
+        seen = self._seen if until is None else set()
         for kind in ("console", "event"):
-            if (scope, kind) not in self._seen:
-                found = cursor.execute(tables.exists_sql(kind, scope)).fetchone()
+            if (scope, kind) not in seen:
+                found = cursor.execute(tables.exists_sql(kind, scope, until)).fetchone()
                 if found is not None and found[0]:
-                    self._seen.add((scope, kind))
+                    seen.add((scope, kind))
         return {
             name: tables.COLUMNS[name]
             for name, table in tables.TABLES.items()
-            if (scope, table.kind) in self._seen
+            if (scope, table.kind) in seen
         }
 
     @staticmethod

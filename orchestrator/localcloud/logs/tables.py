@@ -240,9 +240,13 @@ def view_sql(name: str, scope: Scope, start: int | None, end: int | None) -> str
     return f'CREATE TEMP VIEW "{name}" AS SELECT {columns} FROM {tables} WHERE {where}'  # noqa: S608
 
 
-def exists_sql(kind: Kind, scope: Scope) -> str:
-    """A query for one boolean: has the scope ever had a row of this kind?"""
-    # A source is written together with its first line, so the small table answers for the large.
-    table, alias = ("source", "s") if kind == "console" else ("event", "e")
+def exists_sql(kind: Kind, scope: Scope, until: int | None = None) -> str:
+    """A query for one boolean: has the scope ever had a row of this kind, from before `until`?"""
+    alias = "s" if kind == "console" else "e"
     condition = scope_condition(alias, scope)
-    return f"SELECT EXISTS (SELECT 1 FROM {table} {alias} WHERE {condition})"  # noqa: S608
+    # A source is written together with its first line, so the small table answers for the large.
+    rows = "source s" if kind == "console" else "event e"
+    if until is not None:
+        rows = "console c JOIN source s ON c.source = s.id" if kind == "console" else rows
+        condition += f" AND {'c' if kind == 'console' else 'e'}.time < {_moment(until)}"
+    return f"SELECT EXISTS (SELECT 1 FROM {rows} WHERE {condition})"  # noqa: S608

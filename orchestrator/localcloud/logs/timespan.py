@@ -31,6 +31,12 @@ class Timespan:
     start: int | None = None
     end: int | None = None
 
+    def before(self, moment: int | None) -> Timespan:
+        """The same, ended by `moment` if that is earlier; None: as it is."""
+        if moment is None or (self.end is not None and self.end <= moment):
+            return self
+        return Timespan(self.start, moment)
+
 
 def _refused(text: str) -> QueryError:
     return invalid_property(

@@ -13,6 +13,7 @@ from orchestrator.clock import Clock, SystemClock
 from orchestrator.localcloud.amqp.connection import Limits as ConnectionLimits
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.cbs import Authenticate, TokenChecker
+from orchestrator.localcloud.servicebus.front_faults import Strikes
 from orchestrator.localcloud.servicebus.front_peer import Peer
 
 # How long clients have to take leave when the front stops.
@@ -33,6 +34,7 @@ class ServiceBusFront:
     authenticate: checks a JWT against audiences and gives its claims (`Identity.check`).
     clock: the broker's clock. token_clock: by which tokens expire, the machine's when left out
     (whoever signs them knows no other). connection_limits: what one connection may ask for.
+    strikes: says what goes wrong with an operation; nothing does when left out.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class ServiceBusFront:
         *,
         token_clock: Clock | None = None,
         connection_limits: ConnectionLimits | None = None,
+        strikes: Strikes | None = None,
     ) -> None:
         self.broker = broker
         self.clock = clock
         self.token_clock = token_clock or SystemClock()
         self.tokens = TokenChecker(broker, authenticate)
         self.connection_limits = connection_limits or ConnectionLimits()
+        self.strikes = strikes
         self.container_id = f"orchestrator-{uuid.uuid4().hex[:12]}"
         self.peers: set[Peer] = set()
         self._deserted = asyncio.Event()

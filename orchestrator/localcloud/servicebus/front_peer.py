@@ -24,6 +24,7 @@ from orchestrator.localcloud.amqp.types import Int
 from orchestrator.localcloud.servicebus.cbs import Grants, TokenRefusedError
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front_addresses import Address, Node, parse
+from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy
 from orchestrator.localcloud.servicebus.front_messages import Request, response
 from orchestrator.localcloud.servicebus.links import (
     Door,
@@ -79,6 +80,7 @@ class Peer(asyncio.Protocol):
         self._held = 0
         self._reading = True
         self._awake = False
+        self._broken = False
         self._timer: asyncio.TimerHandle | None = None
         self.writable = True
         self.responders: list[ResponseDoor] = []
@@ -100,6 +102,16 @@ class Peer(asyncio.Protocol):
 
     def _token_now(self) -> float:
         return self._front.token_clock.time()
+
+    def strike(self, operation: str, namespace: str, path: str) -> Strike | None:
+        """What goes wrong with an operation; None: nothing."""
+        strikes = self._front.strikes
+        return None if strikes is None else strikes(operation, namespace, path)
+
+    def cut(self) -> None:
+        """Break the connection without a word; what came in and was not dealt with is ignored."""
+        self._broken = True
+        self.abort()
 
     def hold(self, size: int) -> None:
         """Count bytes that are taken in but not durable."""
@@ -133,6 +145,8 @@ class Peer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for event in self._engine.receive(data, self._loop.time()):
+            if self._broken:
+                return
             self._handle(event)
         self._flush()
 
@@ -228,7 +242,7 @@ class Peer(asyncio.Protocol):
     def _flush(self) -> None:
         self._awake = False
         transport = self._transport
-        if transport is None:
+        if transport is None or self._broken:
             return
         output = self._engine.take_output()
         if output:
@@ -289,6 +303,12 @@ class Peer(asyncio.Protocol):
             if not len(self._grants):
                 raise unauthorized(None, text)
             raise not_found(text)
+        strike = self.strike("attach", queue.namespace, queue.path)
+        if strike is Strike.BUSY:
+            raise server_busy()
+        if strike in (Strike.CUT, Strike.CUT_AFTER):
+            self.cut()
+            return
         if address.node is Node.MANAGEMENT:
             self._require(queue, None, text)
             node = f"{queue.namespace}/{queue.path}/$management".casefold()
@@ -340,7 +360,13 @@ class Peer(asyncio.Protocol):
 
     def _put_token(self, request: Request, reply: Reply) -> None:
         status, description = 202, "Accepted"
-        if request.text("operation") != "put-token":
+        strike = self.strike("token", "", "")
+        if strike in (Strike.CUT, Strike.CUT_AFTER):
+            self.cut()
+            return
+        if strike is Strike.BUSY:
+            status, description = 503, server_busy().description
+        elif request.text("operation") != "put-token":
             status, description = 400, "The only operation of $cbs is put-token."
         elif not isinstance(request.body, str):
             status, description = 400, "The body of a put-token request must be a string."

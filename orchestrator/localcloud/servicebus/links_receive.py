@@ -16,6 +16,7 @@ from orchestrator.localcloud.amqp.errors import NOT_ALLOWED, NOT_IMPLEMENTED, Am
 from orchestrator.localcloud.amqp.events import Disposed
 from orchestrator.localcloud.amqp.link import OutgoingDelivery, OutgoingLink, SenderSettleMode
 from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy, settlement
 from orchestrator.localcloud.servicebus.front_messages import DESCRIPTION, REASON, merged, write
 from orchestrator.localcloud.servicebus.links import Door, wire_error
 from orchestrator.localcloud.servicebus.model import Done, LockedMessage, Right, StoredMessage
@@ -94,6 +95,13 @@ class ReceiverDoor(Door):
         """Send up to `count` messages, as many as are there."""
         if count <= 0:
             return
+        strike = self._peer.strike("receive", self.namespace, self.path)
+        if strike is Strike.CUT:
+            self._peer.cut()
+            return
+        if strike is Strike.BUSY:
+            self._peer.detach(self, server_busy())
+            return
         try:
             if self._delete:
                 self._reserved += self._queue.take(count, self._taken)
@@ -104,6 +112,8 @@ class ReceiverDoor(Door):
                     )
                 if len(self.link.session.outgoing) > self._sweep_at:
                     self._sweep()
+            if strike is Strike.CUT_AFTER:
+                self._peer.cut()
         except BrokerError as error:
             self._peer.detach(self, wire_error(error))
 
@@ -145,13 +155,25 @@ class ReceiverDoor(Door):
 
     def _settle(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
         def done(error: BrokerError | None) -> None:
-            if error is None:
+            if strike is Strike.CUT_AFTER:
+                self._peer.cut()
+            elif error is None:
                 self.link.settle(delivery, answer)
             else:
                 self.link.settle(delivery, p.reject(wire_error(error)))
             self._peer.wake()
 
         locked: LockedMessage = delivery.context
+        strike = self._peer.strike(settlement(outcome), self.namespace, self.path)
+        if strike is Strike.CUT:
+            self._peer.cut()
+            return
+        if strike is Strike.BUSY:
+            self.link.settle(delivery, p.reject(server_busy()))
+            self._peer.wake()
+            return
+        if strike is Strike.LOCK_LOST:
+            self._queue.lose(locked.token)
         # The answer names what was applied, without the reasons that the receiver gave: a rejected
         # with an error would tell it that its settlement failed.
         answer = (

@@ -9,6 +9,7 @@ from orchestrator.localcloud.amqp.errors import AmqpError
 from orchestrator.localcloud.amqp.events import Received
 from orchestrator.localcloud.amqp.link import IncomingDelivery, IncomingLink
 from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy
 from orchestrator.localcloud.servicebus.front_messages import read_transfer
 from orchestrator.localcloud.servicebus.links import Door, not_found, wire_error
 from orchestrator.localcloud.servicebus.model import Right
@@ -43,13 +44,21 @@ class SenderDoor(Door):
 
     def on_received(self, event: Received) -> None:
         delivery = event.delivery
+        strike = self._peer.strike("send", self.namespace, self.path)
+        if strike is Strike.CUT:
+            self._peer.cut()
+            return
+        if strike is Strike.BUSY:
+            self._refuse(delivery, server_busy())
+            return
+        unheard = strike is Strike.CUT_AFTER
         size = len(delivery.payload)
         try:
             messages = read_transfer(delivery.payload, delivery.format, self._peer.now())
             delivery.payload = b""
             self._peer.hold(size)
             try:
-                self._queue.send(messages, lambda error: self._done(delivery, size, error))
+                self._queue.send(messages, lambda error: self._done(delivery, size, error, unheard))
             except BrokerError:
                 self._peer.unhold(size)
                 raise
@@ -58,8 +67,13 @@ class SenderDoor(Door):
         except AmqpError as error:
             self._refuse(delivery, error)
 
-    def _done(self, delivery: IncomingDelivery, size: int, error: BrokerError | None) -> None:
+    def _done(
+        self, delivery: IncomingDelivery, size: int, error: BrokerError | None, unheard: bool
+    ) -> None:
         self._peer.unhold(size)
+        if unheard:
+            self._peer.cut()
+            return
         if error is None:
             self.link.settle(delivery)
         else:

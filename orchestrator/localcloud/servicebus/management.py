@@ -20,6 +20,7 @@ from orchestrator.localcloud.amqp.errors import (
     AmqpError,
 )
 from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.front_faults import SERVER_BUSY, Strike, server_busy
 from orchestrator.localcloud.servicebus.front_messages import (
     Request,
     merged,
@@ -103,7 +104,20 @@ class ManagementNode:
         if not isinstance(request.body, dict):
             call.fail(400, ARGUMENT_ERROR, "The body of a request must be a map.")
             return
+        queue = self._queue
+        strike = self._peer.strike(name.partition(":")[2], queue.namespace, queue.path)
+        if strike is Strike.CUT:
+            self._peer.cut()
+            return
+        if strike is Strike.BUSY:
+            call.fail(503, SERVER_BUSY, server_busy().description)
+            return
+        if strike is Strike.CUT_AFTER:
+            call = _Call(request, lambda payload: self._peer.cut())
         try:
+            if strike is Strike.LOCK_LOST and "lock-tokens" in request.body:
+                for token in call.uuids("lock-tokens"):
+                    queue.lose(token)
             operation(call)
         except _AnswerError as answer:
             call.fail(answer.status, answer.condition, answer.description)

@@ -8,6 +8,9 @@ who sends the `X-IDENTITY-HEADER` of `cloud.json`. A replica's header does not d
     POST /local/clock/rate         {"rate": 60}
     POST /local/clock/freeze
     POST /local/clock/reset
+    GET  /local/faults             the faults there are
+    POST /local/faults             {"kind": "status", "on": "GET */jobs/*", "status": 429, …}
+    DELETE /local/faults[/{id}]
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from aiohttp import web
 
 from orchestrator.localcloud.identity import Identity
 from orchestrator.localcloud.identity_http import is_owner
-from orchestrator.localcloud.steering.time_control import PATIENCE, SteeringRefused, TimeControl
+from orchestrator.localcloud.steering.faults import Faults
+from orchestrator.localcloud.steering.refusal import SteeringRefused
+from orchestrator.localcloud.steering.time_control import PATIENCE, TimeControl
 
 Handler = Callable[[web.Request], Awaitable[Any]]
 
@@ -29,9 +34,10 @@ Handler = Callable[[web.Request], Awaitable[Any]]
 class SteeringApi:
     """The routes; see the module."""
 
-    def __init__(self, identity: Identity, time: TimeControl) -> None:
+    def __init__(self, identity: Identity, time: TimeControl, faults: Faults) -> None:
         self._identity = identity
         self._time = time
+        self._faults = faults
 
     def add_routes(self, app: web.Application) -> None:
         """Put the paths on `app`."""
@@ -41,6 +47,10 @@ class SteeringApi:
         add("POST", "/local/clock/rate", self._guard(self._rate))
         add("POST", "/local/clock/freeze", self._guard(self._freeze))
         add("POST", "/local/clock/reset", self._guard(self._reset))
+        add("GET", "/local/faults", self._guard(self._list_faults))
+        add("POST", "/local/faults", self._guard(self._add_fault))
+        add("DELETE", "/local/faults", self._guard(self._clear_faults))
+        add("DELETE", "/local/faults/{id}", self._guard(self._remove_fault))
 
     def _guard(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -89,6 +99,20 @@ class SteeringApi:
     async def _reset(self, request: web.Request) -> dict[str, Any]:
         self._time.reset()
         return self._time.show()
+
+    # ------------------------------------------------------------------ faults
+
+    async def _list_faults(self, request: web.Request) -> dict[str, Any]:
+        return {"value": [fault.as_json() for fault in self._faults.all()]}
+
+    async def _add_fault(self, request: web.Request) -> dict[str, Any]:
+        return self._faults.add(await body_of(request)).as_json()
+
+    async def _clear_faults(self, request: web.Request) -> dict[str, Any]:
+        return {"removed": self._faults.clear()}
+
+    async def _remove_fault(self, request: web.Request) -> dict[str, Any]:
+        return self._faults.remove(request.match_info["id"]).as_json()
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:

@@ -108,3 +108,29 @@ class SteeringClient:
     def reset(self) -> dict[str, Any]:
         """Go back to the machine's time."""
         return dict(self.request("POST", "/local/clock/reset", {}))
+
+    # ------------------------------------------------------------------ faults
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults there are: what `add_fault` was told, and `id`, `hits`, `spent`."""
+        return list(self.request("GET", "/local/faults")["value"])
+
+    def add_fault(self, kind: str, **more: Any) -> dict[str, Any]:
+        """Add a fault and return it.
+
+        Args:
+            kind: `status`, `latency`, `drop`, `server-busy`, `lock-lost`, `disconnect` or
+                `log-delay`.
+            more: `on`, `queue`, `rate`, `count`, `status`, `retry_after`, `delay`, `after`; see
+                docs/local-cloud.md, "Faults on demand". None: left out.
+        """
+        body = {"kind": kind} | {name: v for name, v in more.items() if v is not None}
+        return dict(self.request("POST", "/local/faults", body))
+
+    def remove_fault(self, id_: str) -> dict[str, Any]:
+        """Remove one; what it was."""
+        return dict(self.request("DELETE", f"/local/faults/{urllib.parse.quote(id_, safe='')}"))
+
+    def clear_faults(self) -> int:
+        """Remove all; how many there were."""
+        return int(self.request("DELETE", "/local/faults")["removed"])

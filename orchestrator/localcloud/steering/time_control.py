@@ -21,6 +21,7 @@ from orchestrator.clock import Clock, SystemClock
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.state import write_private
 from orchestrator.localcloud.steering.clock import LATEST, MAX_RATE, SteerableClock
+from orchestrator.localcloud.steering.refusal import SteeringRefused
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.runtime.runtime import Runtime
@@ -31,20 +32,6 @@ _log = logging.getLogger(__name__)
 FILE = "clock.json"
 PATIENCE = 30.0
 """Seconds of the machine's time that a replica's program is waited for while time is advanced."""
-
-
-class SteeringRefused(Exception):  # noqa: N818 - a refusal of a request
-    """Something that cannot be done to the clock.
-
-    Attributes:
-        message: One sentence for the user.
-        status: HTTP status that fits.
-    """
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
 
 
 class TimeControl:

@@ -1,4 +1,4 @@
-"""`orchestrator local clock`, on a local cloud of its own: other tests keep their time."""
+"""`orchestrator local clock` and `local fault`, on a local cloud of their own."""
 
 from __future__ import annotations
 
@@ -90,3 +90,45 @@ def test_without_a_local_cloud_the_way_to_start_it_is_named(bare: Cli, tmp_path:
     done = bare("local", "clock", "show")
     assert done.status == 1
     assert "orchestrator local up" in done.err
+
+
+def test_faults_are_added_listed_met_and_removed(timely: Cli) -> None:
+    added = timely(
+        *("local", "fault", "add", "status", "--status", "429", "--retry-after", "2m"),
+        *("--on", "Microsoft.App/jobs/read"),
+        *("-o", "json"),
+    )
+    assert added.status == 0, added.err
+    id_ = json.loads(added.out)["id"]
+    met = timely("jobs", "list")
+    assert met.status == 1
+    assert "Traceback" not in met.err
+    listed = timely("local", "fault", "list")
+    for word in (id_, "status", "Microsoft.App/jobs/read", "429, retry after 120s", "always"):
+        assert word in listed.out
+    removed = timely("local", "fault", "remove", id_)
+    assert (removed.status, removed.err.strip()) == (0, f"Removed {id_}.")
+    assert timely("jobs", "list").status == 0
+    assert json.loads(timely("local", "fault", "list", "-o", "json").out) == []
+    assert timely("local", "fault", "add", "log-delay", "--delay", "3m").status == 0
+    assert "Removed 1 fault." in timely("local", "fault", "remove", "--all").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("add", "satus"), 2, "Did you mean status?"),
+        (("add", "status", "--status", "200"), 1, "'status' is one of"),
+        (("add", "status", "--queue", "x"), 1, "has no 'queue'"),
+        (("add", "latency"), 1, "needs a 'delay'"),
+        (("add", "drop", "--rate", "2"), 1, "at most 1"),
+        (("remove",), 2, "Name the faults to remove, or say --all."),
+        (("remove", "f99"), 1, "There is no fault 'f99'"),
+    ],
+)
+def test_a_wrong_fault_is_answered_in_a_sentence(
+    timely: Cli, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    done = timely("local", "fault", *arguments)
+    assert (done.status, "Traceback" in done.err) == (status, False), done.err
+    assert words in done.err
