@@ -7,12 +7,11 @@ queues and keys exist (the Resource Manager reads and writes them through this c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
 
 from orchestrator.clock import Clock
 from orchestrator.localcloud.servicebus import definitions
+from orchestrator.localcloud.servicebus.broker_topics import TopicBroker
 from orchestrator.localcloud.servicebus.clockwork import Clockwork
 from orchestrator.localcloud.servicebus.content import Content
 from orchestrator.localcloud.servicebus.definitions import (
@@ -27,7 +26,7 @@ from orchestrator.localcloud.servicebus.definitions import (
     new_key,
 )
 from orchestrator.localcloud.servicebus.errors import (
-    BrokerError,
+    EntityAlreadyExists,
     EntityNotFound,
     InvalidOperation,
     StoreCorrupt,
@@ -38,48 +37,27 @@ from orchestrator.localcloud.servicebus.model import (
     DEAD_LETTER_SUFFIX,
     TRANSFER_DEAD_LETTER_SUFFIX,
     AccessRule,
-    Done,
     QueueCounts,
     QueueInfo,
     QueueProperties,
     Right,
 )
 from orchestrator.localcloud.servicebus.queue import NUMBERS_PER_QUEUE, Queue
+from orchestrator.localcloud.servicebus.registry import (
+    Home,
+    definition_key,
+    durably,
+    is_of,
+    rule_key,
+)
 from orchestrator.localcloud.servicebus.store import Change, Contents, Store
+from orchestrator.localcloud.servicebus.topic import Topic
+from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionRecord, TopicRecord
 
-_T = TypeVar("_T")
-
-
-async def durably(start: Callable[[Done], _T]) -> _T:
-    """Call `start(done)`, wait until it is durable, return what it returned.
-
-    For callers that have nothing better to do meanwhile: `await durably(lambda done:
-    queue.send(messages, done))`. Raises what the call or its `done` reports.
-    """
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def done(error: BrokerError | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
-    result = start(done)
-    await future
-    return result
+__all__ = ["Broker", "durably"]
 
 
-class _Namespace:
-    def __init__(self, record: NamespaceRecord) -> None:
-        self.name = record.name
-        self.queues: dict[str, Queue] = {}
-        self.records: dict[str, QueueRecord] = {}
-        self.rules: dict[tuple[str, str], AccessRule] = {}
-
-
-class Broker:
+class Broker(TopicBroker):
     """All methods but those marked async return at once; all run in the event loop's thread.
     Names are case-insensitive; the first spelling is kept."""
 
@@ -99,16 +77,8 @@ class Broker:
 
             content = AmqpContent()
         self._content = content
-        self.limits = limits
-        self._store = store
-        self._clock = clock
+        super().__init__(store, clock, limits)
         self._clockwork = Clockwork(clock)
-        self._namespaces: dict[str, _Namespace] = {}
-        self._next_number = 1
-        self._context: Context | None = None
-        # Definitions change one at a time: each is durable before the next is looked at.
-        self._defining = asyncio.Lock()
-        self._changes: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Load everything from the store and start the clockwork.
@@ -139,10 +109,12 @@ class Broker:
 
     def _restore(self, contents: Contents, context: Context) -> None:
         records = [definitions.decode(definition) for definition in contents.definitions]
+        # A subscription is made in its topic.
+        records.sort(key=lambda record: isinstance(record, SubscriptionRecord))
         by_number: dict[int, Queue] = {}
         for record in records:
             if isinstance(record, NamespaceRecord):
-                self._namespaces[record.name.lower()] = _Namespace(record)
+                self._namespaces[record.name.lower()] = Home(record)
         for record in records:
             if isinstance(record, NamespaceRecord):
                 continue
@@ -158,11 +130,18 @@ class Broker:
                     last_sequences=contents.last,
                 )
                 self._install(record, queue)
-                by_number.update((part.number, part) for part in queue.parts)
-                self._next_number = max(self._next_number, record.number + NUMBERS_PER_QUEUE)
+            elif isinstance(record, TopicRecord):
+                queue = self._install_topic(record, contents.last)
+            elif isinstance(record, SubscriptionRecord):
+                if self.topic(record.namespace, record.topic) is None:
+                    raise _corrupt(f"a subscription of an unknown topic {record.topic}")
+                queue = self._install_subscription(record, contents.last)
             else:
                 namespace = self._namespaces[record.namespace.lower()]
-                namespace.rules[_rule_key(record.rule.name, record.rule.entity)] = record.rule
+                namespace.rules[rule_key(record.rule.name, record.rule.entity)] = record.rule
+                continue
+            by_number.update((part.number, part) for part in queue.parts)
+            self._next_number = max(self._next_number, record.number + NUMBERS_PER_QUEUE)
         for row, state in contents.messages:
             owner = by_number.get(row.queue)
             if owner is None:
@@ -199,8 +178,8 @@ class Broker:
             change.define(NAMESPACE, name.lower(), definitions.encode(record))
             self._define_rule(change, name, rule)
             await self._commit(change)
-            namespace = _Namespace(record)
-            namespace.rules[_rule_key(ROOT_RULE, None)] = rule
+            namespace = Home(record)
+            namespace.rules[rule_key(ROOT_RULE, None)] = rule
             self._namespaces[name.lower()] = namespace
 
     async def delete_namespace(self, name: str) -> bool:
@@ -213,11 +192,7 @@ class Broker:
             if namespace is None:
                 return False
             change = Change()
-            change.define(NAMESPACE, name.lower(), None)
-            for queue in namespace.queues.values():
-                self._drop_queue(change, queue)
-            for rule in namespace.rules.values():
-                change.define(RULE, _definition_key(name, rule.entity, rule.name), None)
+            self._drop_namespace(change, namespace)
             await self._commit_deletion(change, list(namespace.queues.values()))
             del self._namespaces[name.lower()]
             return True
@@ -247,15 +222,18 @@ class Broker:
                 )
             else:
                 definitions.check_queue_name(name, self.limits)
+                if name.lower() in home.queues:
+                    raise EntityAlreadyExists(
+                        f"The messaging entity '{home.name}:{name}' already exists and is a topic."
+                    )
                 if len(home.queues) >= self.limits.queues_per_namespace:
                     raise InvalidOperation(
                         f"The namespace {home.name} has {len(home.queues)} queues, which is its "
                         "limit: delete one."
                     )
-                record = QueueRecord(home.name, name, self._next_number, properties, now, now)
-                self._next_number += NUMBERS_PER_QUEUE
+                record = QueueRecord(home.name, name, self._new_number(), properties, now, now)
             change = Change()
-            key = _definition_key(home.name, record.name)
+            key = definition_key(home.name, record.name)
             change.define(QUEUE, key, definitions.encode(record))
             await self._commit(change)
             if old is not None:
@@ -280,22 +258,17 @@ class Broker:
     async def _delete_queue(self, namespace: str, name: str) -> bool:
         async with self._defining:
             home = self._namespaces.get(namespace.lower())
-            queue = home.queues.get(name.lower()) if home is not None else None
-            if home is None or queue is None:
+            if home is None or name.lower() not in home.records:
                 return False
             change = Change()
-            self._drop_queue(change, queue)
-            own = [rule for rule in home.rules.values() if _is_of(rule, name)]
-            for rule in own:
-                change.define(RULE, _definition_key(home.name, rule.entity, rule.name), None)
-            await self._commit_deletion(change, [queue])
-            for rule in own:
-                del home.rules[_rule_key(rule.name, rule.entity)]
-            del home.queues[name.lower()], home.records[name.lower()]
+            self._drop_entity(change, home, name)
+            await self._commit_deletion(change, [home.queues[name.lower()]])
+            self._forget_entity(home, name)
             return True
 
     def queue(self, namespace: str, name: str) -> Queue | None:
-        """The queue, not its sub-queue; None if there is none."""
+        """The queue, not its sub-queue; also the topic or the subscription (`topic/Subscriptions/
+        name`) of that path; None if there is none."""
         home = self._namespaces.get(namespace.lower())
         return None if home is None else home.queues.get(name.lower())
 
@@ -317,12 +290,13 @@ class Broker:
         return None if queue is None else queue.counts()
 
     def find(self, address_host: str | None, entity_path: str) -> Queue | None:
-        """The queue that an AMQP address means.
+        """The queue, topic or subscription that an AMQP address means.
 
         address_host: host of the address or of the connection (`ns.servicebus.windows.net`,
         `127.0.0.1:14672`, None); its first label names the namespace if there is one so named,
         otherwise the one namespace that has the entity. entity_path: `queue`,
-        `queue/$DeadLetterQueue` or `queue/$Transfer/$DeadLetterQueue` in any case, leading and
+        `topic` or `topic/Subscriptions/name`; of a queue or a subscription also with
+        `/$DeadLetterQueue` or `/$Transfer/$DeadLetterQueue` behind it; in any case, leading and
         trailing slashes ignored.
         """
         path = entity_path.strip("/").lower()
@@ -338,6 +312,8 @@ class Broker:
             queue = found[0] if len(found) == 1 else None
         if queue is None or name == path:
             return queue
+        if isinstance(queue, Topic):
+            return None
         return queue.transfer_dead_letter if transfer else queue.dead_letter
 
     # -- shared access keys ------------------------------------------------------------------
@@ -345,7 +321,7 @@ class Broker:
     def rules(self, namespace: str, entity: str | None = None) -> list[AccessRule]:
         """The rules of the namespace (`entity` None) or of that queue alone, sorted by name."""
         home = self._namespaces.get(namespace.lower())
-        rules = [] if home is None else [r for r in home.rules.values() if _is_of(r, entity)]
+        rules = [] if home is None else [r for r in home.rules.values() if is_of(r, entity)]
         return sorted(rules, key=lambda rule: rule.name.lower())
 
     def rule(self, namespace: str, name: str, entity: str | None = None) -> AccessRule | None:
@@ -353,8 +329,8 @@ class Broker:
         home = self._namespaces.get(namespace.lower())
         if home is None:
             return None
-        own = home.rules.get(_rule_key(name, entity))
-        return own if own is not None else home.rules.get(_rule_key(name, None))
+        own = home.rules.get(rule_key(name, entity))
+        return own if own is not None else home.rules.get(rule_key(name, None))
 
     async def put_rule(
         self,
@@ -387,7 +363,7 @@ class Broker:
             home = self._namespace(namespace)
             if entity is not None and entity.lower() not in home.queues:
                 raise EntityNotFound(f"The queue {home.name}/{entity} could not be found.")
-            old = home.rules.get(_rule_key(name, entity))
+            old = home.rules.get(rule_key(name, entity))
             if old is None:
                 rule = AccessRule(
                     name, rights, primary_key or new_key(), secondary_key or new_key(), entity
@@ -402,7 +378,7 @@ class Broker:
             change = Change()
             self._define_rule(change, home.name, rule)
             await self._commit(change)
-            home.rules[_rule_key(name, entity)] = rule
+            home.rules[rule_key(name, entity)] = rule
             return rule
 
     async def delete_rule(self, namespace: str, name: str, entity: str | None = None) -> bool:
@@ -412,61 +388,25 @@ class Broker:
     async def _delete_rule(self, namespace: str, name: str, entity: str | None = None) -> bool:
         async with self._defining:
             home = self._namespaces.get(namespace.lower())
-            if home is None or _rule_key(name, entity) not in home.rules:
+            if home is None or rule_key(name, entity) not in home.rules:
                 return False
             change = Change()
-            change.define(RULE, _definition_key(home.name, entity, name), None)
+            change.define(RULE, definition_key(home.name, entity, name), None)
             await self._commit(change)
-            del home.rules[_rule_key(name, entity)]
+            del home.rules[rule_key(name, entity)]
             return True
 
     # -- within ------------------------------------------------------------------------------
-
-    def _namespace(self, name: str) -> _Namespace:
-        home = self._namespaces.get(name.lower())
-        if home is None:
-            raise EntityNotFound(f"The namespace {name} could not be found.")
-        return home
 
     def _install(self, record: QueueRecord, queue: Queue) -> None:
         home = self._namespaces[record.namespace.lower()]
         home.records[record.name.lower()] = record
         home.queues[record.name.lower()] = queue
 
-    async def _in_turn(self, change: Coroutine[Any, Any, _T]) -> _T:
-        """Change definitions to the end even if the caller goes away meanwhile: what is in memory
-        follows what is stored."""
-        task = asyncio.get_running_loop().create_task(change)
-        self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
-        return await asyncio.shield(task)
-
-    async def _commit(self, change: Change) -> None:
-        await durably(lambda done: self._store.commit(change, done))
-
-    async def _commit_deletion(self, change: Change, queues: Sequence[Queue]) -> None:
-        # Closed before: nothing may be written to a queue behind its deletion.
-        for queue in queues:
-            queue.close()
-        try:
-            await self._commit(change)
-        except BrokerError:
-            for queue in queues:
-                queue.reopen()
-            raise
-        for queue in queues:
-            queue.announce()
-
-    @staticmethod
-    def _drop_queue(change: Change, queue: Queue) -> None:
-        change.define(QUEUE, _definition_key(queue.namespace, queue.path), None)
-        for number in range(queue.number, queue.number + NUMBERS_PER_QUEUE):
-            change.drop(number)
-
     @staticmethod
     def _define_rule(change: Change, namespace: str, rule: AccessRule) -> None:
         body = definitions.encode(RuleRecord(namespace, rule))
-        change.define(RULE, _definition_key(namespace, rule.entity, rule.name), body)
+        change.define(RULE, definition_key(namespace, rule.entity, rule.name), body)
 
 
 def _corrupt(what: str) -> StoreCorrupt:
@@ -477,16 +417,3 @@ def _info(record: QueueRecord) -> QueueInfo:
     return QueueInfo(
         record.namespace, record.name, record.properties, record.created_at, record.updated_at
     )
-
-
-def _definition_key(*parts: str | None) -> str:
-    # '|' occurs in no name.
-    return "|".join((part or "").lower() for part in parts)
-
-
-def _rule_key(name: str, entity: str | None) -> tuple[str, str]:
-    return (entity or "").lower(), name.lower()
-
-
-def _is_of(rule: AccessRule, entity: str | None) -> bool:
-    return (rule.entity or "").lower() == (entity or "").lower()

@@ -13,9 +13,12 @@ from orchestrator.localcloud.servicebus.errors import InvalidOperation, StoreCor
 from orchestrator.localcloud.servicebus.limits import FOREVER, Limits
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueProperties, Right
 from orchestrator.localcloud.servicebus.store import Definition
+from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionRecord, TopicRecord
 
 NAMESPACE = "namespace"
 QUEUE = "queue"
+TOPIC = "topic"
+SUBSCRIPTION = "subscription"
 RULE = "rule"
 
 ROOT_RULE = "RootManageSharedAccessKey"
@@ -48,17 +51,24 @@ class RuleRecord(msgspec.Struct, frozen=True):
     rule: AccessRule
 
 
-def encode(record: NamespaceRecord | QueueRecord | RuleRecord) -> bytes:
+Record = NamespaceRecord | QueueRecord | TopicRecord | SubscriptionRecord | RuleRecord
+
+
+def encode(record: Record) -> bytes:
     return msgspec.json.encode(record)
 
 
-def decode(definition: Definition) -> NamespaceRecord | QueueRecord | RuleRecord:
-    """Raises StoreCorrupt for what is none of the three."""
-    kinds = {NAMESPACE: NamespaceRecord, QUEUE: QueueRecord, RULE: RuleRecord}
+def decode(definition: Definition) -> Record:
+    """Raises StoreCorrupt for what is none of them."""
+    kinds: dict[str, type[Record]] = {
+        NAMESPACE: NamespaceRecord,
+        QUEUE: QueueRecord,
+        TOPIC: TopicRecord,
+        SUBSCRIPTION: SubscriptionRecord,
+        RULE: RuleRecord,
+    }
     try:
-        record: NamespaceRecord | QueueRecord | RuleRecord = msgspec.json.decode(
-            definition.body, type=kinds[definition.kind]
-        )
+        record: Record = msgspec.json.decode(definition.body, type=kinds[definition.kind])
     except (KeyError, msgspec.MsgspecError) as error:
         raise StoreCorrupt(
             f"The message store holds a definition that cannot be read "

@@ -132,8 +132,12 @@ class Change:
                 message.payload,
             )
         )
-        if message.sequence > self.last.get(queue, 0):
-            self.last[queue] = message.sequence
+        self.note_sequence(queue, message.sequence)
+
+    def note_sequence(self, queue: int, sequence: int) -> None:
+        """That number of the queue's is used, even if no message with it is put."""
+        if sequence > self.last.get(queue, 0):
+            self.last[queue] = sequence
 
     def update(
         self,
