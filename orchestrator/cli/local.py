@@ -203,6 +203,8 @@ def _status_rows(found: CloudStatus) -> list[tuple[str, Any, Kind]]:
             ("uptime", timedelta(seconds=found.uptime or 0.0), "duration"),
             ("memory", found.memory, "bytes"),
         ]
+    elif found.pid is not None:
+        rows.append(("pid", found.pid, "text"))
     rows += [("folder", str(found.folder), "text"), ("size", found.size, "bytes")]
     return rows
 

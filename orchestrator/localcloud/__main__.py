@@ -15,15 +15,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.clock import SystemClock
 from orchestrator.localcloud.config import CloudConfig
 from orchestrator.localcloud.server_log import configure
 from orchestrator.localcloud.state import SERVER_LOG, LocalCloudError
+from orchestrator.localcloud.state_watch import StateWatch
 
 _log = logging.getLogger("orchestrator.localcloud")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until a signal; the exit status is 0 for a clean stop, 1 when it could not start."""
+    """Run until a signal; the exit status is 0 for a clean stop, 1 for no start or no state."""
     options = _parser().parse_args(arguments)
     state: Path = options.state.expanduser().absolute()
     configure(state / SERVER_LOG if options.detached else None)
@@ -70,11 +72,30 @@ async def _serve(config: CloudConfig, *, detached: bool) -> int:
         _report({"ready": connection})
     else:
         _say(f"Local cloud ready at {connection['resource_manager']}; Ctrl-C stops it.", sys.stdout)
-    await stop.wait()
+    lost = await _until(stop, StateWatch(cloud.state, connection, SystemClock()))
+    if lost:
+        _log.error("%s Stopping, with all replicas.", lost)
+        if not detached:
+            _say(f"{lost} Stopping, with all replicas.", sys.stderr)
     _log.info("stopping")
     await cloud.stop()
     _log.info("stopped")
+    if lost:
+        # Whatever would be tidied up now is found by its name, and may be another server's.
+        os._exit(1)
     return 0
+
+
+async def _until(stop: asyncio.Event, watch: StateWatch) -> str | None:
+    """Until it is told to stop, or has no state any more; then why."""
+    told = asyncio.ensure_future(stop.wait())
+    watching = asyncio.ensure_future(watch.until_lost())
+    await asyncio.wait((told, watching), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if watching.done():
+        return watching.result()
+    watching.cancel()
+    return None
 
 
 def _on_signals(stop: asyncio.Event) -> None:

@@ -25,6 +25,7 @@ from orchestrator.localcloud.config import CloudConfig
 from orchestrator.localcloud.state import (
     CONNECTION,
     LOCK,
+    RECORD,
     SERVER_LOG,
     SETTINGS,
     LocalCloudError,
@@ -253,8 +254,8 @@ def down(state: Path, *, timeout: float = 15.0) -> bool:
     deadline = time.monotonic() + timeout
     connection = None
     while folder.in_use():
-        connection = folder.connection()
-        if connection is not None and _process(connection) is not None:
+        connection = _server(folder)
+        if connection is not None:
             break
         if time.monotonic() > deadline:
             raise LocalCloudError(
@@ -285,10 +286,22 @@ def down(state: Path, *, timeout: float = 15.0) -> bool:
     return True
 
 
+def _server(folder: StateFolder) -> dict[str, Any] | None:
+    """Who lives on a folder in use: `cloud.json`, else `server.json`; None if neither can say."""
+    for told in (folder.connection(), folder.holder()):
+        if told is not None and _process(told) is not None:
+            return told
+    return None
+
+
 def _ask(connection: dict[str, Any]) -> None:
-    """Ask a server to stop: by signal, or where there are none, over its identity listener."""
+    """Ask a server to stop: by signal, or where there are none, over its identity listener.
+
+    One without `cloud.json` cannot be asked over a listener; it is killed when the time is over.
+    """
     if os.name != "posix":
-        _ask_by_request(connection)
+        if "identity" in connection:
+            _ask_by_request(connection)
         return
     try:
         os.kill(connection["pid"], signal.SIGTERM)
@@ -370,7 +383,8 @@ def status(state: Path) -> CloudStatus:
         return CloudStatus(found, folder.path, size=size)
     process = _process(connection) if connection is not None else None
     if connection is None or process is None:
-        return CloudStatus("starting", folder.path, size=size)
+        pid = (_server(folder) or {}).get("pid")
+        return CloudStatus("starting", folder.path, pid=pid, size=size)
     memory = None
     with contextlib.suppress(Exception):
         memory = int(process.memory_info().rss)
@@ -412,7 +426,7 @@ def _size(path: Path) -> int:
 # ---------------------------------------------------------------------- reset ----
 
 _OURS = (
-    *(SETTINGS, CONNECTION, LOCK, STARTING, f"{SERVER_LOG}*"),
+    *(SETTINGS, CONNECTION, LOCK, RECORD, STARTING, f"{SERVER_LOG}*"),
     *("*.sqlite", "*.sqlite-wal", "*.sqlite-shm", "*.sqlite-journal"),
     *("*.duckdb", "*.duckdb.wal", "*.pem", ".*.tmp"),
 )

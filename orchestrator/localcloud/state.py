@@ -3,6 +3,7 @@
     local.json     what stays the same for ever: tenant, subscription, ports, secrets (0600)
     cloud.json     how to reach the running server (0600); there only while it runs
     lock           held by the server for as long as it lives; the system frees it when it dies
+    server.json    which process holds the lock, from its first moment on
     server.log     what the server says, rotated
     *.sqlite, logs.duckdb, *.pem   the rooms' own
 
@@ -23,9 +24,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from orchestrator.clock import SystemClock
+
 SETTINGS = "local.json"
 CONNECTION = "cloud.json"
 LOCK = "lock"
+RECORD = "server.json"
 SERVER_LOG = "server.log"
 PORTS = ("https", "identity", "amqp", "amqps")
 PREFERRED = {"https": 14443, "identity": 14480, "amqp": 14672, "amqps": 14671}
@@ -101,6 +105,7 @@ class StateFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
         self._lock = FileLock(self.path / LOCK, mode=0o600, thread_local=False)
+        self._held: tuple[int, int] | None = None
 
     def file(self, name: str) -> Path:
         """The path of a file in the folder."""
@@ -120,14 +125,40 @@ class StateFolder:
         make_folder(self.path)
         try:
             self._lock.acquire(timeout=timeout, poll_interval=0.02)
+            self._held = _identity(self.path / LOCK)
+            self.record()
         except Timeout:
             raise AlreadyRunning(self.path) from None
         except OSError as error:
+            self.release()
             raise unusable(self.path, error) from error
 
     def release(self) -> None:
         """Give the folder free."""
+        if self._held is not None and not self.lost():
+            with contextlib.suppress(OSError):
+                self.file(RECORD).unlink(missing_ok=True)
+        self._held = None
         self._lock.release()
+
+    def lost(self) -> str | None:
+        """Why the folder that was acquired is no longer this process's; None while it is.
+
+        A lock holds a file, not a place: the folder can be removed, moved or replaced all the same.
+        """
+        if self._held is None:
+            return None
+        try:
+            found = _identity(self.path / LOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            if self.path.is_dir():
+                return f"The file {self.path / LOCK} was removed."
+            return f"The state folder {self.path} was removed or moved."
+        except OSError:  # cannot be said at the moment
+            return None
+        if found == self._held:
+            return None
+        return f"The state folder {self.path} was replaced, and is not this server's any more."
 
     def in_use(self) -> bool:
         """Whether a server holds the folder at this moment."""
@@ -174,10 +205,34 @@ class StateFolder:
         """Write `local.json`, whole or not at all."""
         write_private(self.file(SETTINGS), _dump(dict(vars(settings))))
 
+    def record(self) -> None:
+        """Write `server.json`: this process holds the lock.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        started = SystemClock().now().isoformat()
+        write_private(self.file(RECORD), _dump({"pid": os.getpid(), "started": started}))
+
+    def has_record(self) -> bool:
+        """Whether `server.json` names this process."""
+        return (self.holder() or {}).get("pid") == os.getpid()
+
+    def holder(self) -> dict[str, Any] | None:
+        """What `server.json` says: `pid`, and `started` (ISO 8601) at which it took the lock.
+
+        It outlives a server that was killed: true only of a process that is older than it, while
+        the folder is in use.
+        """
+        return self._read(RECORD)
+
     def connection(self) -> dict[str, Any] | None:
         """What `cloud.json` says; None where there is none or it is damaged."""
+        return self._read(CONNECTION)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
         try:
-            value = json.loads(self.file(CONNECTION).read_text("utf-8"))
+            value = json.loads(self.file(name).read_text("utf-8"))
         except (OSError, ValueError):
             return None
         return value if isinstance(value, dict) and isinstance(value.get("pid"), int) else None
@@ -187,12 +242,19 @@ class StateFolder:
         write_private(self.file(CONNECTION), _dump(connection))
 
     def withdraw(self) -> None:
-        """Remove `cloud.json`: the server is no longer there."""
+        """Remove `cloud.json`: the server is no longer there. Leaves another server's alone."""
+        if self.lost():
+            return
         with contextlib.suppress(FileNotFoundError):
             self.file(CONNECTION).unlink()
 
 
 _SAMPLE = Settings()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _dump(value: dict[str, Any]) -> bytes:

@@ -170,6 +170,7 @@ def test_a_pid_that_was_reused_is_not_taken_for_the_server(state: Path) -> None:
         # Not even while a new server holds the lock and has not yet said who it is.
         folder.publish(connection | {"pid": bystander.pid, "started": "2020-01-01T00:00:00+00:00"})
         folder.acquire()
+        (state / "server.json").unlink()
         try:
             with pytest.raises(LocalCloudError, match="has not said which process"):
                 down(state, timeout=0.2)

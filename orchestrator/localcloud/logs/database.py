@@ -77,6 +77,10 @@ class StoredLine:
     text: str
 
 
+# Connections that stay open until the process ends, see `LogDatabase.close`.
+_abandoned: list[DuckDBPyConnection] = []
+
+
 class LogDatabase:
     """One DuckDB file. Every method but `cursor`'s result is called from one thread at a time."""
 
@@ -86,6 +90,7 @@ class LogDatabase:
         self._connection: DuckDBPyConnection | None = None
         # This process numbers its sources from 0; in the file they follow those already there.
         self._source_offset: int | None = None
+        self._file: tuple[int, int] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -125,7 +130,16 @@ class LogDatabase:
         """
         if self._connection is None:
             self._connection = self._connect()
+            self._file = self._found()
         return self._connection
+
+    def _found(self) -> tuple[int, int] | None:
+        """Which file is at our path."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def cursor(self) -> DuckDBPyConnection:
         """A connection of its own over the same file, for one query in any thread."""
@@ -200,8 +214,14 @@ class LogDatabase:
     def close(self) -> None:
         """Write everything into the main file and let go of it, and of DuckDB's memory."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        if self._found() == self._file:
             connection.close()
+        else:
+            # Our file was taken away. DuckDB would write its log into that file, which is right,
+            # and then remove the log by its name, which may by now be another server's.
+            _abandoned.append(connection)
 
     def write(self, batch: Batch) -> None:
         """Append a batch in one transaction; durable when this returns.
