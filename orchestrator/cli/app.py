@@ -15,6 +15,7 @@ from orchestrator.cli.session import Session
 _PROJECT = "Project"
 _JOBS = "Jobs"
 _LOGS = "Logs"
+_QUEUES = "Queues"
 _SHELL = "Setup"
 
 ENTRIES = {
@@ -39,6 +40,7 @@ ENTRIES = {
     "executions": Entry("executions", "executions", "List, show, wait for executions.", _JOBS),
     "logs": Entry("logs", "logs", "What the jobs wrote, stored or live.", _LOGS),
     "query": Entry("query", "query", "Ask the log workspace in KQL.", _LOGS),
+    "queues": Entry("queues", "queues", "Queues, their messages, dead letters.", _QUEUES),
     "init": Entry("init", "init", "Write orchestrator.toml and sample jobs here.", _SHELL),
     "local": Entry("local", "local", "The local cloud: up, down, status, env, …", _SHELL),
     "completion": Entry("completion", "completion", "Print a shell completion script.", _SHELL),

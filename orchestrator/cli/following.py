@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,7 +22,7 @@ from orchestrator.cli.session import Session
 
 if TYPE_CHECKING:
     from orchestrator.executions import Run
-    from orchestrator.results import Execution, LogLine
+    from orchestrator.results import Execution, LogLine, Record
 
 
 class Deadline:
@@ -71,8 +71,8 @@ def pump(lines: Iterator[LogLine], deadline: Deadline) -> Iterator[LogLine]:
 
 def line_writer(
     session: Session, *, prefix: str = "auto", timestamps: bool = False
-) -> Callable[[LogLine], None]:
-    """How one line is written on stdout at once, in the chosen format.
+) -> Callable[[Any], None]:
+    """How one line (or another record) is written on stdout at once, in the chosen format.
 
     A list that has no end can't be closed, so JSON is written as JSON lines, and YAML as one list
     item per line.
@@ -86,11 +86,11 @@ def line_writer(
     from orchestrator.display.formats import json_line, write
     from orchestrator.display.views import View, of_data
 
-    def data_of(line: LogLine) -> object:
+    def data_of(line: Record) -> object:
         data: object = line.as_json()
         return data if session.selection is None else session.selection.search(data)
 
-    def written(line: LogLine) -> None:
+    def written(line: Record) -> None:
         data = data_of(line)
         if session.format in ("json", "jsonl"):
             sys.stdout.write(json_line(data, sys.stdout))

@@ -136,6 +136,21 @@ def complete_executions(
     return _complete(names, incomplete)
 
 
+def complete_queues(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The names of the settings' queues, then those of the namespace if the service answers."""
+    names = list(_settings(ctx).get("queues", {}))
+    try:
+        import orchestrator
+
+        with orchestrator.connect() as orc:
+            names += [queue.name for queue in orc.queues() if queue.name not in names]
+    except Exception:  # noqa: BLE001, S110 - completion must never write an error into the prompt
+        pass
+    return _complete(names, incomplete)
+
+
 def _complete(names: Any, incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
@@ -170,6 +185,11 @@ def job_argument(function: F) -> F:
 def execution_argument(function: F) -> F:
     """The argument EXECUTION: a name, `@latest` with --job, or `JOB@latest`."""
     return click.argument("execution", shell_complete=complete_executions)(function)
+
+
+def queue_argument(function: F) -> F:
+    """The argument QUEUE."""
+    return click.argument("queue", shell_complete=complete_queues)(function)
 
 
 def job_option(text: str) -> Callable[[F], F]:

@@ -3,15 +3,15 @@
 No rules and no boxes; the heading is dim, a status has its colour, a time is told as it matters
 ("3 min ago") with the time of day beside it where there is room. In a terminal that is too narrow
 the columns that are empty throughout go first, then the time of day, then what the others tell as
-well (the end beside start and duration); long texts end in "…". An answer to a query loses
-nothing: its times are exact, its long texts are folded, and where even that is too wide, row stands
-below row.
+well (the end beside start and duration); long texts share the room that is left, and end in "…".
+An answer to a query loses nothing: its times are exact, its long texts are folded, and where even
+that is too wide, row stands below row.
 Piped, nothing is cut, nothing is coloured, and times are RFC 3339 in UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TextIO
 
@@ -24,8 +24,12 @@ from orchestrator.waiting import now as time_now
 
 # What a narrow terminal does without, in two steps.
 EXPENDABLE = frozenset({"end", "scheduled", "image", "cpu", "memory", "running"})
+EXPENDABLE |= {"properties", "description"}
 DISPENSABLE = EXPENDABLE | {"duration", "job", "when", "reason", "size", "timeout"}
-OPTIONAL = frozenset({"reason", "fields"})  # not shown when there is nothing to say in any row
+# Not shown when there is nothing to say in any row.
+OPTIONAL = frozenset({"reason", "fields", "description", "properties", "session_id", "state"})
+# Texts of any length: how wide each is at least, before another column goes without.
+ELASTIC = {"id": 12, "description": 16, "text": 16}
 EXACT = -1
 FOLDED = 40  # columns that a folded text has at least
 PRETTY_ROWS = 500  # a longer table is being scrolled or searched, and laying it out takes seconds
@@ -147,18 +151,40 @@ def _pretty(view: View, stream: TextIO, indent: int) -> None:
     spare = empty | {i for i in columns if view.headings[i].key in EXPENDABLE}
     least = spare | {i for i in columns if view.headings[i].key in DISPENSABLE}
     unbound = target.options.update(max_width=10_000)
+    natural = {
+        view.headings[i].key: max(
+            [len(view.headings[i].title), *(len(show(row[i])) for row in view.cells)]
+        )
+        for i in columns
+        if view.headings[i].key in ELASTIC and not view.whole
+    }
     table: Any = None
     steps = [(True, silent), (True, empty), (False, empty), (False, spare), (False, least)]
     if view.whole:
         steps = [(False, set())]
     for clock, hide in steps:
-        table = _grid(view, now, clock=clock, hide=hide)
-        if target.measure(table, options=unbound).maximum + indent <= width():
+        narrow = {k: min(n, natural.get(k, 0)) for k, n in ELASTIC.items()}
+        table = _grid(view, now, clock=clock, hide=hide, bounds=narrow)
+        spare_room = width() - indent - target.measure(table, options=unbound).maximum
+        if spare_room >= 0:
+            for key in narrow:  # what is left goes to the first that can use it
+                more = min(natural.get(key, 0) - narrow[key], spare_room)
+                narrow[key] += more
+                spare_room -= more
+            table = _grid(view, now, clock=clock, hide=hide, bounds=narrow)
             break
     target.print(Padding(table, (0, 0, 0, indent)))
 
 
-def _grid(view: View, now: datetime, *, clock: bool, hide: set[int]) -> Any:
+def _grid(
+    view: View,
+    now: datetime,
+    *,
+    clock: bool,
+    hide: set[int],
+    bounds: Mapping[str, int] | None = None,
+) -> Any:
+    """The rich table; `bounds`: the widths of the elastic columns, by key."""
     from rich.table import Table
 
     kept = [i for i in range(len(view.headings)) if i not in hide]
@@ -178,6 +204,7 @@ def _grid(view: View, now: datetime, *, clock: bool, hide: set[int]) -> Any:
             overflow="fold" if view.whole else "ellipsis",
             # Names, states and numbers are what people came for; free text gives way first.
             min_width=_minimum(view, i, now) if i == kept[0] or heading.kind != "text" else None,
+            max_width=(bounds or {}).get(heading.key) or None,
         )
     pads = {i: _ago_width(view, i, now) if clock else None for i in kept}
     if view.whole:
