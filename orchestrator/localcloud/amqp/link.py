@@ -230,6 +230,11 @@ class IncomingLink(LinkBase):
     def _accepted(self, max_message_size: int) -> None:
         self.limit = max_message_size
 
+    def tolerate(self, excess: int) -> None:
+        """Take messages that are up to `excess` bytes larger than was announced."""
+        if self.limit:
+            self.limit += excess
+
     def open_window(self, window: int) -> None:
         """Let up to `window` messages be on their way or unsettled at once."""
         self.window = window

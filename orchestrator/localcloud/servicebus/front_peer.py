@@ -92,6 +92,11 @@ class Peer(asyncio.Protocol):
         """Bytes that a batch may have."""
         return self._front.broker.limits.batch_size
 
+    @property
+    def batch_slack(self) -> int:
+        """Bytes that a batch may have beyond that without being refused."""
+        return self._front.broker.limits.batch_slack
+
     def now(self) -> float:
         """The broker's time, epoch seconds."""
         return self._front.clock.time()

@@ -22,6 +22,11 @@ class Limits:
     message_size: int = 256 * KIBIBYTE
     # A whole batch may be as large as one message (Standard tier).
     batch_size: int = 256 * KIBIBYTE
+    # What a batch may have beyond that. Microsoft's Python SDK (azure-servicebus 7.15,
+    # ServiceBusMessageBatch.add_message) counts the messages of a batch and not the envelope around
+    # them: 54 bytes and more, as the envelope repeats properties of the first message. A batch it
+    # calls full is therefore larger than the link's max-message-size; it is announced unchanged.
+    batch_slack: int = 4 * KIBIBYTE
     # What maxMessageSizeInKilobytes of a queue may ask for (Premium: 100 MB).
     message_kilobytes_max: int = 100 * 1024
     lock_duration_min: float = 5.0

@@ -40,6 +40,8 @@ class SenderDoor(Door):
         # A batch may be larger than a message of the queue may be, never smaller.
         limit = max(self._queue.max_message_size, self._peer.batch_size)
         self.link.accept(max_message_size=limit)
+        # A single message gains nothing by it: the queue looks at the size of each.
+        self.link.tolerate(self._peer.batch_slack)
         self.link.open_window(CREDIT)
 
     def on_received(self, event: Received) -> None:

@@ -132,6 +132,15 @@ def test_a_message_too_large_is_rejected_and_the_link_lives() -> None:
     assert isinstance(event, Received)
 
 
+def test_more_than_was_announced_may_be_tolerated() -> None:
+    client = Client.opened()
+    link = client.attach_sender(max_message_size=100)
+    link.tolerate(20)
+    (event,) = client.transfer(0, bytes(120))
+    assert isinstance(event, Received)
+    assert client.transfer(1, bytes(121)) == []
+
+
 def test_a_message_without_end_costs_the_link() -> None:
     client = Client.opened(Limits(max_frame_size=8 * 1024 * 1024, incoming_window=1000))
     link = client.attach_sender(max_message_size=100)

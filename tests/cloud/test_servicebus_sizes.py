@@ -1,0 +1,73 @@
+"""How large a message and a batch may be, with the unmodified SDK's own idea of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch, ServiceBusReceiveMode
+from azure.servicebus.exceptions import MessageSizeExceededError
+
+from orchestrator.localcloud.servicebus.limits import STRICT
+from tests.cloud.servicebus_bus import Bus, linked, take
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    running = Bus(tmp_path_factory.mktemp("bus"))
+    yield running
+    running.close()
+
+
+def fill(batch: ServiceBusMessageBatch, **properties: Any) -> int:
+    """Add messages until the SDK says that the batch is full to the byte; how many there are."""
+    size, count = 4096, 0
+    while size:
+        try:
+            batch.add_message(ServiceBusMessage(bytes(size), **properties))
+            count += 1
+        except MessageSizeExceededError:
+            size //= 2
+    return count
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {},
+        {"partition_key": "k" * 128, "message_id": "i" * 128},
+        {"application_properties": {"key": "v" * 200}, "session_id": "s" * 128},
+    ],
+)
+async def test_a_batch_that_the_sdk_calls_full_is_taken(
+    bus: Bus, properties: dict[str, Any]
+) -> None:
+    queue = bus.queue()
+    mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
+    async with linked(bus, queue, receive_mode=mode) as (sender, receiver):
+        batch = await sender.create_message_batch()
+        assert batch.max_size_in_bytes == STRICT.batch_size
+        count = fill(batch, **properties)
+        await sender.send_messages(batch)
+        assert len(await take(receiver, count)) == count
+    assert bus.counts(queue).active == 0
+
+
+async def test_a_batch_beyond_what_is_tolerated_is_refused(bus: Bus) -> None:
+    queue = bus.queue()
+    async with bus.aio(retry_total=0) as client, client.get_queue_sender(queue) as sender:
+        batch = ServiceBusMessageBatch(STRICT.batch_size + STRICT.batch_slack)
+        fill(batch)
+        with pytest.raises(MessageSizeExceededError):
+            await sender.send_messages(batch)
+    assert bus.counts(queue).active == 0
+
+
+async def test_a_single_message_gains_nothing(bus: Bus) -> None:
+    queue = bus.queue()
+    async with bus.aio(retry_total=0) as client, client.get_queue_sender(queue) as sender:
+        with pytest.raises(MessageSizeExceededError):
+            await sender.send_messages(ServiceBusMessage(bytes(STRICT.message_size)))
+        await sender.send_messages(ServiceBusMessage(bytes(STRICT.message_size - 100)))
+    assert bus.counts(queue).active == 1
