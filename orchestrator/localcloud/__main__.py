@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.clock import SystemClock
+from orchestrator.localcloud import umask
 from orchestrator.localcloud.config import CloudConfig
 from orchestrator.localcloud.server_log import configure
 from orchestrator.localcloud.state import SERVER_LOG, LocalCloudError
@@ -27,6 +28,7 @@ _log = logging.getLogger("orchestrator.localcloud")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until a signal; the exit status is 0 for a clean stop, 1 for no start or no state."""
     options = _parser().parse_args(arguments)
+    umask.keep_private()
     state: Path = options.state.expanduser().absolute()
     configure(state / SERVER_LOG if options.detached else None)
     with contextlib.suppress(OSError, ValueError, RuntimeError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -62,18 +64,16 @@ def test_down_ends_a_server_whose_connection_file_is_gone_and_that_answers_nothi
     assert status(state).state == "stopped"
 
 
-REPLICA = "import time\nprint('here', flush=True)\ntime.sleep(600)\n"
+# A folder that is its program's own to write to: what it makes there has its user's umask.
+REPLICA = "import time\nopen('made', 'w').close()\nprint('here', flush=True)\ntime.sleep(600)\n"
 
 
-@pytest.mark.parametrize("taken", ["removed", "moved", "replaced"])
-def test_a_server_without_its_folder_ends_and_so_do_its_replicas(
-    state: Path, tmp_path: Path, taken: str
-) -> None:
+def start_replica(state: Path, project: Path) -> tuple[psutil.Process, psutil.Process]:
+    """A server whose job has written a line and sleeps; gives (server, replica)."""
     from orchestrator.client import Orchestrator
     from orchestrator.profile import resolve
     from orchestrator.settings_load import load
 
-    project = tmp_path / "project"
     project.mkdir()
     (project / "sleep.py").write_text(REPLICA)
     (project / "orchestrator.toml").write_text(
@@ -88,7 +88,16 @@ def test_a_server_without_its_folder_ends_and_so_do_its_replicas(
     orc.up()
     orc.start("sleeper")
     (replica,) = until(lambda: server.children())
+    until(lambda: list(orc.logs("sleeper")))
     orc.close()
+    return server, replica
+
+
+@pytest.mark.parametrize("taken", ["removed", "moved", "replaced"])
+def test_a_server_without_its_folder_ends_and_so_do_its_replicas(
+    state: Path, tmp_path: Path, taken: str
+) -> None:
+    server, replica = start_replica(state, tmp_path / "project")
 
     log = (state / "server.log").open()
     if taken == "removed":
@@ -111,3 +120,25 @@ def test_a_server_without_its_folder_ends_and_so_do_its_replicas(
         found = status(state)
         assert (found.state, found.pid) == ("running", successor["pid"])
         assert found.connection == successor
+
+
+def test_every_file_of_the_state_is_its_users_alone_and_a_jobs_files_are_the_jobs(
+    state: Path, tmp_path: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        _, replica = start_replica(state, tmp_path / "project")
+    finally:
+        os.umask(before)
+    # What is written while it runs, not only what is left.
+    until(lambda: (state / "logs.duckdb.wal").exists())
+    for name in ("arm.sqlite-wal", "broker.sqlite-wal", "runtime.sqlite-wal", "server.log"):
+        assert (state / name).exists()
+    wrong = {
+        str(path.relative_to(state)): oct(mode)
+        for path in (state, *state.rglob("*"))
+        if (mode := stat.S_IMODE(path.stat().st_mode)) != (0o700 if path.is_dir() else 0o600)
+    }
+    assert wrong == {}
+    assert stat.S_IMODE((tmp_path / "project" / "made").stat().st_mode) == 0o644
+    assert replica.is_running()

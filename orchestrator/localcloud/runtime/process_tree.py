@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 
+from orchestrator.localcloud import umask
+
 REPLICA_VARIABLE = "CONTAINER_APP_REPLICA_NAME"
 _WINDOWS = sys.platform == "win32"
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError, PermissionError)
@@ -28,7 +30,7 @@ def spawn_options() -> dict[str, Any]:
     """Arguments for starting a process that can be ended with all it starts."""
     if _WINDOWS:
         return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-    return {"start_new_session": True}
+    return {"start_new_session": True, **umask.spawn_options()}
 
 
 def process_mark(pid: int) -> str:
