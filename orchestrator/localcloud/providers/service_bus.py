@@ -1,10 +1,9 @@
 """Microsoft.ServiceBus: namespaces, queues, their shared access rules, network rule sets.
 
 Two stores know of a queue. The broker's is the truth: which queues and rules exist, with which
-settings. The resource store's row gives it its id, its entity tag and what the broker does not
-care for (`userMetadata`); what a caller sees of settings and counts is always read from the
-broker. `open` brings the rows in line after a crash between the two writes, and never deletes a
-message to do so.
+settings. The resource store's row gives it its id and its entity tag; what a caller sees of
+settings and counts is always read from the broker. `open` brings the rows in line after a crash
+between the two writes, and never deletes a message to do so.
 
 A slash in a queue's name is written '~' in Resource Manager, as the service does.
 """
@@ -33,6 +32,13 @@ from orchestrator.localcloud.providers.service_bus_rules import (
     QueueRules,
     entity_name,
     rule_properties,
+)
+from orchestrator.localcloud.providers.service_bus_topics import (
+    Subscription,
+    SubscriptionRule,
+    Topic,
+    TopicRules,
+    rows_of,
 )
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.definitions import (
@@ -176,10 +182,7 @@ class Queue(ResourceType):
         queue = self._broker.queue(info.namespace, info.name)
         counts = queue.counts() if queue else QueueCounts()
         size = queue.max_message_size if queue else 0
-        metadata = resource["properties"].get("userMetadata")
         resource["properties"] = write_properties(info, counts, size)
-        if metadata:
-            resource["properties"]["userMetadata"] = metadata
         namespace = call.arm.store.get(id.top)
         if namespace is not None and "location" in namespace:
             resource["location"] = namespace["location"]
@@ -247,6 +250,7 @@ class ServiceBus(Provider):
     def __init__(self, broker: Broker, *, endpoint: str | None = None) -> None:
         self._broker = broker
         self._endpoint = endpoint
+        self._arm: ResourceManager | None = None
 
     def types(self) -> Iterable[ResourceType]:
         return (
@@ -254,13 +258,25 @@ class ServiceBus(Provider):
             Queue(self._broker),
             NamespaceRules(self._broker, self._endpoint),
             QueueRules(self._broker, self._endpoint),
+            Topic(self._broker),
+            Subscription(self._broker),
+            SubscriptionRule(self._broker),
+            TopicRules(self._broker, self._endpoint),
             NetworkRuleSet(),
         )
+
+    async def align(self, namespace: str) -> None:
+        """Take in what was made or deleted in the broker by another way than Resource Manager."""
+        for row in [] if self._arm is None else self._arm.store.of_type(NAMESPACES):
+            id = parse(row["id"])
+            if id.name.lower() == namespace.lower() and self._arm is not None:
+                await _align(self._arm, self._broker, id)
 
     def actions(self) -> Mapping[str, Handler]:
         return {"checkNameAvailability": self._check_name}
 
     async def open(self, arm: ResourceManager) -> None:
+        self._arm = arm
         known = set()
         for row in arm.store.of_type(NAMESPACES):
             id = parse(row["id"])
@@ -327,7 +343,12 @@ async def _align(arm: ResourceManager, broker: Broker, namespace: ResourceId) ->
         _row(wanted, queue, {})
         for rule in broker.rules(namespace.name, info.name):
             _row(wanted, queue.child("authorizationRules", rule.name), rule_properties(rule))
-    kinds = ("authorizationrules", "queues")
+    for id, properties in rows_of(broker, namespace):
+        _row(wanted, id, properties)
+        if len(id.types) == 2:
+            for rule in broker.rules(namespace.name, entity_name(id.name)):
+                _row(wanted, id.child("authorizationRules", rule.name), rule_properties(rule))
+    kinds = ("authorizationrules", "queues", "topics")
     present = {
         record.id.key
         for record in arm.store.inside(namespace)

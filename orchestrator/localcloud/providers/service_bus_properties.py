@@ -55,6 +55,7 @@ SWITCHES = {
 NAMES = {
     "forwardTo": "forward_to",
     "forwardDeadLetteredMessagesTo": "forward_dead_letters_to",
+    "userMetadata": "user_metadata",
 }
 # Fixed when the queue is created; a PUT that leaves one out keeps it.
 IMMUTABLE = {
@@ -219,6 +220,23 @@ def moment(seconds: float) -> str:
     """Epoch seconds as RFC 3339 in UTC with milliseconds."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return text.removesuffix("+00:00") + "Z"
+
+
+def read_value(name: str, value: Any) -> Any:
+    """One setting by its name on the wire, as the broker has it; None for an empty name.
+
+    Raises:
+        ArmError: 400, naming the property.
+    """
+    if name in DURATIONS:
+        return parse_duration(value, name)
+    if name in NUMBERS:
+        return _number(value, name)
+    if name == "status":
+        return _status(value)
+    if name in NAMES:
+        return _text(value, name) if value else None
+    return _switch(value, name)
 
 
 def _number(value: Any, name: str) -> int:

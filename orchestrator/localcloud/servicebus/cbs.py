@@ -116,7 +116,7 @@ class TokenChecker:
         given = unquote_plus(signature)
         namespace = self._namespace(address.host)
         for candidate in self._broker.namespaces() if namespace is None else [namespace]:
-            for entity in dict.fromkeys((_queue_of(scope.path), None)):
+            for entity in dict.fromkeys((*_entities_of(scope.path), None)):
                 rule = self._broker.rule(candidate, unquote_plus(name), entity)
                 if rule is not None and _signed_by(rule, signed, fields["se"], given):
                     where = address.path
@@ -130,8 +130,11 @@ class TokenChecker:
         )
 
 
-def _queue_of(path: str) -> str | None:
-    return path.partition("/$")[0] or None
+def _entities_of(path: str) -> tuple[str, ...]:
+    """The entities whose rules may have signed for `path`: itself; of a subscription the topic."""
+    entity = path.partition("/$")[0]
+    topic = entity.casefold().partition("/subscriptions/")[0]
+    return (entity, topic) if entity else ()
 
 
 def _other(one: str, another: str) -> bool:

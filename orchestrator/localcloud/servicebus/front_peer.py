@@ -46,6 +46,7 @@ from orchestrator.localcloud.servicebus.model import Right
 from orchestrator.localcloud.servicebus.queue import Queue
 
 if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.broker import Broker
     from orchestrator.localcloud.servicebus.front import ServiceBusFront
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,11 @@ class Peer(asyncio.Protocol):
         self.responders: list[ResponseDoor] = []
 
     # What doors use
+
+    @property
+    def broker(self) -> Broker:
+        """Whose entities the links join."""
+        return self._front.broker
 
     @property
     def batch_size(self) -> int:

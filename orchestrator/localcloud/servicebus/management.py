@@ -30,8 +30,10 @@ from orchestrator.localcloud.servicebus.front_messages import (
 )
 from orchestrator.localcloud.servicebus.links import unauthorized
 from orchestrator.localcloud.servicebus.links_request import Reply
+from orchestrator.localcloud.servicebus.management_rules import rule_operations
 from orchestrator.localcloud.servicebus.model import IncomingMessage, Right, StoredMessage
 from orchestrator.localcloud.servicebus.queue import Queue
+from orchestrator.localcloud.servicebus.topic import Subscription
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.front_peer import Peer
@@ -45,6 +47,7 @@ _STATUS = {
     NOT_FOUND: 404,
     "com.microsoft:message-not-found": 404,
     "com.microsoft:session-not-found": 404,
+    "com.microsoft:entity-already-exists": 409,
     "com.microsoft:message-lock-lost": 410,
     "com.microsoft:session-lock-lost": 410,
     "com.microsoft:session-cannot-be-locked": 409,
@@ -85,6 +88,8 @@ class ManagementNode:
             "com.microsoft:receive-by-sequence-number": (Right.LISTEN, self._receive),
             "com.microsoft:update-disposition": (Right.LISTEN, self._dispose),
         }
+        if isinstance(queue, Subscription):
+            self._operations = {**self._operations, **rule_operations(peer.broker, queue)}
 
     def serve(self, request: Request, reply: Reply) -> None:
         """Serve one request; `reply` is called once, when what it did is durable."""

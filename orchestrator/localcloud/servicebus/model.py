@@ -97,6 +97,7 @@ class QueueProperties:
     enable_batched_operations: bool = True
     enable_partitioning: bool = False
     enable_express: bool = False
+    user_metadata: str | None = None
 
 
 @dataclass(slots=True)

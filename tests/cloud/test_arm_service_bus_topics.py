@@ -1,0 +1,145 @@
+"""Topics, subscriptions and rules through the unmodified azure-mgmt-servicebus SDK."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.mgmt.servicebus import ServiceBusManagementClient
+from azure.mgmt.servicebus.models import (
+    Action,
+    CorrelationFilter,
+    Rule,
+    SBAuthorizationRule,
+    SBNamespace,
+    SBSku,
+    SBSubscription,
+    SBTopic,
+    SqlFilter,
+)
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from tests.cloud.test_arm_service_bus import GROUP, group_path, rest, sdk
+from tests.conftest import CloudInThread
+
+
+@pytest.fixture(scope="module")
+def client(cloud: CloudInThread) -> Iterator[ServiceBusManagementClient]:
+    rest(cloud, "PUT", group_path(cloud), {"location": "westeurope"})
+    with sdk(cloud) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def namespace(client: ServiceBusManagementClient) -> str:
+    name = f"topics-{uuid.uuid4().hex[:8]}"
+    client.namespaces.begin_create_or_update(
+        GROUP, name, SBNamespace(location="westeurope", sku=SBSku(name="Standard"))
+    ).result()
+    return name
+
+
+def test_topics_subscriptions_and_rules_live_and_count(
+    cloud: CloudInThread, client: ServiceBusManagementClient, namespace: str
+) -> None:
+    made = client.topics.create_or_update(
+        GROUP,
+        namespace,
+        "events",
+        SBTopic(default_message_time_to_live=timedelta(days=1), support_ordering=True),
+    )
+    assert made.subscription_count == 0
+    assert made.default_message_time_to_live == timedelta(days=1)
+    of = (GROUP, namespace, "events")
+    one = client.subscriptions.create_or_update(
+        *of, "one", SBSubscription(lock_duration=timedelta(seconds=30), max_delivery_count=3)
+    )
+    assert (one.lock_duration, one.max_delivery_count) == (timedelta(seconds=30), 3)
+    assert [rule.name for rule in client.rules.list_by_subscriptions(*of, "one")] == ["$Default"]
+    client.rules.delete(*of, "one", "$Default")
+    sql = client.rules.create_or_update(
+        *of,
+        "one",
+        "big",
+        Rule(
+            filter_type="SqlFilter",
+            sql_filter=SqlFilter(sql_expression="quantity > 3"),
+            action=Action(sql_expression="SET big = TRUE"),
+        ),
+    )
+    assert sql.sql_filter.sql_expression == "quantity > 3"
+    client.rules.create_or_update(
+        *of,
+        "one",
+        "red",
+        Rule(
+            filter_type="CorrelationFilter",
+            correlation_filter=CorrelationFilter(label="red", properties={"kind": "paint"}),
+        ),
+    )
+    red = client.rules.get(*of, "one", "red")
+    assert red.correlation_filter.label == "red"
+    assert red.correlation_filter.properties == {"kind": "paint"}
+    keys = client.namespaces.list_keys(GROUP, namespace, "RootManageSharedAccessKey")
+    with (
+        ServiceBusClient.from_connection_string(keys.primary_connection_string) as bus,
+        bus.get_topic_sender("events") as sender,
+    ):
+        sender.send_messages(
+            [
+                ServiceBusMessage("few", application_properties={"quantity": 1}),
+                ServiceBusMessage("many", application_properties={"quantity": 4}),
+                ServiceBusMessage("red", subject="red", application_properties={"kind": "paint"}),
+            ]
+        )
+    shown = client.subscriptions.get(*of, "one")
+    assert shown.message_count == 2
+    assert shown.count_details.active_message_count == 2
+    topic = client.topics.get(*of)
+    assert topic.subscription_count == 1
+    assert topic.size_in_bytes > 0
+    assert cloud.call(_length(cloud, namespace)) == 2
+
+
+async def _length(cloud: CloudInThread, namespace: str) -> int | None:
+    """What the scaler is told of a subscription."""
+    return cloud.server._queue_length(namespace, "events/subscriptions/one")
+
+
+def test_what_cannot_be_is_refused(client: ServiceBusManagementClient, namespace: str) -> None:
+    of = (GROUP, namespace, "refusing")
+    client.topics.create_or_update(*of, SBTopic())
+    client.subscriptions.create_or_update(*of, "one", SBSubscription(requires_session=False))
+    with pytest.raises(HttpResponseError, match="not valid") as refused:
+        client.rules.create_or_update(
+            *of,
+            "one",
+            "bad",
+            Rule(filter_type="SqlFilter", sql_filter=SqlFilter(sql_expression="quantity >")),
+        )
+    assert refused.value.status_code == 400
+    with pytest.raises(HttpResponseError, match="requires session"):
+        client.subscriptions.create_or_update(*of, "one", SBSubscription(requires_session=True))
+    with pytest.raises(ResourceNotFoundError):
+        client.subscriptions.get(*of, "two")
+    with pytest.raises(ResourceNotFoundError):
+        client.rules.get(*of, "one", "bad")
+
+
+def test_deleting_a_topic_takes_everything_of_it_along(
+    client: ServiceBusManagementClient, namespace: str
+) -> None:
+    of = (GROUP, namespace, "going")
+    client.topics.create_or_update(*of, SBTopic())
+    client.subscriptions.create_or_update(*of, "one", SBSubscription())
+    client.topics.create_or_update_authorization_rule(
+        *of, "reader", SBAuthorizationRule(rights=["Listen"])
+    )
+    assert client.topics.list_keys(*of, "reader").key_name == "reader"
+    client.topics.delete(*of)
+    with pytest.raises(ResourceNotFoundError):
+        client.subscriptions.get(*of, "one")
+    assert "going" not in [topic.name for topic in client.topics.list_by_namespace(*of[:2])]
