@@ -28,6 +28,7 @@ def report(
     sentence: str, hint: str = "", *, details: Sequence[str] = (), error: bool = True
 ) -> None:
     """Write a failure on stderr: the sentence, details (indented), then `Next: hint`."""
+    from orchestrator.display.commands import typed
     from orchestrator.display.terminal import colour
 
     coloured = colour(sys.stderr)
@@ -40,7 +41,7 @@ def report(
             click.echo(f"  {line}", err=True)
     if hint:
         head = click.style("Next:", bold=True) if coloured else "Next:"
-        click.echo(f"{head} {hint.strip()}", err=True)
+        click.echo(f"{head} {typed(hint.strip())}", err=True)
 
 
 def end_line() -> None:

@@ -92,10 +92,12 @@ class Session:
 
     def hint(self, text: str) -> None:
         """A dim line on stderr for a person at a terminal; nothing in a pipe."""
+        from orchestrator.display.commands import typed
         from orchestrator.display.terminal import colour, is_terminal
 
         if is_terminal(sys.stderr):
             self.begin()
+            text = typed(text)
             click.echo(click.style(text, dim=True) if colour(sys.stderr) else text, err=True)
 
 

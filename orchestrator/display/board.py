@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from orchestrator.display.commands import typed
 from orchestrator.display.tables import write_table
 from orchestrator.display.terminal import colour, is_terminal
 from orchestrator.display.views import of_records
@@ -39,7 +40,7 @@ def write_board(status: Status, stream: TextIO, *, facts: Sequence[str] = ()) ->
     if status.jobs:
         write_table(of_records(status.jobs, without=without), stream)
     else:
-        click.echo("No jobs yet.  Next: orchestrator deploy", file=stream)
+        click.echo(typed("No jobs yet.  Next: orchestrator deploy"), file=stream)
     if status.queues:
         click.echo(file=stream)
         without = ["status"] if all(q.status == "Active" for q in status.queues) else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from orchestrator.display.commands import typed
 from orchestrator.display.terminal import colour, is_terminal
 from orchestrator.records import show_duration
 
@@ -97,12 +98,14 @@ def write_summary(summary: Summary, stream: TextIO) -> None:
         click.echo(f"  {wrote.text}", file=stream)
 
     _heading("Next", stream)
-    wide = max(len(line) for line, _ in NEXT)
-    for line, what in NEXT:
+    lines = [(typed(line), what) for line, what in NEXT]
+    wide = max(len(line) for line, _ in lines)
+    for line, what in lines:
         click.echo(f"  {bold(f'{line:<{wide}}')}  {dim(what)}", file=stream)
     click.echo(file=stream)
     click.echo(
-        "The local cloud keeps running; " + bold("orchestrator down") + " stops it.", file=stream
+        "The local cloud keeps running; " + bold(typed("orchestrator down")) + " stops it.",
+        file=stream,
     )
 
 
