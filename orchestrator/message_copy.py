@@ -43,9 +43,15 @@ _TEXTS = (
 
 
 def typed(value: Any) -> Any:
-    """`value` as the SDK encodes it: whole numbers beyond 32 bits must name their type."""
+    """`value` as the SDK encodes it.
+
+    Whole numbers beyond 32 bits must name their type; so must bytes, of which it makes text among
+    the application properties, and fails where they are none.
+    """
     if isinstance(value, bool):
         return value
+    if isinstance(value, bytes):
+        return {"TYPE": "BINARY", "VALUE": value}
     if isinstance(value, int) and not -(2**31) <= value < 2**31:
         return {"TYPE": "LONG" if value < 2**63 else "ULONG", "VALUE": value}
     if isinstance(value, Mapping):

@@ -1,0 +1,528 @@
+"""Queues and their messages through the library, against the local cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from azure.servicebus import exceptions as sdk
+
+from orchestrator import dead_letters, errors
+from orchestrator.bus import bus_told
+from orchestrator.client import Orchestrator
+from orchestrator.messages import Message
+from orchestrator.profile import resolve
+from orchestrator.queue_handle import QueueHandle
+from orchestrator.results import Queue
+from orchestrator.settings import QueueSpec
+from orchestrator.settings_load import load
+from tests.cloud.library_world import World, make_project
+from tests.cloud.servicebus_pace import brisk_sdk
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with brisk_sdk():
+        yield from _world(tmp_path_factory)
+
+
+def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("queues"))
+    made.orc.up()
+    yield made
+    made.close()
+
+
+_numbers = iter(range(1000))
+
+
+def queue_of(world: World, **spec: Any) -> QueueHandle:
+    """A new queue with a lock of five seconds, so that nothing waits long."""
+    name = f"q{next(_numbers)}"
+    world.orc.queues.create(name, QueueSpec(lock_duration=timedelta(seconds=5), **spec))
+    return world.orc.queues[name]
+
+
+def dead_letter(world: World, queue: QueueHandle, *reasons: str) -> None:
+    """Dead-letter the next messages, each for a reason."""
+    with world.orc._clients.bus() as bus, bus.get_queue_receiver(queue.name) as receiver:
+        left = list(reasons)
+        while left:
+            for message in receiver.receive_messages(len(left), max_wait_time=5):
+                receiver.dead_letter_message(
+                    message, reason=left.pop(0), error_description="as the test says"
+                )
+
+
+def raw_messages(world: World, queue: QueueHandle, count: int) -> list[Any]:
+    """What a plain SDK receiver gets."""
+    with world.orc._clients.bus() as bus, bus.get_queue_receiver(queue.name) as receiver:
+        found: list[Any] = []
+        while len(found) < count:
+            batch = receiver.receive_messages(count - len(found), max_wait_time=5)
+            assert batch
+            for message in batch:
+                receiver.complete_message(message)
+            found += batch
+        return found
+
+
+# ------------------------------------------------------------------------------- the queues
+
+
+def test_queues_are_listed_by_a_call_and_reached_by_name(world: World) -> None:
+    orc = world.orc
+    listed = orc.queues()
+    assert {"in", "out"} <= {queue.name for queue in listed}
+    assert [queue.name for queue in orc.queues] == [queue.name for queue in listed]
+    shown = orc.queues["out"].show()
+    assert isinstance(shown, Queue)
+    assert shown == orc.queue("out")
+    assert shown.as_json()["properties"]["requiresDuplicateDetection"] is True
+    assert ("duplicate detection", timedelta(minutes=10), "duration") in shown.details()
+    assert "out" in repr(orc.queues["out"])
+    with pytest.raises(TypeError, match="named by text"):
+        orc.queues[0]  # type: ignore[index]
+
+
+def test_a_queue_is_made_once_never_changed_unasked_and_deleted(world: World) -> None:
+    queues = world.orc.queues
+    spec = QueueSpec(lock_duration=timedelta(seconds=30))
+    assert queues.create("fresh", spec).action == "created"
+    assert queues.create("fresh", spec).action == "unchanged"
+    with pytest.raises(errors.Conflict, match=r"differs: lock_duration: PT30S -> PT1M"):
+        queues.create("fresh")
+    with pytest.raises(errors.Conflict, match="duplicate_detection off"):
+        queues.create("fresh", QueueSpec(duplicate_detection=timedelta(minutes=1)))
+    assert queues.delete("FRESH").name == "fresh"
+    with pytest.raises(errors.QueueNotFound):
+        queues.delete("fresh")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda q: q.peek(),
+        lambda q: q.send("x"),
+        lambda q: q.receive(wait=1),
+        lambda q: q.purge(),
+        lambda q: q.dead_letters.list(),
+        lambda q: q.dead_letters.resubmit(),
+    ],
+    ids=["peek", "send", "receive", "purge", "list", "resubmit"],
+)
+def test_a_queue_that_is_not_there_is_told_with_the_name_that_was_meant(
+    world: World, verb: Any
+) -> None:
+    with pytest.raises(errors.QueueNotFound) as caught:
+        verb(world.orc.queues["ouut"])
+    assert caught.value.hint == 'Did you mean "out"?'
+
+
+# ------------------------------------------------------------------------------- look
+
+
+def test_peeking_shows_all_and_takes_nothing(world: World) -> None:
+    queue = queue_of(world)
+    queue.send(
+        "7",
+        id="m-1",
+        subject="number",
+        correlation_id="c-1",
+        content_type="text/plain",
+        reply_to="answers",
+        properties={"shop": 12, "big": 2**40, "ok": True, "part": 1.5, "name": "é", "raw": b"\xff"},
+        time_to_live="10m",
+    )
+    queue.send(b"\xff\x00", {"n": [1, 2]})
+    queue.send("later", at="10m")
+    for _ in range(2):
+        first, raw, value, later = queue.peek()
+        assert first.properties == {
+            "shop": 12,
+            "big": 2**40,
+            "ok": True,
+            "part": 1.5,
+            "name": "é",
+            "raw": b"\xff",
+        }
+    assert (first.id, first.body, first.subject, first.correlation_id) == (
+        "m-1",
+        "7",
+        "number",
+        "c-1",
+    )
+    assert (first.content_type, first.reply_to, first.state) == ("text/plain", "answers", "active")
+    assert first.time_to_live == timedelta(minutes=10)
+    assert first.enqueued is not None
+    assert first.expires == first.enqueued + timedelta(minutes=10)
+    assert raw.body == b"\xff\x00"
+    assert (value.json(), value.content_type) == ({"n": [1, 2]}, "application/json")
+    assert later.state == "scheduled"
+    assert later.scheduled is not None
+    assert later.scheduled > datetime.now(UTC) + timedelta(minutes=9)
+    assert (queue.show().active, queue.show().scheduled) == (3, 1)
+
+
+def test_peeking_pages_filters_and_tells_that_there_is_more(world: World) -> None:
+    queue = queue_of(world)
+    queue.send(*[f"n-{i}" for i in range(600)])
+    everything = queue.peek(None)
+    assert [m.body for m in everything] == [f"n-{i}" for i in range(600)]
+    assert not everything.more
+    some = queue.peek(3)
+    assert (len(some), some.more) == (3, True)
+    from_there = queue.peek(2, start=everything[597].sequence_number)
+    assert ([m.body for m in from_there], from_there.more) == (["n-597", "n-598"], True)
+    found = queue.peek(None, grep=r"^n-59\d$")
+    assert (len(found), found.more) == (10, False)
+    assert queue.peek(4, grep=r"^n-59\d$").more
+    assert len(queue.peek(None, since="1h")) == 600
+    assert len(queue.peek(None, since=datetime.now(UTC) + timedelta(hours=1))) == 0
+    assert queue.purge().done == 600
+
+
+# ------------------------------------------------------------------------------- send, receive
+
+
+def test_what_cannot_be_sent_is_refused_in_a_sentence(world: World) -> None:
+    queue = queue_of(world)
+    with pytest.raises(errors.BadInput, match="nothing to send"):
+        queue.send()
+    with pytest.raises(errors.BadInput, match="cannot all have the id"):
+        queue.send("a", "b", id="x")
+    with pytest.raises(errors.BadInput, match="cannot be"):
+        queue.send("a", id="x" * 129)
+    with pytest.raises(errors.BadInput, match="what JSON can say"):
+        queue.send({1, 2})
+    with pytest.raises(errors.BadInput, match="time to send at"):
+        queue.send("a", at="next week")
+    with pytest.raises(errors.InvalidRequest, match="larger than the") as caught:
+        queue.send("a", "x" * 300_000, "b")
+    assert caught.value.__notes__ == ["1 of 3 messages were sent before."]
+    assert [m.body for m in queue.peek()] == ["a"]
+
+
+def test_more_than_one_batch_holds_is_sent_in_order(world: World) -> None:
+    queue = queue_of(world)
+    seen: list[tuple[int, int]] = []
+    bodies = [f"{i}:" + "x" * 20_000 for i in range(40)]  # about 800 KB
+    sent = queue.send(*bodies, on_progress=lambda done, total: seen.append((done, total)))
+    assert (sent.sent, len(set(sent.ids))) == (40, 40)
+    assert seen[-1] == (40, 40)
+    assert len(seen) > 3
+    assert [m.body for m in queue.peek(None)] == bodies
+
+
+def test_a_loop_that_breaks_off_leaves_the_message_it_was_at(world: World) -> None:
+    queue = queue_of(world)
+    queue.send("1", "2", "3")
+
+    def fragile() -> None:
+        for message in queue.consume(wait=2):
+            1 / (message.body != "2")
+
+    with pytest.raises(ZeroDivisionError):
+        fragile()
+    assert [m.body for m in queue.consume(wait=0.5)] == ["2", "3"]
+    assert queue.show().active == 0
+
+
+def test_receiving_takes_the_first_and_waits_no_longer_than_told(world: World) -> None:
+    queue = queue_of(world)
+    queue.send(*"abcd")
+    assert [m.body for m in queue.receive(3)] == ["a", "b", "c"]
+    assert [m.body for m in queue.receive(10, wait=0.5)] == ["d"]
+    assert len(queue.receive(wait=0.1)) == 0
+    with pytest.raises(errors.BadInput, match="0 messages"):
+        queue.receive(0)
+
+
+def test_a_purge_leaves_what_is_scheduled_and_dead(world: World) -> None:
+    queue = queue_of(world)
+    queue.send(*"abc")
+    dead_letter(world, queue, "Bad")
+    queue.send("later", at="1h")
+    assert queue.purge(dry_run=True).matched == 2
+    assert queue.show().active == 2
+    outcome = queue.purge()
+    assert (outcome.matched, outcome.done, outcome.left) == (2, 2, 0)
+    shown = queue.show()
+    assert (shown.active, shown.dead_letter, shown.scheduled) == (0, 1, 1)
+    assert queue.purge().matched == 0
+
+
+# ------------------------------------------------------------------------------- dead letters
+
+
+def test_dead_letters_are_listed_by_reason_time_and_pattern(world: World) -> None:
+    queue = queue_of(world)
+    queue.send("a-1", "b-2", "a-3", "b-4")
+    dead_letter(world, queue, "Bad", "Worse", "Bad", "Worst")
+    letters = queue.dead_letters
+    listed = letters.list()
+    first = listed[0]
+    assert (first.body, first.reason) == ("a-1", "Bad")
+    assert first.description == "as the test says"
+    assert all("DeadLetterReason" not in m.properties for m in listed)
+
+    def bodies(**wanted: Any) -> list[Any]:
+        return [m.body for m in letters.list(**wanted)]
+
+    assert bodies(reason="bad") == ["a-1", "a-3"]
+    assert bodies(reason=["worse", "worst"]) == ["b-2", "b-4"]
+    assert bodies(grep="^b", reason=["Bad", "Worse"]) == ["b-2"]
+    assert bodies(since=datetime.now(UTC) + timedelta(hours=1)) == []
+    assert bodies(limit=1) == ["a-1"]
+    assert letters.list(limit=1).more
+    assert list(listed.to_pandas()["reason"]) == ["Bad", "Worse", "Bad", "Worst"]
+
+
+def test_resubmission_takes_what_matches_and_leaves_the_others_free(world: World) -> None:
+    queue = queue_of(world)
+    queue.send(*[f"n-{i}" for i in range(40)])
+    dead_letter(world, queue, *["Bad" if i % 4 else "Worse" for i in range(40)])
+    would = queue.dead_letters.resubmit(reason="worse", dry_run=True)
+    assert (would.matched, would.done, len(would.messages)) == (10, 0, 10)
+    assert queue.show().active == 0
+    seen: list[tuple[int, int]] = []
+    outcome = queue.dead_letters.resubmit(
+        reason="worse", on_progress=lambda done, total: seen.append((done, total))
+    )
+    assert (outcome.done, outcome.left) == (10, 0)
+    assert seen[-1] == (10, 10)
+    assert [m.body for m in queue.peek(None)] == [f"n-{i}" for i in range(0, 40, 4)]
+    # The other thirty are not locked by what passed over them.
+    purged = queue.dead_letters.purge(grep="n-(1|2|3)$")
+    assert (purged.done, purged.left) == (3, 0)
+    assert queue.dead_letters.purge().done == 27
+    assert queue.show().dead_letter == 0
+
+
+def test_a_copy_is_what_the_sender_sent(world: World) -> None:
+    from azure.servicebus.amqp import AmqpAnnotatedMessage
+
+    queue = queue_of(world)
+    properties = {
+        "message_id": UUID(int=7),
+        "correlation_id": 17,
+        "user_id": b"\x00me",
+        "subject": "s",
+        "to": "t",
+        "reply_to": "r",
+        "content_type": "application/x",
+        "content_encoding": "gzip",
+        "group_id": "session-1",
+        "group_sequence": 3,
+        "reply_to_group_id": "g",
+    }
+    own = {
+        "text": "é",
+        "raw": {"TYPE": "BINARY", "VALUE": b"\xff"},
+        "yes": True,
+        "int": 5,
+        "long": {"TYPE": "LONG", "VALUE": 2**40},
+        "double": 0.5,
+        "id": UUID(int=9),
+        "none": None,
+    }
+    common = {
+        "properties": properties,
+        "application_properties": own,
+        "header": {"time_to_live": 600_000, "priority": 7},
+        "annotations": {"x-opt-partition-key": "session-1", "mine": "x"},
+        "footer": {"sum": "1"},
+    }
+    bodies: list[dict[str, Any]] = [
+        {"data_body": [b"one", b"\xfftwo"]},
+        {"value_body": {"k": ["v", 1, b"\xff"]}},
+        {"sequence_body": [[1, "x"], ["y"]]},
+        {"value_body": None},
+    ]
+    with world.orc._clients.bus() as bus, bus.get_queue_sender(queue.name) as sender:
+        for body in bodies:
+            sender.send_messages(AmqpAnnotatedMessage(**body, **common))
+            sender.send_messages(AmqpAnnotatedMessage(**body, **common))
+    first = raw_messages(world, queue, 1)
+    dead_letter(world, queue, "Bad")
+    originals = first
+    for _ in bodies[1:]:
+        originals += raw_messages(world, queue, 1)
+        dead_letter(world, queue, "Bad")
+    assert queue.dead_letters.resubmit().done == 4
+    copies = raw_messages(world, queue, 4)
+    for original, copy in zip(originals, copies, strict=True):
+        assert seen_of(copy) == seen_of(original)
+        assert copy.delivery_count == 0
+        assert copy.dead_letter_reason is None
+        assert copy.dead_letter_error_description is None
+        assert copy.time_to_live == timedelta(minutes=10)
+
+
+def seen_of(message: Any) -> dict[str, Any]:
+    """All that the sender gave, as the SDK decodes it."""
+    raw = message.raw_amqp_message
+    body = message.body
+    dates = ("creation_time", "absolute_expiry_time")
+    return {
+        "type": message.body_type,
+        "body": body if isinstance(body, dict | bytes) or body is None else list(body),
+        "properties": {k: v for k, v in raw.properties.items() if k not in dates},
+        "application": raw.application_properties,
+        "annotations": {
+            k: v
+            for k, v in raw.annotations.items()
+            if not k.startswith(b"x-opt-") or k == b"x-opt-partition-key"
+        },
+        "footer": raw.footer,
+        "priority": raw.header.priority,
+    }
+
+
+def test_a_queue_that_drops_duplicates_takes_a_copy_within_its_window(world: World) -> None:
+    queue = queue_of(world, duplicate_detection=timedelta(minutes=10))
+    queue.send("7", id="order-1")
+    dead_letter(world, queue, "Bad")
+    (letter,) = queue.dead_letters.list()
+    queue.send("7", id="order-1")
+    assert queue.show().active == 0  # the queue does remember the id …
+    assert queue.dead_letters.resubmit().done == 1
+    (copy,) = queue.peek()  # … and the copy is there all the same
+    assert (copy.id, copy.body) == (f"order-1~resubmitted-{letter.sequence_number}", "7")
+    assert queue.show().dead_letter == 0
+    dead_letter(world, queue, "Worse")  # and once more
+    assert queue.dead_letters.resubmit().done == 1
+    (again,) = queue.peek()
+    assert again.id.startswith("order-1~resubmitted-")
+    assert again.id != copy.id
+
+
+def test_an_interruption_before_completion_doubles_nothing_where_duplicates_are_detected(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = queue_of(world, duplicate_detection=timedelta(minutes=10))
+    queue.send(*[f"n-{i}" for i in range(25)])
+    dead_letter(world, queue, *["Bad"] * 25)
+
+    def interrupted(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dead_letters, "_completed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            queue.dead_letters.resubmit()
+    shown = queue.show()
+    assert (shown.active, shown.dead_letter) == (25, 25)  # in both places, none lost
+    assert until_resubmitted(queue) == 25
+    assert sorted(m.body for m in queue.peek(None)) == sorted(f"n-{i}" for i in range(25))
+    assert queue.show().dead_letter == 0
+
+
+def until_resubmitted(queue: QueueHandle) -> int:
+    """Again and again, until the locks that an interruption left have ended."""
+    done = 0
+    for _ in range(5):
+        outcome = queue.dead_letters.resubmit()
+        done += outcome.done
+        if not outcome.left:
+            return done
+    raise AssertionError(f"{outcome!r}")
+
+
+def test_what_somebody_else_holds_is_left_and_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "WAIT", 0.5)
+    queue = queue_of(world)
+    queue.send("1", "2", "3")
+    dead_letter(world, queue, "Bad", "Bad", "Bad")
+    with (
+        world.orc._clients.bus() as bus,
+        bus.get_queue_receiver(queue.name, sub_queue="deadletter") as other,
+    ):
+        (held,) = other.receive_messages(1, max_wait_time=5)
+        outcome = queue.dead_letters.resubmit()
+        assert (outcome.matched, outcome.done, outcome.left) == (3, 2, 1)
+        other.abandon_message(held)
+    assert queue.dead_letters.resubmit().done == 1
+    assert sorted(m.body for m in queue.peek()) == ["1", "2", "3"]
+
+
+def test_deferred_dead_letters_are_resubmitted_too(world: World) -> None:
+    queue = queue_of(world)
+    queue.send("1", "2")
+    dead_letter(world, queue, "Bad", "Bad")
+    with (
+        world.orc._clients.bus() as bus,
+        bus.get_queue_receiver(queue.name, sub_queue="deadletter") as other,
+    ):
+        for message in other.receive_messages(1, max_wait_time=5):
+            other.defer_message(message)
+    assert [m.state for m in queue.dead_letters.list()] == ["deferred", "active"]
+    assert queue.dead_letters.resubmit().done == 2
+    assert sorted(m.body for m in queue.peek()) == ["1", "2"]
+    assert queue.show().dead_letter == 0
+
+
+# ------------------------------------------------------------------------------- no service
+
+
+def test_a_cloud_that_does_not_run_is_told_at_once(world: World, tmp_path: Path) -> None:
+    path = make_project(tmp_path)
+    settings = load(path)
+    with Orchestrator(settings, resolve(settings, environ={})) as orc:
+        queue = orc.queues["in"]
+        for verb in (queue.peek, lambda: queue.send("x"), queue.dead_letters.resubmit):
+            with pytest.raises(errors.NotReachable, match="local cloud") as caught:
+                verb()
+            assert "orchestrator local up" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (
+            sdk.ServiceBusConnectionError(message="[Errno 111] Connection refused"),
+            "reach",
+            "answer",
+        ),
+        (sdk.ServiceBusConnectionError(message="getaddrinfo failed"), "reach", "no address"),
+        (sdk.OperationTimeoutError(message="timed out"), "reach", "in time"),
+        (sdk.ServiceBusQuotaExceededError(message="full"), "full", "full"),
+        (sdk.ServiceBusServerBusyError(message="busy"), "busy", "busy"),
+        (sdk.ServiceBusAuthorizationError(message="no"), "rights", "no"),
+        (sdk.MessagingEntityDisabledError(message="off"), "conflict", "off"),
+        (sdk.MessageLockLostError(message="gone"), "conflict", "gone"),
+        (sdk.ServiceBusError("It requires sessions."), "invalid", "sessions"),
+        (sdk.ServiceBusError("odd", condition="amqp:odd"), "failed", "odd"),
+    ],
+)
+def test_what_the_sdk_raises_is_told_in_a_sentence_with_a_next_step(
+    world: World, error: sdk.ServiceBusError, kind: str, words: str
+) -> None:
+    kinds: dict[str, type[errors.OrchestratorError]] = {
+        "reach": errors.NotReachable,
+        "full": errors.StorageFull,
+        "busy": errors.Throttled,
+        "rights": errors.PermissionDenied,
+        "conflict": errors.Conflict,
+        "invalid": errors.InvalidRequest,
+        "failed": errors.ServiceFailed,
+    }
+    with (
+        pytest.raises(errors.OrchestratorError, match=words) as caught,
+        bus_told(world.orc.profile, "peek into the queue q", lambda: errors.QueueNotFound("")),
+    ):
+        raise error
+    assert type(caught.value) is kinds[kind]
+    assert caught.value.message.startswith("Could not peek into the queue q")
+    assert "Error condition" not in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_message_shows_itself_in_a_line() -> None:
+    assert repr(Message(sequence_number=3, id="m", body="x" * 100)) == f"<Message 3 m: {'x' * 59}…>"
