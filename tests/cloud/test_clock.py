@@ -179,6 +179,41 @@ def test_locks_expire_and_messages_die_by_the_clock(bench: Bench) -> None:
             assert message.dead_letter_reason == "TTLExpiredException"
 
 
+def test_what_becomes_due_is_there_before_time_goes_on(bench: Bench) -> None:
+    """A message scheduled for a poll's own moment is seen by the next poll, not a later one."""
+    cloud = bench.cloud
+    clock = steer(cloud)
+    clock.freeze()
+    cloud.call(cloud.server.broker.put_namespace("timely"))
+    cloud.call(cloud.server.broker.put_queue("timely", "scheduled", QueueProperties()))
+    rule = m.JobScaleRule(
+        name="rule",
+        type="azure-servicebus",
+        metadata={"namespace": "timely", "queueName": "scheduled", "messageCount": "1"},
+        identity="system",
+    )
+    bench.job(
+        "drain",
+        image="tick",
+        identity=True,
+        trigger_type="Event",
+        event_trigger_config=m.JobConfigurationEventTriggerConfig(
+            scale=m.JobScale(polling_interval=10, max_executions=1, rules=[rule])
+        ),
+    )
+    begin = moment(clock.clock()["time"])
+    client = ServiceBusClient(
+        cloud.connection["service_bus"]["amqp"], cloud.credential, use_tls=False
+    )
+    with client, client.get_queue_sender("scheduled") as sender:
+        sender.schedule_messages(ServiceBusMessage("1"), begin + timedelta(seconds=95))
+    clock.advance(105)
+    starts = [moment(e["properties"]["startTime"]) for e in executions(bench, "drain")]
+    # One execution at a time, at each poll from the first after the message came.
+    assert len(starts) == 1
+    assert timedelta(seconds=95) <= starts[0] - begin <= timedelta(seconds=105)
+
+
 def test_a_reset_leaves_no_lock_from_the_time_to_come(bench: Bench) -> None:
     cloud = bench.cloud
     clock = steer(cloud)

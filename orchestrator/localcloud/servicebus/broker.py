@@ -158,6 +158,13 @@ class Broker(TopicBroker):
                 for part in queue.parts:
                     part.clock_set_back()
 
+    async def written(self) -> None:
+        """Until everything that has been begun is written, and told to whoever waits for it."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Whether it could be written is told to those who wrote it.
+        self._store.barrier(lambda error: None if done.done() else done.set_result(None))
+        await done
+
     # -- namespaces ------------------------------------------------------------------------
 
     async def put_namespace(self, name: str) -> None:

@@ -170,7 +170,8 @@ class Faults:
 def _matches(pattern: str, names: Sequence[str]) -> bool:
     if pattern == "*":
         return True
-    wanted = pattern.lower()
+    # Brackets are not special: only * and ? are.
+    wanted = pattern.lower().replace("[", "[[]")
     return any(fnmatch.fnmatchcase(name.lower(), wanted) for name in names)
 
 

@@ -112,6 +112,10 @@ class TimeControl:
         async def settled() -> None:
             if self.runtime is not None:
                 left.update(await self.runtime.activity.quiet(left, patience))
+            if self.broker is not None:
+                # What became due is written first: a message that was scheduled for now waits in
+                # its queue before the next poll looks for it.
+                await self.broker.written()
 
         if clock.steering.target is not None:
             raise SteeringRefused("The clock is being advanced already.", 409)

@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 
 from orchestrator.clock import ManualClock, SystemClock
+from orchestrator.localcloud import tls
 from orchestrator.localcloud.state import (
     AlreadyRunning,
     LocalCloudError,
@@ -126,6 +127,8 @@ def test_the_certificate_names_every_host_that_clients_use(folder: StateFolder) 
         "localhost",
         "*.servicebus.windows.net",
         "*.servicebus.localhost",
+        "management.azure.com",
+        "api.loganalytics.io",
     }
     assert {str(ip) for ip in names.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", "::1"}
 
@@ -154,6 +157,21 @@ def test_certificates_are_kept_until_shortly_before_they_expire(folder: StateFol
     assert folder.file("ca.pem").read_bytes() == ca
     assert context
     assert again.renew() is False
+
+
+def test_a_certificate_of_an_older_version_without_todays_names_is_replaced(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(tls, "NAMES", ("127.0.0.1", "localhost"))
+        Certificates(folder, SystemClock()).prepare()
+    ca, first = folder.file("ca.pem").read_bytes(), _server(folder)
+    Certificates(folder, SystemClock()).prepare()
+    second = _server(folder)
+    assert second != first
+    assert folder.file("ca.pem").read_bytes() == ca
+    Certificates(folder, SystemClock()).prepare()
+    assert _server(folder) == second
 
 
 def test_a_damaged_certificate_is_a_clear_error(folder: StateFolder) -> None:

@@ -47,6 +47,12 @@ def test_a_fault_of_one_queue_leaves_others_alone(faults: Faults) -> None:
     assert faults.service_bus("complete", "ns", "parameters") is Strike.LOCK_LOST
 
 
+def test_only_stars_and_question_marks_are_special_in_a_pattern(faults: Faults) -> None:
+    faults.add({"kind": "disconnect", "queue": "a[b]?"})
+    assert faults.service_bus("send", "ns", "ab1") is None
+    assert faults.service_bus("send", "ns", "a[b]1") is Strike.CUT
+
+
 def test_only_what_needs_a_lock_can_lose_one(faults: Faults) -> None:
     faults.add({"kind": "lock-lost"})
     assert faults.service_bus("send", "ns", "q") is None
