@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ def init(folder: str, force: bool) -> None:
     if ignored:
         rows.append([".gitignore", "written"])
     session.show(cells_of(rows, Heading("file", "file"), Heading("action", "action", "status")))
-    away = "" if target.resolve() == Path.cwd() else f"cd {folder} && "
+    away = "" if target.resolve() == Path.cwd() else f"cd {shlex.quote(folder)} && "
     session.hint(f"Next: {away}orchestrator demo")
 
 
@@ -77,8 +78,13 @@ def sample_files() -> Iterator[tuple[str, Path]]:
     yield "orchestrator.toml", root / "orchestrator.toml"
     for path in sorted((root / "jobs").rglob("*")):
         inner = path.relative_to(root)
+        # A .env of the developer's own stays where it is; what keeps it out of images comes along.
         hidden = any(part.startswith((".", "__pycache__")) for part in inner.parts)
-        if path.is_file() and not hidden and path.suffix != ".pyc":
+        if (
+            path.is_file()
+            and (not hidden or path.name == ".dockerignore")
+            and path.suffix != ".pyc"
+        ):
             yield str(inner), path
 
 

@@ -70,6 +70,7 @@ def logs(
         lines = orc.logs(job, since=since or "1h", tail=tail, grep=grep)
     if not session.plain:
         session.show(lines)
+        session.tell_missing(lines.partial)
         return
     from orchestrator.display.loglines import LinePrinter
 
@@ -78,6 +79,8 @@ def logs(
     printer.choose_prefix(lines)
     for line in lines:
         printer.print(line)
+    sys.stdout.flush()
+    session.tell_missing(lines.partial)
     if not lines:
         where = f"of {execution or job} " if execution or job else ""
         session.hint(f"No log lines {where}found. A new line can be asked for after a few seconds.")

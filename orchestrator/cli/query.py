@@ -62,8 +62,7 @@ def query(kql: str | None, file: str | None, since: datetime | None) -> None:
             session.show(table, empty="No rows.")
     else:
         session.show(result, empty="No rows.")
-    if result.partial:
-        session.say(f"The answer is incomplete: {result.partial}")
+    session.tell_missing(result.partial)
 
 
 def _text(kql: str | None, file: str | None) -> str:

@@ -86,6 +86,11 @@ class Session:
         write(view, sys.stdout, self.format, self.selection)
         sys.stdout.flush()
 
+    def tell_missing(self, partial: str) -> None:
+        """Say on stderr why an answer is incomplete (the result's `partial`), if it is."""
+        if partial:
+            self.say(f"The answer is incomplete: {partial}")
+
     def say(self, text: str) -> None:
         """One line on stderr, always: an outcome."""
         click.echo(text, err=True)

@@ -16,6 +16,8 @@ import pytest
 from tests.cli.asking import ok
 from tests.cli.conftest import Cli
 
+ROOT = Path(__file__).resolve().parents[2]
+
 # --------------------------------------------------------------------------------- local, init
 
 
@@ -97,6 +99,9 @@ def test_init_writes_the_sample_once(tmp_path: Path) -> None:
     }
     assert ".orchestrator/" in (tmp_path / ".gitignore").read_text().splitlines()
     assert not list(tmp_path.rglob("__pycache__"))
+    assert (tmp_path / "jobs" / ".dockerignore").read_text() == (
+        ROOT / "jobs" / ".dockerignore"
+    ).read_text(), "without it an image gets whatever lies in the folder, a .env too"
     (tmp_path / "orchestrator.toml").write_text("mine")
     again = here("init")
     assert again.status == 2
