@@ -104,7 +104,7 @@ def _bodies(body: str | None, file: str | None, *, lines: bool) -> list[str | by
         from pathlib import Path
 
         content = _text(Path(file).read_bytes())
-    elif body is None and file is None and sys.stdin.isatty():
+    elif body is None and file is None:  # an empty standard input must not become a message
         raise click.UsageError("There is no body; give it as an argument, with -f FILE, or -.")
     else:
         buffer = getattr(sys.stdin, "buffer", None)
