@@ -19,6 +19,7 @@ from typing import NamedTuple, Self
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusReceiver, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
+
 from environment import Connection, integer, queue, seconds
 from fibonacci import StoppedError, count_digits, fibonacci
 from servicebus import (

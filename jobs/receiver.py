@@ -13,6 +13,7 @@ from typing import Self
 
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
+
 from environment import Connection, integer, queue, seconds
 from servicebus import (
     Stop,

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusSender
+
 from environment import Connection, VariableError, choice, integer, queue, run_id
 from servicebus import (
     SEND_TIMEOUT,

@@ -40,6 +40,7 @@ from azure.servicebus.exceptions import (
     ServiceBusConnectionError,
     ServiceBusQuotaExceededError,
 )
+
 from environment import Connection, VariableError, load_dotenv_file
 
 SEND_TIMEOUT = 60.0

@@ -9,6 +9,7 @@ from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError, MessageNotFoundError
+
 from servicebus import brief, complain
 
 _TOGETHER = 0.25  # seconds; see `settle`

@@ -1,9 +1,10 @@
 import os
 from pathlib import Path
 
+import pytest
+
 import environment
 import processor
-import pytest
 import receiver
 import sender
 from environment import VariableError

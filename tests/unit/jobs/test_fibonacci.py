@@ -2,6 +2,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+
 from fibonacci import StoppedError, count_digits, fibonacci
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-import processor
 import pytest
-import receiver
-import servicebus
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.exceptions import MessageSizeExceededError
+
+import processor
+import receiver
+import servicebus
 
 LARGEST = 262_144
 
