@@ -211,7 +211,7 @@ class LocalCloud:
         runtime = Runtime(
             state=self.state.path,
             jobs=self.jobs,
-            executor=ProcessExecutor(self.config.project),
+            executor=ProcessExecutor(self.config.project, self.state.path),
             logs=self.logs,
             clock=self.clock,
             environment=ReplicaEnvironments(

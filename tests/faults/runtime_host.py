@@ -66,7 +66,7 @@ def build(state: Path, sink: Remembering, **kwargs: Any) -> Runtime:
     return Runtime(
         state=state,
         jobs=JobFile(state),
-        executor=ProcessExecutor(state),
+        executor=ProcessExecutor(state, state),
         logs=sink,
         clock=kwargs.pop("clock", SystemClock()),
         environment=environment,

@@ -1,8 +1,8 @@
 """Containers as processes of this machine.
 
 A container gets the variables of its job and of the platform, and of the server's own environment
-only what a program needs to run at all: no secret of the server's user comes along. Its cpu and
-memory are not limited.
+only what a program needs to run at all: no secret of the server's user comes along. Its memory is
+looked at twice a second, and it is ended when it takes more than it may; its cpu is not limited.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from orchestrator.localcloud.runtime import process_tree
+from orchestrator.localcloud.runtime import process_tree, process_volumes
 from orchestrator.localcloud.runtime.images import Images
 from orchestrator.localcloud.runtime.lines import LineSplitter
 from orchestrator.localcloud.runtime.model import (
@@ -28,6 +28,7 @@ from orchestrator.localcloud.runtime.model import (
     StartFailure,
     Stream,
 )
+from orchestrator.localcloud.runtime.process_memory import MemoryWatch
 from orchestrator.localcloud.runtime.python_site import lead_python
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ INHERITED = frozenset(
 """Variables that a container has of the server's environment, besides LC_*."""
 
 _STREAMS: dict[int, Stream] = {1: "stdout", 2: "stderr"}
+_MEBI = 1024 * 1024
 _LINGER = 2.0
 """Seconds that a pipe may stay open after its process ended before what holds it is hunted down."""
 
@@ -77,13 +79,16 @@ class ProcessExecutor:
 
     Args:
         project: Folder of the orchestrator.toml that says how each image runs; None for none.
+        state: Folder below which volumes lie.
     """
 
     name = "process"
-    unenforced: tuple[str, ...] = ("cpu", "memory")
+    unenforced: tuple[str, ...] = ("cpu",)
 
-    def __init__(self, project: Path | None) -> None:
+    def __init__(self, project: Path | None, state: Path) -> None:
         self._images = Images(project)
+        self._state = state
+        self._memory = MemoryWatch()
 
     async def start(
         self, replica: ReplicaSpec, container: ContainerSpec, output: Output
@@ -94,7 +99,11 @@ class ProcessExecutor:
             StartFailure: The image is unknown, or the program cannot be run.
         """
         image = self._images.resolve(container.image)
-        words = [*(container.command or image.process), *container.args]
+        volumes = await self._volumes(replica, container)
+        words = [
+            *(volumes.words(container.command) or image.process),
+            *volumes.words(container.args),
+        ]
         folder = image.folder
         if not folder.is_dir():
             raise StartFailure(
@@ -106,10 +115,10 @@ class ProcessExecutor:
         words[0] = _program(words[0], folder)
         env = inherited_environment(os.environ)
         env["PYTHONUNBUFFERED"] = "1"
-        env.update(container.env)
+        env.update(volumes.env(container.env))
         lead_python(env)
         loop = asyncio.get_running_loop()
-        watched = _Process(replica.name, output)
+        watched = _Process(replica.name, output, self._memory)
         try:
             await loop.subprocess_exec(
                 lambda: watched,
@@ -123,14 +132,33 @@ class ProcessExecutor:
             )
         except (OSError, ValueError) as error:
             raise _start_failure(container, words[0], error) from error
+        if container.memory is not None:
+            watched.limit_memory(container.memory)
         return watched
 
     async def release(self, replica: ReplicaSpec) -> None:
-        """Processes share nothing that would have to be freed."""
+        """Remove the replica's volumes."""
+        await asyncio.to_thread(process_volumes.clear, self._state, replica.name)
 
     async def reap(self, marks: Mapping[str, Iterable[str]]) -> int:
-        """End what an earlier server left running."""
-        return await asyncio.to_thread(process_tree.end_orphans, marks)
+        """End what an earlier server left running, and remove its volumes."""
+        ended = await asyncio.to_thread(process_tree.end_orphans, marks)
+        for replica in marks:
+            process_volumes.clear(self._state, replica)
+        return ended
+
+    async def _volumes(
+        self, replica: ReplicaSpec, container: ContainerSpec
+    ) -> process_volumes.Volumes:
+        try:
+            return process_volumes.lay_out(self._state, replica.name, container)
+        except OSError as error:
+            raise StartFailure(
+                "ContainerCreateFailure",
+                f"Container '{container.name}' was not created: its volumes cannot be made in "
+                f"{self._state}: {error.strerror or error}.",
+                permanent=False,
+            ) from error
 
 
 def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -145,9 +173,11 @@ def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:
 class _Process(asyncio.SubprocessProtocol):
     """A container's process (a `ContainerHandle`), from its start to its last line."""
 
-    def __init__(self, replica: str, output: Output) -> None:
+    def __init__(self, replica: str, output: Output, memory: MemoryWatch) -> None:
         self._replica = replica
         self._output = output
+        self._memory = memory
+        self._oom = ""
         self._ended: asyncio.Future[ContainerExit] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.SubprocessTransport | None = None
         self._pid = 0
@@ -168,6 +198,16 @@ class _Process(asyncio.SubprocessProtocol):
 
     async def wait(self) -> ContainerExit:
         return await asyncio.shield(self._ended)
+
+    def limit_memory(self, limit: int) -> None:
+        """End it with all it started when these use more than `limit` bytes."""
+        if not self._over:
+            self._memory.watch(self._pid, limit, lambda used: self._too_much(used, limit))
+
+    def _too_much(self, used: int, limit: int) -> None:
+        if not self._over:
+            self._oom = f"it used {used / _MEBI:.0f} MiB, and may use {limit / _MEBI:.0f} MiB"
+            process_tree.end_tree(self._pid)
 
     async def stop(self, grace: float) -> None:
         # Children first: once the process is over, nothing tells that they were its.
@@ -207,6 +247,7 @@ class _Process(asyncio.SubprocessProtocol):
         # The first process of a container takes all others with it. From here on its pid may be
         # given to another process, so it is not used any more.
         self._over = True
+        self._memory.forget(self._pid)
         process_tree.end_group(self._pid)
         process_tree.kill(self._family)
         if self._open:
@@ -222,7 +263,9 @@ class _Process(asyncio.SubprocessProtocol):
             code = self._transport.get_returncode()
             self._transport.close()
         if not self._ended.done():
-            self._ended.set_result(_exit(code))
+            self._ended.set_result(
+                ContainerExit(137, "OOMKilled", self._oom) if self._oom else _exit(code)
+            )
 
     # ------------------------------------------------------------------ inside
 

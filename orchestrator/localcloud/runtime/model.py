@@ -213,6 +213,24 @@ class ExecutionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume in a container.
+
+    Attributes:
+        volume: Its name in the template; an EmptyDir of that name is one for the whole replica.
+        path: Where the container sees it (`mountPath`), absolute.
+        sub_path: What of it is mounted: a folder of an EmptyDir, a file of a Secret volume; "" for
+            all.
+        secrets: Of a Secret volume: values by relative path. None: it is an EmptyDir.
+    """
+
+    volume: str
+    path: str
+    sub_path: str = ""
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """What an executor needs to run one container.
 
@@ -225,6 +243,7 @@ class ContainerSpec:
         env: All variables of the container, the platform's included. Holds secrets.
         cpu: Cores; None when the template says nothing.
         memory: Bytes; None when the template says nothing.
+        mounts: Its volumes.
     """
 
     id: str
@@ -235,6 +254,7 @@ class ContainerSpec:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cpu: float | None = None
     memory: int | None = None
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,14 @@ class ReplicaRun:
         # Before the start: should the server die in between, the replica is known by its name.
         self._save(self.record)
         definition = container_definition(self._execution.template, container)
-        spec = container_spec(definition, container.id, self._secrets_now(), self._spec, platform)
+        spec = container_spec(
+            definition,
+            container.id,
+            self._secrets_now(),
+            self._spec,
+            platform,
+            self._execution.template.get("volumes"),
+        )
         handle = await parts.executor.start(
             self._spec, spec, _Console(parts.logs, parts.clock, self._job, self._spec, container)
         )

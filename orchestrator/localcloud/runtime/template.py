@@ -16,6 +16,7 @@ from orchestrator.localcloud.runtime.model import (
     RuntimeFault,
     StartFailure,
 )
+from orchestrator.localcloud.runtime.volumes import container_mounts
 
 _UNITS = {
     "": 1,
@@ -103,11 +104,21 @@ def container_spec(
     job: Job,
     replica: ReplicaSpec,
     platform: Mapping[str, str],
+    volumes: Any = None,
 ) -> ContainerSpec:
     """What an executor needs to start a container now, secrets resolved.
 
+    Args:
+        definition: The container in the template.
+        identity: Identity of this run of the container.
+        job: The job, with its secrets as they are now.
+        replica: The replica it belongs to.
+        platform: Variables that the platform gives.
+        volumes: The template's volumes.
+
     Raises:
-        StartFailure: A variable refers to a secret that the job does not have.
+        StartFailure: A variable or a volume refers to a secret that the job does not have, or a
+            volume is of a kind that is not here.
     """
     resources = definition.get("resources") or {}
     env = dict(platform)
@@ -124,6 +135,7 @@ def container_spec(
         env=env,
         cpu=_cpu(resources.get("cpu")),
         memory=memory_bytes(resources.get("memory")),
+        mounts=container_mounts(definition, volumes, job),
     )
 
 

@@ -69,7 +69,7 @@ def executor(tmp_path: Path) -> ProcessExecutor:
         '[images.missing]\nprocess = ["no-such-program"]\n'
         '[images.file]\nprocess = ["./orchestrator.toml"]\n'
     )
-    return ProcessExecutor(tmp_path)
+    return ProcessExecutor(tmp_path, tmp_path)
 
 
 def container(
