@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from orchestrator.azure import Clients
     from orchestrator.executions import ExecutionVerbs, Run
+    from orchestrator.explanation import Explanation
     from orchestrator.jobs import JobVerbs
     from orchestrator.logs import LogVerbs
     from orchestrator.profile import Profile
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Step,
     )
     from orchestrator.settings import Settings
+    from orchestrator.system_log import SystemLog
     from orchestrator.waiting import Time
 
 # A moment or how far back: a datetime, a timedelta, seconds, or text such as "2h".
@@ -239,12 +241,16 @@ class Orchestrator:
         status: str | Sequence[str] | None = None,
         since: Since = None,
         limit: int | None = None,
+        history: bool | None = None,
     ) -> Executions:
         """Executions of one job or of all, newest first.
 
         `status`: the service's words, in any case. `since`: those that started since then.
+        `history`: Resource Manager lists the last 100 of a scheduled or event-driven job; older
+        ones (`kept` is "logs") come from the system log where a list is that full (None), always,
+        also those of deleted jobs (True), or never (False).
         """
-        return self._executions.every(job, status=status, since=since, limit=limit)
+        return self._executions.every(job, status=status, since=since, limit=limit, history=history)
 
     def execution(self, name: str, job: str | None = None) -> Execution:
         """One execution as it is now; `name` as in `run`. Raises ExecutionNotFound."""
@@ -274,6 +280,21 @@ class Orchestrator:
     def stop_all(self, job: str) -> Executions:
         """Stop every running execution of a job; gives those that were stopped."""
         return self._executions.stop_all(job)
+
+    def retry(self, execution: str, job: str | None = None) -> Run:
+        """Start again with the template and overrides that an execution had; `execution` as in
+        `run`. Raises InvalidRequest when its template is not kept any more, JobSuspended."""
+        from orchestrator.executions import Run
+
+        return Run(self, *self._executions.retry(execution, job))
+
+    def explain(self, execution: str, job: str | None = None) -> Explanation:
+        """Why an execution ended as it did: status, exit codes, its last lines, system events;
+        `paragraph` says it in one. `execution` as in `run`."""
+        from orchestrator.explanation import explain
+
+        found = self.execution(execution, job)
+        return explain(found, self._logs, self._system_log)
 
     # ---------------------------------------------------------------- logs
 
@@ -355,7 +376,7 @@ class Orchestrator:
         clients = self.__dict__.pop("_clients", None)
         if clients is not None:
             clients.close()
-        for noun in ("_jobs", "_executions", "_logs", "_queues"):
+        for noun in ("_jobs", "_executions", "_logs", "_system_log", "_queues"):
             self.__dict__.pop(noun, None)
 
     def __enter__(self) -> Orchestrator:
@@ -395,7 +416,13 @@ class Orchestrator:
     def _executions(self) -> ExecutionVerbs:
         from orchestrator.executions import ExecutionVerbs
 
-        return ExecutionVerbs(self._clients, self._jobs, self._time)
+        return ExecutionVerbs(self._clients, self._jobs, self._time, self._system_log)
+
+    @cached_property
+    def _system_log(self) -> SystemLog:
+        from orchestrator.system_log import SystemLog
+
+        return SystemLog(self._clients, lambda: self._logs)
 
     @cached_property
     def _logs(self) -> LogVerbs:

@@ -18,6 +18,7 @@ from orchestrator.errors import (
     JobSuspended,
     NotFound,
     OrchestratorError,
+    Throttled,
     WaitTimeout,
 )
 from orchestrator.execution_record import execution_record, start_template
@@ -28,12 +29,18 @@ from orchestrator.waiting import Time, backoff, now
 
 if TYPE_CHECKING:
     from orchestrator.client import Orchestrator, Since
+    from orchestrator.explanation import Explanation
     from orchestrator.jobs import JobVerbs
     from orchestrator.results import LogLine
+    from orchestrator.system_log import SystemLog
 
 LATEST = "@latest"
 _STOP_PATIENCE = 45.0  # seconds: SIGTERM, the platform's 30 s of grace, SIGKILL, and some to spare
 _AT_ONCE = 8  # requests at a time, over all jobs
+# Resource Manager gives a principal 250 reads at once and 25 a second after that
+# (https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling)
+# and says how long to wait; each request does so at most this often, besides the SDK's own tries.
+_ROUNDS = 6
 
 
 class Run:
@@ -89,14 +96,23 @@ class Run:
         """Stop it."""
         return self._orchestrator.stop(self.name, self.job)
 
+    def retry(self) -> Run:
+        """Start its job again with the template and overrides that this one had."""
+        return self._orchestrator.retry(self.name, self.job)
+
+    def explain(self) -> Explanation:
+        """Why it ended as it did: exit codes, last lines, system events, and a paragraph."""
+        return self._orchestrator.explain(self.name, self.job)
+
 
 class ExecutionVerbs:
     """The verbs on executions of one profile."""
 
-    def __init__(self, clients: Clients, jobs: JobVerbs, time: Time) -> None:
+    def __init__(self, clients: Clients, jobs: JobVerbs, time: Time, system_log: SystemLog) -> None:
         self._clients = clients
         self._jobs = jobs
         self._time = time
+        self._system_log = system_log
         self._group = clients.profile.resource_group
 
     # ---------------------------------------------------------------- start
@@ -113,12 +129,32 @@ class ExecutionVerbs:
         """Start an execution and give its name. Raises JobNotFound, JobSuspended, BadInput."""
         template = None
         if env or args is not None or command is not None or image is not None:
+            resource = self._jobs.resource(job)
+            template = start_template(resource, env=env, args=args, command=command, image=image)
+        return self._start(job, template)
+
+    def retry(self, name: str, job: str | None = None) -> tuple[str, str]:
+        """Start a job again with the template that this execution had; (execution, job).
+
+        Raises InvalidRequest for an execution whose template nobody keeps any more.
+        """
+        execution = self.one(name, job)
+        template = (execution.raw.get("properties") or {}).get("template")
+        if execution.kept or not template:
+            raise InvalidRequest(
+                f"The template of {execution.name} is not kept any more, so it cannot be started "
+                "again as it was.",
+                f"Start the job as it is now: orchestrator start {execution.job}",
+            )
+        again = start_template({"properties": {"template": template}})
+        return self._start(execution.job, again), execution.job
+
+    def _start(self, job: str, override: Mapping[str, Any] | None) -> str:
+        template = None
+        if override is not None:
             from azure.mgmt.appcontainers.models import JobExecutionTemplate
 
-            resource = self._jobs.resource(job)
-            template = JobExecutionTemplate(
-                start_template(resource, env=env, args=args, command=command, image=image)
-            )
+            template = JobExecutionTemplate(override)
         try:
             with self._jobs.told(f"start the job {job}", job):
                 jobs = self._clients.containers.jobs
@@ -148,30 +184,68 @@ class ExecutionVerbs:
         status: str | Sequence[str] | None = None,
         since: Since = None,
         limit: int | None = None,
+        history: bool | None = None,
     ) -> Executions:
-        """Executions of one job or of all, newest first. Raises JobNotFound, BadInput."""
+        """Executions of one job or of all, newest first. Raises JobNotFound, BadInput.
+
+        The service's `$filter` knows neither status nor time, so both are sifted here.
+        `history`: see `Orchestrator.executions`.
+        """
         wanted = statuses(status)
         after = moment_of(since, self._time)
         if limit is not None and limit < 0:
             raise BadInput(f"A limit of {limit} is not possible.", "Give 1 or more.")
-        if job is not None:
-            found = self._of(job)
-        else:
-            found = self._of_all([j.name for j in self._jobs.every()])
-        kept = [
-            e
-            for e in found
-            if (not wanted or e.status in wanted)
-            and (after is None or (e.start is not None and e.start >= after))
-        ]
-        return Executions(newest_first(kept)[: limit if limit is not None else len(kept)])
+        gone: JobNotFound | None = None
+        found: list[Execution] = []
+        try:
+            if job is not None:
+                found = self._of(job)
+            else:
+                found = self._of_all([j.name for j in self._jobs.every()])
+        except JobNotFound as error:
+            if not history:
+                raise
+            gone = error  # the log may still tell of a job that was deleted
+
+        def sifted(executions: list[Execution]) -> list[Execution]:
+            kept = [
+                e
+                for e in executions
+                if (not wanted or e.status in wanted)
+                and (after is None or (e.start is not None and e.start >= after))
+            ]
+            return newest_first(kept)[: limit if limit is not None else len(kept)]
+
+        kept, partial = sifted(found), ""
+        if history is not False:
+            from orchestrator.history import older
+
+            enough = limit is not None and len(kept) >= limit
+            more, partial = older(
+                self._system_log,
+                found,
+                job=job,
+                since=after,
+                floor=kept[-1].start if enough and kept else None,
+                always=bool(history),
+            )
+            if gone is not None and not more:
+                raise gone
+            kept = sifted([*kept, *more]) if more else kept
+        return Executions(kept, partial=partial)
 
     def _of_all(self, jobs: Sequence[str]) -> list[Execution]:
         def of(job: str) -> list[Execution]:
-            try:
-                return self._of(job)
-            except JobNotFound:  # deleted since the jobs were listed
-                return []
+            for left in reversed(range(_ROUNDS)):
+                try:
+                    return self._of(job)
+                except JobNotFound:  # deleted since the jobs were listed
+                    break
+                except Throttled as error:
+                    if not left:
+                        raise
+                    self._time.sleep(error.retry_after or 5.0)
+            return []
 
         if len(jobs) < 2:
             return [e for job in jobs for e in of(job)]
@@ -211,8 +285,17 @@ class ExecutionVerbs:
         name, job = self.resolve(name, job)
         found = self._get(name, job)
         if found is None:
+            found = self._remembered(name, job)
+        if found is None:
             raise self._not_found(name, job)
         return found
+
+    def _remembered(self, name: str, job: str | None = None) -> Execution | None:
+        """An execution that only the system log tells of any more."""
+        try:
+            return next(iter(self._system_log.executions(job, name=name)), None)
+        except OrchestratorError:  # then what is asked for is not there, as far as we can see
+            return None
 
     def latest(self, job: str) -> Execution | None:
         """The job's newest execution, None when it never ran."""
@@ -233,10 +316,12 @@ class ExecutionVerbs:
         guess = name.rpartition("-")[0]
         if guess and (found := self._get(name, guess)):
             return found
-        everything = self.every()
+        everything = self.every(history=False)
         for execution in everything:
             if execution.name == name:
                 return execution
+        if remembered := self._remembered(name):
+            return remembered
         names = [e.name for e in everything]
         near = get_close_matches(name, names, 1)
         if near:

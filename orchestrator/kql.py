@@ -51,6 +51,7 @@ def console_lines(
     replica: str | None = None,
     container: str | None = None,
     grep: str | None = None,
+    stream: str | None = None,
     tail: int | None = None,
     after: float | None = None,
     before: float | None = None,
@@ -75,6 +76,8 @@ def console_lines(
         parts.append(f"where _timestamp_d > {after:.6f}")
     if before is not None:
         parts.append(f"where _timestamp_d < {before:.6f}")
+    if stream is not None:
+        parts.append(f"where Stream_s == {text(stream)}")
     if grep is not None:
         parts.append(f"where Log_s matches regex {text(grep)}")
     if tail is not None:
@@ -82,4 +85,76 @@ def console_lines(
     else:
         parts.append("order by _timestamp_d asc")
     parts.append(f"project {', '.join(columns)}")
+    return "\n| ".join(parts)
+
+
+EVENT_COLUMNS = (
+    "_timestamp_d",
+    "JobName_s",
+    "ExecutionName_s",
+    "ReplicaName_s",
+    "Type_s",
+    "Reason_s",
+    "Log_s",
+)
+
+
+def system_events(
+    job: str | None = None,
+    *,
+    execution: str | None = None,
+    grep: str | None = None,
+    tail: int | None = None,
+    after: float | None = None,
+    before: float | None = None,
+) -> str:
+    """The query for events of the system log; bounds and order as in `console_lines`."""
+    parts = [SYSTEM]
+    if job is not None:
+        parts.append(f"where JobName_s == {text(job)}")
+    if execution is not None:
+        parts.append(f"where ExecutionName_s == {text(execution)}")
+    if after is not None:
+        parts.append(f"where _timestamp_d > {after:.6f}")
+    if before is not None:
+        parts.append(f"where _timestamp_d < {before:.6f}")
+    if grep is not None:
+        parts.append(f"where Log_s matches regex {text(grep)}")
+    if tail is not None:
+        parts.append(f"top {tail} by _timestamp_d desc")
+    else:
+        parts.append("order by _timestamp_d asc")
+    parts.append(f"project {', '.join(EVENT_COLUMNS)}")
+    return "\n| ".join(parts)
+
+
+def executions_of_events(
+    job: str | None = None,
+    *,
+    execution: str | None = None,
+    since: datetime | None = None,
+    before: datetime | None = None,
+    endings: Sequence[str],
+    most: int,
+) -> str:
+    """The query for one row per execution, newest first: job, name, first and last moment, and
+    how many events of each of the `endings` (reasons) it has."""
+    parts = [SYSTEM, "where ExecutionName_s != ''"]
+    if job is not None:
+        parts.append(f"where JobName_s == {text(job)}")
+    if execution is not None:
+        parts.append(f"where ExecutionName_s == {text(execution)}")
+    counts = [f"Ending{n} = countif(Reason_s == {text(r)})" for n, r in enumerate(endings)]
+    parts.append(
+        "summarize First = min(_timestamp_d), Last = max(_timestamp_d), "
+        + ", ".join(counts)
+        + " by JobName_s, ExecutionName_s"
+    )
+    if since is not None:
+        parts.append(f"where First >= {since.timestamp():.6f}")
+    if before is not None:
+        parts.append(f"where First < {before.timestamp():.6f}")
+    parts.append(f"top {most} by First desc")
+    names = ", ".join(f"Ending{n}" for n in range(len(endings)))
+    parts.append(f"project JobName_s, ExecutionName_s, First, Last, {names}")
     return "\n| ".join(parts)

@@ -74,6 +74,10 @@ class LogVerbs:
         span = (moment, end) if moment is not None else None
         return self._ask(query, span)
 
+    def ask(self, query: str) -> QueryResult:
+        """The answer to one of this library's own queries, whatever its rows' times are."""
+        return self._ask(query, None)
+
     def _ask(self, query: str, span: tuple[datetime, datetime] | None) -> QueryResult:
         from azure.core.exceptions import HttpResponseError
         from azure.monitor.query import LogsQueryPartialResult

@@ -63,6 +63,8 @@ class Execution(Record, frozen=True, kw_only=True):
     `status`: Running, Processing, Succeeded, Failed, Stopped, Degraded or Unknown.
     `start`, `end`: aware UTC; `end` is None while it runs.
     `reason`, `message`: why it ended as it did, where the service says so.
+    `kept`: "" when Resource Manager lists it, "logs" when only the system log still tells of it:
+    then its template and its replicas are unknown.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Execution(Record, frozen=True, kw_only=True):
     reason: str = ""
     message: str = ""
     replicas: tuple[Replica, ...] = ()
+    kept: str = ""
     id: str = ""
     resource_group: str = ""
     raw: dict[str, Any] = {}
@@ -120,6 +123,7 @@ class Execution(Record, frozen=True, kw_only=True):
             ("image", self.image, "text"),
             ("reason", self.reason, "text"),
             ("message", self.message, "text"),
+            ("kept in", self.kept, "text"),
         ]
         for replica in self.replicas:
             code = "" if replica.exit_code is None else f", exit code {replica.exit_code}"
@@ -137,7 +141,7 @@ class Execution(Record, frozen=True, kw_only=True):
 
 
 class Executions(Records[Execution]):
-    """Executions, newest first."""
+    """Executions, newest first. `partial`: why older ones may be missing, "" when none are."""
 
     noun = "executions"
     columns = (
@@ -149,6 +153,12 @@ class Executions(Records[Execution]):
         Column("duration", "duration", "duration"),
         Column("reason", "reason"),
     )
+
+    def __init__(self, items: Iterable[Execution] = (), *, partial: str = "") -> None:
+        super().__init__(items)
+        self.partial = partial
+        if any(e.kept for e in self._items):  # said only where there is something to tell apart
+            self.columns = (*type(self).columns, Column("kept", "kept in"))
 
 
 # ------------------------------------------------------------------------------- jobs

@@ -1,4 +1,4 @@
-"""`orchestrator executions list | show | wait`."""
+"""`orchestrator executions list | show | wait | retry`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ STATUSES = ("Running", "Processing", "Succeeded", "Failed", "Stopped", "Degraded
         "list": Entry(_HERE, "list_", "Executions of a job or of all, newest first."),
         "show": Entry(_HERE, "show", "One execution in detail."),
         "wait": Entry(_HERE, "wait", "Wait until one has ended; its outcome is the exit status."),
+        "retry": Entry(_HERE, "retry", "Start again with the same template and overrides."),
     },
     examples=[("the newest execution of a job", "orchestrator executions show sender@latest")],
 )
 def executions() -> None:
-    """List, show and wait for executions."""
+    """List and show executions, wait for them, start them again."""
 
 
 @command(
@@ -42,6 +43,7 @@ def executions() -> None:
             "only the names",
             'orchestrator executions list --job sender --query "[].name" -o tsv',
         ),
+        ("also what is no longer listed", "orchestrator executions list --since 30d --history"),
     ],
 )
 @job_option("Only this job's.")
@@ -54,16 +56,30 @@ def executions() -> None:
 )
 @since_option("Only what started so recently (2h), or since a time.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@click.option(
+    "--history/--no-history",
+    default=None,
+    help="Ask the system logs for older ones always, or never. [default: where a list is full]",
+)
 def list_(
-    job: str | None, status: tuple[str, ...], since: datetime | None, limit: int | None
+    job: str | None,
+    status: tuple[str, ...],
+    since: datetime | None,
+    limit: int | None,
+    history: bool | None,
 ) -> None:
     """List executions, newest first.
 
-    -o json has the shape that `az containerapp job execution list` prints.
+    The service lists the last 100 of a scheduled or event-driven job; older ones are taken from the
+    system logs and marked. -o json has the shape that `az containerapp job execution list` prints.
     """
     session = current()
-    found = session.connect().executions(job, status=status or None, since=since, limit=limit)
+    found = session.connect().executions(
+        job, status=status or None, since=since, limit=limit, history=history
+    )
     session.show(found)
+    if found.partial:
+        session.say(f"Older executions may be missing: {found.partial}")
 
 
 @command(
@@ -71,14 +87,77 @@ def list_(
     examples=[
         ("the newest of a job", "orchestrator executions show sender@latest"),
         ("its start template", "orchestrator executions show @latest --job sender -o yaml"),
+        ("also why it succeeded", "orchestrator executions show sender@latest --why"),
     ],
 )
 @execution_argument
 @job_option("The execution's job; needed for @latest.")
-def show(execution: str, job: str | None) -> None:
-    """Show EXECUTION: a name, JOB@latest, or @latest with --job."""
+@click.option(
+    "--why/--no-why",
+    default=None,
+    help="Tell how it ended, from the logs, in a paragraph. [default: if it went wrong]",
+)
+def show(execution: str, job: str | None, why: bool | None) -> None:
+    """Show EXECUTION: a name, JOB@latest, or @latest with --job.
+
+    Of one that failed a paragraph tells why: status, exit codes, what the system log says of it,
+    and its last lines. -o json has the shape of `az containerapp job execution show`.
+    """
     session = current()
-    session.show(session.connect().execution(execution, job))
+    orc = session.connect()
+    found = orc.execution(execution, job)
+    session.show(found)
+    if session.plain and (why or (why is None and found.finished and not found.succeeded)):
+        from orchestrator.records import one_line
+
+        click.echo()
+        click.echo(click.wrap_text(one_line(orc.explain(found.name, found.job).paragraph), 100))
+
+
+@command(
+    "retry",
+    examples=[
+        ("the newest of a job again", "orchestrator executions retry sender@latest"),
+        ("and watch it", "orchestrator executions retry sender-abc1234 --follow"),
+    ],
+)
+@execution_argument
+@job_option("The execution's job; needed for @latest.")
+@click.option("--wait", "waits", is_flag=True, help="Wait for the end; its outcome is the status.")
+@click.option("-f", "--follow", is_flag=True, help="Print its output as it comes, then as --wait.")
+@timeout_option
+def retry(
+    execution: str, job: str | None, waits: bool, follow: bool, timeout: timedelta | None
+) -> None:
+    """Start again with the template and the overrides that EXECUTION had.
+
+    The job itself may have been changed since; this runs what ran then. Prints the name of the new
+    execution.
+    """
+    if timeout is not None and not (waits or follow):
+        raise click.UsageError("--timeout needs --wait or --follow.")
+    session = current()
+    run = session.connect().retry(execution, job)
+    if not (waits or follow):
+        if session.plain:
+            click.echo(run.name)
+            session.hint(f"Follow it: orchestrator logs --execution {run.name} --follow")
+        else:
+            session.show(run.execution)
+        return
+    from orchestrator.cli import following
+
+    if follow:
+        if session.plain:
+            session.hint(f"Started {run.name}.")
+        status = following.follow(session, run, timeout, timestamps=False)
+    else:
+        if session.plain:
+            click.echo(run.name)
+        ended, status = following.wait(session, run, timeout)
+        if ended is not None and not session.plain:
+            session.show(ended)
+    click.get_current_context().exit(status)
 
 
 @command(

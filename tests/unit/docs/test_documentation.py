@@ -73,7 +73,7 @@ def test_every_command_and_option_is_documented(path: str) -> None:
             longest = max(parameter.opts, key=len)
             assert f"`{longest}" in documented, f"{path} {longest}"
     for option in set(re.findall(r"`(--[a-z-]+)", documented)):
-        known = {name for parameter in command.params for name in parameter.opts}
+        known = {n for p in command.params for n in (*p.opts, *p.secondary_opts)}
         assert option in known, f"{path} has no {option}"
 
 
