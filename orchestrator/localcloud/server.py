@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from orchestrator.clock import Clock, SystemClock
+from orchestrator.localcloud.administration.api import AdministrationApi
 from orchestrator.localcloud.arm.dispatch import ResourceManager
 from orchestrator.localcloud.arm.http import CLIENT_MAX_SIZE, arm_handler, envelope
 from orchestrator.localcloud.arm.operations import iso
@@ -178,6 +179,7 @@ class LocalCloud:
         self.identity.directory = directory(store)
         self.jobs = StoredJobs(store)
         self.apps = ContainerApps(self.identity)
+        self.service_bus = ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}")
         self.arm = ResourceManager(
             store,
             self.clock,
@@ -190,7 +192,7 @@ class LocalCloud:
                 ContainerRegistry(),
                 ManagedIdentity(),
                 OperationalInsights(),
-                ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}"),
+                self.service_bus,
             ],
             fallback=Generic(),
         )
@@ -250,8 +252,12 @@ class LocalCloud:
     # -------------------------------------------------------------- listeners ----
 
     async def _listen(self, sockets: dict[str, socket.socket]) -> None:
+        administration = AdministrationApi(
+            self.broker, self.identity.check, SystemClock(), self.service_bus.align
+        )
         app = web.Application(
-            client_max_size=CLIENT_MAX_SIZE, middlewares=[envelope, fault_middleware(self.faults)]
+            client_max_size=CLIENT_MAX_SIZE,
+            middlewares=[envelope, fault_middleware(self.faults), administration.middleware],
         )
         add_login_routes(app, self.identity)
         LogsApi(

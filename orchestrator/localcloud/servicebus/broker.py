@@ -208,6 +208,10 @@ class Broker(TopicBroker):
         """Their names, sorted."""
         return sorted(namespace.name for namespace in self._namespaces.values())
 
+    def namespace_created_at(self, name: str) -> float:
+        """Epoch seconds. Raises EntityNotFound."""
+        return self._namespace(name).created_at
+
     # -- queues ----------------------------------------------------------------------------
 
     async def put_queue(self, namespace: str, name: str, properties: QueueProperties) -> QueueInfo:

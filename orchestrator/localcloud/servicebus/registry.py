@@ -58,6 +58,7 @@ class Home:
 
     def __init__(self, record: NamespaceRecord) -> None:
         self.name = record.name
+        self.created_at = record.created_at
         self.queues: dict[str, Queue] = {}
         self.records: dict[str, QueueRecord] = {}
         self.topics: dict[str, TopicRecord] = {}

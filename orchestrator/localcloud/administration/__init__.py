@@ -1,0 +1,1 @@
+"""The Service Bus administration API: Atom documents over HTTPS on the namespace's own host."""

@@ -1,0 +1,332 @@
+"""The administration API over HTTP: which requests are for it, who may ask, what they get.
+
+A namespace is administered on its own host (`<namespace>.servicebus.windows.net`, or
+`<namespace>.servicebus.localhost` with the local cloud's port). On the loopback address itself the
+requests are told from Resource Manager's by their `api-version`, which has no day in it; there the
+token's key, or its being the only one, tells the namespace.
+
+https://learn.microsoft.com/rest/api/servicebus/entities
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from orchestrator.clock import Clock
+from orchestrator.localcloud.administration.descriptions import describe
+from orchestrator.localcloud.administration.documents import (
+    DocumentError,
+    Element,
+    entry,
+    error,
+    feed,
+    parse,
+    tag,
+)
+from orchestrator.localcloud.administration.entities import Entities, Shown, missing
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.providers.service_bus_properties import moment
+from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.cbs import (
+    Authenticate,
+    Grant,
+    TokenChecker,
+    TokenRefusedError,
+)
+from orchestrator.localcloud.servicebus.errors import (
+    BrokerError,
+    EntityAlreadyExists,
+    EntityNotFound,
+    QuotaExceeded,
+    StoreError,
+)
+from orchestrator.localcloud.servicebus.model import Right
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Changed = Callable[[str], Awaitable[None]]
+"""Told a namespace whose entities have changed."""
+
+HOSTS = (".servicebus.windows.net", ".servicebus.localhost")
+MAX_DOCUMENT = 1024 * 1024
+PAGE = 100
+_VERSION = re.compile(r"\d{4}-\d{2}")
+_SUBSCRIPTION = re.compile(
+    r"(?P<topic>.+?)/subscriptions(?:/(?P<name>[^/]+)(?P<rules>/rules(?:/(?P<rule>.+))?)?)?",
+    re.IGNORECASE,
+)
+_TITLES = {"queues": "Queues", "topics": "Topics"}
+
+
+class AdministrationApi:
+    """Serves the administration of all namespaces.
+
+    authenticate: `Identity.check`. token_clock: by which tokens expire. changed: told a namespace
+    after each change.
+    """
+
+    def __init__(
+        self, broker: Broker, authenticate: Authenticate, token_clock: Clock, changed: Changed
+    ) -> None:
+        self._broker = broker
+        self._tokens = TokenChecker(broker, authenticate)
+        self._clock = token_clock
+        self._changed = changed
+
+    def wants(self, request: web.Request) -> bool:
+        """Whether a request is for this API."""
+        host = (request.host or "").rpartition(":")[0] or request.host
+        if host.lower().endswith(HOSTS):
+            # AMQP over WebSocket has its own door there.
+            return not request.path.lower().startswith("/$servicebus/")
+        version = request.query.get("api-version", "")
+        return _VERSION.fullmatch(version) is not None
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Take what is for this API; leave the rest to `handler`."""
+        if not self.wants(request):
+            return await handler(request)
+        return await self.serve(request)
+
+    async def serve(self, request: web.Request) -> web.Response:
+        """Answer a request; every failure is an answer, too."""
+        try:
+            return await self._serve(request)
+        except ArmError as failure:
+            return _failed(failure.status, failure.message)
+        except DocumentError as failure:
+            return _failed(400, f"SubCode=40000. {failure}")
+        except TokenRefusedError as failure:
+            return _failed(401, failure.message)
+        except BrokerError as failure:
+            return _failed(_status(failure), failure.message)
+        except web.HTTPException as failure:
+            return _failed(failure.status, failure.reason or "The request was refused.")
+        except Exception:  # noqa: BLE001 - the last resort: logged, answered
+            _log.exception("%s %s failed", request.method, request.path)
+            return _failed(500, "The local cloud could not answer; server.log has the reason.")
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        path = unquote(request.rel_url.raw_path).strip("/")
+        grant = self._authorize(request, path)
+        namespace = self._namespace(request.host, grant)
+        entities = Entities(self._broker, namespace, request.host)
+        page = _Page(request, namespace)
+        found = _SUBSCRIPTION.fullmatch(path)
+        if path.lower() == "$namespaceinfo":
+            return page.one(self._describe(namespace))
+        if path.lower().startswith("$resources/"):
+            return self._list(path.partition("/")[2].lower(), namespace, entities, page)
+        if found is None:
+            return await self._entity(request, path, entities, page)
+        return await self._below(request, found, entities, page)
+
+    async def _entity(
+        self, request: web.Request, path: str, entities: Entities, page: _Page
+    ) -> web.Response:
+        if request.method == "GET":
+            return page.one(entities.show(path))
+        if request.method == "PUT":
+            update = "If-Match" in request.headers
+            description = await _description(request)
+            shown = await entities.put_entity(path, description, update=update)
+        elif request.method == "DELETE":
+            await entities.delete(path)
+            shown = None
+        else:
+            raise web.HTTPMethodNotAllowed(request.method, ["GET", "PUT", "DELETE"])
+        return await self._done(request, page, shown)
+
+    async def _below(
+        self, request: web.Request, found: re.Match[str], entities: Entities, page: _Page
+    ) -> web.Response:
+        """Subscriptions of a topic, one of them, its rules, one of them."""
+        topic, name, rule = found["topic"], found["name"], found["rule"]
+        update = "If-Match" in request.headers
+        shown: Shown | None = None
+        if request.method == "GET":
+            return self._show_below(found, entities, page)
+        if name is None or (found["rules"] and rule is None):
+            raise web.HTTPMethodNotAllowed(request.method, ["GET"])
+        if request.method == "PUT":
+            description = await _description(request)
+            if rule is None:
+                shown = await entities.put_subscription(topic, name, description, update=update)
+            else:
+                shown = await entities.put_rule(topic, name, rule, description, update=update)
+        elif request.method != "DELETE":
+            raise web.HTTPMethodNotAllowed(request.method, ["GET", "PUT", "DELETE"])
+        elif rule is None:
+            await entities.delete_subscription(topic, name)
+        else:
+            await entities.delete_rule(topic, name, rule)
+        return await self._done(request, page, shown)
+
+    def _show_below(self, found: re.Match[str], entities: Entities, page: _Page) -> web.Response:
+        topic, name, rule = found["topic"], found["name"], found["rule"]
+        if name is None:
+            if self._broker.topic_info(page.namespace, topic) is None:
+                raise missing(topic)
+            listed = self._broker.subscriptions(page.namespace, topic)
+            return page.many("Subscriptions", [entities.subscription(one) for one in listed])
+        if rule is not None:
+            return page.one(entities.rule(*entities.find_rule(topic, name, rule)))
+        info = entities.find_subscription(topic, name)
+        if found["rules"]:
+            return page.many("Rules", [entities.rule(info, one) for one in info.rules])
+        return page.one(entities.subscription(info))
+
+    def _list(self, kind: str, namespace: str, entities: Entities, page: _Page) -> web.Response:
+        if kind == "queues":
+            shown = [entities.queue(info) for info in self._broker.queues(namespace)]
+        elif kind == "topics":
+            shown = [entities.topic(info) for info in self._broker.topics(namespace)]
+        else:
+            raise missing(f"$Resources/{kind}")
+        return page.many(_TITLES[kind], shown)
+
+    async def _done(self, request: web.Request, page: _Page, shown: Shown | None) -> web.Response:
+        await self._changed(page.namespace)
+        if shown is None:
+            return web.Response(status=200)
+        return page.one(shown, 200 if "If-Match" in request.headers else 201)
+
+    def _describe(self, namespace: str) -> Shown:
+        created = self._broker.namespace_created_at(namespace)
+        inner = (
+            tag("CreatedTime", moment(created))
+            + tag("MessagingSKU", "Standard")
+            + tag("ModifiedTime", moment(created))
+            + tag("Name", namespace)
+            + tag("NamespaceType", "Messaging")
+        )
+        return Shown(
+            "$namespaceinfo", namespace, created, created, describe("NamespaceInfo", inner)
+        )
+
+    # Who asks, and of which namespace
+
+    def _authorize(self, request: web.Request, path: str) -> Grant:
+        header = request.headers.get("Authorization", "")
+        kind, _, token = header.partition(" ")
+        if not header:
+            raise TokenRefusedError(401, "MissingToken: The authorization header was not found.")
+        if kind.lower() == "bearer":
+            header = token.strip()
+        now = self._clock.time()
+        grant = self._tokens.check(header, f"https://{request.host}/{path}", now)
+        if Right.MANAGE not in grant.rights:
+            raise TokenRefusedError(
+                401,
+                "Unauthorized access. 'Manage' claim(s) are required to perform this operation.",
+            )
+        return grant
+
+    def _namespace(self, host: str, grant: Grant) -> str:
+        names = {name.lower(): name for name in self._broker.namespaces()}
+        label = host.partition(":")[0].partition(".")[0].lower()
+        if label in names:
+            return names[label]
+        if host.partition(":")[0].lower().endswith(HOSTS):
+            raise missing(host)
+        if grant.namespace in names:
+            return names[str(grant.namespace)]
+        if len(names) == 1:
+            return next(iter(names.values()))
+        raise ArmError(
+            "NotFound",
+            f"The address {host} names no namespace: use <namespace>.servicebus.localhost with "
+            "the same port.",
+            404,
+        )
+
+
+class _Page:
+    """Writes answers to one request."""
+
+    def __init__(self, request: web.Request, namespace: str) -> None:
+        self.namespace = namespace
+        self._request = request
+        self._base = f"https://{request.host}"
+        self._version = request.query.get("api-version", "")
+
+    def _address(self, path: str, more: str = "") -> str:
+        return f"{self._base}/{path}?{more}api-version={self._version}"
+
+    def _entry(self, shown: Shown) -> str:
+        return entry(
+            self._address(shown.path),
+            shown.title,
+            self.namespace,
+            moment(shown.created_at),
+            moment(shown.updated_at),
+            shown.description,
+        )
+
+    def one(self, shown: Shown, status: int = 200) -> web.Response:
+        return _document(status, self._entry(shown), "entry")
+
+    def many(self, title: str, shown: list[Shown]) -> web.Response:
+        """A page of a list, as `$skip` and `$top` ask."""
+        skip, top = self._number("$skip", 0), min(self._number("$top", PAGE), PAGE)
+        path = self._request.path.strip("/")
+        following = None
+        if top and skip + top < len(shown):
+            following = self._address(path, f"$skip={skip + top}&$top={top}&")
+        entries = [self._entry(one) for one in shown[skip : skip + top]]
+        updated = max((one.updated_at for one in shown), default=0.0)
+        address = self._address(path, f"$skip={skip}&$top={top}&")
+        return _document(200, feed(address, title, moment(updated), entries, following), "feed")
+
+    def _number(self, name: str, default: int) -> int:
+        text = self._request.query.get(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise ArmError("BadRequest", f"SubCode=40000. {name} must be a number.", 400)
+        return int(text)
+
+
+async def _description(request: web.Request) -> Element:
+    """The description in the Atom entry that a request carries. Raises DocumentError."""
+    length = request.content_length
+    if length is not None and length > MAX_DOCUMENT:
+        raise web.HTTPRequestEntityTooLarge(MAX_DOCUMENT, length)
+    root = parse(await request.read())
+    content = root.child("content")
+    if root.name != "entry" or content is None or not content.children:
+        raise DocumentError("The body must be an Atom entry with a description as its content.")
+    return content.children[0]
+
+
+def _document(status: int, text: str, kind: str) -> web.Response:
+    return web.Response(
+        status=status,
+        body=text.encode(),
+        headers={"Content-Type": f"application/atom+xml;type={kind};charset=utf-8"},
+    )
+
+
+def _failed(status: int, detail: str) -> web.Response:
+    return web.Response(
+        status=status,
+        body=error(status, detail).encode(),
+        headers={"Content-Type": "application/xml; charset=utf-8"},
+    )
+
+
+def _status(failure: BrokerError) -> int:
+    if isinstance(failure, EntityNotFound):
+        return 404
+    if isinstance(failure, EntityAlreadyExists):
+        return 409
+    if isinstance(failure, QuotaExceeded):
+        return 403
+    return 507 if isinstance(failure, StoreError) else 400

@@ -1,0 +1,158 @@
+"""XML of the administration API: read without trust, written with the names clients look for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from xml.parsers import expat
+from xml.sax.saxutils import escape, quoteattr
+
+ATOM = "http://www.w3.org/2005/Atom"
+SERVICE_BUS = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
+COUNTS = "http://schemas.microsoft.com/netservices/2011/06/servicebus"
+SCHEMA = "http://www.w3.org/2001/XMLSchema"
+INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+
+MAX_DEPTH = 24
+MAX_ELEMENTS = 20_000
+_SEPARATOR = "\n"
+# What XML 1.0 has no way to write (section 2.2).
+_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class DocumentError(Exception):
+    """The document cannot be read; says why."""
+
+
+@dataclass(slots=True)
+class Element:
+    """name: without its namespace. attributes: names without theirs. text: of it, stripped."""
+
+    name: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    children: list[Element] = field(default_factory=list)
+    text: str = ""
+
+    def child(self, name: str) -> Element | None:
+        return next((one for one in self.children if one.name == name), None)
+
+    def all(self, name: str) -> Iterator[Element]:
+        return (one for one in self.children if one.name == name)
+
+    def value(self, name: str) -> str | None:
+        """The text of a child; None where there is none or it is nil."""
+        found = self.child(name)
+        if found is None or found.attributes.get("nil") in ("true", "1"):
+            return None
+        return found.text
+
+    @property
+    def type(self) -> str:
+        """`i:type` without its prefix."""
+        return self.attributes.get("type", "").rpartition(":")[2]
+
+
+def parse(document: bytes) -> Element:
+    """The root of a document. No document type and no entity of its own is accepted.
+
+    Raises DocumentError.
+    """
+    parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
+    stack: list[Element] = []
+    roots: list[Element] = []
+    count = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal count
+        count += 1
+        if len(stack) >= MAX_DEPTH or count > MAX_ELEMENTS:
+            raise DocumentError("The document is too deep or has too many elements.")
+        short = {key.rpartition(_SEPARATOR)[2]: value for key, value in attributes.items()}
+        element = Element(name.rpartition(_SEPARATOR)[2], short)
+        (stack[-1].children if stack else roots).append(element)
+        stack.append(element)
+
+    def end(name: str) -> None:
+        element = stack.pop()
+        if element.children:
+            element.text = element.text.strip()
+
+    def text(data: str) -> None:
+        if stack:
+            stack[-1].text += data
+
+    def refuse(*_: object) -> None:
+        raise DocumentError("A document type or entity is not accepted.")
+
+    parser.buffer_text = True
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(document, True)
+    except expat.ExpatError as error:
+        raise DocumentError(f"The document is not well-formed XML: {error}.") from error
+    except (ValueError, LookupError) as error:
+        raise DocumentError(f"The document cannot be decoded: {error}.") from error
+    return roots[0]
+
+
+def tag(name: str, content: object, **attributes: str) -> str:
+    """An element with text in it."""
+    return raw(name, clean(content), **attributes)
+
+
+def raw(name: str, inner: str, **attributes: str) -> str:
+    """An element with elements in it; `__` in an attribute's name stands for a colon."""
+    written = "".join(
+        f" {key.replace('__', ':')}={quoteattr(_ILLEGAL.sub('?', value))}"
+        for key, value in attributes.items()
+    )
+    return f"<{name}{written}>{inner}</{name}>" if inner else f"<{name}{written}/>"
+
+
+def clean(content: object) -> str:
+    """Text as XML can hold it."""
+    text = str(content).lower() if isinstance(content, bool) else str(content)
+    return escape(_ILLEGAL.sub("?", text))
+
+
+def entry(
+    address: str, title: str, author: str, published: str, updated: str, description: str
+) -> str:
+    """One entity as an Atom entry. address: its own URL."""
+    return raw(
+        "entry",
+        tag("id", address)
+        + tag("title", title, type="text")
+        + tag("published", published)
+        + tag("updated", updated)
+        + raw("author", tag("name", author))
+        + raw("link", "", rel="self", href=address)
+        + raw("content", description, type="application/xml"),
+        xmlns=ATOM,
+    )
+
+
+def feed(address: str, title: str, updated: str, entries: list[str], following: str | None) -> str:
+    """A page of entries. following: the next page's URL; None at the end."""
+    links = raw("link", "", rel="self", href=address)
+    if following is not None:
+        links += raw("link", "", rel="next", href=following)
+    return raw(
+        "feed",
+        tag("title", title, type="text")
+        + tag("id", address)
+        + tag("updated", updated)
+        + links
+        + "".join(entries),
+        xmlns=ATOM,
+    )
+
+
+def error(status: int, detail: str) -> str:
+    """How the service says that something failed."""
+    return raw("Error", tag("Code", status) + tag("Detail", detail))

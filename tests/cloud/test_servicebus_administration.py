@@ -1,0 +1,317 @@
+"""The administration API through the unmodified ServiceBusAdministrationClient, sync and aio."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
+from azure.mgmt.servicebus.models import SBAuthorizationRule, SBNamespace, SBSku
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.aio.management import (
+    ServiceBusAdministrationClient as AsyncAdministrationClient,
+)
+from azure.servicebus.management import (
+    AccessRights,
+    AuthorizationRule,
+    CorrelationRuleFilter,
+    FalseRuleFilter,
+    ServiceBusAdministrationClient,
+    SqlRuleAction,
+    SqlRuleFilter,
+    TrueRuleFilter,
+)
+
+from tests.cloud.servicebus_bus import AsyncCredential, Credential
+from tests.cloud.test_arm_service_bus import GROUP, group_path, rest, sdk
+from tests.conftest import CloudInThread
+
+NAMESPACE = f"admin-{uuid.uuid4().hex[:8]}"
+
+
+class World:
+    """A namespace of the cloud, and where it is administered."""
+
+    def __init__(self, cloud: CloudInThread, key: str, messaging: str) -> None:
+        self.cloud = cloud
+        self.address = cloud.connection["resource_manager"].removeprefix("https://")
+        self.key = key
+        self.messaging = messaging
+
+    def connection_string(self, rule: str = "RootManageSharedAccessKey", key: str = "") -> str:
+        return (
+            f"Endpoint=sb://{self.address}/;SharedAccessKeyName={rule};"
+            f"SharedAccessKey={key or self.key}"
+        )
+
+
+@pytest.fixture(scope="module")
+def world(cloud: CloudInThread) -> World:
+    rest(cloud, "PUT", group_path(cloud), {"location": "westeurope"})
+    with sdk(cloud) as client:
+        client.namespaces.begin_create_or_update(
+            GROUP, NAMESPACE, SBNamespace(location="westeurope", sku=SBSku(name="Standard"))
+        ).result()
+        keys = client.namespaces.list_keys(GROUP, NAMESPACE, "RootManageSharedAccessKey")
+    assert keys.primary_key is not None
+    assert keys.primary_connection_string is not None
+    return World(cloud, keys.primary_key, keys.primary_connection_string)
+
+
+@pytest.fixture(scope="module")
+def admin(world: World) -> Iterator[ServiceBusAdministrationClient]:
+    with ServiceBusAdministrationClient.from_connection_string(
+        world.connection_string(), connection_verify=world.cloud.ca
+    ) as client:
+        yield client
+
+
+def test_queues_are_created_changed_listed_and_deleted(
+    world: World, admin: ServiceBusAdministrationClient
+) -> None:
+    made = admin.create_queue(
+        "Queues/One",
+        lock_duration=timedelta(seconds=30),
+        default_message_time_to_live=timedelta(days=2),
+        auto_delete_on_idle=timedelta.max,
+        max_delivery_count=4,
+        dead_lettering_on_message_expiration=True,
+        requires_duplicate_detection=True,
+        forward_dead_lettered_messages_to="graves",
+        user_metadata="a <note> & more",
+        authorization_rules=[
+            AuthorizationRule(
+                type="SharedAccessAuthorizationRule",
+                claim_type="SharedAccessKey",
+                claim_value="None",
+                rights=[AccessRights.LISTEN],
+                key_name="reader",
+                primary_key="A" * 43 + "=",
+                secondary_key="B" * 43 + "=",
+            )
+        ],
+    )
+    assert made.name == "Queues/One"
+    assert (made.lock_duration, made.max_delivery_count) == (timedelta(seconds=30), 4)
+    got = admin.get_queue("queues/one")
+    assert got.default_message_time_to_live == timedelta(days=2)
+    assert got.user_metadata == "a <note> & more"
+    assert got.forward_dead_lettered_messages_to == f"sb://{world.address}/graves"
+    assert got.authorization_rules[0].key_name == "reader"
+    assert got.authorization_rules[0].rights == [AccessRights.LISTEN]
+    got.max_delivery_count = 7
+    got.status = "SendDisabled"
+    admin.update_queue(got)
+    again = admin.get_queue("Queues/One")
+    assert (again.max_delivery_count, again.status) == (7, "SendDisabled")
+    assert again.forward_dead_lettered_messages_to == f"sb://{world.address}/graves"
+    with sdk(world.cloud) as arm:
+        assert arm.queues.get(GROUP, NAMESPACE, "Queues~One").max_delivery_count == 7
+    with pytest.raises(ResourceExistsError):
+        admin.create_queue("queues/one")
+    admin.delete_queue("Queues/One")
+    for gone in (admin.get_queue, admin.delete_queue):
+        with pytest.raises(ResourceNotFoundError):
+            gone("Queues/One")
+    with sdk(world.cloud) as arm, pytest.raises(ResourceNotFoundError):
+        arm.queues.get(GROUP, NAMESPACE, "Queues~One")
+    with pytest.raises(HttpResponseError):
+        admin.update_queue(again)
+
+
+def test_lists_come_in_pages(admin: ServiceBusAdministrationClient) -> None:
+    names = [f"page-{number:03}" for number in range(7)]
+    for name in names:
+        admin.create_queue(name)
+    listed = [queue.name for queue in admin.list_queues(max_page_size=3)]
+    assert [name for name in listed if name.startswith("page-")] == names
+    assert len(listed) == len(set(listed))
+    for name in names:
+        admin.delete_queue(name)
+    assert not [q for q in admin.list_queues() if q.name.startswith("page-")]
+
+
+def test_runtime_properties_count(world: World, admin: ServiceBusAdministrationClient) -> None:
+    admin.create_queue("counted")
+    with ServiceBusClient.from_connection_string(world.messaging) as bus:
+        with bus.get_queue_sender("counted") as sender:
+            sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
+        with bus.get_queue_receiver("counted") as receiver:
+            (message,) = receiver.receive_messages(1, max_wait_time=5)
+            receiver.dead_letter_message(message)
+    live = admin.get_queue_runtime_properties("counted")
+    assert (live.active_message_count, live.dead_letter_message_count) == (1, 1)
+    assert live.total_message_count == 2
+    assert live.size_in_bytes > 0
+    assert live.created_at_utc is not None
+    assert [q.name for q in admin.list_queues_runtime_properties()] == ["counted"]
+    admin.delete_queue("counted")
+
+
+def test_topics_subscriptions_and_rules(
+    world: World, admin: ServiceBusAdministrationClient
+) -> None:
+    topic = admin.create_topic("Events", support_ordering=True, max_size_in_megabytes=2048)
+    assert topic.max_size_in_megabytes == 2048
+    admin.create_subscription("events", "One", max_delivery_count=3, lock_duration="PT45S")
+    one = admin.get_subscription("Events", "one")
+    assert (one.max_delivery_count, one.lock_duration) == (3, timedelta(seconds=45))
+    one.dead_lettering_on_message_expiration = True
+    admin.update_subscription("Events", one)
+    assert admin.get_subscription("events", "one").dead_lettering_on_message_expiration
+    (default,) = admin.list_rules("events", "one")
+    assert default.name == "$Default"
+    assert isinstance(default.filter, TrueRuleFilter)
+    admin.delete_rule("events", "one", "$Default")
+    parameters = {"@n": 3, "@s": "x", "@f": 1.5, "@b": True, "@d": timedelta(hours=1)}
+    admin.create_rule(
+        "events",
+        "one",
+        "sql",
+        filter=SqlRuleFilter("quantity > @n AND flag = @b", parameters=parameters),
+        action=SqlRuleAction("SET big = TRUE"),
+    )
+    admin.create_rule(
+        "events",
+        "one",
+        "correlated",
+        filter=CorrelationRuleFilter(label="red", properties={"kind": "paint", "n": 2}),
+    )
+    admin.create_rule("events", "one", "never", filter=FalseRuleFilter())
+    sql = admin.get_rule("events", "one", "sql")
+    assert isinstance(sql.filter, SqlRuleFilter)
+    assert sql.filter.parameters == parameters
+    assert sql.action is not None
+    assert sql.action.sql_expression == "SET big = TRUE"
+    correlated = admin.get_rule("events", "one", "correlated")
+    assert isinstance(correlated.filter, CorrelationRuleFilter)
+    assert correlated.filter.label == "red"
+    assert correlated.filter.properties == {"kind": "paint", "n": 2}
+    assert [rule.name for rule in admin.list_rules("events", "one", max_page_size=2)] == [
+        "sql",
+        "correlated",
+        "never",
+    ]
+    with (
+        ServiceBusClient.from_connection_string(world.messaging) as bus,
+        bus.get_topic_sender("events") as sender,
+    ):
+        sender.send_messages(
+            [
+                ServiceBusMessage("no", application_properties={"quantity": 3, "flag": True}),
+                ServiceBusMessage("yes", application_properties={"quantity": 4, "flag": True}),
+                ServiceBusMessage(
+                    "red", subject="red", application_properties={"kind": "paint", "n": 2}
+                ),
+            ]
+        )
+    assert admin.get_subscription_runtime_properties("events", "one").active_message_count == 2
+    correlated.filter = SqlRuleFilter("1=0")
+    admin.update_rule("events", "one", correlated)
+    live = admin.get_topic_runtime_properties("events")
+    assert (live.subscription_count, live.name) == (1, "events")
+    with pytest.raises(HttpResponseError, match="not valid") as refused:
+        admin.create_rule("events", "one", "bad", filter=SqlRuleFilter("quantity >"))
+    assert refused.value.status_code == 400
+    with pytest.raises(ResourceExistsError):
+        admin.create_rule("events", "one", "SQL")
+    with pytest.raises(ResourceNotFoundError):
+        admin.create_rule("events", "two", "any")
+    with pytest.raises(ResourceNotFoundError):
+        list(admin.list_subscriptions("none"))
+    admin.delete_subscription("events", "one")
+    assert list(admin.list_subscriptions("events")) == []
+    admin.delete_topic("events")
+    assert "Events" not in [found.name for found in admin.list_topics()]
+
+
+def test_the_namespace_describes_itself_on_its_own_host(world: World) -> None:
+    port = world.address.rpartition(":")[2]
+    host = f"{NAMESPACE}.servicebus.localhost:{port}"
+    request = urllib.request.Request(
+        f"https://{world.address}/$namespaceinfo?api-version=2021-05",
+        headers={
+            "Host": host,
+            "Authorization": "Bearer "
+            + world.cloud.credential.get_token("https://servicebus.azure.net/.default").token,
+        },
+    )
+    context = ssl.create_default_context(cafile=world.cloud.ca)
+    with urllib.request.urlopen(request, timeout=10, context=context) as response:
+        body = response.read().decode()
+    assert f"<Name>{NAMESPACE}</Name>" in body
+    assert "atom+xml" in response.headers["Content-Type"]
+
+
+async def test_the_aio_client_with_a_token(world: World) -> None:
+    credential = Credential(world.cloud.server.identity.issue)
+    async with AsyncAdministrationClient(
+        world.address,
+        AsyncCredential(credential),  # type: ignore[arg-type]
+        connection_verify=world.cloud.ca,
+    ) as client:
+        properties = await client.get_namespace_properties()
+        assert properties.name
+        await client.create_queue("by-token")
+        assert "by-token" in [queue.name async for queue in client.list_queues()]
+        await client.delete_queue("by-token")
+
+
+def test_wrong_keys_and_narrow_rights_are_refused(
+    world: World, admin: ServiceBusAdministrationClient
+) -> None:
+    with sdk(world.cloud) as arm:
+        arm.namespaces.create_or_update_authorization_rule(
+            GROUP, NAMESPACE, "listener", SBAuthorizationRule(rights=["Listen"])
+        )
+        narrow = arm.namespaces.list_keys(GROUP, NAMESPACE, "listener").primary_key
+    assert narrow is not None
+    for rule, key in (("RootManageSharedAccessKey", "A" * 43 + "="), ("listener", narrow)):
+        with (
+            ServiceBusAdministrationClient.from_connection_string(
+                world.connection_string(rule, key), connection_verify=world.cloud.ca
+            ) as client,
+            pytest.raises(ClientAuthenticationError),
+        ):
+            client.get_namespace_properties()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"<entry",
+        b"<feed/>",
+        b"\xff\xfe\x00",
+        b'<!DOCTYPE a [<!ENTITY x "y">]><entry><content>&x;</content></entry>',
+        b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><entry/>',
+        b"<a>" * 5000,
+        b"<entry><content><QueueDescription><LockDuration>soon</LockDuration></QueueDescription>"
+        b"</content></entry>",
+    ],
+)
+def test_what_is_no_description_is_refused_with_a_sentence(world: World, document: bytes) -> None:
+    token = world.cloud.credential.get_token("https://servicebus.azure.net/.default").token
+    request = urllib.request.Request(
+        f"https://{world.address}/refused?api-version=2021-05",
+        document,
+        {"Authorization": f"Bearer {token}", "Content-Type": "application/atom+xml"},
+        method="PUT",
+    )
+    context = ssl.create_default_context(cafile=world.cloud.ca)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10, context=context)
+    assert refused.value.code == 400
+    body = refused.value.read()
+    assert body.startswith(b"<Error><Code>400</Code><Detail>")
+    assert b"passwd" not in body
