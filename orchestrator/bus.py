@@ -225,10 +225,10 @@ def _translated(error: ServiceBusError, profile: Profile, doing: str) -> Orchest
         )
     if isinstance(error, sdk.ServiceBusConnectionError | sdk.ServiceBusCommunicationError):
         return _no_connection(error, profile, doing)
+    if "does not require sessions" in str(error):
+        return InvalidRequest(said, "Its messages belong to no session: name none.")
     if "session" in str(error).lower():
-        return InvalidRequest(
-            said, "A queue with sessions is received from by session, another one is not."
-        )
+        return InvalidRequest(said, "Its messages belong to sessions: name one (--session ID).")
     return ServiceFailed(said, "Try again.")
 
 

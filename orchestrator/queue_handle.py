@@ -86,16 +86,20 @@ class QueueHandle:
         start: int = 1,
         since: Since = None,
         grep: str | None = None,
+        session: str | None = None,
     ) -> Messages:
         """Messages in the order of the queue, neither locked nor taken.
 
         Scheduled, deferred and locked ones are among them. `limit`: at most so many (None: all);
         the result's `more` tells whether there are others. `start`: from this sequence number on.
         `since`: enqueued since then. `grep`: a regular expression found in the body, the id or a
-        property.
+        property. `session`: of a queue with sessions, which one; it is locked meanwhile.
         """
         wanted = Filter(since=moment_of(since, self._time), grep=pattern_of(grep))
-        with self.opened("peek into the queue") as links, links.receiver() as receiver:
+        with (
+            self.opened("peek into the queue") as links,
+            links.receiver(session=session) as receiver,
+        ):
             items, more = look(receiver, wanted, limit, start)
         return Messages(items, more=more)
 
