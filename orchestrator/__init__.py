@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         Step,
     )
     from orchestrator.settings import Settings
-    from orchestrator.settings_load import load as load_settings
+    from orchestrator.settings import load as load_settings
 
 __version__ = "0.1.0"
 
@@ -125,7 +125,7 @@ _HOMES = {
         "results",
     ),
     "Settings": "settings",
-    "load_settings": "settings_load",
+    "load_settings": "settings",
 }
 # … and its name there, where that is another.
 _OTHER_NAMES = {"load_settings": "load"}

@@ -57,8 +57,7 @@ def connect(
     Nothing is contacted yet. Raises SettingsError, ProfileError.
     """
     from orchestrator.profile import resolve
-    from orchestrator.settings import Settings
-    from orchestrator.settings_load import load
+    from orchestrator.settings import Settings, load
 
     read = settings if isinstance(settings, Settings) else load(settings)
     return Orchestrator(read, resolve(read, profile))
@@ -82,8 +81,7 @@ def local_cloud(
 
     from orchestrator.local_server import start, stop
     from orchestrator.profile import resolve
-    from orchestrator.settings import Settings
-    from orchestrator.settings_load import load
+    from orchestrator.settings import Settings, load
 
     read = settings if isinstance(settings, Settings) else load(settings)
     chosen = resolve(read, profile)

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.errors import BadInput
 from orchestrator.job_body import group_of
 from orchestrator.results import Execution, Replica
-from orchestrator.settings_rules import ENV_NAME
+from orchestrator.settings.rules import ENV_NAME
 
 # What a start may say of a container (azure.mgmt.appcontainers.models.JobExecutionContainer).
 _START_KEYS = ("name", "image", "command", "args", "env", "resources")

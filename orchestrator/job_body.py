@@ -18,7 +18,7 @@ from orchestrator.errors import Problem, ProfileError, SettingsError
 from orchestrator.quantities import parse_memory, show_memory
 from orchestrator.results import Job
 from orchestrator.settings import JobSpec, ScaleRule, SecretRef, Settings
-from orchestrator.settings_rules import PLACEHOLDER
+from orchestrator.settings.rules import PLACEHOLDER
 
 SERVICE_BUS_MESSAGES = 5  # KEDA's default of messageCount
 

@@ -17,14 +17,14 @@ from typing import Any, Literal
 import msgspec
 
 from orchestrator.errors import NotReachable, Problem, ProfileError, SettingsError
-from orchestrator.settings import (
+from orchestrator.settings.reader import FAILED, Reader
+from orchestrator.settings.tables import (
     AZURE_NEEDS,
     AZURE_ONLY,
     LOCAL_ONLY,
     ProfileSpec,
     Settings,
 )
-from orchestrator.settings_read import FAILED, Reader
 
 CONNECTION_FILE = "cloud.json"
 START_HINT = "Start it: orchestrator local up"

@@ -81,10 +81,10 @@ class Ruled(click.ParamType):  # type: ignore[type-arg]  # generic in newer clic
         self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from orchestrator import settings_rules
+        from orchestrator.settings import rules
 
         try:
-            return getattr(settings_rules, self.rule).check(value)
+            return getattr(rules, self.rule).check(value)
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
 

@@ -74,12 +74,12 @@ class Project:
 
     def load(self) -> Settings:
         """The settings as they are now."""
-        from orchestrator.settings_load import load
+        from orchestrator.settings import load
 
         return load(self.path, environ={})
 
     def _take(self, source: Path) -> None:
-        from orchestrator.settings_load import load
+        from orchestrator.settings import load
 
         path = (source / FILE if source.is_dir() else source).absolute()
         if not path.is_file():
@@ -96,7 +96,7 @@ class Project:
                     secret["file"] = str(path.parent / secret["file"])
 
     def _check(self) -> None:
-        from orchestrator.settings_load import check
+        from orchestrator.settings import check
 
         check(self._tables, self.path)
 

@@ -8,8 +8,7 @@ from typing import Any
 from orchestrator.azure import Clients
 from orchestrator.client import Orchestrator
 from orchestrator.profile import Profile, resolve
-from orchestrator.settings import Settings
-from orchestrator.settings_load import load
+from orchestrator.settings import Settings, load
 from tests.conftest import CloudInThread
 
 # One program for all jobs: what it does is said by its variables.

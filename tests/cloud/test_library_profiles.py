@@ -23,8 +23,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from orchestrator.azure import Clients
 from orchestrator.client import Orchestrator
 from orchestrator.profile import reach, resolve
-from orchestrator.settings import ProfileSpec, Settings
-from orchestrator.settings_load import load
+from orchestrator.settings import ProfileSpec, Settings, load
 from tests.cloud.library_world import SETTINGS, make_project
 from tests.conftest import CloudInThread
 

@@ -18,8 +18,7 @@ from orchestrator.messages import Message
 from orchestrator.profile import resolve
 from orchestrator.queue_handle import QueueHandle
 from orchestrator.results import Queue
-from orchestrator.settings import QueueSpec
-from orchestrator.settings_load import load
+from orchestrator.settings import QueueSpec, load
 from tests.cloud.library_world import World, make_project
 from tests.cloud.servicebus_pace import brisk_sdk
 

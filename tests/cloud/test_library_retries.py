@@ -17,7 +17,7 @@ from orchestrator import errors
 from orchestrator.azure import Clients
 from orchestrator.client import Orchestrator
 from orchestrator.profile import resolve
-from orchestrator.settings_load import check
+from orchestrator.settings import check
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 JOB = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.App/jobs/sender"

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.azure import Clients
 from orchestrator.client import Orchestrator
 from orchestrator.profile import resolve
-from orchestrator.settings_load import load
+from orchestrator.settings import load
 from tests.conftest import CloudInThread
 
 ROOT = Path(__file__).resolve().parents[2]

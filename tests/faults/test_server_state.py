@@ -72,7 +72,7 @@ def start_replica(state: Path, project: Path) -> tuple[psutil.Process, psutil.Pr
     """A server whose job has written a line and sleeps; gives (server, replica)."""
     from orchestrator.client import Orchestrator
     from orchestrator.profile import resolve
-    from orchestrator.settings_load import load
+    from orchestrator.settings import load
 
     project.mkdir()
     (project / "sleep.py").write_text(REPLICA)

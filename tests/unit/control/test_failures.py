@@ -25,7 +25,7 @@ from orchestrator import errors
 from orchestrator.errors import JobNotFound, OrchestratorError
 from orchestrator.failures import told
 from orchestrator.profile import Profile, resolve
-from orchestrator.settings_load import check
+from orchestrator.settings import check
 
 SETTINGS = check(
     {

@@ -17,8 +17,7 @@ from orchestrator.job_body import (
     secret_values,
 )
 from orchestrator.job_diff import HIDDEN, changes
-from orchestrator.settings import JobSpec, Settings
-from orchestrator.settings_load import check
+from orchestrator.settings import JobSpec, Settings, check
 
 ENVIRONMENT = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/managedEnvironments/e"
 IDENTITY = (

@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator import settings as types
 from orchestrator.errors import SettingsError
-from orchestrator.settings_load import check
+from orchestrator.settings import check
+from orchestrator.settings import tables as types
 
 TABLES = (
     types.Settings,

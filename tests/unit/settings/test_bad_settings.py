@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import SettingsError, SettingsNotFound
-from orchestrator.settings_load import find, load
+from orchestrator.settings import find, load
 
 JOB = """
 [jobs.sender]

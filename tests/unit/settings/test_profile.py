@@ -13,8 +13,7 @@ import pytest
 
 from orchestrator.errors import NotReachable, ProfileError, SettingsError
 from orchestrator.profile import Profile, connection, reach, resolve
-from orchestrator.settings import Settings
-from orchestrator.settings_load import check
+from orchestrator.settings import Settings, check
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 AZURE = {

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import JobNotFound
-from orchestrator.settings import SecretRef
-from orchestrator.settings_load import load
+from orchestrator.settings import SecretRef, load
 
 ROOT = Path(__file__).parents[3]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Problem, SettingsError, SettingsNotFound
-from orchestrator.settings import ProfileSpec, Settings
-from orchestrator.settings_checks import NAME_RULES, TABLE_RULES, check_queue_names
-from orchestrator.settings_read import Reader, listed, near
+from orchestrator.settings.checks import NAME_RULES, TABLE_RULES, check_queue_names
+from orchestrator.settings.reader import Reader, listed, near
+from orchestrator.settings.tables import ProfileSpec, Settings
 
 FILE_NAME = "orchestrator.toml"
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator import settings_rules as rules
 from orchestrator.quantities import parse_memory
-from orchestrator.settings import (
+from orchestrator.settings import rules
+from orchestrator.settings.reader import Reader, TableRule, join, listed, near
+from orchestrator.settings.tables import (
     AZURE_ONLY,
     LOCAL_ONLY,
     JobSpec,
@@ -19,7 +20,6 @@ from orchestrator.settings import (
     SecretRef,
     SecretSource,
 )
-from orchestrator.settings_read import Reader, TableRule, join, listed, near
 
 # ------------------------------------------------------------------------------- rules of names
 

@@ -1,7 +1,7 @@
 """What `orchestrator.toml` says, typed.
 
 These are the tables of the file: profiles (where), queues, images, jobs (what). They are read and
-checked by `settings_load`, which reports everything that is wrong in one go; whoever holds a
+checked by `loading`, which reports everything that is wrong in one go; whoever holds a
 `Settings` holds a valid one. Durations are timedeltas here, written `90s`, `10m`, `2h` in the file.
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from orchestrator import settings_rules as rules
+from orchestrator.settings import rules
 
 Duration: TypeAlias = Annotated[timedelta, rules.duration]
 
