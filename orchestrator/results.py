@@ -144,7 +144,7 @@ class Executions(Records[Execution]):
     """Executions, newest first. `partial`: why older ones may be missing, "" when none are."""
 
     noun = "executions"
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("name", "execution"),
         Column("job", "job"),
         Column("status", "status", "status"),
