@@ -200,16 +200,24 @@ def delete(names: tuple[str, ...], yes: bool) -> None:
 )
 @since_option("Only what was enqueued so recently (2h), or since a time.")
 @click.option("--grep", type=Regex(), help="Only those whose body, id or property matches.")
+@click.option("--session", "session_id", metavar="ID", help="Of a queue with sessions: which.")
 @click.option("--full", is_flag=True, help="Each message in full, one below the other.")
 def peek(
-    queue: str, limit: int, start: int, since: datetime | None, grep: str | None, full: bool
+    queue: str,
+    limit: int,
+    start: int,
+    since: datetime | None,
+    grep: str | None,
+    session_id: str | None,
+    full: bool,
 ) -> None:
     """Look at the messages of QUEUE, oldest first; nothing is locked or taken.
 
     Scheduled, deferred and locked messages are among them.
     """
     session = current()
-    found = session.connect().queues[queue].peek(limit, start=start, since=since, grep=grep)
+    handle = session.connect().queues[queue]
+    found = handle.peek(limit, start=start, since=since, grep=grep, session=session_id)
     show_messages(session, found, full=full)
 
 
