@@ -41,6 +41,7 @@ def start(settings: Settings, profile: Profile, state: Path | None = None) -> tu
         identity_port=spec.identity_port,
         amqp_port=spec.amqp_port,
         amqps_port=spec.amqps_port,
+        executor=spec.executor,
     )
     try:
         ran = process.status(folder).state in ("running", "starting")

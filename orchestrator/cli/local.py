@@ -70,6 +70,7 @@ def config_of(session: Session, state: str | None = None, **ports: int | None) -
     return CloudConfig(
         state=Path(state).resolve() if state else profile.state,
         project=Path(orc.settings.folder).resolve(),
+        executor=profile.spec.executor,
         **chosen,
     )
 

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         identity_port=options.identity_port,
         amqp_port=options.amqp_port,
         amqps_port=options.amqps_port,
+        executor=options.executor,
     )
     return asyncio.run(_serve(config, detached=options.detached))
 
@@ -141,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--identity-port", type=int, metavar="N", help="port of the identity endpoint")
     add("--amqp-port", type=int, metavar="N", help="Service Bus port, plain")
     add("--amqps-port", type=int, metavar="N", help="Service Bus port, TLS")
+    add("--executor", choices=("process", "container"), default="process", help="what replicas are")
     add("--detached", action="store_true", help=argparse.SUPPRESS)
     return parser
 

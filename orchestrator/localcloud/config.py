@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class CloudConfig:
         project: The folder whose `orchestrator.toml` says how images run as processes.
         port, identity_port, amqp_port, amqps_port: Ports to use; None: the remembered or preferred
             one; 0: any free one (remembered from then on).
+        executor: What a replica is: a process of this machine, or containers on an engine.
     """
 
     state: Path
@@ -23,6 +25,7 @@ class CloudConfig:
     identity_port: int | None = None
     amqp_port: int | None = None
     amqps_port: int | None = None
+    executor: Literal["process", "container"] = "process"
 
     @property
     def pinned(self) -> dict[str, int | None]:

@@ -182,6 +182,8 @@ def _command(folder: StateFolder, config: CloudConfig) -> list[str]:
     ):
         if port is not None:
             command += [option, str(port)]
+    if config.executor != "process":
+        command += ["--executor", config.executor]
     return command
 
 

@@ -37,7 +37,7 @@ from orchestrator.localcloud.providers.registries import ContainerRegistry
 from orchestrator.localcloud.providers.resources import Resources
 from orchestrator.localcloud.providers.service_bus import ServiceBus
 from orchestrator.localcloud.replica_environment import ReplicaEnvironments
-from orchestrator.localcloud.runtime.executor_process import ProcessExecutor
+from orchestrator.localcloud.runtime.executors import executor_of
 from orchestrator.localcloud.runtime.model import RuntimeFault
 from orchestrator.localcloud.runtime.runtime import Runtime
 from orchestrator.localcloud.servicebus.broker import Broker
@@ -213,7 +213,9 @@ class LocalCloud:
         runtime = Runtime(
             state=self.state.path,
             jobs=self.jobs,
-            executor=ProcessExecutor(self.config.project, self.state.path),
+            executor=await executor_of(
+                self.config, self.state.path, [self.certificates.ca, self.certificates.bundle]
+            ),
             logs=self.logs,
             clock=self.clock,
             environment=ReplicaEnvironments(

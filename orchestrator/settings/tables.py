@@ -57,6 +57,7 @@ class ProfileSpec(Table, frozen=True, kw_only=True):
     identity_port: Annotated[int, rules.port] | None = None
     amqp_port: Annotated[int, rules.port] | None = None
     amqps_port: Annotated[int, rules.port] | None = None
+    executor: Literal["process", "container"] = "process"
 
 
 AZURE_ONLY = (
@@ -67,7 +68,7 @@ AZURE_ONLY = (
     "service_bus_suffix",
     "ca_bundle",
 )
-LOCAL_ONLY = ("state", "port", "identity_port", "amqp_port", "amqps_port")
+LOCAL_ONLY = ("state", "port", "identity_port", "amqp_port", "amqps_port", "executor")
 AZURE_NEEDS = ("subscription", "resource_group", "environment")
 
 
