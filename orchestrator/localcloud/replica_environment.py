@@ -77,10 +77,9 @@ class ReplicaEnvironments:
 
     def _routes(self) -> str:
         entries = [f"{host}:443={self._https}" for host in HTTPS_HOSTS]
-        entries += [
-            f"{name.lower()}.servicebus.windows.net:5671={self._broker}"
-            for name in self._namespaces()
-        ]
+        for name in self._namespaces():
+            host = f"{name.lower()}.servicebus.windows.net"
+            entries += [f"{host}:5671={self._broker}", f"{host}:443={self._https}"]
         return " ".join(entries)
 
     def _header(self, job: dict[str, Any]) -> str | None:

@@ -68,6 +68,19 @@ except Exception as error:
     print("logs:", error.error.code)
 """
 
+ADMINISTRATION = """
+import os
+from azure.identity import DefaultAzureCredential
+from azure.servicebus.management import ServiceBusAdministrationClient
+
+host = os.environ["FULLY_QUALIFIED_NAMESPACE"]
+with ServiceBusAdministrationClient(host, DefaultAzureCredential()) as admin:
+    print(admin.get_namespace_properties().name)
+    admin.create_topic("made-here")
+    admin.create_subscription("made-here", "all", forward_to="unaware")
+    print(admin.get_subscription("made-here", "all").forward_to)
+"""
+
 STRICT = """
 import os, socket, ssl
 
@@ -99,6 +112,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         "sync": SYNC,
         "aio": AIO,
         "management": MANAGEMENT,
+        "administration": ADMINISTRATION,
         "strict": STRICT,
     }.items():
         (bench.project / f"{name}.py").write_text(text)
@@ -163,6 +177,13 @@ def test_a_program_that_manages_resources_and_asks_logs_stays_here(bench: Bench)
     lines = run(bench, "management")
     jobs = sorted(job.name for job in bench.client.jobs.list_by_resource_group("executions"))
     assert lines == [f"jobs {jobs}", "logs: PathNotFoundError"]
+
+
+def test_a_program_that_administers_its_namespace_stays_here(bench: Bench) -> None:
+    assert run(bench, "administration") == [
+        "contoso-unaware",
+        "sb://contoso-unaware.servicebus.windows.net/unaware",
+    ]
 
 
 def test_the_host_name_is_verified_still(bench: Bench) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import ssl
+import subprocess
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from azure.core.exceptions import (
@@ -36,6 +41,8 @@ from tests.cloud.servicebus_bus import AsyncCredential, Credential
 from tests.cloud.test_arm_service_bus import GROUP, group_path, rest, sdk
 from tests.conftest import CloudInThread
 
+NODE = shutil.which("node")
+JAVASCRIPT = Path(__file__).parent / "javascript"
 NAMESPACE = f"admin-{uuid.uuid4().hex[:8]}"
 
 
@@ -315,3 +322,38 @@ def test_what_is_no_description_is_refused_with_a_sentence(world: World, documen
     body = refused.value.read()
     assert body.startswith(b"<Error><Code>400</Code><Detail>")
     assert b"passwd" not in body
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@pytest.mark.skipif(
+    not (JAVASCRIPT / "node_modules" / "@azure" / "service-bus").is_dir(),
+    reason="@azure/service-bus is not installed: npm install --prefix tests/cloud/javascript",
+)
+def test_the_javascript_administration_client(world: World) -> None:
+    assert NODE is not None
+    ended = subprocess.run(
+        [NODE, "administration.js", world.connection_string()],
+        cwd=JAVASCRIPT,
+        env=os.environ | {"NODE_EXTRA_CA_CERTS": world.cloud.ca},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    seen = json.loads(ended.stdout)
+    assert seen == {
+        "queue": ["js-queue", "PT30S", 4, "Active"],
+        "updated": 9,
+        "exists": [True, False],
+        "counts": [0, 0, 0],
+        "rules": [["first", "1=0"], ["sql", "quantity > @n"], ["red", "red"]],
+        "lists": [True, True, ["one"]],
+        "errors": [
+            ["MessageEntityAlreadyExistsError", 409],
+            ["MessageEntityNotFoundError", 404],
+            ["ServiceError", 400],
+        ],
+        "namespace": NAMESPACE,
+        "left": False,
+    }
