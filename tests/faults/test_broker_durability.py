@@ -53,12 +53,12 @@ class Acknowledged:
                 assert verb == "ready", line
 
 
-def run_and_kill(path: Path, number: int, seconds: float) -> str:
+def run_and_kill(path: Path, number: int, seconds: float, program: Path = CHILD) -> str:
     """What the child said before its death, `seconds` after it was ready."""
     said, complained = path.with_name(f"said-{number}"), path.with_name(f"complained-{number}")
     with said.open("wb") as output, complained.open("wb") as errors:
         child = subprocess.Popen(
-            [sys.executable, str(CHILD), str(path), str(number)], stdout=output, stderr=errors
+            [sys.executable, str(program), str(path), str(number)], stdout=output, stderr=errors
         )
         try:
             while b"ready\n" not in said.read_bytes():
