@@ -55,14 +55,13 @@ class Bus:
         self,
         *,
         dead_letters: bool = False,
-        session: Any = None,
+        session: str | None = None,
         delete: bool = False,
-        wait: float | None = None,
     ) -> ServiceBusReceiver:
         """A link to receive or peek on; close it.
 
-        `session`: its id, or the SDK's NEXT_AVAILABLE_SESSION, for which `wait` is how long (s).
-        `delete`: what is received is deleted at once; else it is locked until it is settled.
+        `session`: its id, of a queue with sessions. `delete`: what is received is deleted at once;
+        else it is locked until it is settled.
         """
         from azure.servicebus import ServiceBusReceiveMode, ServiceBusSubQueue
 
@@ -72,7 +71,6 @@ class Bus:
             sub_queue=ServiceBusSubQueue.DEAD_LETTER if dead_letters else None,
             session_id=session,
             receive_mode=mode.RECEIVE_AND_DELETE if delete else mode.PEEK_LOCK,
-            max_wait_time=wait,
         )
 
 

@@ -167,7 +167,7 @@ class DeadLetters:
                 self._queue.opened("purge the dead letters of") as links,
                 links.receiver(dead_letters=True, delete=True) as receiver,
             ):
-                done = drained(receiver, count, 0, count, on_progress)
+                done = drained(receiver, count, on_progress)
         return Outcome(
             queue=self._queue.name, action="purged", matched=count, done=done, left=count - done
         )

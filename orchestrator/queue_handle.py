@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orchestrator import bus
-from orchestrator.errors import BadInput, OrchestratorError
+from orchestrator.errors import BadInput, InvalidRequest, OrchestratorError
 from orchestrator.executions import moment_of, seconds_of
 from orchestrator.message_copy import typed
 from orchestrator.messages import Filter, Message, Messages, Outcome, Sent, message_of, pattern_of
@@ -214,7 +214,7 @@ class QueueHandle:
         seconds = max(seconds_of(wait), 0.1)  # the SDK refuses 0
         with (
             self.opened("receive from the queue") as links,
-            links.receiver(session=session, wait=seconds) as receiver,
+            links.receiver(session=session) as receiver,
         ):
             taken = 0
             while limit is None or taken < limit:
@@ -237,66 +237,37 @@ class QueueHandle:
         """Delete the messages that are waiting, as many as there are when it begins.
 
         Scheduled and deferred messages, those that somebody has locked, and dead letters stay.
-        `dry_run`: only count them.
+        `dry_run`: only count them. Raises InvalidRequest for a queue with sessions.
         """
         queue = self.show()
         count = queue.active
-        sessions = bool((queue.raw.get("properties") or {}).get("requiresSession"))
+        if (queue.raw.get("properties") or {}).get("requiresSession"):
+            raise InvalidRequest(
+                f"The queue {queue.name} has sessions, and a purge takes messages of no session.",
+                f"Receive them: orchestrator queues receive {queue.name} --session ID; or delete "
+                "the queue and create it again.",
+            )
         if dry_run or not count:
             return Outcome(
                 queue=queue.name, action="purged", matched=count, done=0, dry_run=dry_run
             )
-        with self.opened("purge the queue") as links:
-            done = 0
-            for receiver in _receivers(links, sessions):
-                done += drained(receiver, count - done, done, count, on_progress)
-                if done >= count:
-                    break
+        with self.opened("purge the queue") as links, links.receiver(delete=True) as receiver:
+            done = drained(receiver, count, on_progress)
         return Outcome(
             queue=queue.name, action="purged", matched=count, done=done, left=count - done
         )
 
 
-def _receivers(links: bus.Bus, sessions: bool) -> Iterator[ServiceBusReceiver]:
-    """A deleting receiver; of a queue with sessions, one after another for each that has some."""
-    if not sessions:
-        with links.receiver(delete=True) as receiver:
-            yield receiver
-        return
-    from azure.servicebus import NEXT_AVAILABLE_SESSION
-    from azure.servicebus.exceptions import OperationTimeoutError
-
-    while True:
-        receiver = links.receiver(session=NEXT_AVAILABLE_SESSION, delete=True, wait=LAST_WAIT)
-        try:
-            receiver.__enter__()  # this is where a session is waited for
-        except OperationTimeoutError:
-            return
-        try:
-            yield receiver
-        finally:
-            receiver.close()
-
-
-def drained(
-    receiver: ServiceBusReceiver,
-    most: int,
-    before: int,
-    total: int,
-    on_progress: OnProgress | None,
-) -> int:
-    """Receive, and so delete, up to `most` messages; how many.
-
-    `before`: how many of the `total` were deleted earlier, for the progress.
-    """
+def drained(receiver: ServiceBusReceiver, count: int, on_progress: OnProgress | None) -> int:
+    """Receive, and so delete, up to `count` messages; how many there were."""
     done = 0
-    while done < most:
-        batch = receiver.receive_messages(min(PURGE_BATCH, most - done), max_wait_time=LAST_WAIT)
+    while done < count:
+        batch = receiver.receive_messages(min(PURGE_BATCH, count - done), max_wait_time=LAST_WAIT)
         if not batch:
             break
         done += len(batch)
         if on_progress:
-            on_progress(before + done, total)
+            on_progress(done, count)
     return done
 
 

@@ -255,6 +255,22 @@ def test_a_purge_leaves_what_is_scheduled_and_dead(world: World) -> None:
     assert queue.purge().matched == 0
 
 
+def test_a_queue_with_sessions_says_what_it_wants(world: World) -> None:
+    queue = queue_of(world, sessions=True)
+    assert queue.send("a", session_id="s").sent == 1
+    with pytest.raises(errors.InvalidRequest, match="SessionId") as caught:
+        queue.send("b")
+    assert "--session ID" in caught.value.hint
+    with pytest.raises(errors.InvalidRequest) as caught:
+        queue.receive(wait=1)
+    assert "--session ID" in caught.value.hint
+    with pytest.raises(errors.InvalidRequest, match="has sessions"):
+        queue.purge()
+    with pytest.raises(errors.InvalidRequest) as caught:
+        queue_of(world).receive(wait=1, session="s")
+    assert "name none" in caught.value.hint
+
+
 # ------------------------------------------------------------------------------- dead letters
 
 
@@ -274,7 +290,7 @@ def test_dead_letters_are_listed_by_reason_time_and_pattern(world: World) -> Non
 
     assert bodies(reason="bad") == ["a-1", "a-3"]
     assert bodies(reason=["worse", "worst"]) == ["b-2", "b-4"]
-    assert bodies(grep="^b", reason=["Bad", "Worse"]) == ["b-2"]
+    assert bodies(grep="^b-", reason=["Bad", "Worse"]) == ["b-2"]
     assert bodies(since=datetime.now(UTC) + timedelta(hours=1)) == []
     assert bodies(limit=1) == ["a-1"]
     assert letters.list(limit=1).more
