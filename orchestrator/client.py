@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         Step,
     )
     from orchestrator.settings import Settings
-    from orchestrator.system_log import SystemLog
+    from orchestrator.system_log import SystemEvents, SystemLog
     from orchestrator.waiting import Time
 
 # A moment or how far back: a datetime, a timedelta, seconds, or text such as "2h".
@@ -302,18 +302,50 @@ class Orchestrator:
         *,
         execution: str | None = None,
         since: Since = "1h",
+        until: Since = None,
         tail: int | None = None,
         grep: str | None = None,
+        stream: str | None = None,
     ) -> Logs:
         """Stored log lines, oldest first.
 
-        `execution`: as in `run`; then `since` counts only if it is not the default. `tail`: the
-        last so many. `grep`: a regular expression (RE2) that the line's text must match somewhere.
+        `execution`: as in `run`; then `since` counts only if it is not the default. `until`: those
+        written before then. `tail`: the last so many. `grep`: a regular expression (RE2) that the
+        line's text must match somewhere. `stream`: stdout or stderr. When there are none, `state`
+        of the result says why.
         """
+        from orchestrator.late_logs import why_none
+
         if execution is not None:
             execution, job = self._executions.resolve(execution, job)
             since = None if since == "1h" else since
-        return self._logs.lines(job, execution=execution, since=since, tail=tail, grep=grep)
+        found = self._logs.lines(
+            job, execution=execution, since=since, until=until, tail=tail, grep=grep, stream=stream
+        )
+        if not found and tail != 0:
+            found.state = why_none(
+                found.state, job, execution, self._executions, self._system_log, self._time
+            )
+        return found
+
+    def events(
+        self,
+        job: str | None = None,
+        *,
+        execution: str | None = None,
+        since: Since = "1h",
+        until: Since = None,
+        tail: int | None = None,
+        grep: str | None = None,
+    ) -> SystemEvents:
+        """Events of the system log (what the platform did), oldest first; as in `logs`."""
+        if execution is not None:
+            execution, job = self._executions.resolve(execution, job)
+            since = None if since == "1h" else since
+        return self._system_log.lines(
+            job, execution=execution, since=since, until=until, tail=tail, grep=grep,
+            time=self._time,
+        )  # fmt: skip
 
     def follow(
         self,
@@ -322,17 +354,24 @@ class Orchestrator:
         *,
         tail: int | None = None,
         grep: str | None = None,
+        since: Since = None,
+        stream: str | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> Iterator[LogLine]:
         """Lines as they are written.
 
         With `execution` (as in `run`): its lines from the first on, ending when it has ended. With
         a job alone: the lines of its executions that run now and of those that begin later; this
         does not end by itself. `tail`: begin with the last so many lines of what was written
-        before. `grep`: as in `logs`.
+        before. `grep`, `stream`: as in `logs`. `since`: only lines since then; of a job also those
+        of executions that are over. Lines that no stream tells any more come from the stored logs;
+        `notice` is called with a sentence when they have to be waited for.
         """
         from orchestrator.errors import BadInput
+        from orchestrator.executions import moment_of
         from orchestrator.follow import Follower
         from orchestrator.log_stream import Streams
+        from orchestrator.logs import check_stream
 
         if execution is not None:
             execution, job = self._executions.resolve(execution, job)
@@ -342,9 +381,13 @@ class Orchestrator:
             Streams(self._clients, self._jobs, job),
             self._executions,
             self._logs,
+            self._system_log,
             self._time,
             tail=tail,
             grep=grep,
+            since=moment_of(since, self._time),
+            stream=check_stream(stream),
+            notice=notice,
         )
         return follower.one(execution) if execution is not None else follower.all()
 

@@ -4,15 +4,20 @@ Each container of each replica is read by a thread of its own; one loop hands ou
 looks for replicas that have begun, opens streams anew that broke, and ends when the execution has.
 Two things are mended from the stored logs: what was written before the stream's first line when
 that was more than a stream tells (300 lines), and what a stream that could no longer be opened
-would have told.
+would have told. Lines take minutes into the log workspace of Azure, so the stored ones are waited
+for: a replica's earlier lines until the one with which its stream begins is stored, the end of an
+execution until the system log tells of it (both kinds of rows go the same way).
+
+Lines of several containers are put in the order of their times, by holding each for a moment.
 """
 
 from __future__ import annotations
 
+import heapq
 import queue
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,19 +25,21 @@ from azure.core.exceptions import AzureError
 
 from orchestrator import kql
 from orchestrator.errors import NotReachable, OrchestratorError
+from orchestrator.late_logs import PATIENCE, LateLogs
+from orchestrator.log_join import beginning, ending
 from orchestrator.log_stream import MOST_TAIL, OpenStream, Place, StreamedLine, Streams
 from orchestrator.logs import LogVerbs, check_grep, check_tail
 from orchestrator.results import Execution, LogLine
-from orchestrator.waiting import Time
+from orchestrator.waiting import Time, backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from orchestrator.executions import ExecutionVerbs
+    from orchestrator.system_log import SystemLog
 
 _SETTLE = 0.15  # seconds without a line after which a stream's beginning counts as told
 _GRACE = 5.0  # seconds that streams get to end by themselves once their execution has
-_SAME = 0.01  # seconds by which a stored line's time may differ from the streamed one's
+_APART = 2.0  # seconds by which a stored line's time may differ from the streamed one's
+_HELD = 0.05  # seconds for which a line waits for earlier ones of other containers
 _REMEMBERED = 2000  # lines of a stream by which a reconnection knows what it has told
 _TRIES = 4  # failures in a row after which it is given up
 
@@ -52,6 +59,9 @@ class _Reader:
         self.first: list[StreamedLine] | None = []  # held back until the beginning is told
         self.heard_at = 0.0
         self.last_time: float | None = None
+        self.key = 0.0  # the time of its newest line, as it is put in order
+        self.looks: Iterator[float] | None = None  # its earlier lines are waited for
+        self.look_at = self.give_up_at = 0.0
         self._recent: deque[StreamedLine] = deque(maxlen=_REMEMBERED)
         self._known: Counter[str] = Counter()
 
@@ -71,10 +81,9 @@ class _Reader:
         if line.time is not None:
             self.last_time = max(line.time, self.last_time or 0.0)
 
-    def last_told(self) -> Counter[tuple[str, str]]:
-        """(stream, text) of the lines told last: those a stored line near `last_time` may be."""
-        border = (self.last_time or 0.0) - _SAME
-        return Counter((i.stream, i.text) for i in self._recent if (i.time or 0.0) >= border)
+    def last_told(self) -> list[StreamedLine]:
+        """The lines told last, oldest first."""
+        return list(self._recent)
 
 
 class Follower:
@@ -85,13 +94,21 @@ class Follower:
         streams: Streams,
         executions: ExecutionVerbs,
         logs: LogVerbs,
+        system_log: SystemLog,
         time: Time,
         *,
         tail: int | None = None,
         grep: str | None = None,
+        since: datetime | None = None,
+        stream: str | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
         check_tail(tail)
         self._pattern = check_grep(grep)
+        self._since = since
+        self._stream = stream
+        self._system_log = system_log
+        self._notice = notice or (lambda text: None)
         self._tail = MOST_TAIL if tail is None else tail
         self._whole = tail is None
         self._streams = streams
@@ -101,6 +118,8 @@ class Follower:
         self._readers: dict[Place, _Reader] = {}
         self._news: queue.SimpleQueue[tuple[_Reader, Any]] = queue.SimpleQueue()
         self._containers: list[str] = []
+        self._ordered: list[tuple[float, int, float, LogLine]] = []  # a heap; see `_put`
+        self._number = 0
 
     # ---------------------------------------------------------------- the two ways to follow
 
@@ -119,18 +138,27 @@ class Follower:
         """
         job = self._streams.job
         current: dict[str, Execution] = {}
-        over = {e.name for e in self._executions.every(job) if e.finished}
+        over: set[str] = set()
+        late: dict[str, LateLogs] = {}
+        for execution in self._executions.every(job, history=False):
+            if execution.finished:
+                over.add(execution.name)
+                if self._since and (execution.end is None or execution.end >= self._since):
+                    late[execution.name] = self._late(execution)
         look_at = 0.0
         try:
             while True:
                 if self._time.time() >= look_at:
-                    for execution in reversed(self._executions.every(job)):
+                    for name in [n for n, one in late.items() if one.ready()]:
+                        self._sweep(late.pop(name).execution)
+                    for execution in reversed(self._executions.every(job, history=False)):
                         if execution.name not in over:
                             current[execution.name] = execution
                     for name, execution in list(current.items()):
                         self._look(execution)
                         if execution.finished and self._all_told(name):
-                            yield from self._swept(execution)
+                            if self._needs_store(execution):
+                                late[name] = self._late(execution)
                             over.add(name)
                             del current[name]
                     look_at = self._time.time() + 1.0
@@ -166,8 +194,17 @@ class Follower:
             else:
                 delay = 0.1 if heard or not self._readers else min(delay * 1.3, 1.0)
         self._close()
-        yield from self._rest()
-        yield from self._swept(execution)
+        self._rest()
+        while any(r.looks for r in self._readers.values()):
+            self._catch_up()
+            self._time.sleep(0.1)
+        yield from self._due(everything=True)
+        if self._needs_store(execution):
+            late = self._late(execution)
+            while not late.ready():
+                self._time.sleep(0.2)
+            self._sweep(execution)
+            yield from self._due(everything=True)
 
     def _look(self, execution: Execution) -> None:
         """Find replicas that have begun, and open what is to be opened."""
@@ -229,58 +266,103 @@ class Follower:
 
     def _hear(self, patience: float) -> Iterator[LogLine]:
         """What comes within so many seconds; comes back early when a stream ends."""
+        self._catch_up()
         until = self._time.time() + patience
+        busy_until = self._time.time() + max(patience, 1.0)
         while True:
-            left = until - self._time.time()
-            opening = any(r.first for r in self._readers.values())
+            now = self._time.time()
+            if now >= busy_until:
+                return
+            wait = until - now
+            if self._ordered:
+                wait = min(wait, max(0.005, self._ordered[0][2] - now))
+            if any(r.first and not r.looks for r in self._readers.values()):
+                wait = min(wait, 0.05)
             try:
-                reader, news = self._news.get(
-                    timeout=max(0.0, min(left, 0.05 if opening else left))
-                )
+                reader, news = self._news.get(timeout=max(0.0, wait))
             except queue.Empty:
-                yield from self._settled()
+                self._settle()
+                self._catch_up()
+                yield from self._due()
                 if self._time.time() >= until:
                     return
                 continue
             if isinstance(news, StreamedLine):
-                yield from self._line(reader, news)
+                self._line(reader, news)
             else:
-                yield from self._ended(reader, news)
+                self._ended(reader, news)
+                until = 0.0
+            yield from self._due()
+            if not until:
                 return
 
-    def _line(self, reader: _Reader, line: StreamedLine) -> Iterator[LogLine]:
+    def _line(self, reader: _Reader, line: StreamedLine) -> None:
         if not reader.is_new(line):
             return
         reader.failures = 0
         reader.heard_at = self._time.time()
         if reader.first is None:
-            yield from self._tell(reader, [line])
+            self._tell(reader, [line])
             return
         reader.first.append(line)
         live = line.time is not None and line.time >= reader.opened_at
         if live or len(reader.first) >= self._tail:
-            yield from self._begin(reader)
+            self._begin(reader)
 
-    def _settled(self) -> Iterator[LogLine]:
+    def _settle(self) -> None:
         for reader in list(self._readers.values()):
             if reader.first and self._time.time() - reader.heard_at >= _SETTLE:
-                yield from self._begin(reader)
+                self._begin(reader)
 
-    def _begin(self, reader: _Reader) -> Iterator[LogLine]:
-        """The stream's beginning is complete: tell it, and before it what did not fit in it."""
-        first, reader.first = reader.first or [], None
-        if self._whole and len(first) >= MOST_TAIL and first[0].time is not None:
-            border = first[0].time
-            same = Counter(
-                (line.stream, line.text) for line in first if (line.time or 0) <= border + _SAME
+    def _begin(self, reader: _Reader) -> None:
+        """The stream's beginning is complete: tell it, unless more was written before it."""
+        if reader.looks is not None:
+            return
+        first = reader.first or []
+        earlier = self._since is None or (first and (first[0].time or 0) > self._since.timestamp())
+        if self._whole and len(first) >= MOST_TAIL and first[0].time is not None and earlier:
+            reader.looks = backoff(0.5)
+            reader.look_at = 0.0
+            reader.give_up_at = self._time.time() + PATIENCE
+            self._catch_up()
+            return
+        reader.first = None
+        self._tell(reader, first)
+
+    def _catch_up(self) -> None:
+        """Tell what was written before a stream's beginning, once it can be read."""
+        for reader in list(self._readers.values()):
+            now = self._time.time()
+            if reader.looks is None or not reader.first or now < reader.look_at:
+                continue
+            at = reader.first[0].time or 0.0
+            near = self._logs.stored(
+                self._query(reader.place, after=at - _APART, before=at + _APART)
             )
-            yield from self._stored(reader.place, same, before=border)
-        yield from self._tell(reader, first)
+            if beginning(reader.first, near) is None and now < reader.give_up_at:
+                if not reader.look_at:
+                    self._notice(
+                        f"{reader.place.replica} wrote more before than its stream tells; waiting "
+                        "until that is ingested (--tail N goes without it)."
+                    )
+                reader.look_at = now + next(reader.looks)
+                continue
+            stored = self._logs.stored(
+                self._query(reader.place, before=at + _APART), reader.place.execution
+            )
+            until = beginning(reader.first, stored)
+            if until is None:
+                self._notice(f"Earlier lines of {reader.place.replica} may be missing.")
+                until = sum(line.time.timestamp() < at for line in stored)
+            for line in stored[:until]:
+                self._put(reader, line)
+            first, reader.first, reader.looks = reader.first, None, None
+            self._tell(reader, first)
 
-    def _ended(self, reader: _Reader, error: Exception | None) -> Iterator[LogLine]:
+    def _ended(self, reader: _Reader, error: Exception | None) -> None:
         now = self._time.time()
         if reader.first:
-            yield from self._begin(reader)
+            self._begin(reader)
         reader.stream = None
         if error is None:
             reader.state = "ended"
@@ -291,73 +373,100 @@ class Follower:
         reader.state = "idle"
         reader.again_at = now + min(3.0, 0.05 * 2**reader.failures)
 
-    def _rest(self) -> Iterator[LogLine]:
+    def _rest(self) -> None:
         """What the threads have brought and nobody has heard yet."""
-        for reader in list(self._readers.values()):
-            if reader.first:
-                yield from self._begin(reader)
         while True:
             try:
                 reader, news = self._news.get_nowait()
             except queue.Empty:
-                return
+                break
             if isinstance(news, StreamedLine) and reader.is_new(news):
-                yield from self._tell(reader, [*(reader.first or []), news])
-                reader.first = None
+                if reader.first is not None:
+                    reader.first.append(news)
+                else:
+                    self._tell(reader, [news])
+        for reader in list(self._readers.values()):
+            if reader.first:
+                self._begin(reader)
 
     # ---------------------------------------------------------------- telling
 
-    def _tell(self, reader: _Reader, lines: Iterable[StreamedLine]) -> Iterator[LogLine]:
+    def _tell(self, reader: _Reader, lines: Iterable[StreamedLine]) -> None:
         place = reader.place
         for line in lines:
             reader.told(line)
-            if self._pattern is None or self._pattern.search(line.text):
-                at = line.time if line.time is not None else self._time.time()
-                yield LogLine(
-                    time=datetime.fromtimestamp(at, UTC),
-                    text=line.text,
-                    job=place.job,
-                    execution=place.execution,
-                    replica=place.replica,
-                    container=place.container,
-                    stream=line.stream,
-                )
+            at = line.time if line.time is not None else self._time.time()
+            told = LogLine(
+                time=datetime.fromtimestamp(at, UTC),
+                text=line.text,
+                job=place.job,
+                execution=place.execution,
+                replica=place.replica,
+                container=place.container,
+                stream=line.stream,
+            )
+            self._put(reader, told)
 
-    def _stored(
-        self,
-        place: Place,
-        told: Counter[tuple[str, str]],
-        *,
-        before: float | None = None,
-        after: float | None = None,
-    ) -> Iterator[LogLine]:
-        """Stored lines of one container, less those that its stream has `told` at the border."""
-        border = before if before is not None else after
-        query = kql.console_lines(
+    def _put(self, reader: _Reader | None, line: LogLine) -> None:
+        """Have a line told at its place in time; those of one container stay in their order."""
+        if self._pattern is not None and not self._pattern.search(line.text):
+            return
+        if self._stream is not None and line.stream != self._stream:
+            return
+        if self._since is not None and line.time < self._since:
+            return
+        key = line.time.timestamp()
+        if reader is not None:
+            key = reader.key = max(reader.key, key)
+        self._number += 1
+        heapq.heappush(self._ordered, (key, self._number, self._time.time() + _HELD, line))
+
+    def _due(self, *, everything: bool = False) -> Iterator[LogLine]:
+        """The lines whose turn it is: earlier ones of other containers would have come by now."""
+        now = self._time.time()
+        reading = [r for r in self._readers.values() if r.state == "reading"]
+        alone = len(reading) < 2
+        if not everything and not alone:
+            for reader in reading:  # a stream that is being opened tells of what was before
+                opening = now - reader.opened_at < _SETTLE or reader.first
+                if reader.first is not None and reader.looks is None and opening:
+                    return
+        while self._ordered and (everything or alone or self._ordered[0][2] <= now):
+            yield heapq.heappop(self._ordered)[3]
+
+    # ---------------------------------------------------------------- the stored lines
+
+    def _query(
+        self, place: Place, *, after: float | None = None, before: float | None = None
+    ) -> str:
+        return kql.console_lines(
             place.job,
             execution=place.execution,
             replica=place.replica,
             container=place.container,
+            after=after,
             before=before,
-            after=after - _SAME if after is not None else None,
         )
-        for line in self._logs.stored(query, place.execution):
-            key = (line.stream, line.text)
-            if border is not None and abs(line.time.timestamp() - border) <= _SAME and told[key]:
-                told[key] -= 1
-            elif self._pattern is None or self._pattern.search(line.text):
-                yield line
 
-    def _swept(self, execution: Execution) -> Iterator[LogLine]:
-        """What no stream has told to its end: from the stored logs."""
-        if not self._whole:
-            return
+    def _needs_store(self, execution: Execution) -> bool:
+        """Whether some of its lines have been told by no stream."""
+        mine = [r for r in self._readers.values() if r.place.execution == execution.name]
+        return self._whole and (not mine or any(r.state != "ended" for r in mine))
+
+    def _late(self, execution: Execution) -> LateLogs:
+        return LateLogs(execution, self._system_log, self._time, self._notice)
+
+    def _sweep(self, execution: Execution) -> None:
+        """Tell what no stream has told to its end, from the stored logs."""
         mine = [r for r in self._readers.values() if r.place.execution == execution.name]
         for reader in mine:
             if reader.state != "ended":
-                yield from self._stored(reader.place, reader.last_told(), after=reader.last_time)
+                after = None if reader.last_time is None else reader.last_time - _APART
+                stored = self._logs.stored(self._query(reader.place, after=after), execution.name)
+                for line in stored[ending(reader.last_told(), stored) :]:
+                    self._put(reader, line)
         if not mine:
-            query = kql.console_lines(execution.job, execution=execution.name)
+            since = self._since.timestamp() if self._since else None
+            query = kql.console_lines(execution.job, execution=execution.name, after=since)
             for line in self._logs.stored(query, execution.name):
-                if self._pattern is None or self._pattern.search(line.text):
-                    yield line
+                self._put(None, line)

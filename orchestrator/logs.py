@@ -110,19 +110,27 @@ class LogVerbs:
         *,
         execution: str | None = None,
         since: Since = None,
+        until: Since = None,
         tail: int | None = None,
         grep: str | None = None,
+        stream: str | None = None,
     ) -> Logs:
-        """Stored lines, oldest first. Raises JobNotFound when there is no such job, BadInput."""
+        """Stored lines, oldest first. Raises JobNotFound when there is no such job, BadInput.
+
+        When there are none, `Logs.state` is "no-table" or "none".
+        """
         check_tail(tail)
         check_grep(grep)
-        moment = moment_of(since, self._time)
+        check_stream(stream)
+        after, before = moment_of(since, self._time), moment_of(until, self._time)
         query = kql.console_lines(
             job,
             execution=execution,
             grep=grep,
+            stream=stream,
             tail=tail,
-            after=moment.timestamp() if moment else None,
+            after=after.timestamp() if after else None,
+            before=before.timestamp() if before else None,
         )
         found = self.stored(query, execution)
         if not found and job is not None and self._jobs.find(job) is None:
@@ -134,15 +142,26 @@ class LogVerbs:
         try:
             answer = self._ask(query, None)
         except TableNotFound:
-            return Logs()
+            return Logs(state="no-table")
         lines = [_line(row, execution) for row in answer]
-        return Logs(sorted(lines, key=lambda line: line.time), partial=answer.partial)
+        return Logs(
+            sorted(lines, key=lambda line: line.time),
+            partial=answer.partial,
+            state="" if lines else "none",
+        )
 
 
 def check_tail(tail: int | None) -> None:
     """Raises BadInput for a number of lines that is none."""
     if tail is not None and tail < 0:
         raise BadInput(f"A tail of {tail} lines is not possible.", "Give 0 or more.")
+
+
+def check_stream(stream: str | None) -> str | None:
+    """The stream's name. Raises BadInput for one that there is not."""
+    if stream not in (None, "stdout", "stderr"):
+        raise BadInput(f'"{stream}" is not a stream.', "It is stdout or stderr.")
+    return stream
 
 
 def check_grep(grep: str | None) -> re.Pattern[str] | None:

@@ -329,7 +329,12 @@ class LogLine(Record, frozen=True, kw_only=True):
 
 
 class Logs(Records[LogLine]):
-    """Log lines, oldest first. `partial`: why some are missing, "" when none are."""
+    """Log lines, oldest first. `partial`: why some are missing, "" when none are.
+
+    `state`: when there are no lines, why: "no-table" (the workspace has no row of any container
+    yet), "late" (the execution's end is not ingested yet), "none" (nothing was written that is
+    asked for); "" when there are some.
+    """
 
     noun = "log lines"
     columns = (
@@ -341,9 +346,12 @@ class Logs(Records[LogLine]):
         Column("text", "text"),
     )
 
-    def __init__(self, items: Iterable[LogLine] = (), *, partial: str = "") -> None:
+    def __init__(
+        self, items: Iterable[LogLine] = (), *, partial: str = "", state: str = ""
+    ) -> None:
         super().__init__(items)
         self.partial = partial
+        self.state = state
 
     def text(self) -> str:
         """The lines' texts alone, as the containers wrote them."""

@@ -19,7 +19,9 @@ from orchestrator.results import Execution, Record
 
 if TYPE_CHECKING:
     from orchestrator.azure import Clients
+    from orchestrator.client import Since
     from orchestrator.logs import LogVerbs
+    from orchestrator.waiting import Time
 
 # The reason of an execution's last event -> its status. Of the service's own wording
 # ("Job has reached the specified backoff limit"); `Failed` and `Stopped` have no reason besides.
@@ -54,7 +56,7 @@ class SystemEvent(Record, frozen=True, kw_only=True):
 class SystemEvents(Records[SystemEvent]):
     """Events of the system log, oldest first. `partial`: why some are missing, "" when none are.
 
-    `state`: when there are none, why, in a sentence.
+    `state`: "no-table" when the workspace has no table of them yet, else "".
     """
 
     noun = "system events"
@@ -88,7 +90,7 @@ class SystemLog:
             answer = self._logs().ask(query)
         except TableNotFound:
             found = SystemEvents()
-            found.state = "The table of system events is not there yet: nothing has been ingested."
+            found.state = "no-table"
             return found
         events = [
             SystemEvent(
@@ -105,6 +107,35 @@ class SystemLog:
         made = SystemEvents(sorted(events, key=lambda event: event.time))
         made.partial = answer.partial
         return made
+
+    def lines(
+        self,
+        job: str | None,
+        *,
+        execution: str | None,
+        since: Since,
+        until: Since,
+        tail: int | None,
+        grep: str | None,
+        time: Time,
+    ) -> SystemEvents:
+        """Events as they are asked for; raises BadInput."""
+        from orchestrator.executions import moment_of
+        from orchestrator.logs import check_grep, check_tail
+
+        check_tail(tail)
+        check_grep(grep)
+        after, before = moment_of(since, time), moment_of(until, time)
+        return self.events(
+            kql.system_events(
+                job,
+                execution=execution,
+                grep=grep,
+                tail=tail,
+                after=after.timestamp() if after else None,
+                before=before.timestamp() if before else None,
+            )
+        )
 
     def of(self, execution: Execution) -> SystemEvents:
         """All events of one execution."""

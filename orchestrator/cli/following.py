@@ -70,7 +70,7 @@ def pump(lines: Iterator[LogLine], deadline: Deadline) -> Iterator[LogLine]:
 
 
 def line_writer(
-    session: Session, *, prefix: str = "auto", timestamps: bool = False
+    session: Session, *, prefix: str = "auto", timestamps: bool = False, raw: bool = False
 ) -> Callable[[Any], None]:
     """How one line (or another record) is written on stdout at once, in the chosen format.
 
@@ -81,7 +81,8 @@ def line_writer(
     if session.plain:
         from orchestrator.display.loglines import LinePrinter
 
-        return LinePrinter(sys.stdout, prefix=prefix, timestamps=timestamps).print  # type: ignore[arg-type]
+        printer = LinePrinter(sys.stdout, prefix=prefix, timestamps=timestamps, raw=raw)  # type: ignore[arg-type]
+        return printer.print
 
     from orchestrator.display.formats import json_line, write
     from orchestrator.display.views import View, of_data
@@ -134,7 +135,8 @@ def follow(session: Session, run: Run, timeout: timedelta | None, *, timestamps:
     try:
         many = session.connect().job(run.job).parallelism > 1
         written = line_writer(session, prefix="replica" if many else "auto", timestamps=timestamps)
-        for line in pump(run.follow(), deadline):
+        lines = session.connect().follow(run.job, run.name, notice=session.hint)
+        for line in pump(lines, deadline):
             written(line)
         return outcome(run.wait(deadline.left()))
     except RanOutError:

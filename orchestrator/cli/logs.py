@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from orchestrator.cli.grammar import command
-from orchestrator.cli.parameters import Regex, complete_executions, job_option, since_option
+from orchestrator.cli.parameters import Moment, Regex, complete_executions, job_option, since_option
 from orchestrator.cli.session import Session, current
-
-if TYPE_CHECKING:
-    from orchestrator.results import LogLine
 
 
 @command(
@@ -26,6 +22,15 @@ if TYPE_CHECKING:
             "what went wrong today",
             "orchestrator logs --since 1d --grep 'error|failed'",
         ),
+        (
+            "the errors of yesterday",
+            "orchestrator logs --since 2d --until 1d --stream stderr",
+        ),
+        (
+            "what the platform did with an execution",
+            "orchestrator logs --execution sender@latest --system",
+        ),
+        ("as records, live", "orchestrator logs --job receiver --follow -o jsonl"),
     ],
 )
 @job_option("Only this job's lines.")
@@ -36,18 +41,30 @@ if TYPE_CHECKING:
     help="Only this execution's: a name, JOB@latest, or @latest with --job.",
 )
 @since_option("How far back (2h) or since when. [default: 1h; with --execution: all]")
+@click.option("--until", type=Moment(), help="Only what was written so long ago, or before then.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--grep", type=Regex(), help="Only lines that match this regular expression.")
+@click.option(
+    "--stream",
+    type=click.Choice(("stdout", "stderr")),
+    help="Only lines that were written there.",
+)
+@click.option("--system", is_flag=True, help="The platform's own events instead of the lines.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they are written.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
+@click.option("--raw", is_flag=True, help="The lines' text and nothing else: no prefix, no colour.")
 def logs(
     job: str | None,
     execution: str | None,
     since: datetime | None,
+    until: datetime | None,
     tail: int | None,
     grep: str | None,
+    stream: str | None,
+    system: bool,
     follow: bool,
     timestamps: bool,
+    raw: bool,
 ) -> None:
     """Print log lines, oldest first, as the containers wrote them.
 
@@ -56,34 +73,66 @@ def logs(
     start later.
     """
     session = current()
+    if raw and (timestamps or not session.plain):
+        raise click.UsageError("--raw is the text alone; leave out --timestamps, -o and --query.")
     if follow:
-        if since is not None:
-            raise click.UsageError("--since looks back; with --follow use --tail N.")
+        if until is not None or system:
+            wrong = "--until" if until is not None else "--system"
+            raise click.UsageError(f"{wrong} is for what is stored; leave out --follow.")
+        if since is not None and tail is not None:
+            raise click.UsageError("--follow begins --since a time or with --tail N, not both.")
         if not (job or execution):
             raise click.UsageError("--follow needs --job or --execution.")
-        _follow(session, job, execution, tail=tail, grep=grep, timestamps=timestamps)
+        _follow(
+            session,
+            job,
+            execution,
+            given={"tail": tail, "grep": grep, "since": since, "stream": stream},
+            timestamps=timestamps,
+            raw=raw,
+        )
         return
     orc = session.connect()
-    if execution is not None:
-        lines = orc.run(execution, job).logs(since=since, tail=tail, grep=grep)
-    else:
-        lines = orc.logs(job, since=since or "1h", tail=tail, grep=grep)
-    if not session.plain:
-        session.show(lines)
-        session.tell_missing(lines.partial)
+    began: Any = since or ("1h" if execution is None else None)
+    what: dict[str, Any] = {"execution": execution, "since": began, "until": until}
+    what |= {"tail": tail, "grep": grep}
+    if system:
+        if stream is not None or raw:
+            raise click.UsageError("Events have no stream and no raw text; leave out --system.")
+        events = orc.events(job, **what)
+        session.show(events, empty="No system events found.")
+        _say_none(session, events.state)
         return
-    from orchestrator.display.loglines import LinePrinter
+    lines = orc.logs(job, **what, stream=stream)
+    if session.plain:
+        from orchestrator.display.loglines import LinePrinter
 
-    session.begin()
-    printer = LinePrinter(sys.stdout, timestamps=timestamps)
-    printer.choose_prefix(lines)
-    for line in lines:
-        printer.print(line)
-    sys.stdout.flush()
-    session.tell_missing(lines.partial)
+        session.begin()
+        printer = LinePrinter(sys.stdout, timestamps=timestamps, raw=raw)
+        printer.choose_prefix(lines)
+        for line in lines:
+            printer.print(line)
+    else:
+        session.show(lines)
+    if lines.partial:
+        session.say(f"Some lines may be missing: {lines.partial}")
     if not lines:
-        where = f"of {execution or job} " if execution or job else ""
-        session.hint(f"No log lines {where}found. A new line can be asked for after a few seconds.")
+        _say_none(session, lines.state)
+
+
+_WHY_NONE = {
+    "no-table": "No log lines: the log workspace has no table of them yet. It comes into being "
+    "with the first rows, on Azure some minutes after the first execution.",
+    "late": "No log lines yet: what ran last may not be ingested; on Azure that takes minutes. "
+    "Live ones: --follow",
+    "none": "No log lines: nothing was written that is asked for here.",
+}
+
+
+def _say_none(session: Session, state: str) -> None:
+    """Say on stderr why there is nothing: what is on its way is not what was never written."""
+    if state in _WHY_NONE:
+        session.say(_WHY_NONE[state])
 
 
 def _follow(
@@ -91,20 +140,15 @@ def _follow(
     job: str | None,
     execution: str | None,
     *,
-    tail: int | None,
-    grep: str | None,
+    given: dict[str, Any],
     timestamps: bool,
+    raw: bool,
 ) -> None:
     from orchestrator.cli.following import Deadline, line_writer, pump
 
     orc = session.connect()
-    lines: Iterator[LogLine]
-    if execution is not None:
-        lines = orc.run(execution, job).follow(tail=tail, grep=grep)
-        prefix = "auto"
-    else:
-        lines = orc.follow(job, tail=tail, grep=grep)
-        prefix = "execution"
-    written = line_writer(session, prefix=prefix, timestamps=timestamps)
+    lines = orc.follow(job, execution, **given, notice=session.hint)
+    prefix = "auto" if execution is not None else "replica"
+    written = line_writer(session, prefix=prefix, timestamps=timestamps, raw=raw)
     for line in pump(lines, Deadline(None)):
         written(line)

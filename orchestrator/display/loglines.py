@@ -28,13 +28,20 @@ class LinePrinter:
     """Writes log lines to a stream.
 
     `prefix`: "replica" or "execution" names that before each line, "none" nothing; "auto" names
-    the replica as soon as a second one has spoken. `timestamps`: put the time first.
+    the replica as soon as a second one has spoken. `timestamps`: put the time first. `raw`: the
+    container's text and nothing else, whatever it holds.
     """
 
     def __init__(
-        self, stream: TextIO, *, prefix: Prefix = "auto", timestamps: bool = False
+        self,
+        stream: TextIO,
+        *,
+        prefix: Prefix = "auto",
+        timestamps: bool = False,
+        raw: bool = False,
     ) -> None:
         self._stream = stream
+        self._raw = raw
         self._prefix: Prefix = prefix
         self._timestamps = timestamps
         self._colour = colour(stream)
@@ -55,6 +62,10 @@ class LinePrinter:
 
     def print(self, line: LogLine) -> None:
         """Write one line and flush it."""
+        if self._raw:
+            self._stream.write(f"{line.text}\n")
+            self._stream.flush()
+            return
         parts = []
         if self._timestamps:
             when = str(machine(line.time.astimezone(UTC)))

@@ -196,3 +196,20 @@ def test_equal_lines_are_told_as_often_as_they_were_written(world: World) -> Non
 def test_following_what_is_not_there_says_so(world: World) -> None:
     with pytest.raises(errors.ExecutionNotFound):
         list(world.orc.follow("talker", "talker-0000000"))
+
+
+def test_lines_of_several_replicas_come_in_the_order_of_their_times(world: World) -> None:
+    run = world.orc.start("pair", env={"LINES": "60", "PAUSE": "0.02"})
+    lines = list(run.follow())
+    assert len({line.replica for line in lines}) == 2
+    times = [line.time for line in lines]
+    assert times == sorted(times)
+
+
+def test_only_one_of_the_two_streams_is_told_when_that_is_asked(world: World) -> None:
+    run = world.orc.start("talker", env={"COMPLAINT": "oh no"})
+    run.wait(30)
+    following = world.orc.follow("talker", run.name, stream="stderr")
+    assert [line.text for line in following] == ["oh no"]
+    with pytest.raises(errors.BadInput, match="not a stream"):
+        world.orc.follow("talker", run.name, stream="both")

@@ -1,0 +1,85 @@
+"""Waiting for stored lines that are on their way: ingestion takes minutes on Azure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import NotFound
+from orchestrator.waiting import Time, backoff
+
+if TYPE_CHECKING:
+    from orchestrator.executions import ExecutionVerbs
+    from orchestrator.results import Execution
+    from orchestrator.system_log import SystemLog
+
+PATIENCE = 900.0  # seconds after which stored lines that are not there are not waited for
+
+
+class LateLogs:
+    """An execution that is over, whose stored lines are waited for."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        system_log: SystemLog,
+        time: Time,
+        notice: Callable[[str], None],
+    ) -> None:
+        self.execution = execution
+        self._system_log = system_log
+        self._time = time
+        self._notice = notice
+        self._looks = backoff(0.3)
+        self._look_at = 0.0
+        self._since = time.time()
+
+    def ready(self) -> bool:
+        """Whether all its lines can be read, or are no longer waited for."""
+        now = self._time.time()
+        end = self.execution.end
+        if now < self._look_at:
+            return False
+        if self._system_log.settled(self.execution):
+            return True
+        if end is not None and now - end.timestamp() > PATIENCE:
+            return True  # as old as that, nothing more comes
+        if now - self._since > PATIENCE:
+            self._notice(f"Lines of {self.execution.name} may be missing: not ingested by now.")
+            return True
+        if not self._look_at:
+            self._notice(
+                f"Lines of {self.execution.name} are not in the log workspace yet; waiting for "
+                "them."
+            )
+        self._look_at = now + next(self._looks)
+        return False
+
+
+def why_none(
+    state: str,
+    job: str | None,
+    execution: str | None,
+    executions: ExecutionVerbs,
+    system_log: SystemLog,
+    time: Time,
+) -> str:
+    """Why no stored lines were found: `state` as the query told it ("no-table" or "none"), or
+    "late" when the execution asked for, or the job's newest, may have lines on their way.
+
+    Nothing is on its way any more when the system log tells of the execution's end, or when that
+    was long ago.
+    """
+    if job is None:
+        return state
+    try:
+        found = executions.one(execution, job) if execution else executions.latest(job)
+    except NotFound:
+        return state
+    if found is None or state == "no-table":
+        return state
+    if found.finished:
+        over = found.end is not None and time.time() - found.end.timestamp() > PATIENCE
+        if over or system_log.settled(found):
+            return state
+    return "late"

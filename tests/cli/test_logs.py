@@ -1,0 +1,110 @@
+"""Log lines, stored and live, as a user asks for them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.asking import ok, until
+from tests.cli.conftest import COMMAND, Cli
+
+
+@pytest.fixture(scope="module")
+def failed(project: Path) -> str:
+    """An execution that wrote two lines and a complaint, all of them stored."""
+    cli = Cli(project)
+    name = cli("start", "talker", "-e", "STATUS=7", "-e", "GREETING=\x1b[31mred", "--wait").out
+    name = name.strip()
+    until(lambda: len(cli("logs", "--execution", name).out.splitlines()) == 3)
+    return name
+
+
+def test_one_stream_of_the_two(cli: Cli, failed: str) -> None:
+    of = ("logs", "--execution", failed, "--stream")
+    assert ok(cli(*of, "stderr")) == "about to fail\n"
+    assert len(ok(cli(*of, "stdout")).splitlines()) == 2
+    assert ok(cli(*of, "stderr", "--follow")) == "about to fail\n"
+    assert cli(*of, "both").status == 2
+
+
+def test_until_ends_what_is_told(cli: Cli, failed: str) -> None:
+    records = json.loads(ok(cli("logs", "--execution", failed, "-o", "json")))
+    middle = records[1]["time"]
+    told = ok(cli("logs", "--execution", failed, "--until", middle, "-o", "json"))
+    assert [r["text"] for r in json.loads(told)] == [records[0]["text"]]
+    assert cli("logs", "--job", "talker", "--until", "1h", "--follow").status == 2
+
+
+def test_raw_is_the_text_alone(cli: Cli, failed: str) -> None:
+    assert "\x1b[31mred" in ok(cli("logs", "--execution", failed, "--raw"))
+    assert cli("logs", "--execution", failed, "--raw", "-o", "json").status == 2
+    assert cli("logs", "--execution", failed, "--raw", "-t").status == 2
+
+
+def test_the_platforms_events_are_told(cli: Cli, failed: str) -> None:
+    def events() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = json.loads(
+            ok(cli("logs", "--execution", failed, "--system", "-o", "json"))
+        )
+        return found
+
+    until(lambda: any(e["reason"] == "BackoffLimitExceeded" for e in events()))
+    assert {e["execution"] for e in events()} <= {failed, ""}
+    assert "BackoffLimitExceeded" in ok(cli("logs", "--execution", failed, "--system"))
+    only = ok(cli("logs", "--execution", failed, "--system", "--grep", "backoff", "-o", "json"))
+    assert [e["reason"] for e in json.loads(only)] == ["BackoffLimitExceeded"]
+
+
+def test_json_lines_come_one_by_one_while_it_runs(cli: Cli) -> None:
+    name = ok(cli("start", "talker", "-e", "SECONDS=20")).strip()
+    with cli.start("logs", "--execution", name, "--follow", "-o", "jsonl") as running:
+        assert running.stdout is not None
+        first = json.loads(running.stdout.readline())
+        assert (first["execution"], first["stream"]) == (name, "stdout")
+        assert running.poll() is None
+        ok(cli("stop", name))
+        rest = running.stdout.read()  # `communicate` would not see what is buffered here
+        assert running.wait(30) == 0
+    assert [json.loads(line)["text"][:6] for line in rest.splitlines()] == ["line 2"]
+
+
+def test_a_reader_that_has_enough_and_ctrl_c_end_it_quietly(cli: Cli) -> None:
+    name = ok(cli("start", "talker", "-e", "SECONDS=25", "-e", "LINES=50")).strip()
+    with cli.start("logs", "--execution", name, "--follow") as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.readline()
+        if sys.platform == "win32":
+            running.kill()
+        else:
+            running.send_signal(signal.SIGINT)
+            assert running.wait(20) == 130
+            assert "Traceback" not in running.stderr.read()
+    piped = f"{subprocess.list2cmdline(COMMAND)} logs --execution {name} --follow | head -n 1"
+    if sys.platform != "win32":
+        done = subprocess.run(
+            ["bash", "-c", f"{piped}; echo ${{PIPESTATUS[0]}}"], cwd=cli.folder,
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        assert done.stdout.splitlines()[0].startswith("line 1")
+        assert done.stdout.splitlines()[1] in ("0", "141")
+        assert done.stderr == ""
+    cli("stop", name)
+
+
+def test_nothing_written_is_told_from_no_table_yet(cli: Cli) -> None:
+    quiet = ok(cli("start", "talker", "-e", "LINES=0", "--wait")).strip()
+    until(lambda: "nothing was written" in cli("logs", "--execution", quiet).err)
+    assert cli("local", "fault", "add", "log-delay", "--delay", "3m").status == 0
+    try:
+        late = ok(cli("start", "talker", "--wait")).strip()
+        # Three minutes ago this cloud's workspace had no row at all.
+        assert "no table of them yet" in cli("logs", "--execution", late).err
+    finally:
+        ok(cli("local", "fault", "remove", "--all"))
+    assert len(ok(cli("logs", "--execution", late)).splitlines()) == 2
