@@ -15,6 +15,7 @@ from typing import Any
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
+    EntityAlreadyExists,
     EntityNotFound,
     QuotaExceeded,
     StoreError,
@@ -92,7 +93,7 @@ def arm_error(error: BrokerError) -> ArmError:
         return ArmError("InsufficientStorage", error.message, 507)
     if isinstance(error, EntityNotFound):
         return ArmError("NotFound", error.message, 404)
-    if isinstance(error, QuotaExceeded):
+    if isinstance(error, QuotaExceeded | EntityAlreadyExists):
         return ArmError("Conflict", error.message, 409)
     return refusal(error.message)
 

@@ -38,7 +38,6 @@ _REASONS: dict[type[BrokerError], str] = {
     EntityDisabled: "MessagingEntityDisabled",
     QuotaExceeded: "QuotaExceeded",
     MessageTooLarge: "MessageSizeExceeded",
-    InvalidOperation: SESSION_ID_IS_NULL,
 }
 
 _AT_ONCE = 200
@@ -127,6 +126,7 @@ class Forwarding(Intake):
         """Raises StoreError where it must be tried again later."""
         details = message.details
         hops = details.hops + 1
+        entity = self._context.resolve(self.namespace, target)
         try:
             if hops > self._context.limits.forward_hops:
                 self._bury_transfer(
@@ -137,7 +137,6 @@ class Forwarding(Intake):
                     f"exceeded. This value is set to {self._context.limits.forward_hops}.",
                 )
                 return
-            entity = self._context.resolve(self.namespace, target)
             if entity is None:
                 raise EntityNotFound(
                     f"The messaging entity {self.namespace}/{target} could not be found."
@@ -162,8 +161,15 @@ class Forwarding(Intake):
         except StoreError:
             raise
         except BrokerError as error:
-            reason = next((word for kind, word in _REASONS.items() if isinstance(error, kind)), "")
-            self._bury_transfer(message, arrivals, reason or type(error).__name__, error.message)
+            reason = _REASONS.get(type(error), type(error).__name__)
+            if (
+                isinstance(error, InvalidOperation)
+                and entity is not None
+                and entity.properties.requires_session
+                and not details.session_id
+            ):
+                reason = SESSION_ID_IS_NULL
+            self._bury_transfer(message, arrivals, reason, error.message)
 
     def _bury_transfer(
         self, message: StoredMessage, arrivals: Arrivals, reason: str, description: str

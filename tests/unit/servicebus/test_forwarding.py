@@ -18,6 +18,10 @@ from orchestrator.localcloud.servicebus.model import (
 )
 from orchestrator.localcloud.servicebus.queue import Queue
 from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.topic_definitions import (
+    SubscriptionProperties,
+    TopicProperties,
+)
 from tests.unit.servicebus.wire_messages import encoded
 from tests.unit.servicebus.world import NAMESPACE, World, abandon, dead_letter, send, texts
 
@@ -176,3 +180,13 @@ async def test_the_target_drops_duplicates(world: World) -> None:
     await world.pass_time(2)
     assert last.counts().active == 2
     assert first.counts().total == 0
+
+
+async def test_a_subscription_is_no_target(world: World) -> None:
+    await world.broker.put_topic(NAMESPACE, "events", TopicProperties())
+    await world.broker.put_subscription(NAMESPACE, "events", "one", SubscriptionProperties())
+    first = await world.queue("first", forward_to="events/Subscriptions/one")
+    await send(first, "a")
+    await world.settled()
+    (message,) = peeked(first.transfer_dead_letter)
+    assert message.details.dead_letter_reason == "InvalidOperation"
