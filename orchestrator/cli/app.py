@@ -41,6 +41,7 @@ ENTRIES = {
     "logs": Entry("logs", "logs", "What the jobs wrote, stored or live.", _LOGS),
     "query": Entry("query", "query", "Ask the log workspace in KQL.", _LOGS),
     "queues": Entry("queues", "queues", "Queues, their messages, dead letters.", _QUEUES),
+    "images": Entry("images", "images", "Build, list, push the jobs' images.", _SHELL),
     "init": Entry("init", "init", "Write orchestrator.toml and sample jobs here.", _SHELL),
     "local": Entry("local", "local", "The local cloud: up, down, status, env, …", _SHELL),
     "completion": Entry("completion", "completion", "Print a shell completion script.", _SHELL),

@@ -97,10 +97,16 @@ class ImageSpec(Table, frozen=True, kw_only=True):
 
     process: the command and its arguments; `{python}` is the interpreter of the local cloud.
     workdir: the folder it runs in, relative to the settings file (default: the file's own).
+    build: the folder that `images build` builds it from, relative to the settings file.
+    dockerfile: its Dockerfile in that folder (default: Dockerfile).
+    build_args: build arguments.
     """
 
     process: Annotated[tuple[str, ...], rules.not_empty]
     workdir: str | None = None
+    build: str | None = None
+    dockerfile: str | None = None
+    build_args: dict[str, str] = {}
 
 
 # ------------------------------------------------------------------------------- jobs
