@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -135,16 +135,27 @@ def resubmit(
 
     session = current()
     letters = session.connect().queues[queue].dead_letters
+    reached = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal reached
+        reached = done
+        progress.update(f"{done:,}/{total:,}")
+
     with Progress() as progress:
         progress.begin(f"resubmitting dead letters of {queue}")
-        outcome = letters.resubmit(
-            reason=reasons,
-            since=since,
-            grep=grep,
-            limit=limit,
-            dry_run=dry_run,
-            on_progress=lambda done, total: progress.update(f"{done:,}/{total:,}"),
-        )
+        try:
+            outcome = letters.resubmit(
+                reason=reasons,
+                since=since,
+                grep=grep,
+                limit=limit,
+                dry_run=dry_run,
+                on_progress=tell,
+            )
+        except KeyboardInterrupt:
+            progress.clear()
+            _interrupted(reached)
     _show(session, letters, outcome, bool(reasons))
 
 
@@ -218,6 +229,18 @@ def _show(session: Session, letters: DeadLetters, outcome: Outcome, by_reason: b
             "run it again in a minute.",
         )
         click.get_current_context().exit(1)
+
+
+def _interrupted(reached: int) -> NoReturn:
+    from orchestrator.cli.failures import INTERRUPTED, end_line, report
+
+    end_line()
+    report(
+        f"Stopped after {counted(reached, _NOUN)}; nothing is lost.",
+        "run it again to finish.",
+        error=False,
+    )
+    raise click.exceptions.Exit(INTERRUPTED)
 
 
 def _tell_reasons(session: Session, letters: DeadLetters) -> None:
