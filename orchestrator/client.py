@@ -240,15 +240,19 @@ class Orchestrator:
         since: Since = None,
         limit: int | None = None,
         history: bool | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Executions:
         """Executions of one job or of all, newest first.
 
         `status`: the service's words, in any case. `since`: those that started since then.
         `history`: Resource Manager lists the last 100 of a scheduled or event-driven job; older
         ones (`kept` is "logs") come from the system log where a list is that full (None), always,
-        also those of deleted jobs (True), or never (False).
+        also those of deleted jobs (True), or never (False). `progress`: called with how many of how
+        many jobs have been asked for.
         """
-        return self._executions.every(job, status=status, since=since, limit=limit, history=history)
+        return self._executions.every(
+            job, status=status, since=since, limit=limit, history=history, progress=progress
+        )
 
     def execution(self, name: str, job: str | None = None) -> Execution:
         """One execution as it is now; `name` as in `run`. Raises ExecutionNotFound."""

@@ -185,6 +185,7 @@ class ExecutionVerbs:
         since: Since = None,
         limit: int | None = None,
         history: bool | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Executions:
         """Executions of one job or of all, newest first. Raises JobNotFound, BadInput.
 
@@ -201,7 +202,7 @@ class ExecutionVerbs:
             if job is not None:
                 found = self._of(job)
             else:
-                found = self._of_all([j.name for j in self._jobs.every()])
+                found = self._of_all([j.name for j in self._jobs.every()], progress)
         except JobNotFound as error:
             if not history:
                 raise
@@ -234,7 +235,9 @@ class ExecutionVerbs:
             kept = sifted([*kept, *more]) if more else kept
         return Executions(kept, partial=partial)
 
-    def _of_all(self, jobs: Sequence[str]) -> list[Execution]:
+    def _of_all(
+        self, jobs: Sequence[str], progress: Callable[[int, int], None] | None
+    ) -> list[Execution]:
         def of(job: str) -> list[Execution]:
             for left in reversed(range(_ROUNDS)):
                 try:
@@ -250,7 +253,16 @@ class ExecutionVerbs:
         if len(jobs) < 2:
             return [e for job in jobs for e in of(job)]
         with ThreadPoolExecutor(min(_AT_ONCE, len(jobs)), "executions") as pool:
-            return [e for part in pool.map(of, jobs) for e in part]
+            found: list[Execution] = []
+            try:
+                for done, part in enumerate(pool.map(of, jobs), 1):
+                    found += part
+                    if progress:
+                        progress(done, len(jobs))
+            except BaseException:  # such as Ctrl-C: the jobs that are left are not asked for
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            return found
 
     def _of(self, job: str) -> list[Execution]:
         with self._jobs.told(f"list the executions of the job {job}", job):

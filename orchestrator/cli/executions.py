@@ -16,6 +16,7 @@ from orchestrator.cli.parameters import (
 from orchestrator.cli.session import current
 
 _HERE = "executions"
+_MANY = 25  # jobs from which on listing shows how far it is
 STATUSES = ("Running", "Processing", "Succeeded", "Failed", "Stopped", "Degraded", "Unknown")
 
 
@@ -73,10 +74,18 @@ def list_(
     The service lists the last 100 of a scheduled or event-driven job; older ones are taken from the
     system logs and marked. -o json has the shape that `az containerapp job execution list` prints.
     """
+    from orchestrator.display.progress import Progress
+
     session = current()
-    found = session.connect().executions(
-        job, status=status or None, since=since, limit=limit, history=history
-    )
+    with Progress() as spinner:
+
+        def asked(done: int, total: int) -> None:
+            if total > _MANY:  # a few take no time that anyone would watch
+                spinner.begin(f"executions of {done:,} of {total:,} jobs")
+
+        found = session.connect().executions(
+            job, status=status or None, since=since, limit=limit, history=history, progress=asked
+        )
     session.show(found)
     if found.partial:
         session.say(f"Older executions may be missing: {found.partial}")
