@@ -7,9 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestrator.container_engine import connect
@@ -136,3 +138,36 @@ def test_without_an_engine_the_commands_say_what_to_do(tmp_path: Path) -> None:
         assert "Start Docker or Podman" in told.stderr
         assert "Traceback" not in told.stderr
     process.reset(tmp_path / ".orchestrator" / "local")
+
+
+def test_a_killed_server_leaves_no_container_behind(folder: Path) -> None:
+    engine.prepare(folder.parent)
+    state = folder / ".orchestrator" / "local"
+    with (folder / "orchestrator.toml").open("a", encoding="utf-8") as file:
+        file.write(
+            f'\n[jobs.sleeper]\ntrigger = "manual"\nimage = "{engine.PYTHON}"\n'
+            'args = ["-c", "import time; time.sleep(600)"]\n'
+        )
+    assert call(folder, "up").returncode == 0
+    execution = call(folder, "start", "sleeper").stdout.strip()
+    before = running(state, {})
+    server = psutil.Process(json.loads((state / "cloud.json").read_text("utf-8"))["pid"])
+    server.kill()
+    server.wait(10)
+    assert call(folder, "local", "up").returncode == 0
+    # The old container is gone; the execution goes on in a new replica.
+    after = running(state, before)
+    assert not before.keys() & after.keys()
+    assert set(before.values()) == set(after.values()) == {execution}
+
+
+def running(state: Path, other_than: dict[str, str]) -> dict[str, str]:
+    """Replica -> execution of what runs on the engine, once it is something else."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        labels = [found["Labels"] for found in engine.on_engine(state)]
+        names = {one["io.orchestrator.replica"]: one["io.orchestrator.execution"] for one in labels}
+        if names and names != other_than:
+            return names
+        time.sleep(0.1)
+    raise AssertionError("nothing runs on the engine")

@@ -44,12 +44,13 @@ class Volumes:
         return [self._lead(word) for word in words]
 
     def _lead(self, text: str) -> str:
+        if not self.folders:
+            return text
         # A path begins a text, or follows what separates it from others: --data=/data, a:/data.
-        for path in sorted(self.folders, key=len, reverse=True):
-            pattern = rf"(?:(?<=[=:,;\s\"'])|^){re.escape(path)}(?=$|[/:,;\s\"'])"
-            folder = self.folders[path]
-            text = re.sub(pattern, lambda _, to=folder: to, text)  # type: ignore[misc]
-        return text
+        # In one pass: a folder may itself lie below a path that is mounted.
+        paths = "|".join(re.escape(path) for path in sorted(self.folders, key=len, reverse=True))
+        pattern = rf"(?:(?<=[=:,;\s\"'])|^)(?:{paths})(?=$|[/:,;\s\"'])"
+        return re.sub(pattern, lambda found: self.folders[found[0]], text)
 
 
 def lay_out(state: Path, replica: str, container: ContainerSpec) -> Volumes:

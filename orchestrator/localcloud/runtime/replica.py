@@ -342,4 +342,4 @@ def _unenforced(executor: Executor, definition: Json) -> str:
     asked = " and ".join(
         f"{name} {resources[name]}" for name in executor.unenforced if resources.get(name)
     )
-    return f" ({executor.name}: {asked} are not enforced)" if asked else ""
+    return f" ({executor.name}: not enforced: {asked})" if asked else ""
