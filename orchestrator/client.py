@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.azure import Clients
     from orchestrator.executions import ExecutionVerbs, Run
     from orchestrator.explanation import Explanation
+    from orchestrator.images import ImageVerbs
     from orchestrator.jobs import JobVerbs
     from orchestrator.logs import LogVerbs
     from orchestrator.profile import Profile
@@ -413,6 +414,16 @@ class Orchestrator:
     def queue(self, name: str) -> Queue:
         """One of them, its depths now. Raises QueueNotFound."""
         return self._queues.one(name)
+
+    # ---------------------------------------------------------------- images
+
+    @property
+    def images(self) -> ImageVerbs:
+        """The images of the settings: `images()` lists them, `images.build()` and `images.push()`
+        work on a container engine."""
+        from orchestrator.images import ImageVerbs
+
+        return ImageVerbs(self.settings, self.profile)
 
     # ---------------------------------------------------------------- what it is made of
 

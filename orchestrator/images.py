@@ -64,6 +64,10 @@ class ImageVerbs:
         self._settings = settings
         self._profile = profile
 
+    def __call__(self) -> Images:
+        """As `every`."""
+        return self.every()
+
     def every(self) -> Images:
         """Every image of the file under every reference that jobs use.
 

@@ -30,10 +30,7 @@ def images() -> None:
 
 
 def _verbs(session: Session) -> ImageVerbs:
-    from orchestrator.images import ImageVerbs
-
-    orc = session.connect()
-    return ImageVerbs(orc.settings, orc.profile)
+    return session.connect().images
 
 
 def _say(line: str) -> None:
