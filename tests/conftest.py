@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 import time
 import urllib.parse
@@ -19,6 +20,11 @@ from orchestrator.localcloud.config import CloudConfig
 from orchestrator.localcloud.server import LocalCloud
 
 T = TypeVar("T")
+
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that: the
+# programs of the tests that press Ctrl-C would never hear of it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Token:
