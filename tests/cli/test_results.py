@@ -215,5 +215,7 @@ def test_status_shows_jobs_and_queues(cli: Cli) -> None:
     assert "talker" in out
     assert "work" in out
     data = json.loads(ok(cli("status", "-o", "json")))
-    assert {row["name"] for row in data["queues"]} == {"work"}
-    assert ok(cli("status", "--query", "queues[].dead_letter", "-o", "tsv")) == "0\n"
+    # Other tests of the same project make queues of their own.
+    assert [row["name"] for row in data["queues"]].count("work") == 1
+    query = "queues[?name=='work'].dead_letter"
+    assert ok(cli("status", "--query", query, "-o", "tsv")) == "0\n"
