@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.system_log import SystemLog
 
 PATIENCE = 900.0  # seconds after which stored lines that are not there are not waited for
+_QUIET = 2.0  # seconds of waiting that are not worth a word
 
 
 class LateLogs:
@@ -32,6 +33,7 @@ class LateLogs:
         self._notice = notice
         self._looks = backoff(0.3)
         self._look_at = 0.0
+        self._told = False
         self._since = time.time()
 
     def ready(self) -> bool:
@@ -47,7 +49,8 @@ class LateLogs:
         if now - self._since > PATIENCE:
             self._notice(f"Lines of {self.execution.name} may be missing: not ingested by now.")
             return True
-        if not self._look_at:
+        if not self._told and now - self._since >= _QUIET:
+            self._told = True
             self._notice(
                 f"Lines of {self.execution.name} are not in the log workspace yet; waiting for "
                 "them."

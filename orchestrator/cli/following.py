@@ -135,7 +135,7 @@ def follow(session: Session, run: Run, timeout: timedelta | None, *, timestamps:
     try:
         many = session.connect().job(run.job).parallelism > 1
         written = line_writer(session, prefix="replica" if many else "auto", timestamps=timestamps)
-        lines = session.connect().follow(run.job, run.name, notice=session.hint)
+        lines = session.connect().follow(run.job, run.name, notice=session.say)
         for line in pump(lines, deadline):
             written(line)
         return outcome(run.wait(deadline.left()))

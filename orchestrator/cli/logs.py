@@ -147,7 +147,7 @@ def _follow(
     from orchestrator.cli.following import Deadline, line_writer, pump
 
     orc = session.connect()
-    lines = orc.follow(job, execution, **given, notice=session.hint)
+    lines = orc.follow(job, execution, **given, notice=session.say)
     prefix = "auto" if execution is not None else "replica"
     written = line_writer(session, prefix=prefix, timestamps=timestamps, raw=raw)
     for line in pump(lines, Deadline(None)):
