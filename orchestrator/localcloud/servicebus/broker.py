@@ -20,6 +20,7 @@ from orchestrator.localcloud.servicebus.definitions import (
     QUEUE,
     ROOT_RULE,
     RULE,
+    SESSION,
     NamespaceRecord,
     QueueRecord,
     RuleRecord,
@@ -108,7 +109,10 @@ class Broker(TopicBroker):
         await self._store.close()
 
     def _restore(self, contents: Contents, context: Context) -> None:
-        records = [definitions.decode(definition) for definition in contents.definitions]
+        sessions = [entry for entry in contents.definitions if entry.kind == SESSION]
+        records = [
+            definitions.decode(entry) for entry in contents.definitions if entry.kind != SESSION
+        ]
         # A subscription is made in its topic.
         records.sort(key=lambda record: isinstance(record, SubscriptionRecord))
         by_number: dict[int, Queue] = {}
@@ -142,14 +146,19 @@ class Broker(TopicBroker):
                 continue
             by_number.update((part.number, part) for part in queue.parts)
             self._next_number = max(self._next_number, record.number + NUMBERS_PER_QUEUE)
+        for entry in sessions:
+            number, _, session_id = entry.key.partition("|")
+            holder = by_number.get(int(number))
+            if holder is not None:
+                holder.restore_session(session_id, definitions.session_record(entry))
         for row, state in contents.messages:
             owner = by_number.get(row.queue)
             if owner is None:
                 raise _corrupt(f"a message of an unknown queue (number {row.queue})")
             owner.restore(row, state)
-        for entry in contents.history:
-            if entry.queue in by_number:
-                by_number[entry.queue].remember(entry.message_id, entry.until)
+        for seen in contents.history:
+            if seen.queue in by_number:
+                by_number[seen.queue].remember(seen.message_id, seen.until)
 
     def clock_set_back(self) -> None:
         """The clock shows an earlier time than before: locks end no later than they may."""

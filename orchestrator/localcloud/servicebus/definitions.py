@@ -20,6 +20,8 @@ QUEUE = "queue"
 TOPIC = "topic"
 SUBSCRIPTION = "subscription"
 RULE = "rule"
+SESSION = "session"
+"""A session's state; its key is the queue's number, a bar, and the session id."""
 
 ROOT_RULE = "RootManageSharedAccessKey"
 ALL_RIGHTS = frozenset(Right)
@@ -51,6 +53,11 @@ class RuleRecord(msgspec.Struct, frozen=True):
     rule: AccessRule
 
 
+class SessionRecord(msgspec.Struct, frozen=True):
+    state: bytes
+    updated_at: float
+
+
 Record = NamespaceRecord | QueueRecord | TopicRecord | SubscriptionRecord | RuleRecord
 
 
@@ -75,6 +82,17 @@ def decode(definition: Definition) -> Record:
             f"({definition.kind} {definition.key}: {error}): reset the local cloud."
         ) from error
     return record
+
+
+def session_record(definition: Definition) -> SessionRecord:
+    """Raises StoreCorrupt for what is none."""
+    try:
+        return msgspec.json.decode(definition.body, type=SessionRecord)
+    except msgspec.MsgspecError as error:
+        raise StoreCorrupt(
+            f"The message store holds a session state that cannot be read ({error}): reset the "
+            "local cloud."
+        ) from error
 
 
 def new_key() -> str:

@@ -171,7 +171,7 @@ def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
     )
     if locked is not None:
         count += 2
-        own += _LOCKED_UNTIL + _long(int(locked.locked_until * 1000))
+        own += _LOCKED_UNTIL + _long(int(locked.until * 1000))
     application = parts.application_properties
     if details.dead_letter_source is not None:
         count += 2

@@ -22,7 +22,7 @@ from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
 from orchestrator.localcloud.amqp.performatives import SOURCE, TARGET
 from orchestrator.localcloud.amqp.types import Int
 from orchestrator.localcloud.servicebus.cbs import Grants, TokenRefusedError
-from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.errors import BrokerError, SessionLockLost
 from orchestrator.localcloud.servicebus.front_addresses import Address, Node, parse
 from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy
 from orchestrator.localcloud.servicebus.front_messages import Request, response
@@ -33,7 +33,7 @@ from orchestrator.localcloud.servicebus.links import (
     unauthorized,
     wire_error,
 )
-from orchestrator.localcloud.servicebus.links_receive import ReceiverDoor
+from orchestrator.localcloud.servicebus.links_receive import SESSION_FILTER, ReceiverDoor
 from orchestrator.localcloud.servicebus.links_request import (
     Reply,
     RequestDoor,
@@ -41,9 +41,11 @@ from orchestrator.localcloud.servicebus.links_request import (
     Serve,
 )
 from orchestrator.localcloud.servicebus.links_send import SenderDoor
+from orchestrator.localcloud.servicebus.links_session import SessionDoor
 from orchestrator.localcloud.servicebus.management import ManagementNode
 from orchestrator.localcloud.servicebus.model import Right
 from orchestrator.localcloud.servicebus.queue import Queue
+from orchestrator.localcloud.servicebus.session_shelf import SessionLock
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.broker import Broker
@@ -144,6 +146,28 @@ class Peer(asyncio.Protocol):
         door.link.detach(error)
         self._forget(door)
         self.wake()
+
+    def refuse(self, door: Door, error: AmqpError) -> None:
+        """Refuse a link whose attach has waited for an answer."""
+        door.link.refuse(error)
+        self._forget(door)
+        self.wake()
+
+    def session_lock(self, queue: Queue, session_id: str) -> SessionLock:
+        """The lock by which a link of this connection has that session. Raises SessionLockLost."""
+        for door in self._doors:
+            lock = door.session if isinstance(door, SessionDoor) else None
+            if (
+                lock is not None
+                and not lock.over
+                and lock.session_id == session_id
+                and (door.namespace, door.path) == (queue.namespace, queue.path)
+            ):
+                return lock
+        raise SessionLockLost(
+            f"The session '{session_id}' of {queue.path} is not locked by this connection: its "
+            "lock has expired, or it was never accepted."
+        )
 
     # What the transport calls
 
@@ -332,7 +356,9 @@ class Peer(asyncio.Protocol):
             sender.open()
         else:
             self._require(queue, Right.LISTEN, text)
-            receiver = ReceiverDoor(self, link, queue)
+            by_session = queue.has_sessions and SESSION_FILTER in link.source.filters
+            kind = SessionDoor if by_session else ReceiverDoor
+            receiver = kind(self, link, queue)
             self._enter(receiver)
             receiver.open()
 

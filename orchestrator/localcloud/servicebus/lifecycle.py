@@ -31,6 +31,7 @@ from orchestrator.localcloud.servicebus.model import (
     QueueProperties,
     StoredMessage,
 )
+from orchestrator.localcloud.servicebus.session_shelf import SessionShelf
 from orchestrator.localcloud.servicebus.shelf import Shelf
 from orchestrator.localcloud.servicebus.store import Change, MessageRow, StateRow, Store
 
@@ -94,7 +95,8 @@ class Lifecycle:
         self._last_sequence = last_sequence
         # Bytes on the way to the store; they count against the quota already.
         self.incoming_size = 0
-        self._shelf = Shelf()
+        sessions = properties.requires_session and not is_dead_letter
+        self._shelf = SessionShelf() if sessions else Shelf()
         self._locks: dict[UUID, LockedMessage] = {}
         self._line = Line(self._receivable, context.soon)
         self._history = DuplicateHistory()
@@ -151,7 +153,7 @@ class Lifecycle:
         """The clock shows an earlier time: no lock may last longer than one taken now."""
         latest = self._context.clock.time() + self.properties.lock_duration
         for lock in self._locks.values():
-            if not lock.settling and lock.locked_until > latest:
+            if lock.session is None and not lock.settling and lock.locked_until > latest:
                 lock.locked_until = latest
                 self._watch(lock.message)
 
@@ -184,7 +186,7 @@ class Lifecycle:
         elif message.state is MessageState.SCHEDULED:
             self._activate(message)
         elif message.state is MessageState.ACTIVE and message.expires_at <= now:
-            self._shelf.withhold()
+            self._shelf.withhold(message)
             self._expire(message)
 
     def _forget_ids(self, now: float) -> None:
@@ -250,8 +252,16 @@ class Lifecycle:
 
     def _gone(self, lock: LockedMessage) -> None:
         """The locked message's deletion is durable."""
-        self._locks.pop(lock.token, None)
+        self._unlock(lock)
         self._shelf.remove(lock.message)
+        self._freed(lock)
+
+    def _unlock(self, lock: LockedMessage) -> None:
+        """The lock is no more."""
+        self._locks.pop(lock.token, None)
+
+    def _freed(self, lock: LockedMessage) -> None:
+        """A message that was being settled under that lock is where it belongs now."""
 
     def _return(self, message: StoredMessage, now: float) -> None:
         """A message that nobody holds any more goes back to its place."""
@@ -267,7 +277,7 @@ class Lifecycle:
 
     def _lock_expired(self, lock: LockedMessage, now: float) -> None:
         message = lock.message
-        del self._locks[lock.token]
+        self._unlock(lock)
         message.lock = None
         message.delivery_count += 1
         if self._delivered_too_often(message.delivery_count):
@@ -283,7 +293,11 @@ class Lifecycle:
         noted = list(messages)
         change = Change()
         for message in noted:
-            change.update(self.number, message, lock=message.lock)
+            lock = message.lock
+            # A session and its locks are free after a restart.
+            if lock is not None and lock.session is not None:
+                lock = None
+            change.update(self.number, message, lock=lock)
 
         def finished(error: BrokerError | None) -> None:
             if error is not None:

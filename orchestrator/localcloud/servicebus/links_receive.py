@@ -104,9 +104,9 @@ class ReceiverDoor(Door):
             return
         try:
             if self._delete:
-                self._reserved += self._queue.take(count, self._taken)
+                self._reserved += self._take(count)
             else:
-                for locked in self._queue.acquire(count):
+                for locked in self._acquire(count):
                     self.link.send(
                         write(locked.message, locked), locked.token.bytes_le, context=locked
                     )
@@ -116,6 +116,12 @@ class ReceiverDoor(Door):
                 self._peer.cut()
         except BrokerError as error:
             self._peer.detach(self, wire_error(error))
+
+    def _acquire(self, count: int) -> Sequence[LockedMessage]:
+        return self._queue.acquire(count)
+
+    def _take(self, count: int) -> int:
+        return self._queue.take(count, self._taken)
 
     def _sweep(self) -> None:
         before = self._peer.now() - LONG

@@ -33,12 +33,16 @@ from orchestrator.localcloud.servicebus.links_request import Reply
 from orchestrator.localcloud.servicebus.management_rules import rule_operations
 from orchestrator.localcloud.servicebus.model import IncomingMessage, Right, StoredMessage
 from orchestrator.localcloud.servicebus.queue import Queue
+from orchestrator.localcloud.servicebus.session_shelf import SessionLock
 from orchestrator.localcloud.servicebus.topic import Subscription
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.front_peer import Peer
 
 ARGUMENT_ERROR = "com.microsoft:argument-error"
+
+# A last-updated-time from which on (the end of .NET's time) all sessions with messages are meant.
+_ALL_SESSIONS = 253402300800000 - 1000
 
 # The reply's messages may take this many bytes together; who wants more asks again.
 REPLY_BYTES = 1024 * 1024
@@ -87,6 +91,10 @@ class ManagementNode:
             "com.microsoft:cancel-scheduled-message": (Right.SEND, self._cancel_scheduled),
             "com.microsoft:receive-by-sequence-number": (Right.LISTEN, self._receive),
             "com.microsoft:update-disposition": (Right.LISTEN, self._dispose),
+            "com.microsoft:renew-session-lock": (Right.LISTEN, self._renew_session),
+            "com.microsoft:get-session-state": (Right.LISTEN, self._get_state),
+            "com.microsoft:set-session-state": (Right.LISTEN, self._set_state),
+            "com.microsoft:get-message-sessions": (Right.LISTEN, self._list_sessions),
         }
         if isinstance(queue, Subscription):
             self._operations = {**self._operations, **rule_operations(peer.broker, queue)}
@@ -139,10 +147,12 @@ class ManagementNode:
     def _peek(self, call: _Call) -> None:
         first = call.number("from-sequence-number")
         count = call.number("message-count")
-        session_id = call.body.get("session-id")
-        found = self._queue.peek(max(first, 0), max(count, 0))
+        session_id = call.text("session-id")
+        first, count = max(first, 0), max(count, 0)
         if session_id is not None:
-            found = [m for m in found if m.details.session_id == session_id]
+            found = self._queue.peek_session(session_id, first, count)
+        else:
+            found = self._queue.peek(first, count)
         if not found:
             call.answer(204, "NoContent", None, "com.microsoft:message-not-found")
             return
@@ -175,9 +185,9 @@ class ManagementNode:
                 else:
                     call.succeed({"messages": [{"message": write(m)} for m in messages]})
 
-            self._queue.take_deferred(sequences, taken)
+            self._queue.take_deferred(sequences, taken, self._session(call))
             return
-        found = self._queue.acquire_deferred(sequences)
+        found = self._queue.acquire_deferred(sequences, self._session(call))
         call.succeed(
             {
                 "messages": [
@@ -187,11 +197,56 @@ class ManagementNode:
             }
         )
 
+    def _session(self, call: _Call) -> SessionLock | None:
+        """The session that the request is about, which its connection must have; None: none."""
+        session_id = call.text("session-id")
+        if session_id is None or not self._queue.has_sessions:
+            return None
+        return self._peer.session_lock(self._queue, session_id)
+
+    def _named_session(self, call: _Call) -> SessionLock:
+        if call.text("session-id") is None:
+            raise _AnswerError(400, ARGUMENT_ERROR, "The request needs a 'session-id'.")
+        session = self._session(call)
+        if session is None:
+            raise _AnswerError(
+                400, "amqp:not-allowed", f"{self._queue.path} is not a queue with sessions."
+            )
+        return session
+
+    def _renew_session(self, call: _Call) -> None:
+        until = self._queue.renew_session(self._named_session(call))
+        call.succeed({"expiration": t.Timestamp(until * 1000)})
+
+    def _get_state(self, call: _Call) -> None:
+        call.succeed({"session-state": self._queue.session_state(self._named_session(call))})
+
+    def _set_state(self, call: _Call) -> None:
+        state = call.body.get("session-state")
+        if state is not None and not isinstance(state, bytes):
+            raise _AnswerError(400, ARGUMENT_ERROR, "'session-state' must be binary or null.")
+        self._queue.set_session_state(self._named_session(call), state, call.when_done(dict))
+
+    def _list_sessions(self, call: _Call) -> None:
+        since = call.number("last-updated-time")
+        skip, top = max(call.number("skip"), 0), max(call.number("top"), 0)
+        after = None if since >= _ALL_SESSIONS else since / 1000
+        if not self._queue.has_sessions:
+            raise _AnswerError(
+                400, "amqp:not-allowed", f"{self._queue.path} is not a queue with sessions."
+            )
+        found = self._queue.session_ids(after, skip, top)
+        if not found:
+            call.answer(204, "NoContent", None, "com.microsoft:session-not-found")
+            return
+        call.succeed({"skip": t.Int(skip + len(found)), "sessions-ids": t.strings(found)})
+
     def _dispose(self, call: _Call) -> None:
         status = call.body.get("disposition-status")
         tokens = call.uuids("lock-tokens")
         if status not in (_COMPLETED, _ABANDONED, _DEFERRED, _SUSPENDED):
             raise _AnswerError(400, ARGUMENT_ERROR, f"'{status}' is not a disposition-status.")
+        self._session(call)
         # All or none, as far as that can be told before: each lock is looked up first.
         locks = [self._queue.locked(token) for token in tokens]
         done = call.when_all_done(len(tokens))

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.limits import FOREVER
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.session_shelf import SessionLock
 
 NEVER = float("inf")
 """An expiry that does not come."""
@@ -211,15 +215,29 @@ class LockedMessage:
     token: the lock token; the front's delivery tag is `token.bytes_le`.
     locked_until: epoch seconds; `Queue.renew` moves it.
     settling: being settled (or moved by the broker itself): nobody else may touch it.
+    session: the lock of the session with which it is had, and which alone says until when
+        (`locked_until` is NEVER then); None in a queue without sessions.
     """
 
-    __slots__ = ("locked_until", "message", "settling", "token")
+    __slots__ = ("locked_until", "message", "session", "settling", "token")
 
-    def __init__(self, message: StoredMessage, token: UUID, locked_until: float) -> None:
+    def __init__(
+        self,
+        message: StoredMessage,
+        token: UUID,
+        locked_until: float,
+        session: SessionLock | None = None,
+    ) -> None:
+        self.session = session
         self.message = message
         self.token = token
         self.locked_until = locked_until
         self.settling = False
+
+    @property
+    def until(self) -> float:
+        """`x-opt-locked-until`: when the lock ends, epoch seconds."""
+        return self.locked_until if self.session is None else self.session.locked_until
 
     def __repr__(self) -> str:
         return f"LockedMessage({self.message!r}, token={self.token}, until={self.locked_until})"

@@ -11,6 +11,7 @@ nobody else until the settlement is durable; if the store fails, the lock is as 
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -22,11 +23,11 @@ from orchestrator.localcloud.servicebus.errors import (
     LockLost,
     MessageNotFound,
 )
-from orchestrator.localcloud.servicebus.forwarding import Forwarding
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.line import Available, Waiter
 from orchestrator.localcloud.servicebus.model import (
     DEAD_LETTER_SUFFIX,
+    NEVER,
     TRANSFER_DEAD_LETTER_SUFFIX,
     Done,
     LockedMessage,
@@ -35,6 +36,8 @@ from orchestrator.localcloud.servicebus.model import (
     QueueProperties,
     StoredMessage,
 )
+from orchestrator.localcloud.servicebus.session_keeping import SessionKeeping
+from orchestrator.localcloud.servicebus.session_shelf import SessionLock
 from orchestrator.localcloud.servicebus.store import Change
 
 Taken = Callable[[Sequence[StoredMessage], BrokerError | None], None]
@@ -45,7 +48,7 @@ NUMBERS_PER_QUEUE = 4
 what could not be forwarded."""
 
 
-class Queue(Forwarding):
+class Queue(SessionKeeping):
     """A queue, or a dead-letter sub-queue of one (which has the same methods).
 
     namespace, path: its name in the first spelling; path of a sub-queue `q/$DeadLetterQueue`.
@@ -76,6 +79,7 @@ class Queue(Forwarding):
             is_dead_letter=parent is not None,
         )
         self._listeners: list[Callable[[], None]] = []
+        self._waiting_for_sessions = OrderedDict()
         if parent is not None:
             self.dead_letter = self.transfer_dead_letter = self
             return
@@ -132,6 +136,7 @@ class Queue(Forwarding):
         for queue in self.parts:
             queue.properties = properties
             queue._line.wake()
+            queue.wake_sessions()
             queue.forward_all()
         self.announce()
 
@@ -204,17 +209,43 @@ class Queue(Forwarding):
         `acquire(min(share, credit))` and `wait()` again if credit is left."""
         return Waiter(self._line, available)
 
-    def acquire_deferred(self, sequences: Sequence[int]) -> list[LockedMessage]:
-        """Lock these deferred messages, all or none. Raises MessageNotFound."""
-        self._check_exists()
-        now = self._now()
-        return self._lock(self._pick_deferred(sequences, now), now)
+    def waiter_of(self, session: SessionLock, available: Available) -> Waiter:
+        """As `waiter`, for the messages of one session."""
+        return Waiter(session.line, available)
 
-    def take_deferred(self, sequences: Sequence[int], taken: Taken) -> None:
-        """Remove these deferred messages, all or none (receive-by-sequence-number with settle
-        mode 0). Raises MessageNotFound."""
+    def acquire_deferred(
+        self, sequences: Sequence[int], session: SessionLock | None = None
+    ) -> list[LockedMessage]:
+        """Lock these deferred messages, all or none; in a queue with sessions those of `session`,
+        with its lock. Raises MessageNotFound, SessionLockLost, InvalidOperation."""
+        self._check_deferred(session)
+        now = self._now()
+        return self._lock(self._pick_deferred(sequences, now, session), now, session)
+
+    def _check_deferred(self, session: SessionLock | None) -> None:
         self._check_exists()
-        self._take(self._pick_deferred(sequences, self._now()), taken)
+        if session is not None:
+            self._check_session(session)
+        elif self.has_sessions:
+            raise InvalidOperation("Deferred messages of a session are had with its lock.")
+
+    def take_deferred(
+        self, sequences: Sequence[int], taken: Taken, session: SessionLock | None = None
+    ) -> None:
+        """Remove these deferred messages, all or none (receive-by-sequence-number with settle
+        mode 0). Raises as `acquire_deferred`."""
+        self._check_deferred(session)
+        self._take(self._pick_deferred(sequences, self._now(), session), taken)
+
+    def take_of(self, session: SessionLock, count: int, taken: Taken) -> int:
+        """As `take`, of one session's messages. Raises SessionLockLost."""
+        messages = self.pop_of(session, count)
+        if messages:
+            self._take(messages, taken)
+        return len(messages)
+
+    def _lock_in(self, lock: SessionLock, messages: list[StoredMessage]) -> list[LockedMessage]:
+        return self._lock(messages, self._context.clock.time(), lock) if messages else []
 
     def peek(self, from_sequence: int, count: int) -> list[StoredMessage]:
         """Up to `count` messages of all states, by sequence number, from `from_sequence` on;
@@ -223,18 +254,24 @@ class Queue(Forwarding):
         self._now()
         return self._shelf.walk(from_sequence, min(count, self._context.limits.peek_batch))
 
-    def _lock(self, messages: Sequence[StoredMessage], now: float) -> list[LockedMessage]:
-        until = now + self.properties.lock_duration
+    def _lock(
+        self, messages: Sequence[StoredMessage], now: float, session: SessionLock | None = None
+    ) -> list[LockedMessage]:
+        until = now + self.properties.lock_duration if session is None else NEVER
         random = os.urandom(16 * len(messages))
         locks = []
         for number, message in enumerate(messages):
             token = UUID(bytes=random[16 * number : 16 * number + 16], version=4)
-            lock = LockedMessage(message, token, until)
+            lock = LockedMessage(message, token, until, session)
             message.lock = lock
             self._locks[token] = lock
-            self._watch(message)
+            if session is None:
+                self._watch(message)
+            else:
+                session.held[token] = lock
             locks.append(lock)
-        self._note(messages)
+        if session is None:
+            self._note(messages)
         return locks
 
     def _take(self, messages: Sequence[StoredMessage], taken: Taken) -> None:
@@ -259,11 +296,23 @@ class Queue(Forwarding):
 
         self._context.store.commit(change, finished)
 
-    def _pick(self, sequences: Sequence[int], state: MessageState) -> list[StoredMessage]:
+    def _pick(
+        self, sequences: Sequence[int], state: MessageState, session: SessionLock | None = None
+    ) -> list[StoredMessage]:
         messages = []
         for sequence in dict.fromkeys(sequences):
             message = self._shelf.messages.get(sequence)
-            if message is None or message.state is not state or message.lock is not None:
+            elsewhere = (
+                message is not None
+                and session is not None
+                and message.details.session_id != session.session_id
+            )
+            if (
+                message is None
+                or elsewhere
+                or message.state is not state
+                or message.lock is not None
+            ):
                 raise MessageNotFound(
                     "Failed to lock one or more specified messages. Either the message is already "
                     f"locked or does not exist: there is no such {state.name.lower()} message with "
@@ -272,7 +321,9 @@ class Queue(Forwarding):
             messages.append(message)
         return messages
 
-    def _pick_deferred(self, sequences: Sequence[int], now: float) -> list[StoredMessage]:
+    def _pick_deferred(
+        self, sequences: Sequence[int], now: float, session: SessionLock | None
+    ) -> list[StoredMessage]:
         # A deferred message's time to live is looked at only when somebody asks for it
         # (https://learn.microsoft.com/azure/service-bus-messaging/message-deferral).
         for sequence in sequences:
@@ -281,7 +332,7 @@ class Queue(Forwarding):
                 deferred = message.state is MessageState.DEFERRED and message.lock is None
                 if deferred:
                     self._expire(message)
-        return self._pick(sequences, MessageState.DEFERRED)
+        return self._pick(sequences, MessageState.DEFERRED, session)
 
     def cancel_scheduled(self, sequences: Sequence[int], done: Done) -> None:
         """Delete scheduled messages, all or none. Raises MessageNotFound."""
@@ -348,12 +399,13 @@ class Queue(Forwarding):
 
         def finished(error: BrokerError | None) -> None:
             if error is None:
-                del self._locks[lock.token]
+                self._unlock(lock)
                 message.state = state
                 message.delivery_count = delivery_count
                 if modified is not None:
                     message.details = replace(message.details, modified=modified)
                 self._return(message, self._context.clock.time())
+                self._freed(lock)
             done(error)
 
         self._context.store.commit(change, self._or_regain(lock, finished))
@@ -383,7 +435,7 @@ class Queue(Forwarding):
     def release(self, token: UUID) -> None:
         """Give it back as if it had never been delivered (count unchanged)."""
         lock = self.locked(token)
-        del self._locks[token]
+        self._unlock(lock)
         lock.message.lock = None
         self._note([lock.message])
         self._return(lock.message, self._context.clock.time())
@@ -391,12 +443,18 @@ class Queue(Forwarding):
     def lose(self, token: UUID) -> None:
         """Take the lock from its holder as if it had expired; one that is gone stays so."""
         lock = self._locks.get(token)
-        if lock is not None and not lock.settling:
+        if lock is not None and lock.session is not None:
+            self.lose_session(lock.session)
+        elif lock is not None and not lock.settling:
             self._lock_expired(lock, self._context.clock.time())
 
     def renew(self, token: UUID) -> float:
         """Lock it for another lock_duration from now; the new locked_until."""
         lock = self.locked(token)
+        if lock.session is not None:
+            raise InvalidOperation(
+                "The lock of a message of a session is the session's: renew that."
+            )
         lock.locked_until = self._context.clock.time() + self.properties.lock_duration
         self._watch(lock.message)
         self._note([lock.message])
@@ -414,7 +472,11 @@ class Queue(Forwarding):
         """The settlement failed: the lock is as it was, or has expired meanwhile."""
         lock.settling = False
         now = self._context.clock.time()
-        if lock.locked_until <= now:
+        if lock.session is not None:
+            if lock.session.over:
+                self._lock_expired(lock, now)
+                self._freed(lock)
+        elif lock.locked_until <= now:
             self._lock_expired(lock, now)
         else:
             self._watch(lock.message)

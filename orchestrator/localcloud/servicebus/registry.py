@@ -135,6 +135,7 @@ class Registry:
         queue = home.queues[path.lower()]
         for number in range(queue.number, queue.number + NUMBERS_PER_QUEUE):
             change.drop(number)
+        queue.forget_sessions(change)
         for rule in home.rules.values():
             if is_of(rule, path):
                 change.define(RULE, definition_key(home.name, rule.entity, rule.name), None)

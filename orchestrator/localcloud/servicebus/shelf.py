@@ -70,8 +70,8 @@ class Shelf:
         if len(self._heap) > 2 * self.ready + _SLACK:
             self._heap = sorted({n for n in self._heap if self._is_ready(n)})
 
-    def withhold(self) -> None:
-        """Note that one ready message is not ready any more (the caller gave it a lock)."""
+    def withhold(self, message: StoredMessage) -> None:
+        """Note that a ready message is not ready any more (the caller gives it a lock)."""
         self.ready -= 1
 
     def pop_ready(self) -> StoredMessage | None:

@@ -1,0 +1,153 @@
+"""A client's receiver link to one session of a queue: a named one, or the next that is to be had.
+
+The attach of a receiver that asks for the next session is answered when there is one; the answer
+names the session in the source's filter and the end of its lock in the link's properties. The
+session belongs to the link: when the link goes, it is free; when its lock ends, the link goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.encode import encode
+from orchestrator.localcloud.amqp.errors import INVALID_FIELD, AmqpError
+from orchestrator.localcloud.amqp.link import OutgoingLink
+from orchestrator.localcloud.servicebus.errors import BrokerError, SessionLockLost
+from orchestrator.localcloud.servicebus.links import wire_error
+from orchestrator.localcloud.servicebus.links_receive import SESSION_FILTER, ReceiverDoor
+from orchestrator.localcloud.servicebus.model import LockedMessage
+from orchestrator.localcloud.servicebus.queue import Queue
+from orchestrator.localcloud.servicebus.session_keeping import SessionWaiter
+from orchestrator.localcloud.servicebus.session_shelf import SessionLock
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.front_peer import Peer
+
+TIMEOUT = "com.microsoft:timeout"
+LOCKED_UNTIL = "com.microsoft:locked-until-utc"
+
+# Milliseconds that somebody waits for the next session who does not say how long.
+PATIENCE = 60_000
+_LONGEST = 24 * 3600 * 1000
+
+_TICKS_TO_EPOCH = 621355968000000000
+_FILTER_FIELD = 7
+
+
+def ticks(seconds: float) -> int:
+    """.NET's 100 ns since year 1 of an epoch time."""
+    return _TICKS_TO_EPOCH + int(seconds * 1000) * 10_000
+
+
+class SessionDoor(ReceiverDoor):
+    """Joins one session of `queue` to an outgoing link."""
+
+    def __init__(self, peer: Peer, link: OutgoingLink, queue: Queue) -> None:
+        super().__init__(peer, link, queue)
+        self.session: SessionLock | None = None
+        self._session_waiter: SessionWaiter | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        self._queue.check_accept()
+        wanted = self.link.source.filters.get(SESSION_FILTER)
+        if isinstance(wanted, t.Described):
+            wanted = wanted.value
+        if wanted is None:
+            self._session_waiter = self._queue.await_session(self._granted, self._lost)
+            asked = self.link.properties.get(TIMEOUT)
+            patience = asked if isinstance(asked, int) and asked > 0 else PATIENCE
+            self._patience = asyncio.get_running_loop().call_later(
+                min(patience, _LONGEST) / 1000, self._give_up
+            )
+        elif isinstance(wanted, str):
+            self._granted(self._queue.accept_session(wanted, self._lost))
+        else:
+            raise AmqpError(INVALID_FIELD, "The session filter must be a string or null.")
+
+    def _granted(self, session: SessionLock) -> None:
+        self._stop_waiting()
+        self.session = session
+        self._waiter = self._queue.waiter_of(session, self._available)
+        fields = [*self.link.source.fields, *[None] * 11][:11]
+        fields[_FILTER_FIELD] = {
+            key: session.session_id if key == SESSION_FILTER else value
+            for key, value in self.link.source.filters.items()
+        }
+        while fields and fields[-1] is None:
+            fields.pop()
+        self.link.accept(
+            max_message_size=self._queue.max_message_size,
+            source=encode(t.Described(t.ULong(self.link.source.kind), fields)),
+            properties={LOCKED_UNTIL: ticks(session.locked_until)},
+        )
+        self.on_sendable()
+        self._peer.wake()
+
+    def _give_up(self) -> None:
+        self._stop_waiting()
+        self._peer.refuse(
+            self,
+            AmqpError(
+                TIMEOUT,
+                f"No session of {self.path} had messages and was free within the time given.",
+            ),
+        )
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._session_waiter is not None:
+            self._session_waiter.cancel()
+            self._session_waiter = None
+
+    def _lost(self) -> None:
+        self._peer.detach(self, wire_error(self._gone()))
+
+    def _gone(self) -> BrokerError:
+        name = "" if self.session is None else self.session.session_id
+        return SessionLockLost(
+            f"The session lock has expired on the session '{name}' of {self.path}. Accept the "
+            "session again."
+        )
+
+    # What ReceiverDoor asks of the queue
+
+    def _check(self) -> None:
+        self._queue.check_accept()
+
+    def _changed(self) -> None:
+        try:
+            self._check()
+        except BrokerError as error:
+            if self.link.attached:
+                self._peer.detach(self, wire_error(error))
+            else:
+                self._peer.refuse(self, wire_error(error))
+
+    def _acquire(self, count: int) -> Sequence[LockedMessage]:
+        return [] if self.session is None else self._queue.acquire_of(self.session, count)
+
+    def _take(self, count: int) -> int:
+        if self.session is None:
+            return 0
+        return self._queue.take_of(self.session, count, self._taken)
+
+    def on_sendable(self) -> None:
+        if self.session is not None:
+            super().on_sendable()
+
+    def _settle(self, delivery: Any, outcome: Any) -> None:
+        if self.session is not None and self.session.over:
+            return  # the link is gone, or about to be
+        super()._settle(delivery, outcome)
+
+    def on_detached(self) -> None:
+        self._stop_waiting()
+        super().on_detached()
+        if self.session is not None:
+            self._queue.release_session(self.session)
