@@ -43,6 +43,7 @@ from orchestrator.localcloud.runtime.runtime import Runtime
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front import ServiceBusFront
+from orchestrator.localcloud.servicebus.front_websocket import websocket_middleware
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 from orchestrator.localcloud.state import LocalCloudError, Settings, StateFolder, unusable
 from orchestrator.localcloud.steering.api import SteeringApi
@@ -254,12 +255,20 @@ class LocalCloud:
     # -------------------------------------------------------------- listeners ----
 
     async def _listen(self, sockets: dict[str, socket.socket]) -> None:
+        front = ServiceBusFront(
+            self.broker, self.identity.check, self.clock, strikes=self.faults.service_bus
+        )
         administration = AdministrationApi(
             self.broker, self.identity.check, SystemClock(), self.service_bus.align
         )
         app = web.Application(
             client_max_size=CLIENT_MAX_SIZE,
-            middlewares=[envelope, fault_middleware(self.faults), administration.middleware],
+            middlewares=[
+                websocket_middleware(front),
+                envelope,
+                fault_middleware(self.faults),
+                administration.middleware,
+            ],
         )
         add_login_routes(app, self.identity)
         LogsApi(
@@ -272,9 +281,6 @@ class LocalCloud:
         tokens = identity_app(self.identity, self._on_stop_request, steering.add_routes)
         tokens.middlewares.append(fault_middleware(self.faults, "identity"))
         await self._serve("identity", tokens, sockets["identity"], tls=False)
-        front = ServiceBusFront(
-            self.broker, self.identity.check, self.clock, strikes=self.faults.service_bus
-        )
         self._at_end("Service Bus", front.stop)
         await front.start(
             plain_port=sockets["amqp"],
