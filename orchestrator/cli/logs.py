@@ -114,8 +114,7 @@ def logs(
             printer.print(line)
     else:
         session.show(lines)
-    if lines.partial:
-        session.say(f"Some lines may be missing: {lines.partial}")
+    session.tell_missing(lines.partial)
     if not lines:
         _say_none(session, lines.state)
 

@@ -93,6 +93,7 @@ def test_without_a_local_cloud_the_way_to_start_it_is_named(bare: Cli, tmp_path:
 
 
 def test_faults_are_added_listed_met_and_removed(timely: Cli) -> None:
+    assert timely("up").status == 0
     added = timely(
         *("local", "fault", "add", "status", "--status", "429", "--retry-after", "2m"),
         *("--on", "Microsoft.App/jobs/read"),
