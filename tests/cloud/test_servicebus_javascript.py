@@ -76,3 +76,28 @@ def test_the_javascript_sdk_sends_receives_settles_and_is_told_its_errors(bus: B
         "MessageSizeExceeded",
     ]
     assert active(bus, queue) == 0
+
+
+def test_the_javascript_sdk_works_by_session(bus: Bus) -> None:
+    queue = bus.queue(requires_session=True)
+    assert NODE is not None
+    ended = subprocess.run(
+        [NODE, "sessions.js", bus.connection_string(), queue],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == {
+        "locked": "SessionCannotBeLocked",
+        "state": {"step": 2},
+        "renewed": True,
+        "peeked": ["b0", "b1", "b2"],
+        "named": ["b0", "b1", "b2"],
+        "next": "a",
+        "received": ["a0", "a1", "a2"],
+        "none": "ServiceTimeout",
+    }
+    assert active(bus, queue) == 0
