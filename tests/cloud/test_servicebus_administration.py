@@ -63,6 +63,14 @@ class World:
 
 
 @pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInThread]:
+    """A cloud with this namespace only: on loopback the address alone does not name one."""
+    running = CloudInThread(tmp_path_factory.mktemp("cloud"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
 def world(cloud: CloudInThread) -> World:
     rest(cloud, "PUT", group_path(cloud), {"location": "westeurope"})
     with sdk(cloud) as client:
