@@ -37,6 +37,7 @@ from orchestrator.localcloud.state import (
 __all__ = ["CloudConfig", "CloudStatus", "LocalCloudError", "down", "reset", "status", "up"]
 
 STARTING = "starting"
+CLOCK = "clock.json"  # TimeControl's; its module costs too much to import for one name
 MAX_LOG = 5 * 1024 * 1024
 _POLL = 0.02
 
@@ -428,7 +429,7 @@ def _size(path: Path) -> int:
 # ---------------------------------------------------------------------- reset ----
 
 _OURS = (
-    *(SETTINGS, CONNECTION, LOCK, RECORD, STARTING, f"{SERVER_LOG}*"),
+    *(SETTINGS, CONNECTION, LOCK, RECORD, CLOCK, STARTING, f"{SERVER_LOG}*"),
     *("*.sqlite", "*.sqlite-wal", "*.sqlite-shm", "*.sqlite-journal"),
     *("*.duckdb", "*.duckdb.wal", "*.pem", ".*.tmp"),
 )

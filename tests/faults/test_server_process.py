@@ -22,6 +22,8 @@ import pytest
 from orchestrator.localcloud import process
 from orchestrator.localcloud.process import LocalCloudError, down, reset, status, up
 from orchestrator.localcloud.state import StateFolder
+from orchestrator.localcloud.steering import time_control
+from orchestrator.localcloud.steering.client import SteeringClient
 from tests.conftest import CloudInThread
 from tests.faults.cloud_process import ask, config
 
@@ -432,6 +434,15 @@ def test_reset_stops_it_and_removes_all_it_made(state: Path) -> None:
     assert not state.exists()
     assert not psutil.pid_exists(connection["pid"])
     reset(state)
+
+
+def test_reset_removes_a_steered_clock_too(state: Path) -> None:
+    cloud = up(config(state))
+    SteeringClient(cloud).freeze()
+    assert (state / process.CLOCK).exists()
+    assert process.CLOCK == time_control.FILE
+    reset(state)
+    assert not state.exists()
 
 
 def test_reset_keeps_what_is_not_its_own(state: Path) -> None:
