@@ -129,9 +129,10 @@ def run_id() -> str:
 
     On Container Apps it is the replica's: replicas side by side (a parallelism above 1) each send
     messages of their own, and a replica that is tried again sends the ids and the numbers it sent
-    before, so that what was sent twice counts once. With MESSAGE_ID_SCOPE=execution it is the
-    execution's: right only for a job whose parallelism is 1, as replicas that share ids are taken
-    for duplicates of each other. Anywhere else it is a new one each time.
+    before, so that what was sent twice counts once. A replica that replaces a lost one has a new
+    name. With MESSAGE_ID_SCOPE=execution it is the execution's, which a replacement shares: right
+    only for a job whose parallelism is 1, as replicas that share ids are taken for duplicates of
+    each other. Anywhere else it is a new one each time.
     """
     import uuid
 

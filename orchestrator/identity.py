@@ -83,9 +83,8 @@ class EndpointCredential:
             body = answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise NotReachable(
-                "The identity endpoint does not answer, so there is no token.",
-                "See whether the local cloud runs: orchestrator local status; start it: "
-                "orchestrator local up",
+                f"No local cloud is running: nothing answers at {where.netloc}.",
+                "Start it: orchestrator local up",
             ) from error
         finally:
             connection.close()

@@ -29,7 +29,7 @@ def cloud(tmp_path: Path) -> Iterator[CloudInThread]:
             "[jobs.sender]\n",
             f"[jobs.sender]\nparallelism = {REPLICAS}\ncompletions = {REPLICAS}\n",
         ),
-        ("[queues.parameters]\n", '[queues.parameters]\nduplicate_detection = "10m"\n'),
+        ('MESSAGE_ID_SCOPE = "execution"', 'MESSAGE_ID_SCOPE = "replica"'),
         ('cron = "* * * * *"', 'cron = "0 0 1 1 *"'),
         ('kind = "local"', 'kind = "local"\nstate = "state"'),
     ):

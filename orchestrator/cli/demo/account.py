@@ -2,7 +2,7 @@
 
 A message counts as sent, processed, received or dead-lettered only if a payload's own line says
 so, naming its id; nothing is inferred from a total. What was sent and neither received nor
-dead-lettered is missing, and if it stays missing it is lost.
+dead-lettered is missing: seen on a queue it waits, otherwise it is lost.
 """
 
 from __future__ import annotations
@@ -33,6 +33,17 @@ class Account:
     processed: set[str] = field(default_factory=set)
     received: set[str] = field(default_factory=set)
     dead_lettered: set[str] = field(default_factory=set)
+    queued: set[str] = field(default_factory=set)
+
+    @property
+    def waiting(self) -> set[str]:
+        """Missing, but seen on a queue."""
+        return self.missing & self.queued
+
+    @property
+    def lost(self) -> set[str]:
+        """Missing, and on no queue."""
+        return self.missing - self.queued
 
     @property
     def missing(self) -> set[str]:
@@ -53,6 +64,10 @@ class Account:
             if event and event != "sent" and input_id in self.sent:
                 kept: set[str] = getattr(self, event)
                 kept.add(input_id)
+
+    def add_queued(self, ids: Iterable[str]) -> None:
+        """These ids, inputs' or results', are on a queue."""
+        self.queued.update(id.removesuffix(RESULT) for id in ids)
 
 
 def kql(since: datetime) -> str:

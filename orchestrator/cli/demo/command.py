@@ -86,7 +86,9 @@ def demo(messages: int, timeout: timedelta) -> None:
         session.show(of_data(summary.as_json()))
     missing = len(summary.account.missing)
     if missing or len(summary.account.sent) != messages:
-        raise Lost(messages, len(summary.account.sent), missing)
+        raise Lost(
+            messages, len(summary.account.sent), missing, waiting=len(summary.account.waiting)
+        )
 
 
 def _run(
@@ -183,8 +185,10 @@ class Lost(click.ClickException):
 
     exit_code = 1
 
-    def __init__(self, wanted: int, sent: int, missing: int) -> None:
-        if missing:
+    def __init__(self, wanted: int, sent: int, missing: int, *, waiting: int = 0) -> None:
+        if missing and missing == waiting:
+            text = f"The time was over while {waiting:,} of {sent:,} messages waited on a queue."
+        elif missing:
             text = f"{missing:,} of {sent:,} messages were neither received nor dead-lettered."
         else:
             text = f"The log names {sent:,} of the {wanted:,} messages as sent."

@@ -120,6 +120,8 @@ class Demo:
     def summary(self, account: Account, executions: Executions, *, started_here: bool) -> Summary:
         wrote = f"Received result {re.escape(account.execution)}-"
         lines = list(self.orc.logs("receiver", since=self.began, grep=wrote))
+        if account.missing:
+            self._look_on_queues(account)
         return Summary(
             account=account,
             executions=executions,
@@ -129,6 +131,14 @@ class Demo:
             notes=self.notes,
             started_here=started_here,
         )
+
+    def _look_on_queues(self, account: Account) -> None:
+        """See whether what is missing waits, behind a backlog for instance, or is lost."""
+        for variable, job in (("INPUT_QUEUE_NAME", "processor"), ("OUTPUT_QUEUE_NAME", "receiver")):
+            name = self.orc.settings.jobs[job].env.get(variable)
+            if isinstance(name, str) and account.lost:
+                account.add_queued(m.id for m in self.orc.queues[name].peek(None))
+        self._count(account)  # what left its queue just before the look is in the log by now
 
     # --------------------------------------------------------------------------- the processor
 

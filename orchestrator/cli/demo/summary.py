@@ -41,18 +41,20 @@ class Summary:
     @property
     def counts(self) -> list[tuple[str, int]]:
         account = self.account
-        return [
+        counts = [
             ("sent", len(account.sent)),
             ("processed", len(account.processed)),
             ("received", len(account.received)),
             ("dead-lettered", len(account.dead_lettered)),
-            ("lost", len(account.missing)),
         ]
+        if account.waiting:
+            counts.append(("still-waiting", len(account.waiting)))
+        return [*counts, ("lost", len(account.lost))]
 
     def as_json(self) -> dict[str, Any]:
         return {
             "messages": {name.replace("-", "_"): count for name, count in self.counts},
-            "lost": sorted(self.account.missing),
+            "lost": sorted(self.account.lost),
             "stages": [{"stage": name, "seconds": round(s, 3)} for name, s in self.stages],
             "notes": self.notes,
             "executions": self.executions.as_json(),
