@@ -67,6 +67,8 @@ class Demo:
         self.progress.done(done, seconds=seconds)
 
     def note(self, text: str) -> None:
+        if text in self.notes:  # once is enough
+            return
         self.notes.append(text)
         self.progress.note(text)
 
