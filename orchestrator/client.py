@@ -10,19 +10,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from orchestrator.nouns import Nouns
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.azure import Clients
-    from orchestrator.executions import ExecutionVerbs, Run
+    from orchestrator.executions import Run
     from orchestrator.explanation import Explanation
     from orchestrator.images import ImageVerbs
-    from orchestrator.jobs import JobVerbs
-    from orchestrator.logs import LogVerbs
-    from orchestrator.profile import Profile
     from orchestrator.query import QueryResult
     from orchestrator.queues import QueueVerbs
     from orchestrator.results import (
@@ -39,8 +36,7 @@ if TYPE_CHECKING:
         Step,
     )
     from orchestrator.settings import Settings
-    from orchestrator.system_log import SystemEvents, SystemLog
-    from orchestrator.waiting import Time
+    from orchestrator.system_log import SystemEvents
 
 # A moment or how far back: a datetime, a timedelta, seconds, or text such as "2h".
 Since: TypeAlias = datetime | timedelta | float | str | None
@@ -98,7 +94,7 @@ def local_cloud(
             stop(local)
 
 
-class Orchestrator:
+class Orchestrator(Nouns):
     """The jobs of one profile: deploy, start, follow, query.
 
     Usable as a context manager; `close()` lets go of the connections. Methods raise
@@ -107,19 +103,6 @@ class Orchestrator:
 
     `clients` and `time` replace the SDK clients and the clock, for tests.
     """
-
-    def __init__(
-        self,
-        settings: Settings,
-        profile: Profile,
-        *,
-        clients: Clients | None = None,
-        time: Time | None = None,
-    ) -> None:
-        self.settings = settings
-        self.profile = profile
-        self._given_clients = clients
-        self._given_time = time
 
     def __repr__(self) -> str:
         return f"<Orchestrator of the profile {self.profile.name} ({self.profile.kind})>"
@@ -424,70 +407,3 @@ class Orchestrator:
         from orchestrator.images import ImageVerbs
 
         return ImageVerbs(self.settings, self.profile)
-
-    # ---------------------------------------------------------------- what it is made of
-
-    def close(self) -> None:
-        """Let go of the connections. The next call opens new ones."""
-        clients = self.__dict__.pop("_clients", None)
-        if clients is not None:
-            clients.close()
-        for noun in ("_jobs", "_executions", "_logs", "_system_log", "_queues"):
-            self.__dict__.pop(noun, None)
-
-    def __enter__(self) -> Orchestrator:
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        self.close()
-
-    def _check_settings(self, verb: str) -> None:
-        from orchestrator.errors import SettingsNotFound
-
-        if self.settings.path is None:
-            raise SettingsNotFound(
-                f"There is no orchestrator.toml here or in a parent folder, so nothing to {verb}.",
-                "Make one: orchestrator init",
-            )
-
-    @cached_property
-    def _clients(self) -> Clients:
-        from orchestrator.azure import Clients
-
-        return self._given_clients or Clients(self.profile)
-
-    @cached_property
-    def _time(self) -> Time:
-        from orchestrator.waiting import SystemTime
-
-        return self._given_time or SystemTime()
-
-    @cached_property
-    def _jobs(self) -> JobVerbs:
-        from orchestrator.jobs import JobVerbs
-
-        return JobVerbs(self._clients)
-
-    @cached_property
-    def _executions(self) -> ExecutionVerbs:
-        from orchestrator.executions import ExecutionVerbs
-
-        return ExecutionVerbs(self._clients, self._jobs, self._time, self._system_log)
-
-    @cached_property
-    def _system_log(self) -> SystemLog:
-        from orchestrator.system_log import SystemLog
-
-        return SystemLog(self._clients, lambda: self._logs)
-
-    @cached_property
-    def _logs(self) -> LogVerbs:
-        from orchestrator.logs import LogVerbs
-
-        return LogVerbs(self._clients, self._jobs, self._time)
-
-    @cached_property
-    def _queues(self) -> QueueVerbs:
-        from orchestrator.queues import QueueVerbs
-
-        return QueueVerbs(self._clients, self._time)

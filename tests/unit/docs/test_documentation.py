@@ -105,7 +105,7 @@ def test_every_error_of_the_library_is_documented_with_its_exit_status() -> None
 
 def test_every_verb_of_the_library_is_documented() -> None:
     text = (DOCS / "library.md").read_text(encoding="utf-8")
-    verbs = [name for name in vars(client.Orchestrator) if not name.startswith("_")]
+    verbs = [name for name in dir(client.Orchestrator) if not name.startswith("_")]
     assert {"start", "query", "close"} < set(verbs)
     for name in (*verbs, "connect", "local_cloud"):
         assert re.search(rf"`(orchestrator\.)?{name}(\(|`)", text), name

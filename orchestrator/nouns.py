@@ -1,0 +1,106 @@
+"""What an `Orchestrator` is made of: the settings, the clients, and one object of verbs a noun.
+
+Each is built when it is first used, and its module imported then, so that a command pays for what
+it does and for nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from orchestrator.azure import Clients
+    from orchestrator.executions import ExecutionVerbs
+    from orchestrator.jobs import JobVerbs
+    from orchestrator.logs import LogVerbs
+    from orchestrator.profile import Profile
+    from orchestrator.queues import QueueVerbs
+    from orchestrator.settings import Settings
+    from orchestrator.system_log import SystemLog
+    from orchestrator.waiting import Time
+
+
+class Nouns:
+    """The base of `Orchestrator`: what its verbs work on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        profile: Profile,
+        *,
+        clients: Clients | None = None,
+        time: Time | None = None,
+    ) -> None:
+        self.settings = settings
+        self.profile = profile
+        self._given_clients = clients
+        self._given_time = time
+
+    def close(self) -> None:
+        """Let go of the connections. The next call opens new ones."""
+        clients = self.__dict__.pop("_clients", None)
+        if clients is not None:
+            clients.close()
+        for noun, made in vars(Nouns).items():
+            if isinstance(made, cached_property):
+                self.__dict__.pop(noun, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.close()
+
+    def _check_settings(self, verb: str) -> None:
+        from orchestrator.errors import SettingsNotFound
+
+        if self.settings.path is None:
+            raise SettingsNotFound(
+                f"There is no orchestrator.toml here or in a parent folder, so nothing to {verb}.",
+                "Make one: orchestrator init",
+            )
+
+    @cached_property
+    def _clients(self) -> Clients:
+        from orchestrator.azure import Clients
+
+        return self._given_clients or Clients(self.profile)
+
+    @cached_property
+    def _time(self) -> Time:
+        from orchestrator.waiting import SystemTime
+
+        return self._given_time or SystemTime()
+
+    @cached_property
+    def _jobs(self) -> JobVerbs:
+        from orchestrator.jobs import JobVerbs
+
+        return JobVerbs(self._clients)
+
+    @cached_property
+    def _executions(self) -> ExecutionVerbs:
+        from orchestrator.executions import ExecutionVerbs
+
+        return ExecutionVerbs(self._clients, self._jobs, self._time, self._system_log)
+
+    @cached_property
+    def _system_log(self) -> SystemLog:
+        from orchestrator.system_log import SystemLog
+
+        return SystemLog(self._clients, lambda: self._logs)
+
+    @cached_property
+    def _logs(self) -> LogVerbs:
+        from orchestrator.logs import LogVerbs
+
+        return LogVerbs(self._clients, self._jobs, self._time)
+
+    @cached_property
+    def _queues(self) -> QueueVerbs:
+        from orchestrator.queues import QueueVerbs
+
+        return QueueVerbs(self._clients, self._time)
