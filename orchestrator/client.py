@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.executions import Run
     from orchestrator.explanation import Explanation
     from orchestrator.images import ImageVerbs
+    from orchestrator.planning import Drift, Plan
     from orchestrator.query import QueryResult
     from orchestrator.queues import QueueVerbs
     from orchestrator.results import (
@@ -130,15 +131,47 @@ class Orchestrator(Nouns):
                 number = step.number + len(made)
                 progress(msgspec.structs.replace(step, number=number, total=len(made) + jobs))
 
-        return Changes([*made, *self._jobs.deploy(self.settings, (), after)])
+        return Changes([*made, *self._plans.deploy(self.settings, progress=after)])
 
-    def deploy(self, *jobs: str, progress: Callable[[Step], None] | None = None) -> Changes:
+    def deploy(
+        self,
+        *jobs: str,
+        plan_version: str | None = None,
+        prune: bool = False,
+        replace: bool = False,
+        progress: Callable[[Step], None] | None = None,
+    ) -> Changes:
         """Create or update these jobs (none named: all of the settings), saying what changed.
 
-        Raises SettingsNotFound, JobNotFound, SettingsError (a secret that refers to nothing).
+        `plan_version`: refuse if the live jobs or the settings have changed since that `plan`.
+        `prune`: also delete what this project deployed and the settings name no more.
+        `replace`: delete and make anew a job where Container Apps does not let a field be changed.
+
+        Raises SettingsNotFound, JobNotFound, SettingsError (a secret that refers to nothing),
+        Conflict (the plan is stale, or a job would be replaced).
         """
         self._check_settings("deploy")
-        return self._jobs.deploy(self.settings, jobs, progress)
+        return self._plans.deploy(
+            self.settings,
+            jobs,
+            plan_version=plan_version,
+            prune=prune,
+            replace=replace,
+            progress=progress,
+        )
+
+    def plan(self, *jobs: str, prune: bool = False) -> Plan:
+        """What `deploy` would do to these jobs, field by field; nothing is sent.
+
+        Raises SettingsNotFound, JobNotFound, SettingsError.
+        """
+        self._check_settings("plan")
+        return self._plans.plan(self.settings, jobs, prune=prune)
+
+    def drift(self, *jobs: str) -> Drift:
+        """Where live jobs differ from the settings. Raises SettingsNotFound, JobNotFound."""
+        self._check_settings("compare with")
+        return self._plans.drift(self.settings, jobs)
 
     def status(self) -> Status:
         """Jobs with their last executions, queue depths, endpoints."""

@@ -81,6 +81,8 @@ def fields(resource: Mapping[str, Any]) -> dict[str, Any]:
     identity = resource.get("identity") or {}
     ids = sorted(_id(i) for i in identity.get("userAssignedIdentities") or {})
     found["identity"] = tuple(ids) or None
+    for tag, value in (resource.get("tags") or {}).items():
+        found[f"tags.{tag}"] = value
     return {path: value for path, value in found.items() if value is not None}
 
 

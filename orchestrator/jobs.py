@@ -1,28 +1,22 @@
-"""Jobs: deploy, show, delete, suspend, resume."""
+"""Jobs: show, delete, suspend, resume. How they are deployed is in `planning`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator import job_diff
 from orchestrator.azure import Clients
 from orchestrator.errors import JobNotFound, NotFound, OrchestratorError
 from orchestrator.failures import Refusal, told
-from orchestrator.job_body import Surroundings, job_record, job_resource, secret_values
-from orchestrator.results import Action, Change, Changes, Job, Jobs, Step
-
-if TYPE_CHECKING:
-    from orchestrator.settings import JobSpec, Settings
+from orchestrator.job_body import Surroundings, job_record
+from orchestrator.results import Change, Job, Jobs
 
 JOBS = "Microsoft.App/jobs"
 ENVIRONMENTS = "Microsoft.App/managedEnvironments"
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 IDENTITY_VERSION = "2023-01-31"
-
-Progress = Callable[[Step], None]
 
 
 class JobVerbs:
@@ -95,96 +89,18 @@ class JobVerbs:
 
     # ---------------------------------------------------------------- deploy
 
-    def deploy(
-        self, settings: Settings, names: Sequence[str], progress: Progress | None = None
-    ) -> Changes:
-        """Create or update these jobs of the settings (none named: all of them).
-
-        Nothing is sent before every secret is found and every job's difference is known.
-        """
-        specs = {name: settings.job(name) for name in names or settings.jobs}
-        secrets = secret_values(settings, specs)
-        if not specs:
-            return Changes()
-        place = self.surroundings()
-        planned = [self._plan(name, spec, place, secrets) for name, spec in specs.items()]
-        return self._carry_out(planned, progress)
-
-    def _plan(
-        self,
-        name: str,
-        spec: JobSpec,
-        place: Surroundings,
-        secrets: Mapping[tuple[str, str], str],
-    ) -> tuple[Change, dict[str, Any]]:
-        wanted = job_resource(name, spec, place, secrets)
-        live = self.find(name)
-        if live is None:
-            return Change(name=name, kind="job", action="created"), wanted
-        if live.get("tags"):
-            wanted["tags"] = live["tags"]  # a PUT without them would take them away
-        configuration = (live.get("properties") or {}).get("configuration") or {}
-        if configuration.get("secrets") or secrets:
-            configuration["secrets"] = self._secrets(name)
-        fields = job_diff.changes(live, wanted)
-        action: Action = "updated" if fields else "unchanged"
-        return Change(name=name, kind="job", action=action, fields=fields), wanted
-
-    def _secrets(self, name: str) -> list[dict[str, Any]]:
-        with told(self._clients.profile, f"read the secrets of the job {name}"):
-            found = self._clients.containers.jobs.list_secrets(self._group, name)
-            return [secret.as_dict() for secret in found.value or ()]
-
-    def _carry_out(
-        self, planned: Sequence[tuple[Change, dict[str, Any]]], progress: Progress | None
-    ) -> Changes:
-        """Send them all, then wait for each: the service works on several at a time."""
-        tell = progress or (lambda step: None)
-        total = len(planned)
-        pollers: dict[str, Any] = {}
-        failed: list[OrchestratorError] = []
-        for number, (change, resource) in enumerate(planned, 1):
-            tell(Step(title=f"job {change.name}", number=number, total=total))
-            if change.action == "unchanged":
-                continue
-            try:
-                with told(self._clients.profile, f"deploy the job {change.name}"):
-                    pollers[change.name] = self._put(change.name, resource)
-            except OrchestratorError as error:
-                failed.append(error)
-        done: list[Change] = []
-        for number, (change, _) in enumerate(planned, 1):
-            if change.name in pollers:
-                try:
-                    with told(self._clients.profile, f"deploy the job {change.name}"):
-                        pollers[change.name].result()
-                except OrchestratorError as error:
-                    failed.append(error)
-                    continue
-            elif change.action != "unchanged":
-                continue
-            done.append(change)
-            tell(Step(title=f"job {change.name}", number=number, total=total, change=change))
-        if failed:
-            raise self._all_of(failed, done)
-        return Changes(done)
-
-    def _put(self, name: str, resource: Mapping[str, Any]) -> Any:
+    def put(self, name: str, resource: Mapping[str, Any]) -> Any:
+        """Begin to create or replace the job; a poller."""
         from azure.mgmt.appcontainers.models import Job as Resource
 
         jobs = self._clients.containers.jobs
         return jobs.begin_create_or_update(self._group, name, Resource(resource))
 
-    @staticmethod
-    def _all_of(failed: Sequence[OrchestratorError], done: Sequence[Change]) -> OrchestratorError:
-        first = failed[0]
-        if len(failed) > 1:
-            first.message = "\n".join(error.message for error in failed)
-        changed = [change.name for change in done if change.action != "unchanged"]
-        if changed:
-            deployed = f"Deployed all the same: {', '.join(changed)}."
-            first.hint = f"{first.hint} {deployed}".strip()
-        return first
+    def secrets(self, name: str) -> list[dict[str, Any]]:
+        """The job's secrets with their values, as the service sends them."""
+        with told(self._clients.profile, f"read the secrets of the job {name}"):
+            found = self._clients.containers.jobs.list_secrets(self._group, name)
+            return [secret.as_dict() for secret in found.value or ()]
 
     # ---------------------------------------------------------------- the place they are put in
 

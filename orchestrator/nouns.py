@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.executions import ExecutionVerbs
     from orchestrator.jobs import JobVerbs
     from orchestrator.logs import LogVerbs
+    from orchestrator.planning import PlanVerbs
     from orchestrator.profile import Profile
     from orchestrator.queues import QueueVerbs
     from orchestrator.settings import Settings
@@ -80,6 +81,12 @@ class Nouns:
         from orchestrator.jobs import JobVerbs
 
         return JobVerbs(self._clients)
+
+    @cached_property
+    def _plans(self) -> PlanVerbs:
+        from orchestrator.planning import PlanVerbs
+
+        return PlanVerbs(self._clients, self._jobs)
 
     @cached_property
     def _executions(self) -> ExecutionVerbs:

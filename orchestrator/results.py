@@ -19,7 +19,7 @@ ExecutionStatus: TypeAlias = str
 STATUSES = ("Running", "Processing", "Succeeded", "Failed", "Stopped", "Degraded", "Unknown")
 FINISHED = frozenset({"Succeeded", "Failed", "Stopped", "Degraded"})
 
-Action = Literal["created", "updated", "unchanged", "deleted"]
+Action = Literal["created", "updated", "replaced", "unchanged", "deleted"]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,8 @@ ENTRIES = {
         _PROJECT,
     ),
     "deploy": Entry("world", "deploy", "Create or update jobs, saying what changed.", _PROJECT),
+    "plan": Entry("plan", "plan", "Show what deploy would change, field by field.", _PROJECT),
+    "drift": Entry("plan", "drift", "Show where live jobs differ from the settings.", _PROJECT),
     "demo": Entry(
         "demo.command",
         "demo",

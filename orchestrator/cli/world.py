@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.grammar import command
 from orchestrator.cli.parameters import complete_jobs
+from orchestrator.cli.plan import show_plan
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def status() -> None:
     examples=[
         ("all jobs", "orchestrator deploy"),
         ("one", "orchestrator deploy receiver"),
+        ("what was planned, or nothing", "orchestrator deploy --plan-version VERSION"),
+        ("also delete what the settings name no more", "orchestrator deploy --prune"),
         (
             "what changed?",
             "orchestrator deploy --query \"[?action!='unchanged'].name\" -o tsv",
@@ -101,16 +104,72 @@ def status() -> None:
     ],
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]…", shell_complete=complete_jobs)
-def deploy(jobs: tuple[str, ...]) -> None:
-    """Create or update the jobs of orchestrator.toml (all, or JOB…), saying what changed."""
+@click.option("--dry-run", is_flag=True, help="Show the plan; send nothing.")
+@click.option(
+    "--plan-version",
+    metavar="VERSION",
+    help="Refuse if the live jobs or the settings have changed since that `orchestrator plan`.",
+)
+@click.option(
+    "--prune", is_flag=True, help="Delete jobs of this project that the settings name no more."
+)
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Delete and make anew a job where a field cannot be changed; its executions are lost.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before something is deleted.")
+def deploy(
+    jobs: tuple[str, ...],
+    dry_run: bool,
+    plan_version: str | None,
+    prune: bool,
+    replace: bool,
+    yes: bool,
+) -> None:
+    """Create or update the jobs of orchestrator.toml (all, or JOB…), saying what changed.
+
+    Jobs that others made in the resource group are left alone.
+    """
     from orchestrator.display.progress import Progress
 
+    if prune and jobs:
+        raise click.UsageError("--prune looks at all jobs, so none can be named with it.")
     session = current()
     orc = session.connect()
+    if dry_run:
+        show_plan(session, orc.plan(*jobs, prune=prune))
+        session.hint("Nothing was sent.")
+        return
+    if (prune or replace) and not yes:
+        plan_version = _agreed(session, jobs, plan_version, prune=prune, replace=replace)
     with Progress() as progress:
-        changes = orc.deploy(*jobs, progress=shown_in(progress))
+        changes = orc.deploy(
+            *jobs,
+            plan_version=plan_version,
+            prune=prune,
+            replace=replace,
+            progress=shown_in(progress),
+        )
     session.show(changes, empty="There are no jobs in the settings.")
     _next(session, changes)
+
+
+def _agreed(
+    session: Session, jobs: tuple[str, ...], given: str | None, *, prune: bool, replace: bool
+) -> str | None:
+    """Ask about what would be deleted; the version that holds the answer to what was shown."""
+    from orchestrator.cli.jobs import ask
+
+    orc = session.connect()
+    plan = orc.plan(*jobs, prune=prune)
+    lost = [job.name for job in plan if job.action == "deleted"]
+    lost += [job.name for job in plan if replace and job.action == "replaced"]
+    if not lost:
+        return given
+    what = f"{'job' if len(lost) == 1 else 'jobs'} {', '.join(lost)}"
+    ask(f"Delete {what} with all executions (profile {orc.profile.name})?")
+    return given or plan.version
 
 
 # ------------------------------------------------------------------------------------- shared

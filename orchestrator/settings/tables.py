@@ -210,10 +210,12 @@ class Settings(Table, frozen=True, kw_only=True):
     """The whole file.
 
     path: the file that was read; None when there is none (then there is a profile "local", and
-    no jobs). folder: what relative paths start from.
+    no jobs). folder: what relative paths start from. project: marks the jobs that are deployed, so
+    that projects which share a resource group leave each other's jobs alone.
     """
 
     default_profile: str = "local"
+    project: str = "default"
     profiles: dict[str, ProfileSpec] = {}
     queues: dict[str, QueueSpec] = {}
     images: dict[str, ImageSpec] = {}

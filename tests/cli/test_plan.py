@@ -1,0 +1,80 @@
+"""`orchestrator plan | drift | deploy --…` against a real local cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.asking import ok
+from tests.cli.conftest import SETTINGS, Cli
+
+EXTRA = '[jobs.extra]\ntrigger = "manual"\nimage = "talker"\n'
+
+
+@pytest.fixture
+def changed(cli: Cli) -> Iterator[list[str]]:
+    """Options of a project that wants one field otherwise and one job more."""
+    path = cli.folder / "changed.toml"
+    path.write_text(SETTINGS.replace('LINES = "2"', 'LINES = "7"') + EXTRA)
+    yield ["--settings", str(path)]
+    ok(cli("deploy", "--prune", "--yes"))
+
+
+def test_the_exit_status_tells_whether_there_is_anything_to_do(
+    cli: Cli, changed: list[str]
+) -> None:
+    same = cli("plan")
+    assert (same.status, same.out.splitlines()[-1].split(".")[0]) == (0, "5 unchanged")
+    plan = cli("plan", *changed)
+    assert plan.status == 2
+    assert "~ talker   updated\n    env.LINES  2 → 7\n" in plan.out
+    assert "+ extra    created\n" in plan.out
+    assert "1 to create, 1 to update, 4 unchanged.  Version " in plan.out
+
+
+def test_deploy_takes_the_version_of_the_plan_and_no_other(cli: Cli, changed: list[str]) -> None:
+    version = cli("plan", *changed, "--query", "version", "-o", "tsv").out.strip()
+    stale = cli("deploy", "--plan-version", version)
+    assert stale.status == 1
+    assert "changed since that plan" in stale.err
+    assert "Next: Nothing was sent. Plan again" in stale.err
+    done = json.loads(ok(cli("deploy", *changed, "--plan-version", version, "-o", "json")))
+    assert [c["action"] for c in done if c["name"] in ("talker", "extra")] == ["updated", "created"]
+
+
+def test_a_dry_run_sends_nothing(cli: Cli, changed: list[str]) -> None:
+    shown = ok(cli("deploy", *changed, "--dry-run", "-o", "json"))
+    assert [j["name"] for j in json.loads(shown)["jobs"] if j["action"] == "created"] == ["extra"]
+    assert cli("jobs", "show", "extra").status == 1
+
+
+def test_prune_asks_and_without_a_terminal_it_wants_yes(cli: Cli, changed: list[str]) -> None:
+    ok(cli("deploy", "extra", *changed))
+    assert "- extra    deleted" in cli("plan", "--prune").out
+    unasked = cli("deploy", "--prune")
+    assert (unasked.status, "run it again with --yes" in unasked.err) == (2, True)
+    assert cli("jobs", "show", "extra").status == 0
+    gone = ok(
+        cli("deploy", "--prune", "--yes", "--query", "[?action=='deleted'].name", "-o", "tsv")
+    )
+    assert gone.split() == ["extra"]
+    assert cli("jobs", "show", "extra").status == 1
+
+
+def test_drift_shows_what_was_changed_by_hand(cli: Cli, changed: list[str]) -> None:
+    assert cli("drift").status == 0
+    ok(cli("deploy", *changed))
+    drift = cli("drift")
+    assert drift.status == 2
+    assert "env.LINES  2 → 7" in drift.out
+    assert "2 of 6 jobs are not as the settings say." in drift.out
+    states = json.loads(cli("drift", "-o", "json", "--query", "[].state").out)
+    assert sorted(set(states)) == ["drifted", "in step", "not in the settings"]
+
+
+def test_jobs_and_prune_do_not_go_together(cli: Cli) -> None:
+    for command in ("plan", "deploy"):
+        refused = cli(command, "talker", "--prune")
+        assert (refused.status, "none can be named" in refused.err) == (2, True)
