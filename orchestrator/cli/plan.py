@@ -23,8 +23,8 @@ DIFFERENT = 2  # the exit status of a plan with changes, and of drift; as `terra
         ("what would deploy do?", "orchestrator plan"),
         ("of one job", "orchestrator plan receiver"),
         (
-            "deploy what was looked at, or nothing",
-            'orchestrator deploy --plan-version "$(orchestrator plan --query version -o tsv)"',
+            "its version alone, for deploy --plan-version",
+            "orchestrator plan --query version -o tsv",
         ),
     ],
 )
