@@ -2,7 +2,8 @@
 
 Run as `python broker_child.py DATABASE ROUND`. Lines, each written and flushed before anything
 else happens: `sent ID SEQUENCE`, `completed ID`, `abandoned ID COUNT`, `dead ID`, `deferred ID`,
-`scheduled ID`, `ready`; and `completing ID` before a completion is asked for.
+`scheduled ID`, `ready`; `completing ID` before a completion is asked for, and `sending NAME` a
+little before a send.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ async def send(queue: Queue, name: str, dice: random.Random) -> None:
         # The numbers are known when `send` returns, which is before it is durable.
         numbered: dict[str, int] = {}
         batch = [IncomingMessage(id_.encode().ljust(200), id_) for id_ in ids]
+        say("sending", ids[0])
+        # What was completed before that is handed to the store in the next turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
         sequences = queue.send(batch, partial(say_sent, numbered))
         numbered.update(zip(ids, sequences, strict=True))
         await asyncio.sleep(dice.random() * 0.004)
@@ -73,7 +78,8 @@ async def settle(queue: Queue, dice: random.Random) -> None:
             choice = dice.random()
             if choice < 0.6:
                 say("completing", name)
-                queue.complete(lock.token, partial(told, ("completed", name)))
+                queue.complete(lock.token)
+                say("completed", name)
             elif choice < 0.75:
                 count = lock.message.delivery_count + 1
                 queue.abandon(lock.token, partial(told, ("abandoned", name, count)))

@@ -7,6 +7,7 @@ queues and keys exist (the Resource Manager reads and writes them through this c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 
 from orchestrator.clock import Clock
@@ -106,6 +107,7 @@ class Broker(TopicBroker):
     async def close(self) -> None:
         """Commit what is queued and close the store. Idempotent."""
         self._clockwork.stop()
+        self._write_departures()
         await self._store.close()
 
     def _restore(self, contents: Contents, context: Context) -> None:
@@ -162,14 +164,23 @@ class Broker(TopicBroker):
 
     def clock_set_back(self) -> None:
         """The clock shows an earlier time than before: locks end no later than they may."""
+        for part in self._parts():
+            part.clock_set_back()
+
+    def _parts(self) -> Iterator[Queue]:
+        """All queues and their sub-queues."""
         for namespace in self._namespaces.values():
             for queue in namespace.queues.values():
-                for part in queue.parts:
-                    part.clock_set_back()
+                yield from queue.parts
+
+    def _write_departures(self) -> None:
+        for part in self._parts():
+            part.write_departures()
 
     async def written(self) -> None:
         """Until everything that has been begun is written, and told to whoever waits for it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._write_departures()
         # Whether it could be written is told to those who wrote it.
         self._store.barrier(lambda error: None if done.done() else done.set_result(None))
         await done

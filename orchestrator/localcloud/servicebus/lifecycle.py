@@ -44,6 +44,11 @@ NOBODY = UUID(int=0)
 RETRY_DELAY = 1.0
 """Seconds until a move that the store refused is tried again."""
 
+NOTE_PATIENCE = 0.002
+DEPARTURE_PATIENCE = 0.01
+"""Seconds for which the store may collect what nobody waits for: who has locked which message, and
+which messages are gone. What a crash takes with it is delivered once more."""
+
 _AT_ONCE = 500
 """Due messages dealt with in one go; the event loop runs between two."""
 
@@ -102,6 +107,8 @@ class Lifecycle:
         self._history = DuplicateHistory()
         self._retries: list[tuple[float, int, Callable[[], None]]] = []
         self._retry_order = itertools.count()
+        # Messages that are gone, whose deletion the store does not know of yet.
+        self._departed: list[int] = []
         # Messages whose state the store refused to take.
         self._unnoted: dict[int, StoredMessage] = {}
         # Nothing is due before this moment, as far as the broker's clockwork was told.
@@ -194,7 +201,7 @@ class Lifecycle:
         for message_id in self._history.forget_due(now, _AT_ONCE):
             change.forget(self.number, message_id)
         if change.history:
-            self._context.store.commit(change, None)
+            self._context.store.commit(change, None, patience=DEPARTURE_PATIENCE)
 
     def _next_retry(self) -> float:
         return self._retries[0][0] if self._retries else NEVER
@@ -256,6 +263,28 @@ class Lifecycle:
         self._shelf.remove(lock.message)
         self._freed(lock)
 
+    def _depart(self, message: StoredMessage) -> None:
+        """Let go of a message for good, at once; the store is told a little later."""
+        self._shelf.remove(message)
+        self._departed.append(message.sequence)
+        if len(self._departed) == 1:
+            self._context.soon(self.write_departures)
+
+    def write_departures(self) -> None:
+        """Have the store delete what has departed."""
+        departed, self._departed = self._departed, []
+        if not departed:
+            return
+        change = Change()
+        change.delete(self.number, *departed)
+
+        def finished(error: BrokerError | None) -> None:
+            if error is not None:
+                self._departed += departed
+                self._retry(self.write_departures)
+
+        self._context.store.commit(change, finished, patience=DEPARTURE_PATIENCE)
+
     def _unlock(self, lock: LockedMessage) -> None:
         """The lock is no more."""
         self._locks.pop(lock.token, None)
@@ -303,7 +332,7 @@ class Lifecycle:
             if error is not None:
                 self._note_later(noted)
 
-        self._context.store.commit(change, finished)
+        self._context.store.commit(change, finished, patience=NOTE_PATIENCE)
 
     def _note_later(self, messages: Sequence[StoredMessage]) -> None:
         if not self._unnoted:
@@ -328,11 +357,7 @@ class Lifecycle:
         if self.properties.dead_letter_on_expiration and not self.is_dead_letter:
             self._bury_expired(self._hold(message))
             return
-        change = Change()
-        change.delete(self.number, message.sequence)
-        # Should this not get through, the message expires again when the store is next opened.
-        self._context.store.commit(change, None)
-        self._shelf.remove(message)
+        self._depart(message)
 
     def _bury_expired(self, hold: LockedMessage) -> None:
         def done(error: BrokerError | None) -> None:

@@ -189,7 +189,8 @@ class ReceiverDoor(Door):
         )
         try:
             if outcome.kind == p.ACCEPTED:
-                self._queue.complete(locked.token, done)
+                self._queue.complete(locked.token)
+                done(None)
             elif outcome.kind == p.RELEASED:
                 self._queue.release(locked.token)
                 self.link.settle(delivery, answer)

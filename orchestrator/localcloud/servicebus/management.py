@@ -257,7 +257,8 @@ class ManagementNode:
             modified = merged(locked.message, changes) if isinstance(changes, dict) else None
             try:
                 if status == _COMPLETED:
-                    self._queue.complete(token, done)
+                    self._queue.complete(token)
+                    done(None)
                 elif status == _ABANDONED:
                     self._queue.abandon(token, done, modified)
                 elif status == _DEFERRED:

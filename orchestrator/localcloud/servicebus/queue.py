@@ -4,8 +4,9 @@ Every method runs in the event loop's thread and returns at once. What must be d
 to the store; the `done` callback comes when it is (or when it failed and was undone). Arguments
 that cannot be served raise a `BrokerError` from the call itself, and then `done` is never called.
 
-A message can be received only once its send is durable. A message being settled belongs to
-nobody else until the settlement is durable; if the store fails, the lock is as it was.
+A message can be received only once its send is durable. A completion counts at once and is
+written behind. Any other settlement is waited for: the message belongs to nobody else until it is
+durable; if the store fails, the lock is as it was.
 """
 
 from __future__ import annotations
@@ -355,21 +356,14 @@ class Queue(SessionKeeping):
             )
         return lock
 
-    def complete(self, token: UUID, done: Done) -> None:
-        """Delete the message. A crash before `done` merely redelivers it."""
+    def complete(self, token: UUID) -> None:
+        """Delete the message: it is gone when this returns, in the store a moment later. A crash
+        before that delivers it again."""
         lock = self.locked(token)
         lock.settling = True
-        change = Change()
-        change.delete(self.number, lock.message.sequence)
-
-        def finished(error: BrokerError | None) -> None:
-            if error is None:
-                self._gone(lock)
-            else:
-                self._regain(lock)
-            done(error)
-
-        self._context.store.commit(change, finished)
+        self._unlock(lock)
+        self._depart(lock.message)
+        self._freed(lock)
 
     def abandon(self, token: UUID, done: Done, modified: bytes | None = None) -> None:
         """Give it back with delivery_count + 1; to the dead-letter queue if that reaches the

@@ -162,9 +162,10 @@ class Change:
             )
         )
 
-    def delete(self, queue: int, sequence: int) -> None:
-        """Remove a message."""
-        self.deletes.append(key_of(queue, sequence))
+    def delete(self, queue: int, *sequences: int) -> None:
+        """Remove messages."""
+        base = key_of(queue, 0)
+        self.deletes.extend([base | sequence for sequence in sequences])
 
     def remember(self, queue: int, message_id: str, until: float) -> None:
         """Add to the queue's duplicate-detection history."""
@@ -214,10 +215,14 @@ class Store(Protocol):
         """
         ...
 
-    def commit(self, change: Change, done: Done | None) -> None:
+    def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
         """Make the change durable; then `done(None)`, or `done(StoreFull | StoreFailed)` and
         nothing of it is stored. `done` is called from the event loop, never from this call, in
-        the order of the commits."""
+        the order of the commits.
+
+        patience: for a change that nobody waits for, how many seconds it may lie in memory, so
+        that it shares a transaction with others. Such a change survives the end of the process
+        once it is committed, and a power cut only once a later one without patience is."""
         ...
 
     def barrier(self, done: Done) -> None:

@@ -44,7 +44,7 @@ class MemoryStore:
         for key in sorted(self._messages):
             yield self._messages[key], self._states.get(key)
 
-    def commit(self, change: Change, done: Done | None) -> None:
+    def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
         self._enqueue(change, done)
 
     def barrier(self, done: Done) -> None:

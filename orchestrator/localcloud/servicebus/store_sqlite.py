@@ -2,7 +2,9 @@
 
 What arrives while a transaction is being committed forms the next one, so that a single `fsync`
 serves as many senders as there are at that moment and one alone waits for nobody. `synchronous`
-is FULL: when `done(None)` is called, the change survives the power cord.
+is FULL: when `done(None)` is called, the change survives the power cord. A group that nobody
+waits for is committed without `fsync`: handed to the operating system, it survives the process, and
+the next group that somebody waits for takes it to the disk.
 
 If a group's transaction fails, its changes are committed one by one, so that only those fail that
 cannot be stored (a deletion still gets through when the disk has no room for a send).
@@ -66,11 +68,14 @@ CREATE TABLE history (
 _SIZES = (512, 64, 8, 1)
 _SMALL_SIZES = (8, 1)
 _LARGE_GROUP = 4 * 1024 * 1024
+# Changes that wait in memory at most, however patient they are.
+_LONGEST_WAIT = 4096
 
 # Result codes (https://www.sqlite.org/rescode.html) that are not the file's fault.
 _SURROUNDINGS = frozenset({3, 5, 6, 7, 8, 10, 13, 14})
 
-_Entry = tuple[Change | None, Done | None]
+_Entry = tuple[Change | None, Done | None, bool]
+"""A change or a barrier, whom to tell, and whether anybody waits for it."""
 _Result = tuple[Done | None, BrokerError | None]
 
 
@@ -88,6 +93,9 @@ class SqliteStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._waiting: list[_Entry] = []
+        self._due = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._synchronous = True
         self._arrived = threading.Condition()
         self._closing = False
         self._finished: asyncio.Future[None] | None = None
@@ -159,6 +167,7 @@ class SqliteStore:
             )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        self._synchronous = True
         connection.execute("PRAGMA cell_size_check=ON")
         if self._max_pages is not None:
             connection.execute(f"PRAGMA max_page_count={int(self._max_pages)}")
@@ -185,26 +194,47 @@ class SqliteStore:
 
     # -- the event loop's side ----------------------------------------------------------------
 
-    def commit(self, change: Change, done: Done | None) -> None:
-        self._enqueue(change, done)
+    def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
+        self._enqueue(change, done, patience)
 
     def barrier(self, done: Done) -> None:
-        self._enqueue(None, done)
+        self._enqueue(None, done, 0.0)
 
-    def _enqueue(self, change: Change | None, done: Done | None) -> None:
-        if self._closing or self._thread is None:
+    def _enqueue(self, change: Change | None, done: Done | None, patience: float) -> None:
+        if self._closing or self._thread is None or self._loop is None:
             if done is not None:
                 closed = StoreFailed(f"The message store {self.path} is closed.")
                 asyncio.get_running_loop().call_soon(done, closed)
             return
         with self._arrived:
-            self._waiting.append((change, done))
-            if len(self._waiting) == 1:
-                self._arrived.notify()
+            self._waiting.append((change, done, not patience))
+            if not patience or len(self._waiting) > _LONGEST_WAIT:
+                self._wake_writer()
+                return
+        due = self._loop.time() + patience
+        if self._alarm is None or due < self._alarm.when():
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = self._loop.call_at(due, self._patience_over)
+
+    def _patience_over(self) -> None:
+        self._alarm = None
+        with self._arrived:
+            if self._waiting:
+                self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        """With the lock held."""
+        if not self._due:
+            self._due = True
+            self._arrived.notify()
 
     async def close(self) -> None:
         if self._thread is None or self._finished is None:
             return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         with self._arrived:
             self._closing = True
             self._arrived.notify()
@@ -218,9 +248,10 @@ class SqliteStore:
         assert self._loop is not None
         while True:
             with self._arrived:
-                while not self._waiting and not self._closing:
+                while not self._due and not self._closing:
                     self._arrived.wait()
                 group, self._waiting = self._waiting, []
+                self._due = False
             if not group:
                 break
             results = self._commit_group(group)
@@ -245,18 +276,25 @@ class SqliteStore:
     def _commit_group(
         self, group: Sequence[_Entry]
     ) -> list[tuple[Done | None, BrokerError | None]]:
-        changes = [change for change, _ in group if change is not None]
-        error = self._transact(changes) if changes else None
+        changes = [change for change, _, _ in group if change is not None]
+        durable = any(awaited for _, _, awaited in group)
+        error = self._transact(changes, durable) if changes else None
         if error is None:
-            return [(done, None) for _, done in group]
+            return [(done, None) for _, done, _ in group]
         if len(changes) == 1:
-            return [(done, error if change is not None else None) for change, done in group]
-        return [(done, self._transact([change]) if change else None) for change, done in group]
+            return [(done, error if change is not None else None) for change, done, _ in group]
+        return [
+            (done, self._transact([change], durable) if change else None)
+            for change, done, _ in group
+        ]
 
-    def _transact(self, changes: Sequence[Change]) -> BrokerError | None:
+    def _transact(self, changes: Sequence[Change], durable: bool) -> BrokerError | None:
         connection = self._connection
         assert connection is not None
         try:
+            if durable is not self._synchronous:
+                connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._synchronous = durable
             connection.execute("BEGIN IMMEDIATE")
             _apply(connection, changes)
             connection.execute("COMMIT")

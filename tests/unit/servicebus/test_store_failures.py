@@ -80,19 +80,24 @@ async def test_the_duplicate_of_a_refused_send_is_refused_too(world: World) -> N
     assert isinstance(results[1], StoreFailed)
 
 
-async def test_a_refused_completion_leaves_the_lock(world: World) -> None:
+async def test_a_completion_counts_at_once_and_is_written_when_the_store_can(world: World) -> None:
     queue = await world.queue(lock_duration=30.0)
-    await send(queue, "a")
-    (lock,) = queue.acquire(1)
+    await send(queue, "a", "b")
+    first, second = queue.acquire(2)
     await world.settled()
     breaks(world)
-    with pytest.raises(StoreFull):
-        await complete(queue, lock)
+    await complete(queue, first)
     assert queue.counts().active == 1
-    assert queue.renew(lock.token) == world.clock.time() + 30
+    await world.settled()
+    await complete(queue, second)
+    with pytest.raises(LockLost):
+        queue.locked(first.token)
+    await world.pass_time(5)
+    assert queue.peek(0, 10) == []
     breaks(world, False)
-    await complete(queue, lock)
-    assert queue.counts().active == 0
+    await world.pass_time(1)
+    await world.restart()
+    assert world.again(queue).peek(0, 10) == []
 
 
 @pytest.mark.parametrize("settle", [abandon, defer, dead_letter])
@@ -121,7 +126,7 @@ async def test_a_lock_that_expires_while_its_settlement_fails_is_lost(world: Wor
     (lock,) = queue.acquire(1)
     breaks(world)
     results: list[BrokerError | None] = []
-    queue.complete(lock.token, results.append)
+    queue.defer(lock.token, results.append)
     world.clock.jump(31)
     await world.settled()
     assert isinstance(results[0], StoreFull)

@@ -21,7 +21,7 @@ from orchestrator.localcloud.servicebus.errors import (
 from orchestrator.localcloud.servicebus.model import IncomingMessage, StoredMessage
 from orchestrator.localcloud.servicebus.store import Change
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
-from tests.unit.servicebus.world import World, complete, dead_letter, send, texts
+from tests.unit.servicebus.world import World, abandon, complete, dead_letter, send, texts
 
 
 def put(sequence: int, size: int) -> Change:
@@ -227,7 +227,7 @@ async def test_a_store_that_refuses_writes_fails_sends_and_serves_again_later(
     assert not isinstance(failed.value, StoreFull)
     (lock,) = queue.acquire(5)
     with pytest.raises(StoreFailed):
-        await complete(queue, lock)
+        await abandon(queue, lock)
     world.store._connection.execute("PRAGMA query_only=OFF")
     await complete(queue, lock)
     await send(queue, "after")
@@ -259,3 +259,50 @@ async def test_senders_share_a_commit(tmp_path: Path) -> None:
     assert queue.counts().active == 200
     assert commits < 20
     await world.broker.close()
+
+
+async def test_what_nobody_waits_for_is_written_after_its_patience(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    await durably(lambda done: store.commit(put(1, 10), done, patience=0.001))
+    with sqlite3.connect(path) as reader:
+        assert reader.execute("SELECT count(*) FROM messages").fetchone() == (1,)
+    reader.close()
+    await store.close()
+
+
+async def test_patient_changes_share_a_transaction_with_the_next_that_is_awaited(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path / "broker.sqlite")
+    await store.open()
+    assert store._connection is not None
+    statements: list[str] = []
+    store._connection.set_trace_callback(statements.append)
+    for number in range(1, 50):
+        store.commit(put(number, 10), None, patience=3600.0)
+    await asyncio.sleep(0.01)
+    assert statements == []
+    await durably(lambda done: store.commit(put(50, 10), done))
+    assert statements.count("COMMIT") == 1
+    await store.close()
+    contents = await SqliteStore(store.path).open()
+    assert len(list(contents.messages)) == 50
+
+
+async def test_only_a_group_that_somebody_waits_for_is_forced_to_the_disk(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "broker.sqlite")
+    await store.open()
+    assert store._connection is not None
+    levels: list[str] = []
+
+    def note(statement: str) -> None:
+        if statement.startswith("PRAGMA synchronous"):
+            levels.append(statement.partition("=")[2])
+
+    store._connection.set_trace_callback(note)
+    await durably(lambda done: store.commit(put(1, 10), done, patience=0.001))
+    await durably(lambda done: store.commit(put(2, 10), done))
+    assert levels == ["NORMAL", "FULL"]
+    await store.close()

@@ -89,8 +89,8 @@ async def send(queue: Queue, *texts: str, **fields: object) -> list[int]:
 
 
 async def complete(queue: Queue, lock: LockedMessage | UUID) -> None:
-    token = lock if isinstance(lock, UUID) else lock.token
-    await durably(lambda done: queue.complete(token, done))
+    queue.complete(lock if isinstance(lock, UUID) else lock.token)
+    await asyncio.sleep(0)
 
 
 async def abandon(queue: Queue, lock: LockedMessage, modified: bytes | None = None) -> None:
