@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.clock import SystemClock
+from orchestrator.clock import ManualClock, SystemClock
 from orchestrator.localcloud.servicebus.broker import Broker, durably
 from orchestrator.localcloud.servicebus.model import IncomingMessage, MessageState, StoredMessage
 from orchestrator.localcloud.servicebus.queue import Queue
@@ -166,3 +166,48 @@ async def check_that_ids_are_remembered(
     ]
     assert set(await durably(lambda done: queue.send(again, done))) == {0}
     assert queue.counts() == before
+
+
+DIES_AT_ONCE = """
+import asyncio, os, sys
+from pathlib import Path
+from orchestrator.clock import ManualClock, SystemClock
+from orchestrator.localcloud.servicebus.broker import Broker, durably
+from orchestrator.localcloud.servicebus.model import IncomingMessage, QueueProperties
+from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+
+async def main():
+    broker = Broker(SqliteStore(Path(sys.argv[1])), SystemClock())
+    await broker.open()
+    await broker.put_namespace("crash")
+    await broker.put_queue("crash", "q", QueueProperties())
+    queue = broker.queue("crash", "q")
+    await durably(lambda done: queue.send([IncomingMessage(b"a"), IncomingMessage(b"b")], done))
+    first, second = queue.acquire(2)
+    queue.complete(first.token)
+    await broker.written()
+    queue.complete(second.token)
+    assert queue.counts().active == 0
+    os._exit(9)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_completion_that_died_before_it_was_written_delivers_again(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    child = subprocess.run(
+        [sys.executable, "-c", DIES_AT_ONCE, str(path)], capture_output=True, timeout=60
+    )
+    assert child.returncode == 9, child.stderr.decode()
+    clock = ManualClock(time.time())
+    broker = Broker(SqliteStore(path), clock)
+    await broker.open()
+    queue = broker.queue("crash", "q")
+    assert queue is not None
+    # The lock of the one that died still holds; then it is had again, as after a failed delivery.
+    assert queue.acquire(2) == []
+    await clock.advance(61)
+    (again,) = queue.acquire(2)
+    assert (again.message.payload, again.message.delivery_count) == (b"b", 1)
+    await broker.close()
