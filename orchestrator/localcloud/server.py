@@ -53,6 +53,7 @@ from orchestrator.localcloud.steering.http_faults import fault_middleware
 from orchestrator.localcloud.steering.time_control import FILE as CLOCK_FILE
 from orchestrator.localcloud.steering.time_control import TimeControl
 from orchestrator.localcloud.tls import Certificates
+from orchestrator.localcloud.waiting_messages import WaitingMessages
 
 _log = logging.getLogger(__name__)
 
@@ -228,7 +229,7 @@ class LocalCloud:
                 https=connection["resource_manager"].removeprefix("https://"),
                 namespaces=self.broker.namespaces,
             ),
-            queue_length=self._queue_length,
+            queues=WaitingMessages(self.broker),
         )
         self._at_end("runtime", runtime.stop)
         with _readable():
@@ -241,16 +242,6 @@ class LocalCloud:
 
     def _forget_runtime(self) -> None:
         self.apps.runtime = None
-
-    def _queue_length(self, namespace: str, queue: str) -> int | None:
-        if not namespace:
-            # A connection string that names only our address: the one namespace with that queue.
-            found = self.broker.find(None, queue)
-            if found is None:
-                return None
-            namespace = found.namespace
-        counts = self.broker.counts(namespace, queue)
-        return None if counts is None else counts.active
 
     # -------------------------------------------------------------- listeners ----
 

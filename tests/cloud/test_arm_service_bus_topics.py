@@ -22,6 +22,7 @@ from azure.mgmt.servicebus.models import (
 )
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from orchestrator.localcloud.waiting_messages import WaitingMessages
 from tests.cloud.test_arm_service_bus import GROUP, group_path, rest, sdk
 from tests.conftest import CloudInThread
 
@@ -101,12 +102,16 @@ def test_topics_subscriptions_and_rules_live_and_count(
     topic = client.topics.get(*of)
     assert topic.subscription_count == 1
     assert topic.size_in_bytes > 0
-    assert cloud.call(_length(cloud, namespace)) == 2
+    assert cloud.call(_counted(cloud, namespace)) == (2, ["one"])
 
 
-async def _length(cloud: CloudInThread, namespace: str) -> int | None:
-    """What the scaler is told of a subscription."""
-    return cloud.server._queue_length(namespace, "events/subscriptions/one")
+async def _counted(cloud: CloudInThread, namespace: str) -> tuple[int | None, list[str] | None]:
+    """What the scaler is told of a subscription and of its topic."""
+    queues = WaitingMessages(cloud.server.broker)
+    assert queues.names(namespace, "nowhere") is None
+    assert queues.names("nowhere", "events") is None
+    length = queues.length(namespace, "events/subscriptions/one")
+    return length, queues.names(namespace, "events")
 
 
 def test_what_cannot_be_is_refused(client: ServiceBusManagementClient, namespace: str) -> None:

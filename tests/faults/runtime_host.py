@@ -61,6 +61,14 @@ async def environment(job: Json) -> AsyncIterator[dict[str, str]]:
     yield {}
 
 
+class NoQueues:
+    def length(self, namespace: str, entity: str) -> int | None:
+        return None
+
+    def names(self, namespace: str, topic: str) -> list[str] | None:
+        return None
+
+
 def build(state: Path, sink: Remembering, **kwargs: Any) -> Runtime:
     """A runtime over the folder, with real processes and the machine's time."""
     return Runtime(
@@ -70,7 +78,7 @@ def build(state: Path, sink: Remembering, **kwargs: Any) -> Runtime:
         logs=sink,
         clock=kwargs.pop("clock", SystemClock()),
         environment=environment,
-        queue_length=lambda namespace, queue: None,
+        queues=NoQueues(),
         limits=Limits(grace=2.0, shutdown_grace=0.5, backoff=0.1),
         **kwargs,
     )

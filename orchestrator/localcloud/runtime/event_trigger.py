@@ -7,7 +7,7 @@ from collections.abc import Callable
 from orchestrator.clock import Clock
 from orchestrator.localcloud.runtime.events import KEDA, Events
 from orchestrator.localcloud.runtime.job import Job
-from orchestrator.localcloud.runtime.model import QueueLength, RuntimeFault
+from orchestrator.localcloud.runtime.model import Queues, RuntimeFault
 from orchestrator.localcloud.runtime.scaler import (
     Reading,
     RuleFault,
@@ -16,6 +16,7 @@ from orchestrator.localcloud.runtime.scaler import (
     read_rule,
     reading,
     room,
+    waiting,
 )
 
 Start = Callable[[int], int]
@@ -32,7 +33,7 @@ class EventTrigger:
         job: The job.
         clock: The time.
         events: Takes what is worth telling.
-        queue_length: Active messages of an entity.
+        queues: How many messages wait in an entity.
         running: Unfinished executions of the job.
         start: Starts executions.
     """
@@ -43,14 +44,14 @@ class EventTrigger:
         *,
         clock: Clock,
         events: Events,
-        queue_length: QueueLength,
+        queues: Queues,
         running: Callable[[], int],
         start: Start,
     ) -> None:
         self._job = job
         self._clock = clock
         self._events = events
-        self._queue_length = queue_length
+        self._queues = queues
         self._running = running
         self._start = start
         self._rules: list[tuple[str, ServiceBusRule]] = []
@@ -101,7 +102,7 @@ class EventTrigger:
             )
 
     def _read(self, key: str, rule: ServiceBusRule) -> Reading | None:
-        length = self._queue_length(rule.namespace, rule.entity)
+        length = waiting(rule, self._queues)
         if length is None:
             where = f" in namespace {rule.namespace}" if rule.namespace else ""
             self._report(key, "KEDAScalerFailed", f"{key}: {rule.label} doesn't exist{where}")

@@ -17,14 +17,6 @@ Json = dict[str, Any]
 Stream = Literal["stdout", "stderr"]
 Trigger = Literal["Manual", "Schedule", "Event"]
 
-QueueLength = Callable[[str, str], int | None]
-"""(namespace name, queue name) -> active messages; None when there is no such queue.
-
-The namespace is "" when a connection string names only an address (localhost, 127.0.0.1): then the
-one namespace that has the queue is meant. A subscription is asked for as
-`<topic>/subscriptions/<subscription>`.
-"""
-
 ReplicaEnvironment = Callable[[Json], AbstractAsyncContextManager[Mapping[str, str]]]
 """(job resource) -> variables that the platform gives each replica, open while the replica lives.
 
@@ -49,6 +41,24 @@ class JobSource(Protocol):
 
     def job(self, job_id: str) -> Json | None:
         """The job with this resource id (case-insensitive); None when there is none."""
+        ...
+
+
+class Queues(Protocol):
+    """Where the scaler reads how many messages wait.
+
+    A namespace is "" when a connection string names only an address (localhost, 127.0.0.1): then
+    the one namespace that has the queue is meant. A subscription is asked for as
+    `<topic>/subscriptions/<subscription>`.
+    """
+
+    def length(self, namespace: str, entity: str) -> int | None:
+        """Active messages; None when there is no such queue or subscription."""
+        ...
+
+    def names(self, namespace: str, topic: str) -> list[str] | None:
+        """Names of the namespace's queues, or with `topic` of that topic's subscriptions; None
+        when there is no such namespace or topic."""
         ...
 
 

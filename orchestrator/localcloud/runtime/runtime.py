@@ -24,7 +24,7 @@ from orchestrator.localcloud.runtime.model import (
     JobSource,
     Json,
     Limits,
-    QueueLength,
+    Queues,
     ReplicaEnvironment,
     ReplicaState,
     RuntimeFault,
@@ -49,7 +49,7 @@ class Runtime:
         logs: Takes console lines and system events.
         clock: The time that cron, scaler polls, time-outs and retries follow.
         environment: Variables of a replica that belong to the platform.
-        queue_length: Active messages of a queue.
+        queues: How many messages wait in a queue.
         limits: Waiting times.
     """
 
@@ -62,7 +62,7 @@ class Runtime:
         logs: LogSink,
         clock: Clock,
         environment: ReplicaEnvironment,
-        queue_length: QueueLength,
+        queues: Queues,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         self._jobs = jobs
@@ -83,7 +83,7 @@ class Runtime:
         )
         self._triggers = Triggers(
             self._parts,
-            queue_length=queue_length,
+            queues=queues,
             accept=self._accept_for_trigger,
             running=self._running,
         )

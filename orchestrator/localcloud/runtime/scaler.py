@@ -1,4 +1,4 @@
-"""KEDA's arithmetic and its `azure-servicebus` scaler's settings; no time, no input, no output.
+"""KEDA's arithmetic and its `azure-servicebus` scaler; no time.
 
 Sources: kedacore/keda `pkg/scaling/scaledjob/metrics.go` (queue length and bound of one scaler,
 several scalers by `max`), `pkg/scaling/executor/scale_jobs.go` (the decision),
@@ -13,8 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.localcloud.runtime.job import Job, ScaleRule
+from orchestrator.localcloud.runtime.model import Queues
 
 SERVICE_BUS = "azure-servicebus"
+CLOUDS = ("AzurePublicCloud", "AzureUSGovernmentCloud", "AzureChinaCloud")
+OPERATIONS = ("sum", "max", "avg")
+# What Go's regular expressions, in which these names are written, do not have.
+_NOT_IN_GO = re.compile(r"\(\?(?:[=!(]|<[=!]|P[=>])|\\[1-9]")
 _CLOUD_SUFFIX = re.compile(r"\.servicebus\.[a-z0-9.-]+$", re.IGNORECASE)
 
 
@@ -29,10 +34,13 @@ class ServiceBusRule:
     Attributes:
         name: Name of the rule.
         namespace: Namespace name; "" when the connection string names only an address.
-        entity: Queue name, or `<topic>/subscriptions/<subscription>`.
+        entity: Queue name, or `<topic>/subscriptions/<subscription>`; with `pattern` the topic, or
+            "" for queues.
         label: What messages call the entity: `queue results`.
         message_count: Messages for one execution.
         activation_count: With no more messages than this the rule is inactive.
+        pattern: With useRegex: what a queue's or subscription's whole name has to match.
+        operation: How the counts of several are put together: sum, max or avg.
     """
 
     name: str
@@ -41,6 +49,8 @@ class ServiceBusRule:
     label: str
     message_count: int
     activation_count: int
+    pattern: re.Pattern[str] | None = None
+    operation: str = "sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +74,12 @@ def read_rule(rule: ScaleRule, job: Job) -> ServiceBusRule:
             f"the local cloud has the scaler {SERVICE_BUS}"
         )
     metadata = rule.metadata
-    if _flag(metadata, "useRegex"):
-        raise RuleFault("useRegex is not supported by the local cloud: name one queue in queueName")
-    entity, label = _entity(metadata)
+    operation = metadata.get("operation") or "sum"
+    if operation not in OPERATIONS:
+        raise RuleFault(
+            f"parameter operation value {operation!r} must be one of {', '.join(OPERATIONS)}"
+        )
+    entity, label, pattern = _entity(metadata, regex=_flag(metadata, "useRegex"))
     return ServiceBusRule(
         name=rule.name,
         namespace=_namespace(rule, job),
@@ -74,7 +87,32 @@ def read_rule(rule: ScaleRule, job: Job) -> ServiceBusRule:
         label=label,
         message_count=_number(metadata, "messageCount", 5),
         activation_count=_number(metadata, "activationMessageCount", 0),
+        pattern=pattern,
+        operation=operation,
     )
+
+
+def waiting(rule: ServiceBusRule, queues: Queues) -> int | None:
+    """Active messages that a rule counts; None when what it names does not exist.
+
+    With a pattern that nothing matches there is nothing to count, which is no fault: 0, as in KEDA.
+    """
+    if rule.pattern is None:
+        return queues.length(rule.namespace, rule.entity)
+    names = queues.names(rule.namespace, rule.entity)
+    if names is None:
+        return None
+    path = f"{rule.entity}/subscriptions/" if rule.entity else ""
+    counts = [
+        count
+        for name in names
+        if rule.pattern.fullmatch(name)
+        and (count := queues.length(rule.namespace, path + name)) is not None
+    ]
+    if rule.operation == "max":
+        return max(counts, default=0)
+    total = sum(counts)
+    return total // len(counts) if rule.operation == "avg" and counts else total
 
 
 def reading(rule: ServiceBusRule, length: int, most: int) -> Reading:
@@ -145,7 +183,7 @@ def connection_namespace(connection: str) -> str:
     return host.partition(".")[0] if _CLOUD_SUFFIX.search(host) else ""
 
 
-def _entity(metadata: Mapping[str, str]) -> tuple[str, str]:
+def _entity(metadata: Mapping[str, str], *, regex: bool) -> tuple[str, str, re.Pattern[str] | None]:
     queue = metadata.get("queueName", "")
     topic = metadata.get("topicName", "")
     subscription = metadata.get("subscriptionName", "")
@@ -155,11 +193,25 @@ def _entity(metadata: Mapping[str, str]) -> tuple[str, str]:
         raise RuleFault("both topic and queue name metadata provided")
     if topic and not subscription:
         raise RuleFault("no subscription name provided with topic name")
+    if topic and regex:
+        return topic, f"topic {topic}", _pattern("subscriptionName", subscription)
     if topic:
-        return f"{topic}/subscriptions/{subscription}", f"subscription {subscription} of {topic}"
+        entity = f"{topic}/subscriptions/{subscription}"
+        return entity, f"subscription {subscription} of {topic}", None
     if not queue:
         raise RuleFault("no service bus entity type set: the rule's metadata has no queueName")
-    return queue, f"queue {queue}"
+    if regex:
+        return "", f"a namespace for queues like {queue}", _pattern("queueName", queue)
+    return queue, f"queue {queue}", None
+
+
+def _pattern(key: str, text: str) -> re.Pattern[str]:
+    try:
+        if _NOT_IN_GO.search(text.replace("\\\\", "")):
+            raise ValueError(text)
+        return re.compile(text)
+    except (re.error, ValueError):
+        raise RuleFault(f"{key} is not a valid regular expression") from None
 
 
 def _namespace(rule: ScaleRule, job: Job) -> str:
@@ -174,6 +226,7 @@ def _namespace(rule: ScaleRule, job: Job) -> str:
         namespace = rule.metadata.get("namespace", "")
         if not namespace:
             raise RuleFault("namespace are required when using pod identity")
+        _check_cloud(rule.metadata)
         return _CLOUD_SUFFIX.sub("", namespace)
     secret = rule.auth.get("connection", "")
     if not secret:
@@ -185,6 +238,16 @@ def _namespace(rule: ScaleRule, job: Job) -> str:
     if value is None:
         raise RuleFault(f"secret {secret} is not among the secrets of job {job.name}")
     return connection_namespace(value)
+
+
+def _check_cloud(metadata: Mapping[str, str]) -> None:
+    """The cloud of an identity's namespace; a connection string names its host itself."""
+    cloud = metadata.get("cloud", "")
+    if cloud.lower() == "private":
+        if not metadata.get("endpointSuffix"):
+            raise RuleFault(f"endpointSuffix must be provided for {cloud} cloud type")
+    elif cloud and cloud.lower() not in map(str.lower, CLOUDS):
+        raise RuleFault(f"invalid cloud environment {cloud}")
 
 
 def _number(metadata: Mapping[str, str], key: str, default: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.localcloud.runtime.event_trigger import EventTrigger
 from orchestrator.localcloud.runtime.job import Job, read_job
-from orchestrator.localcloud.runtime.model import QueueLength, RuntimeFault, Trigger
+from orchestrator.localcloud.runtime.model import Queues, RuntimeFault, Trigger
 from orchestrator.localcloud.runtime.replica import Parts
 from orchestrator.localcloud.runtime.schedule import Schedule
 
@@ -24,7 +24,7 @@ class Triggers:
 
     Args:
         parts: The runtime's parts.
-        queue_length: Active messages of an entity.
+        queues: How many messages wait in an entity.
         accept: Starts executions.
         running: (job key) -> unfinished executions.
     """
@@ -33,12 +33,12 @@ class Triggers:
         self,
         parts: Parts,
         *,
-        queue_length: QueueLength,
+        queues: Queues,
         accept: Accept,
         running: Callable[[str], int],
     ) -> None:
         self._parts = parts
-        self._queue_length = queue_length
+        self._queues = queues
         self._accept = accept
         self._running = running
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -95,7 +95,7 @@ class Triggers:
             job,
             clock=parts.clock,
             events=parts.events,
-            queue_length=self._queue_length,
+            queues=self._queues,
             running=lambda: self._running(job.key),
             start=lambda count: self._accept(job, "Event", count, None),
         ).run()

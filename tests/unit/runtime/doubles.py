@@ -230,7 +230,7 @@ class House:
             logs=self.sink,
             clock=self.clock,
             environment=self._environment,
-            queue_length=self._length,
+            queues=self,
             limits=self.limits,
         )
 
@@ -240,9 +240,18 @@ class House:
         yield {"IDENTITY_ENDPOINT": "http://127.0.0.1/msi/token", "SHARED": "platform"}
         self.environments.append(f"close {job['name']}")
 
-    def _length(self, namespace: str, queue: str) -> int | None:
-        self.polls.append((namespace, queue, self.clock.time()))
-        return self.queues.get((namespace, queue))
+    def length(self, namespace: str, entity: str) -> int | None:
+        self.polls.append((namespace, entity, self.clock.time()))
+        return self.queues.get((namespace, entity))
+
+    def names(self, namespace: str, topic: str) -> list[str] | None:
+        path = f"{topic}/subscriptions/" if topic else ""
+        found = [name for space, name in self.queues if space == namespace]
+        if not found:
+            return None
+        return [
+            n.removeprefix(path) for n in found if n.startswith(path) and ("/" in n) == bool(topic)
+        ]
 
     def add(self, *args: Any, **kwargs: Any) -> str:
         """Put a job and tell the runtime, as the provider does."""

@@ -184,3 +184,15 @@ async def test_an_address_without_a_name_asks_for_the_only_namespace(house: Hous
     job = add(house, secrets=[{"name": "key", "value": local}])
     await house.settle()
     assert len(house.runtime.executions(job)) == 1
+
+
+async def test_a_pattern_counts_the_queues_that_there_are_at_each_look(house: House) -> None:
+    house.queues["space", "orders-eu"] = 10
+    job = add(house, rules=[rule("orders-.*", useRegex=True)], pollingInterval=10)
+    house.executor.script = lambda replica, container, run: Act(after=1000)
+    await house.settle()
+    assert len(house.runtime.executions(job)) == 2
+    house.queues["space", "orders-us"] = 10
+    house.queues["space", "others"] = 100
+    await house.advance(10)
+    assert len(house.runtime.executions(job)) == 4

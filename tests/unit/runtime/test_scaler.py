@@ -1,12 +1,14 @@
 """KEDA's arithmetic and its service bus scaler's settings, re-expressed.
 
 The tables follow kedacore/keda: pkg/scaling/executor/scale_jobs_test.go (default strategy,
-minimum), pkg/scaling/scaledjob/metrics.go and pkg/scalers/azure_servicebus_scaler_test.go.
+minimum; Container Apps has no other strategy), pkg/scaling/scaledjob (a rule has one metric, so
+its average target is its messageCount) and pkg/scalers/azure_servicebus_scaler_test.go, row by row.
 """
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,7 @@ from orchestrator.localcloud.runtime.scaler import (
     read_rule,
     reading,
     room,
+    waiting,
 )
 from tests.unit.runtime.doubles import job_resource
 
@@ -179,7 +182,9 @@ def test_a_subscription_is_asked_for_by_its_path() -> None:
         ({"queueName": "q", "activationMessageCount": "AA"}, "activationMessageCount"),
         ({"queueName": "q", "messageCount": "many"}, "messageCount"),
         ({"queueName": "q", "useRegex": "ababa"}, "useRegex"),
-        ({"queueName": "q.*", "useRegex": "true"}, "not supported"),
+        ({"queueName": "*", "useRegex": "true"}, "queueName is not a valid regular expression"),
+        ({"queueName": "(?=a)", "useRegex": "true"}, "queueName is not a valid"),
+        ({"queueName": r"(a)\1", "useRegex": "true"}, "queueName is not a valid"),
     ],
 )
 def test_wrong_metadata_is_refused_with_kedas_words(metadata: dict[str, str], why: str) -> None:
@@ -199,6 +204,140 @@ def test_a_rule_needs_a_connection_or_an_identity_with_a_namespace() -> None:
         read_rule(
             ScaleRule("r", "azure-servicebus", {"queueName": "q"}, {"connection": "key"}), job()
         )
+
+
+QUEUE = {"queueName": "testqueue"}
+TOPIC = {"topicName": "testtopic", "subscriptionName": "testsubscription"}
+REGEX = {"useRegex": "true"}
+QUEUE_ENTITY, SUBSCRIPTION = "testqueue", "testtopic/subscriptions/testsubscription"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "auth", "entity"),
+    # parseServiceBusMetadataDataset. `key`: a connection string, as its connectionFromEnv or its
+    # auth parameter; `identity`: its workload identity. None: an error.
+    [
+        ({}, "key", None),
+        (QUEUE, "key", QUEUE_ENTITY),
+        (QUEUE | {"messageCount": "1000"}, "key", QUEUE_ENTITY),
+        (TOPIC, "key", SUBSCRIPTION),
+        (TOPIC | {"messageCount": "1000"}, "key", SUBSCRIPTION),
+        (QUEUE | {"topicName": "testtopic"}, "key", None),
+        (QUEUE | {"subscriptionName": "testsubscription"}, "key", None),
+        ({"topicName": "testtopic"}, "key", None),
+        ({"subscriptionName": "testsubscription"}, "key", None),
+        (QUEUE | {"cloud": "AzureChinaCloud"}, "key", QUEUE_ENTITY),
+        (QUEUE | {"cloud": "InvalidCloud"}, "identity", None),
+        (
+            QUEUE | {"cloud": "Private", "endpointSuffix": "servicebus.private.cloud"},
+            "key",
+            QUEUE_ENTITY,
+        ),
+        (QUEUE | {"cloud": "Private"}, "identity", None),
+        (QUEUE | {"endpointSuffix": "ignored"}, "key", QUEUE_ENTITY),
+        (QUEUE, "none", None),
+        (QUEUE, "identity", None),
+        (QUEUE | {"namespace": "ns"}, "identity", QUEUE_ENTITY),
+        (QUEUE | {"messageCount": "1000", "activationMessageCount": "AA"}, "key", None),
+        (QUEUE | {"useRegex": "ababa"}, "key", None),
+        (QUEUE | {"useRegex": "false"}, "key", QUEUE_ENTITY),
+        (QUEUE | REGEX | {"operation": "avg"}, "key", ""),
+        (QUEUE | REGEX | {"operation": "sum"}, "key", ""),
+        (QUEUE | REGEX | {"operation": "max"}, "key", ""),
+        (QUEUE | REGEX, "key", ""),
+        (QUEUE | REGEX | {"operation": "random"}, "key", None),
+        (REGEX | {"queueName": "*", "operation": "avg"}, "key", None),
+        (TOPIC | {"useRegex": "ababa"}, "key", None),
+        (TOPIC | {"useRegex": "false"}, "key", SUBSCRIPTION),
+        (TOPIC | REGEX | {"operation": "avg"}, "key", "testtopic"),
+        (TOPIC | REGEX | {"operation": "sum"}, "key", "testtopic"),
+        (TOPIC | REGEX | {"operation": "max"}, "key", "testtopic"),
+        (TOPIC | REGEX | {"operation": "random"}, "key", None),
+        (
+            REGEX | {"topicName": "testtopic", "subscriptionName": "*", "operation": "avg"},
+            "key",
+            None,
+        ),
+        # Beyond KEDA's rows: the cloud of an identity's namespace.
+        (QUEUE | {"namespace": "ns", "cloud": "InvalidCloud"}, "identity", None),
+        (QUEUE | {"namespace": "ns", "cloud": "private"}, "identity", None),
+        (
+            QUEUE | {"namespace": "ns", "cloud": "Private", "endpointSuffix": "x.y"},
+            "identity",
+            QUEUE_ENTITY,
+        ),
+        (QUEUE | {"namespace": "ns", "cloud": "azurechinacloud"}, "identity", QUEUE_ENTITY),
+    ],
+)
+def test_the_metadata_table_of_keda(
+    metadata: dict[str, str], auth: str, entity: str | None
+) -> None:
+    def read() -> ServiceBusRule:
+        if auth == "key":
+            return with_key(metadata)
+        if auth == "identity":
+            return with_identity(metadata)
+        return read_rule(ScaleRule("r", "azure-servicebus", metadata), job())
+
+    if entity is None:
+        with pytest.raises(RuleFault):
+            read()
+    else:
+        found = read()
+        assert found.entity == entity
+        assert found.message_count == int(metadata.get("messageCount", 5))
+        assert (found.pattern is not None) == (metadata.get("useRegex") == "true")
+        assert found.operation == metadata.get("operation", "sum")
+
+
+class Waiting:
+    """Queues and subscriptions of the namespace `space` that has the topic `events`."""
+
+    counts: ClassVar[dict[str, int]] = {
+        "orders": 5,
+        "orders-eu": 9,
+        "eu-orders": 100,
+        "events/subscriptions/a1": 3,
+        "events/subscriptions/b1": 4,
+    }
+
+    def length(self, namespace: str, entity: str) -> int | None:
+        return self.counts.get(entity) if namespace == "space" else None
+
+    def names(self, namespace: str, topic: str) -> list[str] | None:
+        if namespace != "space" or topic not in ("", "events"):
+            return None
+        if topic:
+            return [n.rpartition("/")[2] for n in self.counts if "/" in n]
+        return [n for n in self.counts if "/" not in n]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        # getQueueLength, getSubscriptionLength, performOperation: a whole name has to match.
+        ({"queueName": "orders.*"}, 14),
+        ({"queueName": "orders.*", "operation": "sum"}, 14),
+        ({"queueName": "orders.*", "operation": "max"}, 9),
+        ({"queueName": "orders.*", "operation": "avg"}, 7),
+        ({"queueName": "orders"}, 5),
+        ({"queueName": "orders|orders-eu"}, 14),  # the longest match, as Go's Longest() has it
+        ({"queueName": "(?i)ORDERS"}, 5),
+        ({"queueName": "none.*", "operation": "avg"}, 0),
+        ({"topicName": "events", "subscriptionName": "[ab]1", "operation": "avg"}, 3),
+        ({"topicName": "events", "subscriptionName": "[ab]1", "operation": "max"}, 4),
+        ({"topicName": "nowhere", "subscriptionName": ".*"}, None),
+    ],
+)
+def test_with_a_pattern_several_queues_count(
+    metadata: dict[str, str], expected: int | None
+) -> None:
+    assert waiting(with_key(metadata | REGEX), Waiting()) == expected
+
+
+def test_one_queue_counts_alone() -> None:
+    assert waiting(with_key({"queueName": "orders"}), Waiting()) == 5
+    assert waiting(with_key({"queueName": "nowhere"}), Waiting()) is None
 
 
 @pytest.mark.parametrize("kind", ["redis", "azure-queue", "", "cron"])

@@ -1,0 +1,43 @@
+"""What the scaler asks of the broker: which queues there are, how many messages wait in them."""
+
+from __future__ import annotations
+
+from orchestrator.localcloud.servicebus.broker import Broker
+
+
+class WaitingMessages:
+    """`Queues` of the runtime, answered by the broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def length(self, namespace: str, entity: str) -> int | None:
+        """Active messages of a queue or subscription; None when it does not exist."""
+        if not namespace:
+            # A connection string that names only our address: the one namespace with that queue.
+            found = self._broker.find(None, entity)
+            if found is None:
+                return None
+            namespace = found.namespace
+        counts = self._broker.counts(namespace, entity)
+        return None if counts is None else counts.active
+
+    def names(self, namespace: str, topic: str) -> list[str] | None:
+        """Names of the queues of a namespace, or of the subscriptions of one of its topics.
+
+        Without a namespace, those of the one that has the topic; of the only one for queues.
+        """
+        if not namespace:
+            known = self._broker.namespaces()
+            if topic:
+                known = [name for name in known if self._broker.topic_info(name, topic)]
+            if len(known) != 1:
+                return None
+            namespace = known[0]
+        if namespace.lower() not in map(str.lower, self._broker.namespaces()):
+            return None
+        if not topic:
+            return [queue.name for queue in self._broker.queues(namespace)]
+        if self._broker.topic_info(namespace, topic) is None:
+            return None
+        return [found.name for found in self._broker.subscriptions(namespace, topic)]
