@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.core.pipeline.transport import HttpTransport
     from azure.mgmt.appcontainers import ContainerAppsAPIClient
+    from azure.mgmt.resource.deployments import DeploymentsMgmtClient
+    from azure.mgmt.resource.deploymentstacks import DeploymentStacksClient
+    from azure.mgmt.resource.deploymentstacks.operations import DeploymentStacksOperations
     from azure.mgmt.resource.resources import ResourceManagementClient
     from azure.mgmt.servicebus import ServiceBusManagementClient
     from azure.monitor.query import LogsQueryClient
     from azure.servicebus import ServiceBusClient
+
+    from orchestrator.names import Names
 
 CONNECT_TIMEOUT = 10.0  # seconds to a connection
 READ_TIMEOUT = 120.0  # seconds between two bytes of an answer
@@ -110,6 +115,14 @@ class Clients:
             "polling_interval": POLLING_INTERVAL,
         }
 
+    @cached_property
+    def names(self) -> Names:
+        """The names of what the jobs use: the profile's, else those of its deployment."""
+        with self._lock:
+            from orchestrator.names import Names
+
+            return Names(self)
+
     # ---------------------------------------------------------------- the clients
 
     @cached_property
@@ -143,6 +156,27 @@ class Clients:
             )
 
     @cached_property
+    def deployments(self) -> DeploymentsMgmtClient:
+        """Deployments of templates: validate, what-if, operations."""
+        with self._lock:
+            from azure.mgmt.resource.deployments import DeploymentsMgmtClient
+
+            return DeploymentsMgmtClient(
+                self.credential, self.endpoints.subscription, **self._manager_options()
+            )
+
+    @cached_property
+    def stacks(self) -> DeploymentStacksOperations:
+        """Deployment stacks: what a template made, as one thing."""
+        with self._lock:
+            from azure.mgmt.resource.deploymentstacks import DeploymentStacksClient
+
+            self._stacks_client: DeploymentStacksClient = DeploymentStacksClient(
+                self.credential, self.endpoints.subscription, **self._manager_options()
+            )
+            return self._stacks_client.deployment_stacks
+
+    @cached_property
     def logs(self) -> LogsQueryClient:
         """KQL over the log workspace."""
         with self._lock:
@@ -161,7 +195,7 @@ class Clients:
 
         from orchestrator import __version__
 
-        namespace = self.profile.need("namespace")
+        namespace = self.names.need("namespace")
         options: dict[str, Any] = {}
         if self.endpoints.service_bus:
             # A custom address would mean web sockets unless told otherwise.

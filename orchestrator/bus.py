@@ -240,18 +240,21 @@ def _no_connection(error: ServiceBusError, profile: Profile, doing: str) -> Orch
     if any(word in text for word in _REFUSED):
         return unreachable(ConnectionRefusedError(), profile, doing)
     if any(word in text for word in _NAMELESS):
-        namespace = profile.namespace
         return NotReachable(
-            f"Could not {doing}: the namespace {namespace} has no address.",
+            f"Could not {doing}: {_namespace(profile)} has no address.",
             "Check the network, and the profile's namespace; make it: orchestrator up",
         )
     return unreachable(error, profile, doing)
 
 
+def _namespace(profile: Profile) -> str:
+    return f"the namespace {profile.namespace}" if profile.namespace else "the namespace"
+
+
 def _role_hint(profile: Profile) -> str:
     return (
-        "The identity needs the role Azure Service Bus Data Owner on the namespace "
-        f"{profile.namespace} (Data Receiver and Data Sender for a part of it); a new assignment "
+        "The identity needs the role Azure Service Bus Data Owner on "
+        f"{_namespace(profile)} (Data Receiver and Data Sender for a part of it); a new assignment "
         "takes some minutes to count."
     )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.executions import Run
     from orchestrator.explanation import Explanation
     from orchestrator.images import ImageVerbs
+    from orchestrator.infra import InfraVerbs
     from orchestrator.planning import Drift, Plan
     from orchestrator.query import QueryResult
     from orchestrator.queues import QueueVerbs
@@ -118,8 +119,8 @@ class Orchestrator(Nouns):
         """
         import msgspec
 
-        from orchestrator.infra import World
         from orchestrator.results import Changes
+        from orchestrator.world import World
 
         self._check_settings("make")
         jobs = len(self.settings.jobs)
@@ -187,17 +188,18 @@ class Orchestrator(Nouns):
             statuses.append(JobStatus(job=job, latest=next(iter(mine), None), running=running))
         endpoints = self._clients.endpoints
         reached = {"resource manager": endpoints.resource_manager, "logs": endpoints.logs}
-        if self.profile.namespace:
-            host = f"{self.profile.namespace}.{endpoints.service_bus_suffix}"
+        names = self._clients.names
+        if names.namespace:
+            host = f"{names.namespace}.{endpoints.service_bus_suffix}"
             at = f" (at {endpoints.service_bus})" if endpoints.service_bus else ""
             reached["service bus"] = host + at
         return Status(
             profile=self.profile.name,
             kind=self.profile.kind,
             resource_group=self.profile.resource_group,
-            environment=self.profile.environment,
+            environment=names.environment or "",
             jobs=JobStatuses(statuses),
-            queues=self.queues() if self.profile.namespace else Queues(),
+            queues=self.queues() if names.namespace else Queues(),
             endpoints=reached,
         )
 
@@ -430,6 +432,15 @@ class Orchestrator(Nouns):
     def queue(self, name: str) -> Queue:
         """One of them, its depths now. Raises QueueNotFound."""
         return self._queues.one(name)
+
+    # ---------------------------------------------------------------- infrastructure
+
+    @property
+    def infra(self) -> InfraVerbs:
+        """What the jobs live in: `infra.deploy()` deploys its template, `infra.what_if()` tells
+        what that would change, `infra.show()` lists it, `infra.destroy()` takes it down; `build`
+        and `validate` check a template."""
+        return self._infra
 
     # ---------------------------------------------------------------- images
 

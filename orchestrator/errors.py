@@ -20,6 +20,7 @@ the exit status with which a command that ends by it ends (`exit_code`).
     │   ├── ExecutionNotFound            1
     │   └── QueueNotFound                1
     ├── InvalidRequest                   1   400, 422: the service refuses what was asked
+    │   └── DeploymentFailed             1   … a template, or resources of it; says which and why
     ├── Conflict                         1   409, 412: not now, or not in this state
     │   └── JobSuspended                 1   started while suspended
     ├── Throttled                        1   429, after the retries
@@ -40,6 +41,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from orchestrator.infra_following import Failure
     from orchestrator.results import Execution
 
 
@@ -178,6 +180,14 @@ class QueueNotFound(NotFound):
 
 class InvalidRequest(OrchestratorError):
     """The service refuses what was asked."""
+
+
+class DeploymentFailed(InvalidRequest):
+    """A template was refused, or resources of it: `failures` tells each with the reason."""
+
+    def __init__(self, message: str, hint: str = "", *, failures: Sequence[Failure] = ()) -> None:
+        super().__init__(message, hint)
+        self.failures = tuple(failures)
 
 
 class Conflict(OrchestratorError):

@@ -1,396 +1,466 @@
-"""The world that jobs live in, made by `up`: resource group, log workspace, identity, registry,
-Service Bus namespace and queues, roles, environment.
+"""Infrastructure: what the jobs live in, made by deploying a template.
 
-Each step looks first and makes or changes only what is missing or different, so that `up` can be
-run again at any time. Nothing is ever deleted here.
+A template is deployed as a *deployment stack*, so that Azure itself keeps which resources it has
+made: `show` lists them, `destroy` removes them and nothing else. Before anything is sent, what-if
+tells what would change; when nothing would, nothing is sent.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.azure import Clients
-from orchestrator.errors import Conflict
-from orchestrator.failures import told
-from orchestrator.jobs import IDENTITIES, IDENTITY_VERSION
-from orchestrator.quantities import iso_duration, parse_iso_duration, parse_queue_size
-from orchestrator.results import Change, Changes, FieldChange, Step
+from orchestrator.errors import Conflict, DeploymentFailed, NotFound
+from orchestrator.failures import Refusal, told
+from orchestrator.infra_changes import (
+    Deployed,
+    Resource,
+    WhatIf,
+    order,
+    parse_id,
+    title,
+    what_if,
+)
+from orchestrator.infra_following import Failure, Progress, Watch, failures_of, innermost
+from orchestrator.infra_template import Template, compiled, infra_file, load
+from orchestrator.names import STACK, plain_outputs
+from orchestrator.queue_body import IMMUTABLE, immutable
+from orchestrator.results import Change, Changes, Step
 
 if TYPE_CHECKING:
-    from orchestrator.settings import QueueSpec, Settings
+    from orchestrator.infra_removal import Doomed, Removal
+    from orchestrator.settings import Settings
 
-WORKSPACES = "Microsoft.OperationalInsights/workspaces"
-WORKSPACE_VERSION = "2023-09-01"
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
-REGISTRY_VERSION = "2023-07-01"
-NAMESPACES = "Microsoft.ServiceBus/namespaces"
-ROLE_VERSION = "2022-04-01"
-
-# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
-SERVICE_BUS_DATA_OWNER = "090c5cfd-751d-490a-894a-3ce6f1109419"
-ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
-
-# A role assignment's name is a GUID of one's own choice; made from its contents, `up` finds it
-# again and never assigns twice.
-_NAMES = uuid.UUID("5d9b1f4e-30c5-4f0d-9a3e-6f2f3d0c8a51")
-
-Progress = Callable[[Step], None]
+MADE_BY = {"made-by": "orchestrator"}  # the tag of a resource group that was made here
+BEFORE = "There before the first deployment, and kept by `orchestrator infra destroy`:"
+_LONGEST = 4096  # characters of a stack's description
+_LOOK = 1.0  # seconds between two looks at a running deployment
 
 
-class World:
-    """Makes what one profile needs."""
+class InfraVerbs:
+    """The verbs on what one profile's jobs live in.
+
+    Wherever a call takes `template`, it is a .bicep, .bicepparam or .json file, and None is the
+    profile's own: `infra` of its settings, else templates/infra/main.bicep beside them, else the
+    one that comes along. `parameters` is a parameters file; `values` are single parameters, which
+    win over it. See `orchestrator.infra_template` for where the others come from.
+    """
 
     def __init__(self, clients: Clients, settings: Settings) -> None:
         self._clients = clients
         self._settings = settings
         self._profile = clients.profile
         self._group = clients.profile.resource_group
-        self._location = clients.profile.location or ""
-        self._principal = ""
-        self._customer = ""
 
-    def steps(self) -> list[tuple[str, Callable[[], Change]]]:
-        """(title, what does it) in the order in which they must be done."""
-        profile = self._profile
-        steps: list[tuple[str, Callable[[], Change]]] = [
-            (f"resource group {self._group}", self.resource_group)
-        ]
-        if profile.workspace:
-            steps.append((f"workspace {profile.workspace}", self.workspace))
-        if profile.identity:
-            steps.append((f"identity {profile.identity}", self.identity))
-        if self._registry_name():
-            steps.append((f"registry {self._registry_name()}", self.registry))
-        if profile.namespace or self._settings.queues:
-            namespace = profile.need("namespace")
-            steps.append((f"namespace {namespace}", self.namespace))
-            for name, spec in self._settings.queues.items():
-                steps.append((f"queue {name}", _queue_step(self, name, spec)))
-            if profile.identity:
-                steps.append((f"role on {namespace}", self.service_bus_role))
-        if self._registry_name() and profile.identity:
-            steps.append((f"role on {self._registry_name()}", self.registry_role))
-        steps.append((f"environment {profile.environment}", self.environment))
-        return steps
+    # ---------------------------------------------------------------- before anything is sent
 
-    def make(self, progress: Progress | None = None, *, more: int = 0) -> Changes:
-        """Do all steps. `more`: how many steps of others follow, for the count."""
+    def build(self, template: str | Path | None = None) -> dict[str, Any]:
+        """The ARM template that a Bicep file compiles to. Contacts nobody.
+
+        Raises BicepError with the place of everything that is wrong, BadInput.
+        """
+        file = Path(template) if template is not None else infra_file(self._settings, self._profile)
+        return compiled(file)
+
+    def load(
+        self,
+        template: str | Path | None = None,
+        *,
+        parameters: str | Path | None = None,
+        values: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> Template:
+        """The template and its parameters, as `deploy` would send them. Raises as `build`."""
+        return load(
+            self._settings,
+            self._profile,
+            template,
+            parameters=parameters,
+            values=values,
+            name=name,
+            outputs=lambda: self._clients.names.outputs,
+            known=self._registry_elsewhere(),
+        )
+
+    def validate(
+        self,
+        template: str | Path | None = None,
+        *,
+        parameters: str | Path | None = None,
+        values: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> Deployed:
+        """Let Resource Manager check it; gives the resources that it would make.
+
+        Raises DeploymentFailed with what it refuses, BicepError, BadInput.
+        """
+        made = self.load(template, parameters=parameters, values=values, name=name)
+        self.ensure_group()
+        from azure.mgmt.resource.deployments.models import Deployment
+
+        body = Deployment({"properties": {"mode": "Incremental", **self._what_is_deployed(made)}})
+        with self._checking(made, "validate"):
+            result = self._clients.deployments.deployments.begin_validate(
+                self._group, made.name, body
+            ).result()
+        answer = result.as_dict()
+        if error := answer.get("error"):
+            raise self._failed(made, "is not valid", failures_of(error))
+        found = (answer.get("properties") or {}).get("validatedResources") or ()
+        ids = [str(r.get("id") or "") for r in found]
+        return Deployed(
+            [_resource(i) for i in ids if "/deployments/" not in i.lower()],
+            name=made.name,
+            resource_group=self._group,
+            state="valid",
+        )
+
+    def what_if(
+        self,
+        template: str | Path | None = None,
+        *,
+        parameters: str | Path | None = None,
+        values: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> WhatIf:
+        """What `deploy` would change, without changing it. Raises as `validate`."""
+        made = self.load(template, parameters=parameters, values=values, name=name)
+        self.ensure_group()
+        return self._foresee(made)
+
+    # ---------------------------------------------------------------- deploy
+
+    def deploy(
+        self,
+        template: str | Path | None = None,
+        *,
+        parameters: str | Path | None = None,
+        values: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        progress: Progress | None = None,
+    ) -> Deployed:
+        """Deploy it; what is there and right is left, and when everything is, nothing is sent.
+
+        `progress` is called when a resource is begun and when it is done. Nothing that the template
+        does not speak of any more is deleted.
+
+        Raises DeploymentFailed with each resource that failed and why, Conflict for a change that a
+        service does not allow, BicepError, BadInput, ProfileError.
+        """
         tell = progress or (lambda step: None)
-        steps = self.steps()
-        total = len(steps) + more
-        done: list[Change] = []
-        for number, (title, step) in enumerate(steps, 1):
-            tell(Step(title=title, number=number, total=total))
-            change = step()
-            done.append(change)
-            tell(Step(title=title, number=number, total=total, change=change))
-        return Changes(done)
+        made = self.load(template, parameters=parameters, values=values, name=name)
+        tell(Step(title="looking at what is there", number=0, total=0))
+        group = self.ensure_group()
+        stack = self._find(made.name)
+        foreseen = self._foresee(made)
+        _refuse_impossible(foreseen)
+        nothing = foreseen.certain and not foreseen.changed
+        if stack is not None and _state(stack) == "succeeded" and nothing:
+            return self._deployed(stack, changes=(group, *foreseen.changes()))
+        kept = kept_of(stack) if stack is not None else _there_before(foreseen)
+        self._send(made, stack, kept, foreseen, tell)
+        self._clients.names.forget()
+        after = self._find(made.name)
+        if after is None:
+            raise NotFound(f"The deployment {made.name} is gone.", "Somebody has destroyed it.")
+        return self._deployed(after, changes=(group, *foreseen.changes()))
 
-    # ---------------------------------------------------------------- the steps
-
-    def resource_group(self) -> Change:
+    def ensure_group(self) -> Change:
+        """The resource group, made if it is not there. Raises ProfileError without a location."""
         groups = self._clients.resources.resource_groups
         with told(self._profile, f"make the resource group {self._group}"):
-            live = self._found(lambda: groups.get(self._group))
-            if live is not None:
-                self._location = self._location or str(live.location or "")
-                return _change("resource group", self._group, "unchanged")
-            location = self._profile.need("location")
-            groups.create_or_update(self._group, {"location": location})
-        return _change("resource group", self._group, "created")
+            from azure.core.exceptions import ResourceNotFoundError
 
-    def workspace(self) -> Change:
-        name = self._profile.need("workspace")
-        body = {
-            "location": self._location,
-            "properties": {"sku": {"name": "PerGB2018"}, "retentionInDays": 30},
-        }
-        live, action = self._generic(WORKSPACES, name, WORKSPACE_VERSION, body, "workspace")
-        self._customer = str((live.get("properties") or {}).get("customerId") or "")
-        return _change("workspace", name, action)
+            try:
+                groups.get(self._group)
+            except ResourceNotFoundError:
+                location = self._location()
+                groups.create_or_update(self._group, {"location": location, "tags": MADE_BY})
+                return Change(name=self._group, kind="resource group", action="created")
+        return Change(name=self._group, kind="resource group", action="unchanged")
 
-    def identity(self) -> Change:
-        name = self._profile.need("identity")
-        body = {"location": self._location}
-        live, action = self._generic(IDENTITIES, name, IDENTITY_VERSION, body, "identity")
-        self._principal = str((live.get("properties") or {}).get("principalId") or "")
-        return _change("identity", name, action)
+    def _location(self) -> str:
+        if self._profile.location:
+            return self._profile.location
+        from orchestrator.errors import Problem, ProfileError
 
-    def registry(self) -> Change:
-        name = self._registry_name()
-        if self._registry_elsewhere() is not None:
-            return _change("registry", name, "unchanged")
-        body = {
-            "location": self._location,
-            "sku": {"name": "Basic"},
-            "properties": {"adminUserEnabled": False},
-        }
-        _, action = self._generic(REGISTRIES, name, REGISTRY_VERSION, body, "registry")
-        return _change("registry", name, action)
-
-    def namespace(self) -> Change:
-        name = self._profile.need("namespace")
-        namespaces = self._clients.service_bus.namespaces
-        with told(self._profile, f"make the namespace {name}"):
-            if self._found(lambda: namespaces.get(self._group, name)) is not None:
-                return _change("namespace", name, "unchanged")
-            from azure.mgmt.servicebus.models import SBNamespace
-
-            body = {
-                "location": self._location,
-                "sku": {"name": "Standard", "tier": "Standard"},
-                "properties": {"minimumTlsVersion": "1.2"},
-            }
-            namespaces.begin_create_or_update(self._group, name, SBNamespace(body)).result()
-        return _change("namespace", name, "created")
-
-    def queue(self, name: str, spec: QueueSpec) -> Change:
-        from azure.mgmt.servicebus.models import SBQueue
-
-        namespace = self._profile.need("namespace")
-        queues = self._clients.service_bus.queues
-        wanted = queue_properties(spec)
-        with told(self._profile, f"make the queue {name}"):
-            live = self._found(lambda: queues.get(self._group, namespace, name))
-            if live is None:
-                queues.create_or_update(
-                    self._group, namespace, name, SBQueue({"properties": wanted})
-                )
-                return _change("queue", name, "created")
-            properties = dict(live.as_dict().get("properties") or {})
-            fields = queue_changes(name, properties, wanted)
-            if not fields:
-                return _change("queue", name, "unchanged")
-            # PUT replaces the whole: what the settings don't speak of is sent as it is.
-            body = SBQueue({"properties": {**_writable(properties), **wanted}})
-            queues.create_or_update(self._group, namespace, name, body)
-        return Change(name=name, kind="queue", action="updated", fields=fields)
-
-    def service_bus_role(self) -> Change:
-        """The jobs send and receive, and the scaler reads the queues' depths."""
-        scope = self._clients.resource_id(NAMESPACES, self._profile.need("namespace"))
-        return self._role(scope, SERVICE_BUS_DATA_OWNER, "Azure Service Bus Data Owner")
-
-    def registry_role(self) -> Change:
-        scope = self._registry_elsewhere() or self._clients.resource_id(
-            REGISTRIES, self._registry_name()
+        name = self._profile.name
+        raise ProfileError(
+            f'There is no resource group {self._group}, and the profile "{name}" says no location '
+            "to make it in.",
+            f"Add location to [profiles.{name}], or set ORCHESTRATOR_LOCATION.",
+            problems=[Problem(f"profiles.{name}.location", "it is missing")],
         )
-        return self._role(scope, ACR_PULL, "AcrPull")
 
-    def environment(self) -> Change:
-        name = self._profile.environment
-        environments = self._clients.containers.managed_environments
-        with told(self._profile, f"make the environment {name}"):
-            live = self._found(lambda: environments.get(self._group, name))
-            if live is None:
-                from azure.mgmt.appcontainers.models import ManagedEnvironment
+    def _what_is_deployed(self, made: Template) -> dict[str, Any]:
+        return {"template": made.content, "parameters": made.parameters}
 
-                properties: dict[str, Any] = {
-                    "workloadProfiles": [
-                        {"name": "Consumption", "workloadProfileType": "Consumption"}
-                    ]
-                }
-                if self._profile.workspace:
-                    properties["appLogsConfiguration"] = self._wiring()
-                body = {"location": self._location, "properties": properties}
-                environments.begin_create_or_update(
-                    self._group, name, ManagedEnvironment(body)
-                ).result()
-                return _change("environment", name, "created")
-            wired = _wired_to(live.as_dict())
-            if not self._profile.workspace or wired == self._customer:
-                return _change("environment", name, "unchanged")
-            from azure.mgmt.appcontainers.models import ManagedEnvironment
+    def _foresee(self, made: Template) -> WhatIf:
+        from azure.mgmt.resource.deployments.models import DeploymentWhatIf
 
-            body = {
-                "location": live.location,
-                "properties": {"appLogsConfiguration": self._wiring()},
+        body = DeploymentWhatIf(
+            {"properties": {"mode": "Incremental", **self._what_is_deployed(made)}}
+        )
+        with self._checking(made, "foresee what changes by"):
+            result = self._clients.deployments.deployments.begin_what_if(
+                self._group, made.name, body
+            ).result()
+        answer = result.as_dict()
+        if error := answer.get("error"):
+            raise self._failed(made, "is not valid", failures_of(error))
+        return what_if(answer)
+
+    def _send(
+        self,
+        made: Template,
+        stack: Mapping[str, Any] | None,
+        kept: list[str],
+        foreseen: WhatIf,
+        tell: Progress,
+    ) -> None:
+        from azure.core.exceptions import HttpResponseError
+        from azure.mgmt.resource.deploymentstacks.models import DeploymentStack
+
+        body = DeploymentStack(
+            {
+                "properties": {
+                    **self._what_is_deployed(made),
+                    "actionOnUnmanage": {"resources": "detach", "resourceGroups": "detach"},
+                    "denySettings": {"mode": "none"},
+                    "description": _description(kept),
+                },
+                "tags": MADE_BY,
             }
-            environments.begin_update(self._group, name, ManagedEnvironment(body)).result()
-        field = FieldChange(path="workspace", old=wired or None, new=self._customer)
-        return Change(name=name, kind="environment", action="updated", fields=(field,))
+        )
+        watch = Watch(self._clients, foreseen, tell, before=_deployment_id(stack))
+        with told(self._profile, f"deploy {made.name}"):
+            try:
+                poller = self._clients.stacks.begin_create_or_update_at_resource_group(
+                    self._group, made.name, body
+                )
+                pause = 0.05
+                while not poller.done():
+                    poller.wait(pause)
+                    watch.look(lambda: self._find(made.name))
+                    pause = min(pause * 2, _LOOK)
+                poller.result()
+            except HttpResponseError as error:
+                refusal = Refusal(error)
+                if not _of_the_template(refusal):
+                    raise
+                failures = watch.failures(lambda: self._find(made.name))
+                failures = failures or failures_of(refusal.body)
+                raise self._failed(made, "failed", failures) from error
+        watch.end(lambda: self._find(made.name))
+
+    @contextmanager
+    def _checking(self, made: Template, doing: str) -> Iterator[None]:
+        """A template that is refused as a whole is told resource by resource."""
+        from azure.core.exceptions import HttpResponseError
+
+        with told(self._profile, f"{doing} {made.name}"):
+            try:
+                yield
+            except HttpResponseError as error:
+                refusal = Refusal(error)
+                if not _of_the_template(refusal):
+                    raise
+                raise self._failed(made, "is not valid", failures_of(refusal.body)) from error
+
+    def _failed(self, made: Template, what: str, failures: list[Failure]) -> DeploymentFailed:
+        lines = "".join(f"\n  {failure}" for failure in _distinct(failures))
+        where = f"{made.name} to {self._group}"
+        return DeploymentFailed(
+            f"The deployment of {where} {what}:{lines}"
+            if lines
+            else f"The deployment of {where} {what}.",
+            "What was deployed before that stays; correct it, and run it again."
+            if what == "failed"
+            else "Nothing was changed.",
+            failures=tuple(_distinct(failures)),
+        )
+
+    # ---------------------------------------------------------------- show
+
+    def show(self, name: str = STACK) -> Deployed:
+        """What was deployed under this name: its resources by type, its outputs.
+
+        Raises NotFound when nothing was.
+        """
+        return self._deployed(self.stack(name))
+
+    def stack(self, name: str = STACK) -> dict[str, Any]:
+        """The deployment stack itself, as the service sends it. Raises NotFound."""
+        stack = self._find(name)
+        if stack is None:
+            raise NotFound(
+                f"Nothing is deployed as {name} in the resource group {self._group}.",
+                "Deploy it: orchestrator infra deploy",
+                status=404,
+            )
+        return stack
+
+    def _find(self, name: str) -> dict[str, Any] | None:
+        try:
+            with told(
+                self._profile,
+                f"read the deployment {name}",
+                lambda r: NotFound(r.message, status=404),
+            ):
+                found = self._clients.stacks.get_at_resource_group(self._group, name)
+        except NotFound:
+            return None
+        return dict(found.as_dict())
+
+    def _deployed(self, stack: Mapping[str, Any], changes: tuple[Change, ...] = ()) -> Deployed:
+        properties = stack.get("properties") or {}
+        failed = {
+            str(r.get("id") or "").lower(): _reason(r)
+            for r in properties.get("failedResources") or ()
+        }
+        ids = [str(r.get("id") or "") for r in properties.get("resources") or ()]
+        ids += [str(r["id"]) for r in properties.get("failedResources") or () if r.get("id")]
+        found = [
+            _resource(i, failed.get(i.lower()) or "managed", self._link(i))
+            for i in dict.fromkeys(ids)
+            if parse_id(i).kind.lower() != "microsoft.resources/deployments"
+        ]
+        return Deployed(
+            sorted(found, key=lambda r: (order(r.kind), r.kind, r.name)),
+            name=str(stack.get("name") or ""),
+            resource_group=self._group,
+            state=_state(stack),
+            outputs=plain_outputs(stack),
+            changes=tuple(sorted(changes, key=lambda c: order(c.kind))),
+            duration=str(properties.get("duration") or ""),
+        )
+
+    def _link(self, resource_id: str) -> str:
+        """The resource's page in Azure's portal; there is none of a local cloud."""
+        if self._profile.kind != "azure" or self._profile.spec.resource_manager:
+            return ""
+        tenant = self._profile.spec.tenant
+        return f"https://portal.azure.com/#{'@' + tenant if tenant else ''}/resource{resource_id}"
+
+    # ---------------------------------------------------------------- destroy
+
+    def doomed(self, name: str = STACK) -> Doomed:
+        """What `destroy` would delete. Raises NotFound when nothing is deployed under this name,
+        Conflict when the environment holds jobs that are none of the settings."""
+        return self._removal.doomed(self.stack(name), self.show(name), self._settings)
+
+    def destroy(
+        self, name: str = STACK, *, doomed: Doomed | None = None, progress: Progress | None = None
+    ) -> Changes:
+        """Delete what was deployed under this name, and nothing else; its jobs first.
+
+        What was in the resource group before the first deployment stays, and so does the group
+        unless it was made here and is empty then. Raises as `doomed`.
+        """
+        done = self._removal.destroy(doomed or self.doomed(name), progress or (lambda step: None))
+        self._clients.names.forget()
+        return done
+
+    @property
+    def _removal(self) -> Removal:
+        from orchestrator.infra_removal import Removal
+
+        return Removal(self._clients, lambda: self.build())
 
     # ---------------------------------------------------------------- what they share
 
-    def _found(self, get: Callable[[], Any]) -> Any | None:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        try:
-            return get()
-        except ResourceNotFoundError:
-            return None
-
-    def _generic(
-        self, kind: str, name: str, version: str, body: dict[str, Any], noun: str
-    ) -> tuple[dict[str, Any], Any]:
-        """A resource that no SDK of ours knows more of: found, or made of `body`."""
-        from azure.mgmt.resource.resources.models import GenericResource
-
-        resources = self._clients.resources.resources
-        resource_id = self._clients.resource_id(kind, name)
-        with told(self._profile, f"make the {noun} {name}"):
-            live = self._found(lambda: resources.get_by_id(resource_id, api_version=version))
-            if live is not None:
-                return dict(live.as_dict()), "unchanged"
-            resources.begin_create_or_update_by_id(
-                resource_id, GenericResource(body), api_version=version
-            ).result()
-            # What a PUT answers may lack what is made later, such as an identity's ids.
-            made = resources.get_by_id(resource_id, api_version=version)
-        return dict(made.as_dict()), "created"
-
-    def _role(self, scope: str, role: str, title: str) -> Change:
-        from azure.mgmt.resource.resources.models import GenericResource
-
-        resources = self._clients.resources.resources
-        name = str(uuid.uuid5(_NAMES, f"{scope}|{self._principal}|{role}".lower()))
-        assignment = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{name}"
-        definition = (
-            f"/subscriptions/{self._clients.endpoints.subscription}"
-            f"/providers/Microsoft.Authorization/roleDefinitions/{role}"
-        )
-        body = {
-            "properties": {
-                "roleDefinitionId": definition,
-                "principalId": self._principal,
-                # Lets the assignment be made before the directory has spread a new identity.
-                "principalType": "ServicePrincipal",
-            }
-        }
-        try:
-            with told(self._profile, f"give {self._profile.identity} the role {title}"):
-                found = self._found(
-                    lambda: resources.get_by_id(assignment, api_version=ROLE_VERSION)
-                )
-                if found is not None:
-                    return _change("role", title, "unchanged")
-                resources.begin_create_or_update_by_id(
-                    assignment, GenericResource(body), api_version=ROLE_VERSION
-                ).result()
-        except Conflict as error:
-            if error.code != "RoleAssignmentExists":  # the same one under another name
-                raise
-            return _change("role", title, "unchanged")
-        return _change("role", title, "created")
-
-    def _wiring(self) -> dict[str, Any]:
-        return {
-            "destination": "log-analytics",
-            "logAnalyticsConfiguration": {
-                "customerId": self._customer,
-                "sharedKey": self._shared_key(),
-            },
-        }
-
-    def _shared_key(self) -> str:
-        """The key by which the environment writes to the workspace. No SDK here has the action."""
-        from azure.core.exceptions import HttpResponseError
-        from azure.core.rest import HttpRequest
-
-        workspace = self._profile.need("workspace")
-        url = f"{self._clients.resource_id(WORKSPACES, workspace)}/sharedKeys"
-        request = HttpRequest("POST", url, params={"api-version": "2020-08-01"})
-        response = self._clients.resources.send_request(request)
-        if response.status_code != 200:
-            raise HttpResponseError(response=response)
-        return str(response.json().get("primarySharedKey") or "")
-
-    def _registry_name(self) -> str:
-        """The registry's own name where it is Azure's, "" for others."""
-        name, dot, rest = (self._profile.registry or "").partition(".")
-        return name if dot and rest.startswith("azurecr.") else ""
-
-    def _registry_elsewhere(self) -> str | None:
-        """The id of the registry when it is in another resource group of the subscription."""
-        name = self._registry_name().lower()
-        listing = self._clients.resources.resources.list(filter=f"resourceType eq '{REGISTRIES}'")
+    def _registry_elsewhere(self) -> dict[str, Any]:
+        """The registry's id as a parameter, when it is in another resource group."""
+        name, dot, rest = (self._profile.registry or "").lower().partition(".")
+        if not dot or not rest.startswith("azurecr."):
+            return {}
         with told(self._profile, f"look for the registry {name}"):
+            listing = self._clients.resources.resources.list(
+                filter=f"resourceType eq '{REGISTRIES}'"
+            )
             ids = [str(r.id) for r in listing if str(r.name).lower() == name]
         here = f"/resourcegroups/{self._group}/".lower()
-        return next((i for i in ids if here not in i.lower()), None)
+        elsewhere = next((i for i in ids if here not in i.lower()), None)
+        return {"registryId": elsewhere} if elsewhere else {}
 
 
-def _queue_step(world: World, name: str, spec: QueueSpec) -> Callable[[], Change]:
-    return lambda: world.queue(name, spec)
+# ------------------------------------------------------------------------------- stacks
 
 
-def _change(kind: str, name: str, action: Any) -> Change:
-    return Change(name=name, kind=kind, action=action)
+def kept_of(stack: Mapping[str, Any]) -> list[str]:
+    """The ids of what was there before the first deployment, as the stack remembers them."""
+    text = str((stack.get("properties") or {}).get("description") or "")
+    _, found, lines = text.partition(BEFORE)
+    return lines.split() if found else []
 
 
-def _wired_to(environment: Mapping[str, Any]) -> str:
-    logs = (environment.get("properties") or {}).get("appLogsConfiguration") or {}
-    return str((logs.get("logAnalyticsConfiguration") or {}).get("customerId") or "")
+def _there_before(foreseen: WhatIf) -> list[str]:
+    return [c.id for c in foreseen if c.effect in ("modify", "unchanged", "deploy")]
 
 
-# ------------------------------------------------------------------------------- queues
-
-_IMMUTABLE = {"requiresDuplicateDetection": "duplicate_detection", "requiresSession": "sessions"}
-_WORDS = {
-    "lockDuration": "lock_duration",
-    "maxDeliveryCount": "max_delivery_count",
-    "deadLetteringOnMessageExpiration": "dead_letter_on_expiration",
-    "requiresSession": "sessions",
-    "requiresDuplicateDetection": "duplicate_detection",
-    "duplicateDetectionHistoryTimeWindow": "duplicate_detection",
-    "defaultMessageTimeToLive": "time_to_live",
-    "maxSizeInMegabytes": "max_size",
-}
-_READ_ONLY = ("countDetails", "createdAt", "updatedAt", "accessedAt", "sizeInBytes", "messageCount")
+def _description(kept: Sequence[str]) -> str:
+    """What the stack remembers of the time before it. Raises Conflict when it is too much."""
+    text = "\n".join([BEFORE, *kept]) if kept else ""
+    if len(text) > _LONGEST:
+        raise Conflict(
+            f"{len(kept)} resources of the template are there already, made by something else: "
+            "too many to remember, so that destroy could not keep them.",
+            "Deploy to a resource group of its own, or let the template refer to them (existing).",
+        )
+    return text
 
 
-def queue_properties(spec: QueueSpec) -> dict[str, Any]:
-    """The properties of a queue resource that the settings speak of."""
-    properties: dict[str, Any] = {
-        "lockDuration": iso_duration(spec.lock_duration),
-        "maxDeliveryCount": spec.max_delivery_count,
-        "deadLetteringOnMessageExpiration": spec.dead_letter_on_expiration,
-        "requiresSession": spec.sessions,
-        "requiresDuplicateDetection": spec.duplicate_detection is not None,
-    }
-    if spec.duplicate_detection is not None:
-        properties["duplicateDetectionHistoryTimeWindow"] = iso_duration(spec.duplicate_detection)
-    if spec.time_to_live is not None:
-        properties["defaultMessageTimeToLive"] = iso_duration(spec.time_to_live)
-    if spec.max_size is not None:
-        properties["maxSizeInMegabytes"] = parse_queue_size(spec.max_size)
-    return properties
+def _state(stack: Mapping[str, Any]) -> str:
+    return str((stack.get("properties") or {}).get("provisioningState") or "").lower()
 
 
-def queue_changes(
-    name: str, live: Mapping[str, Any], wanted: Mapping[str, Any]
-) -> tuple[FieldChange, ...]:
-    """What differs. Raises Conflict for what Service Bus lets nobody change on a live queue."""
-    changes = []
-    for key, new in wanted.items():
-        old = live.get(key)
-        if _plain(old) == _plain(new):
+def _deployment_id(stack: Mapping[str, Any] | None) -> str:
+    return str(((stack or {}).get("properties") or {}).get("deploymentId") or "")
+
+
+def _resource(resource_id: str, status: str = "", link: str = "") -> Resource:
+    parts = parse_id(resource_id)
+    return Resource(
+        id=resource_id,
+        type=parts.kind,
+        kind=parts.noun,
+        name=title(resource_id),
+        status=status,
+        link=link,
+    )
+
+
+def _reason(failed: Mapping[str, Any]) -> str:
+    code, message = innermost(failed.get("error") or {})
+    return f"failed: {message or code}" if message or code else "failed"
+
+
+# ------------------------------------------------------------------------------- refusals
+
+
+def _of_the_template(refusal: Refusal) -> bool:
+    """Whether what was sent is at fault, and not who sent it, or the service."""
+    return refusal.status not in (401, 403, 404, 429) and (refusal.status or 0) < 500
+
+
+def _distinct(failures: Sequence[Failure]) -> list[Failure]:
+    """Each failure once: a module tells what its resources tell as well."""
+    seen: dict[tuple[str, str], Failure] = {}
+    for failure in failures:
+        seen.setdefault((failure.code, failure.message), failure)
+    return list(seen.values())
+
+
+def _refuse_impossible(foreseen: WhatIf) -> None:
+    """Raise Conflict for what Service Bus lets nobody change on a live queue."""
+    for change in foreseen:
+        if change.noun != "queue" or change.effect != "modify":
             continue
-        if key in _IMMUTABLE and old is not None:
-            raise Conflict(
-                f"The queue {name} was made with {_WORDS[key]} {_on(old)}, and Service Bus does "
-                f"not let that be changed to {_on(new)}.",
-                f"Set it as it is, or delete the queue {name} (its messages are lost) and run "
-                "orchestrator up again.",
-            )
-        changes.append(FieldChange(path=_WORDS[key], old=old, new=new))
-    return tuple(changes)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return parse_iso_duration(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _on(value: Any) -> str:
-    return "on" if value else "off"
-
-
-def _writable(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in properties.items() if key not in _READ_ONLY}
+        for field in change.properties:
+            key = field.path.removeprefix("properties.")
+            if key in IMMUTABLE and field.before is not None:
+                raise immutable(change.name, key, field.before, field.after)

@@ -26,7 +26,11 @@ SERVICE_BUS_MESSAGES = 5  # KEDA's default of messageCount
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a job's resource needs to know of the place it is put in.
 
+    `identity_id`: the identity that jobs share; `own`: job -> (id, client id) of those that have
+    one of their own. `pull_identity_id`, `scaler_identity_id`: what images are pulled and queues'
+    lengths are read with; None: the job's own identity.
     `values`: placeholder -> its value, or a function that finds it when first wanted.
+    `outputs`: of the deployment, for `${outputs.…}`; a function that reads them.
     """
 
     location: str
@@ -35,6 +39,18 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     registry: str | None
     namespace: str | None
     values: Mapping[str, str | Callable[[], str] | None]
+    own: Mapping[str, tuple[str, str]] = {}
+    pull_identity_id: str | None = None
+    scaler_identity_id: str | None = None
+    outputs: Callable[[], Mapping[str, Any]] = dict
+
+    def for_job(self, name: str) -> Surroundings:
+        """The same, seen by one job: its own identity in place of the shared one."""
+        if name not in self.own:
+            return self
+        identity_id, client_id = self.own[name]
+        values = {**self.values, "identity.client_id": client_id}
+        return msgspec.structs.replace(self, identity_id=identity_id, values=values)
 
     def fill(self, text: str, where: str) -> str:
         """`text` with its placeholders filled in. Raises ProfileError for one without a value."""
@@ -47,6 +63,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         return "".join([*parts, text[end:]])
 
     def _value(self, name: str, where: str) -> str:
+        if name.startswith("outputs."):
+            return self._output(name, where)
         value = self.values.get(name)
         found = value() if callable(value) else value
         if not found:
@@ -57,6 +75,23 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
                 problems=[Problem(where, f"${{{name}}} has no value")],
             )
         return found
+
+    def _output(self, name: str, where: str) -> str:
+        """`outputs.x`, `outputs.x.y` or, of a list, `outputs.x.0`."""
+        value: Any = self.outputs()
+        for key in name.split(".")[1:]:
+            try:
+                value = value[int(key)] if isinstance(value, list) else value[key]
+            except (KeyError, IndexError, TypeError, ValueError):
+                value = None
+        if value is None or isinstance(value, dict | list):
+            known = ", ".join(sorted(self.outputs())) or "none"
+            raise ProfileError(
+                f"{where} uses ${{{name}}}, and the deployment has no such output that is text.",
+                f"Its outputs: {known}. Show them: orchestrator infra show",
+                problems=[Problem(where, f"${{{name}}} has no value")],
+            )
+        return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 # ------------------------------------------------------------------------------- secrets
@@ -105,6 +140,7 @@ def job_resource(
 ) -> dict[str, Any]:
     """The body of the PUT that makes this job."""
     at = f"jobs.{name}"
+    place = place.for_job(name)
     image = full_image(place.fill(spec.image, f"{at}.image"), place.registry)
     configuration: dict[str, Any] = {
         "triggerType": spec.trigger.capitalize(),
@@ -115,8 +151,9 @@ def job_resource(
     if spec.secrets:
         configuration["secrets"] = [_secret(name, s, spec, place, secrets) for s in spec.secrets]
     private = place.registry and ".azurecr." in place.registry  # others are pulled from as anyone
-    if private and image.startswith(f"{place.registry}/") and place.identity_id:
-        configuration["registries"] = [{"server": place.registry, "identity": place.identity_id}]
+    pull = place.pull_identity_id or place.identity_id
+    if private and image.startswith(f"{place.registry}/") and pull:
+        configuration["registries"] = [{"server": place.registry, "identity": pull}]
     properties: dict[str, Any] = {
         "environmentId": place.environment_id,
         "configuration": configuration,
@@ -125,12 +162,24 @@ def job_resource(
     if spec.workload_profile:
         properties["workloadProfileName"] = spec.workload_profile
     resource: dict[str, Any] = {"location": place.location, "properties": properties}
-    if place.identity_id:
+    if identities := _identities(configuration, place):
         resource["identity"] = {
             "type": "UserAssigned",
-            "userAssignedIdentities": {place.identity_id: {}},
+            "userAssignedIdentities": {i: {} for i in identities},
         }
+    # What the platform does with an identity is nothing that the program may do with it.
+    if theirs := [i for i in identities if i != place.identity_id]:
+        configuration["identitySettings"] = [{"identity": i, "lifecycle": "None"} for i in theirs]
     return resource
+
+
+def _identities(configuration: Mapping[str, Any], place: Surroundings) -> list[str]:
+    """The identities that a job is given: its own, and those that its configuration names."""
+    scale = (configuration.get("eventTriggerConfig") or {}).get("scale") or {}
+    named = [place.identity_id]
+    named += [registry["identity"] for registry in configuration.get("registries") or ()]
+    named += [rule.get("identity") for rule in scale.get("rules") or ()]
+    return [i for i in dict.fromkeys(named) if i]
 
 
 def full_image(image: str, registry: str | None) -> str:
@@ -202,6 +251,8 @@ def _rule(job: str, rule: ScaleRule, place: Surroundings) -> dict[str, Any]:
         resource["auth"] = [
             {"secretRef": auth.secret, "triggerParameter": auth.parameter} for auth in rule.auth
         ]
+    elif rule.type == "azure-servicebus" and place.scaler_identity_id:
+        resource["identity"] = place.scaler_identity_id
     elif place.identity_id:
         resource["identity"] = place.identity_id
     return resource

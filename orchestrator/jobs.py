@@ -106,33 +106,43 @@ class JobVerbs:
 
     def surroundings(self) -> Surroundings:
         """What the jobs' resources need to know of this profile; reads the environment."""
-        profile, endpoints = self._clients.profile, self._clients.endpoints
+        profile, endpoints, names = (
+            self._clients.profile,
+            self._clients.endpoints,
+            self._clients.names,
+        )
+        environment_name = names.need("environment")
         with told(profile, "read the environment", self._no_environment):
             environment = self._clients.containers.managed_environments.get(
-                self._group, profile.environment
+                self._group, environment_name
             )
+        namespace, registry = names.namespace, names.registry
         location = (environment.location or profile.location or "").replace(" ", "").lower()
         suffix = endpoints.service_bus_suffix
         return Surroundings(
             location=location,
-            environment_id=self._clients.resource_id(ENVIRONMENTS, profile.environment),
+            environment_id=self._clients.resource_id(ENVIRONMENTS, environment_name),
             identity_id=self.identity_id(),
-            registry=profile.registry,
-            namespace=profile.namespace,
+            registry=registry,
+            namespace=namespace,
+            own=names.identities,
+            pull_identity_id=names.outputs.get("pullIdentityId") or None,
+            scaler_identity_id=names.outputs.get("scalerIdentityId") or None,
+            outputs=lambda: names.outputs,
             values={
-                "servicebus": f"{profile.namespace}.{suffix}" if profile.namespace else None,
-                "namespace": profile.namespace,
-                "identity.client_id": cache(self._client_id) if profile.identity else None,
+                "servicebus": f"{namespace}.{suffix}" if namespace else None,
+                "namespace": namespace,
+                "identity.client_id": cache(self._client_id) if names.identity else None,
                 "subscription": endpoints.subscription,
                 "resource_group": profile.resource_group,
                 "location": location,
-                "registry": profile.registry,
+                "registry": registry,
             },
         )
 
     def identity_id(self) -> str | None:
         """The resource id of the identity that the jobs run as, None when the profile has none."""
-        identity = self._clients.profile.identity
+        identity = self._clients.names.identity
         return self._clients.resource_id(IDENTITIES, identity) if identity else None
 
     def _client_id(self) -> str:
@@ -140,12 +150,13 @@ class JobVerbs:
 
         def missing(refusal: Refusal) -> NotFound:
             return NotFound(
-                f"There is no identity {profile.identity} in the resource group {self._group}.",
+                f"There is no identity {self._clients.names.identity} in the resource group "
+                f"{self._group}.",
                 "Make it: orchestrator up",
                 status=404,
             )
 
-        with told(profile, f"read the identity {profile.identity}", missing):
+        with told(profile, "read the identity of the jobs", missing):
             identity = self._clients.resources.resources.get_by_id(
                 self.identity_id() or "", api_version=IDENTITY_VERSION
             ).as_dict()
@@ -153,7 +164,7 @@ class JobVerbs:
 
     def _no_environment(self, refusal: Refusal) -> NotFound:
         return NotFound(
-            f"There is no environment {self._clients.profile.environment} in the resource group "
+            f"There is no environment {self._clients.names.environment} in the resource group "
             f"{self._group}.",
             "Make it: orchestrator up",
             code=refusal.code,

@@ -40,9 +40,11 @@ class LogVerbs:
         """The customer id of the workspace that the environment sends its logs to."""
         profile = self._clients.profile
 
+        environment_name = self._clients.names.need("environment")
+
         def missing(refusal: Refusal) -> NotFound:
             return NotFound(
-                f"There is no environment {profile.environment} in the resource group "
+                f"There is no environment {environment_name} in the resource group "
                 f"{profile.resource_group}, so there are no logs.",
                 "Make it: orchestrator up",
                 status=404,
@@ -50,13 +52,13 @@ class LogVerbs:
 
         with told(profile, "find the log workspace", missing):
             environment = self._clients.containers.managed_environments.get(
-                profile.resource_group, profile.environment
+                profile.resource_group, environment_name
             ).as_dict()
         logs = (environment.get("properties") or {}).get("appLogsConfiguration") or {}
         found = (logs.get("logAnalyticsConfiguration") or {}).get("customerId")
         if not found:
             raise NotFound(
-                f"The environment {profile.environment} sends its logs to no workspace.",
+                f"The environment {environment_name} sends its logs to no workspace.",
                 "Wire it to one: orchestrator up",
             )
         return str(found)

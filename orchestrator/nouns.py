@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from orchestrator.azure import Clients
     from orchestrator.executions import ExecutionVerbs
+    from orchestrator.infra import InfraVerbs
     from orchestrator.jobs import JobVerbs
     from orchestrator.logs import LogVerbs
     from orchestrator.planning import PlanVerbs
@@ -111,3 +112,9 @@ class Nouns:
         from orchestrator.queues import QueueVerbs
 
         return QueueVerbs(self._clients, self._time)
+
+    @cached_property
+    def _infra(self) -> InfraVerbs:
+        from orchestrator.infra import InfraVerbs
+
+        return InfraVerbs(self._clients, self.settings)

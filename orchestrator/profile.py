@@ -43,7 +43,7 @@ _LOCAL_NAMES = {
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The chosen profile, its names filled in.
+    """The chosen profile, with the names that its settings give; `orchestrator.names` has the rest.
 
     `state`: a local profile's state folder; None for azure.
     `spec`: the table it comes from, with the ORCHESTRATOR_* variables applied.
@@ -52,7 +52,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: Literal["local", "azure"]
     resource_group: str
-    environment: str
+    environment: str | None = None
     location: str | None = None
     namespace: str | None = None
     identity: str | None = None
@@ -60,17 +60,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     registry: str | None = None
     state: Path | None = None
     spec: ProfileSpec
-
-    def need(self, key: str) -> str:
-        """A name that this profile must have for what is being done. Raises ProfileError."""
-        value = getattr(self, key)
-        if not value:
-            raise ProfileError(
-                f'The profile "{self.name}" has no {key}, and this needs one.',
-                f"Add it to [profiles.{self.name}], or set ORCHESTRATOR_{key.upper()}.",
-                problems=[Problem(f"profiles.{self.name}.{key}", "it is missing")],
-            )
-        return str(value)
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,7 +58,7 @@ class QueueHandle:
         self.name = name
 
     def __repr__(self) -> str:
-        return f"<QueueHandle {self.name} of {self._clients.profile.namespace}>"
+        return f"<QueueHandle {self.name} of {self._clients.profile.namespace or 'the profile'}>"
 
     def show(self) -> Queue:
         """Its depths and properties, now."""

@@ -47,12 +47,12 @@ class QueueVerbs:
         return iter(self.every())
 
     def __repr__(self) -> str:
-        namespace = self._clients.profile.namespace
+        namespace = self._clients.profile.namespace or "the profile"
         return f'<queues of {namespace}: queues() lists them, queues["name"] is one>'
 
     def every(self) -> Queues:
         """All queues of the namespace with their depths, by name."""
-        namespace = self._clients.profile.need("namespace")
+        namespace = self._clients.names.need("namespace")
         with told(self._clients.profile, "list the queues", self._no_namespace):
             found = self._clients.service_bus.queues.list_by_namespace(self._group, namespace)
             resources = [queue.as_dict() for queue in found]
@@ -71,15 +71,16 @@ class QueueVerbs:
 
         One that is there and is so already is left. Raises Conflict when it is there and differs.
         """
-        from orchestrator.infra import World, queue_changes, queue_properties
-        from orchestrator.settings import QueueSpec, Settings
+        from orchestrator.queue_body import queue_changes, queue_properties
+        from orchestrator.settings import QueueSpec
 
         spec = spec or QueueSpec()
+        wanted = queue_properties(spec)
         live = next((q for q in self.every() if q.name.lower() == name.lower()), None)
         if live is None:
-            return World(self._clients, Settings()).queue(name, spec)
+            return self._make(name, wanted)
         properties = live.raw.get("properties") or {}
-        fields = queue_changes(live.name, properties, queue_properties(spec))
+        fields = queue_changes(live.name, properties, wanted)
         if fields:
             raise Conflict(
                 f"There is a queue {live.name} already, and it differs: "
@@ -90,9 +91,19 @@ class QueueVerbs:
             )
         return Change(name=live.name, kind="queue", action="unchanged")
 
+    def _make(self, name: str, properties: dict[str, Any]) -> Change:
+        from azure.mgmt.servicebus.models import SBQueue
+
+        namespace = self._clients.names.need("namespace")
+        with told(self._clients.profile, f"make the queue {name}"):
+            self._clients.service_bus.queues.create_or_update(
+                self._group, namespace, name, SBQueue({"properties": properties})
+            )
+        return Change(name=name, kind="queue", action="created")
+
     def delete(self, name: str) -> Change:
         """Delete it with its messages. Raises QueueNotFound."""
-        namespace = self._clients.profile.need("namespace")
+        namespace = self._clients.names.need("namespace")
         found = self.one(name).name  # deleting what is not there is no error to the service
         with told(self._clients.profile, f"delete the queue {found}"):
             self._clients.service_bus.queues.delete(self._group, namespace, found)
@@ -115,14 +126,14 @@ class QueueVerbs:
             known = f"The queues there are: {', '.join(names) or 'none'}."
             hint = f'Did you mean "{near[0]}"?' if near else known
         return QueueNotFound(
-            f'There is no queue "{name}" in the namespace {self._clients.profile.namespace}.',
+            f'There is no queue "{name}" in the namespace {self._clients.names.namespace}.',
             hint or "The queues there are: orchestrator queues list",
             status=404,
         )
 
     def _no_namespace(self, refusal: Refusal) -> NotFound:
         return NotFound(
-            f"There is no namespace {self._clients.profile.namespace} in the resource group "
+            f"There is no namespace {self._clients.names.namespace} in the resource group "
             f"{self._group}.",
             "Make it: orchestrator up",
             code=refusal.code,

@@ -270,7 +270,7 @@ class FieldChange(Record, frozen=True, kw_only=True):
 class Change(Record, frozen=True, kw_only=True):
     """What was done to one thing.
 
-    `kind`: job, queue, namespace, environment, identity, workspace, resource group or role.
+    `kind`: job, queue, namespace, environment, identity, workspace, resource group, role, …
     """
 
     name: str
@@ -298,13 +298,15 @@ class Step(Record, frozen=True, kw_only=True):
     """Progress of `up` or `deploy`: given to the progress callback when a step starts and ends.
 
     `title`: what is being done ("queue parameters"). `number` of `total`, counted from 1.
-    `change`: None when the step starts, what it did when it has ended.
+    `change`: None when the step starts, what it did when it has ended. `seconds`: how long it took
+    then, where somebody says so.
     """
 
     title: str
     number: int
     total: int
     change: Change | None = None
+    seconds: float | None = None
 
 
 # ------------------------------------------------------------------------------- logs

@@ -1,4 +1,4 @@
-"""`orchestrator init`: the commented settings and the sample jobs, into a folder of one's own."""
+"""`orchestrator init`: commented settings, sample jobs, templates, into a folder of one's own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IGNORED = ".orchestrator/"
 @click.argument("folder", type=click.Path(file_okay=False), default=".")
 @click.option("--force", is_flag=True, help="Overwrite files of the same name.")
 def init(folder: str, force: bool) -> None:
-    """Write orchestrator.toml and the sample jobs into FOLDER (default: here).
+    """Write orchestrator.toml, sample jobs and templates into FOLDER (default: here).
 
     Nothing that exists is overwritten without --force; what is there is named, and then nothing
     is written at all.
@@ -64,19 +64,17 @@ class Occupied(click.ClickException):
 
 
 def sample_files() -> Iterator[tuple[str, Path]]:
-    """(path in the new folder, file to copy) of the starter settings and the sample jobs.
+    """(path in the new folder, file to copy) of the starter settings, the jobs and the templates.
 
-    The wheel carries them in `orchestrator/_sample`; in a checkout they are the repository's own.
-    Raises ClickException if neither is there.
+    Raises ClickException if they are not there.
     """
-    package = Path(__file__).resolve().parent.parent
-    for root in (package / "_sample", package.parent):
-        if (root / "orchestrator.toml").is_file() and (root / "jobs").is_dir():
-            break
-    else:
+    from orchestrator.shipped import folder
+
+    root = folder()
+    if root is None:
         raise click.ClickException("The sample files are missing from this installation.")
     yield "orchestrator.toml", root / "orchestrator.toml"
-    for path in sorted((root / "jobs").rglob("*")):
+    for path in sorted([*(root / "jobs").rglob("*"), *(root / "templates").rglob("*")]):
         inner = path.relative_to(root)
         # A .env of the developer's own stays where it is; what keeps it out of images comes along.
         hidden = any(part.startswith((".", "__pycache__")) for part in inner.parts)

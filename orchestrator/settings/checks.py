@@ -150,7 +150,7 @@ def _texts(values: Mapping[str, Any], at: str) -> list[tuple[str, str]]:
 
 
 def check_queue_names(reader: Reader, values: Mapping[str, Any]) -> None:
-    """A scale rule's queue is one of `[queues]`, where the file has any."""
+    """A scale rule's queue is one of `[queues]`, where the file has any; a job's always is."""
     queues: list[str] = list(values.get("queues") or ())
     for name, job in (values.get("jobs") or {}).items():
         scale = job.scale if isinstance(job, JobSpec) else None
@@ -161,6 +161,15 @@ def check_queue_names(reader: Reader, values: Mapping[str, Any]) -> None:
                     f'there is no queue "{rule.queue}" in this file; it has {listed(queues)}',
                     near(rule.queue, queues),
                 )
+        for key in ("sends", "receives") if isinstance(job, JobSpec) else ():
+            for i, queue in enumerate(getattr(job, key) or ()):
+                if queue.lower() not in (q.lower() for q in queues):
+                    there = f"it has {listed(queues)}" if queues else "it has none"
+                    reader.problem(
+                        f"jobs.{name}.{key}[{i}]",
+                        f'there is no queue "{queue}" in this file; {there}',
+                        near(queue, queues),
+                    )
 
 
 TABLE_RULES: dict[type, TableRule] = {

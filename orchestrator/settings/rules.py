@@ -29,6 +29,7 @@ PLACEHOLDERS = (
     "location",
     "registry",
 )
+OUTPUT = re.compile(r"outputs\.[A-Za-z_]\w*(?:\.\w+)*")  # any output of the deployment
 
 
 class Rule:
@@ -89,6 +90,9 @@ resource_name = _matching(
 registry = _matching(
     re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?"),
     "a registry server such as name.azurecr.io (no https://, no path)",
+)
+template_file = _matching(
+    re.compile(r".+\.(?:bicep|bicepparam|json)"), "a .bicep, .bicepparam or .json file"
 )
 https_url = _matching(re.compile(r"https://[^\s/]+(?:/\S*)?"), "an https:// address")
 rule_name = _matching(
@@ -209,8 +213,8 @@ def placeholder_problems(text: str) -> list[tuple[str, str]]:
     problems = []
     for match in PLACEHOLDER.finditer(text):
         name = match[1]
-        if name is not None and name not in PLACEHOLDERS:
-            allowed = ", ".join(f"${{{p}}}" for p in PLACEHOLDERS)
+        if name is not None and name not in PLACEHOLDERS and not OUTPUT.fullmatch(name):
+            allowed = ", ".join(f"${{{p}}}" for p in (*PLACEHOLDERS, "outputs.…"))
             near = get_close_matches(name, PLACEHOLDERS, 1)
             meant = f"${{{near[0]}}}" if near else ""
             problems.append(

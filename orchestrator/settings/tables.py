@@ -32,8 +32,12 @@ class ProfileSpec(Table, frozen=True, kw_only=True):
     subscription, tenant: Azure's ids; a local cloud has its own.
     resource_group, location, environment, namespace, identity, workspace: the names of the things
     that `up` makes and jobs use. A local profile has defaults for all of them; an azure profile
-    needs subscription, resource_group and environment, and the others for what needs them.
+    needs subscription and resource_group, location to make something there, and has the others from
+    the outputs of what `infra deploy` deployed.
     registry: the server that images without one are pulled from.
+    infra: the template that `infra deploy` and `up` deploy (.bicep, .json), or its parameters file
+    (.bicepparam), relative to the settings file. None: templates/infra/main.bicep beside the
+    settings, else the one that comes along.
     """
 
     kind: Literal["local", "azure"]
@@ -46,6 +50,7 @@ class ProfileSpec(Table, frozen=True, kw_only=True):
     identity: Annotated[str, rules.resource_name] | None = None
     workspace: Annotated[str, rules.resource_name] | None = None
     registry: Annotated[str, rules.registry] | None = None
+    infra: Annotated[str, rules.template_file] | None = None
     # other clouds than public Azure
     resource_manager: Annotated[str, rules.https_url] | None = None
     logs: Annotated[str, rules.https_url] | None = None
@@ -69,7 +74,7 @@ AZURE_ONLY = (
     "ca_bundle",
 )
 LOCAL_ONLY = ("state", "port", "identity_port", "amqp_port", "amqps_port", "executor")
-AZURE_NEEDS = ("subscription", "resource_group", "environment")
+AZURE_NEEDS = ("subscription", "resource_group")
 
 
 # ------------------------------------------------------------------------------- queues, images
@@ -184,6 +189,9 @@ class JobSpec(Table, frozen=True, kw_only=True):
     secrets: name -> where its value is found.
     timeout: the longest one replica may take. retries: how often a failed replica is tried again.
     parallelism: replicas at a time. completions: replicas that must succeed.
+    sends, receives: the queues it sends to and receives from. A job that says either gets an
+    identity of its own that may do that and nothing else; one that says neither shares the
+    profile's.
     """
 
     trigger: Literal["manual", "schedule", "event"]
@@ -201,6 +209,13 @@ class JobSpec(Table, frozen=True, kw_only=True):
     cron: Annotated[str, rules.cron] | None = None
     scale: Scale | None = None
     workload_profile: str | None = None
+    sends: tuple[str, ...] | None = None
+    receives: tuple[str, ...] | None = None
+
+    @property
+    def own_identity(self) -> bool:
+        """Whether `up` gives it an identity of its own: it says what it may do with it."""
+        return self.sends is not None or self.receives is not None
 
 
 # ------------------------------------------------------------------------------- the whole

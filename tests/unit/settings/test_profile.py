@@ -104,14 +104,6 @@ def test_the_starter_files_subscription_of_zeros_is_refused() -> None:
         resolve(settings(azure=zeros), environ={})
 
 
-def test_a_name_that_is_wanted_and_not_there_is_told_with_the_key() -> None:
-    profile = resolve(settings(azure=AZURE), environ={})
-    assert profile.need("namespace") == "bus"
-    with pytest.raises(ProfileError) as caught:
-        profile.need("workspace")
-    assert "ORCHESTRATOR_WORKSPACE" in caught.value.hint
-
-
 def test_azure_is_public_azure_unless_told_otherwise() -> None:
     endpoints = reach(resolve(settings(azure=AZURE), environ={}))
     assert endpoints.resource_manager == "https://management.azure.com"
