@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from orchestrator.executions import Run
     from orchestrator.messages import DeadLetterMessages, Message, Messages, Outcome, Sent
+    from orchestrator.metric_series import MetricPoint, MetricPoints, MetricSeries, MetricTable
     from orchestrator.query import QueryResult, QueryTable
     from orchestrator.queue_handle import QueueHandle
     from orchestrator.results import (
@@ -105,6 +106,9 @@ _HOMES = {
         "messages",
     ),
     "QueueHandle": "queue_handle",
+    **dict.fromkeys(
+        ("MetricPoint", "MetricPoints", "MetricSeries", "MetricTable"), "metric_series"
+    ),
     **dict.fromkeys(("QueryResult", "QueryTable"), "query"),
     **dict.fromkeys(
         (
@@ -154,6 +158,10 @@ __all__ = [
     "Logs",
     "Message",
     "Messages",
+    "MetricPoint",
+    "MetricPoints",
+    "MetricSeries",
+    "MetricTable",
     "NotFound",
     "NotReachable",
     "Orchestrator",

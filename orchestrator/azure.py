@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.core.pipeline.transport import HttpTransport
     from azure.mgmt.appcontainers import ContainerAppsAPIClient
+    from azure.mgmt.monitor import MonitorManagementClient
     from azure.mgmt.resource.deployments import DeploymentsMgmtClient
     from azure.mgmt.resource.deploymentstacks import DeploymentStacksClient
     from azure.mgmt.resource.deploymentstacks.operations import DeploymentStacksOperations
@@ -175,6 +176,16 @@ class Clients:
                 self.credential, self.endpoints.subscription, **self._manager_options()
             )
             return self._stacks_client.deployment_stacks
+
+    @cached_property
+    def monitor(self) -> MonitorManagementClient:
+        """Metrics, alert rules, action groups."""
+        with self._lock:
+            from azure.mgmt.monitor import MonitorManagementClient
+
+            return MonitorManagementClient(
+                self.credential, self.endpoints.subscription, **self._manager_options()
+            )
 
     @cached_property
     def logs(self) -> LogsQueryClient:

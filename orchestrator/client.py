@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.explanation import Explanation
     from orchestrator.images import ImageVerbs
     from orchestrator.infra import InfraVerbs
+    from orchestrator.metrics import MetricVerbs
     from orchestrator.planning import Drift, Plan
     from orchestrator.query import QueryResult
     from orchestrator.queues import QueueVerbs
@@ -441,6 +442,13 @@ class Orchestrator(Nouns):
         what that would change, `infra.show()` lists it, `infra.destroy()` takes it down; `build`
         and `validate` check a template."""
         return self._infra
+
+    # ---------------------------------------------------------------- metrics
+
+    @property
+    def metrics(self) -> MetricVerbs:
+        """What was measured: `metrics.job("sender")`, `metrics.queue("results")`."""
+        return self._metrics
 
     # ---------------------------------------------------------------- images
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.infra import InfraVerbs
     from orchestrator.jobs import JobVerbs
     from orchestrator.logs import LogVerbs
+    from orchestrator.metrics import MetricVerbs
     from orchestrator.planning import PlanVerbs
     from orchestrator.profile import Profile
     from orchestrator.queues import QueueVerbs
@@ -118,3 +119,9 @@ class Nouns:
         from orchestrator.infra import InfraVerbs
 
         return InfraVerbs(self._clients, self.settings)
+
+    @cached_property
+    def _metrics(self) -> MetricVerbs:
+        from orchestrator.metrics import MetricVerbs
+
+        return MetricVerbs(self._clients, self._jobs, self._queues, self._time)

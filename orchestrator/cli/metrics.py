@@ -1,0 +1,151 @@
+"""`orchestrator metrics`: what was measured of a job or a queue."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.grammar import command
+from orchestrator.cli.parameters import Duration, complete_queues, job_option
+from orchestrator.cli.session import Session, current
+
+if TYPE_CHECKING:
+    from orchestrator.metric_series import MetricTable
+
+
+class Reach(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
+    """How far back (`2h`, by the service's clock), or since when; kept as it is written."""
+
+    name = "WHEN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from orchestrator.quantities import as_moment
+        from orchestrator.waiting import SystemTime, now
+
+        try:
+            as_moment(str(value), now(SystemTime()))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        return str(value)
+
+
+@command(
+    "metrics",
+    examples=[
+        ("executions by state, cpu, memory", "orchestrator metrics --job processor"),
+        ("a queue's depth over a day", "orchestrator metrics --queue results --since 1d"),
+        (
+            "every value of one metric as CSV",
+            "orchestrator metrics --queue results --metric ActiveMessages --points -o csv",
+        ),
+        ("a picture", "orchestrator metrics --job processor --plot processor.png"),
+    ],
+)
+@job_option("Metrics of this job.")
+@click.option(
+    "--queue",
+    metavar="QUEUE",
+    shell_complete=complete_queues,
+    help="Metrics of this queue or topic.",
+)
+@click.option(
+    "-m",
+    "--metric",
+    "metrics_",
+    multiple=True,
+    metavar="NAME",
+    help="This metric only, by Azure Monitor's name (Executions, ActiveMessages); repeatable.",
+)
+@click.option(
+    "--aggregation",
+    metavar="NAME",
+    help="Average, Minimum, Maximum, Total or Count. [default: what says most of each]",
+)
+@click.option("--since", type=Reach(), default="1h", help="How far back (2h), or since a time.")
+@click.option(
+    "--interval",
+    type=Duration(),
+    help="Between two points: 1m, 5m, 15m, 30m, 1h, 6h, 12h or 1d. [default: by --since]",
+)
+@click.option("--points", is_flag=True, help="Every value on a line of its own.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Draw it into this file (.png, .svg, .pdf) instead.",
+)
+def metrics(
+    job: str | None,
+    queue: str | None,
+    metrics_: tuple[str, ...],
+    aggregation: str | None,
+    since: str,
+    interval: timedelta | None,
+    points: bool,
+    plot: str | None,
+) -> None:
+    """Show what was measured of a job or a queue over time, one row per metric.
+
+    On Azure a value is there some minutes after the fact. CSV and TSV have every
+    value, as with --points.
+    """
+    if (job is None) == (queue is None):
+        raise click.UsageError("Name what to show: either --job JOB or --queue QUEUE.")
+    session = current()
+    verbs = session.connect().metrics
+    asked: dict[str, Any] = {"since": since, "interval": interval, "aggregation": aggregation}
+    found = (
+        verbs.job(job, *metrics_, **asked)
+        if job is not None
+        else verbs.queue(str(queue), *metrics_, **asked)
+    )
+    if plot is not None:
+        found.plot(plot)
+        session.say(f"Drawn: {plot}")
+    elif points or session.format in ("csv", "tsv"):
+        session.show(found.points, empty="No data.")
+    elif session.plain:
+        _table(session, found)
+    else:
+        session.show(found, empty="No data.")
+
+
+def _table(session: Session, found: MetricTable) -> None:
+    """The table, with as much of the trend as the terminal has room for."""
+    import sys
+
+    from orchestrator.display.terminal import can_encode, is_terminal, width
+    from orchestrator.display.views import View, of_records
+
+    view = of_records(found, empty="No data.")
+    keep = [i for i, heading in enumerate(view.headings) if _tells(heading.key, found)]
+    if not can_encode(sys.stdout, "█"):
+        keep = [i for i in keep if view.headings[i].key != "trend"]
+    rows = [[row[i] for i in keep] for row in view.cells]
+    headings = [view.headings[i] for i in keep]
+    if is_terminal(sys.stdout) and headings[-1].key == "trend":
+        taken = sum(
+            max([len(h.title), *(len(str(row[i])) for row in rows)]) + 2
+            for i, h in enumerate(headings[:-1])
+        )
+        room = max(10, min(90, width() - taken))
+        for row, series in zip(rows, found, strict=True):
+            row[-1] = series.sparkline(room)
+    session.show(View(data=view.data, headings=headings, cells=rows, empty=view.empty))
+    if found and found[0].points:
+        from orchestrator.quantities import short_duration
+
+        first, last = found[0].points[0][0], found[0].points[-1][0]
+        session.hint(
+            f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, a point every "
+            f"{short_duration(found[0].interval)}"
+        )
+
+
+def _tells(key: str, found: MetricTable) -> bool:
+    """Whether a column says anything in some row."""
+    if key == "split":
+        return any(series.split for series in found)
+    return key != "total" or any(series.total is not None for series in found)

@@ -1,0 +1,110 @@
+"""Metrics drawn over time with matplotlib, which is imported when something is drawn."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import BadInput, OrchestratorError
+
+if TYPE_CHECKING:
+    from orchestrator.metric_series import MetricSeries, MetricTable
+
+# Colours that are told apart without red and green (Okabe and Ito), and those that mean something.
+_COLOURS = ("#0072b2", "#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442", "#444444")
+_MEANT = {
+    "Succeeded": "#009e73",
+    "Failed": "#d55e00",
+    "Running": "#56b4e9",
+    "Stopped": "#e69f00",
+}
+_QUIET = "#666666"
+
+
+def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
+    """The figure; see `MetricTable.plot`."""
+    try:
+        from matplotlib import dates
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
+    except ImportError:
+        raise OrchestratorError(
+            "matplotlib is not installed, and it draws the plots.",
+            'Install it: pip install "aca-orchestrator[notebook]"',
+        ) from None
+    untyped: Any = dates
+    if path is not None:
+        known = sorted(Figure().canvas.get_supported_filetypes())
+        if Path(path).suffix.lower().lstrip(".") not in known:
+            raise BadInput(
+                f'"{path}" is no kind of picture that can be drawn.',
+                f"Give it one of these endings: {', '.join('.' + kind for kind in known)}",
+            )
+    panels: dict[str, list[MetricSeries]] = {}
+    for series in table:
+        if series.values:
+            panels.setdefault(series.metric, []).append(series)
+    if not panels:
+        raise BadInput("There is no data to draw.", "Look further back: --since 1d")
+    figure = Figure(figsize=(9, 1.0 + 1.7 * len(panels)), dpi=120, layout="constrained")
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (metric, group) in zip(axes, panels.items(), strict=True):
+        bars = group[0].aggregation in ("Total", "Count")
+        spare = iter(_COLOURS * 10)
+        floor: list[float] = []
+        for series in group:
+            times = [time for time, _ in series.points]
+            values = [float("nan") if value is None else value for _, value in series.points]
+            colour = _MEANT.get(series.split) or next(spare)
+            label = series.split or series.of
+            if bars and series.split == "Running" and len(group) > 1:
+                # Those that have ended are among those that have begun: drawn over, not on top.
+                axis.stairs(
+                    [0.0 if v != v else v for v in values],
+                    [untyped.date2num(t) for t in (*times, times[-1] + series.interval)],
+                    color=colour, linewidth=1.2, label=label, zorder=3,
+                )  # fmt: skip
+            elif bars:
+                heights = [0.0 if value != value else value for value in values]
+                floor = floor or [0.0] * len(heights)
+                axis.bar(
+                    times, heights, bottom=floor, width=series.interval * 0.9, align="edge",
+                    color=colour, label=label,
+                )  # fmt: skip
+                floor = [a + b for a, b in zip(floor, heights, strict=True)]
+            else:
+                axis.step(times, values, where="post", color=colour, linewidth=1.6, label=label)
+                axis.fill_between(times, values, step="post", color=colour, alpha=0.12)
+        axis.set_title(f"{metric}  ·  {group[0].aggregation}", loc="left", fontsize=9, color=_QUIET)
+        axis.set_ylim(bottom=0)
+        if axis.get_ylim()[1] < 1 and group[0].unit == "Count":
+            axis.set_ylim(0, 1)
+        unit = group[0].unit
+        axis.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=unit == "Count"))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _, unit=unit: _tick(v, unit)))
+        axis.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+        axis.set_axisbelow(True)
+        for side in ("top", "right", "left"):
+            axis.spines[side].set_visible(False)
+        axis.tick_params(labelsize=8, colors=_QUIET, length=0)
+        if len(group) > 1:
+            axis.legend(
+                loc="upper right", fontsize=8, frameon=False, ncols=len(group),
+                bbox_to_anchor=(1, 1.28), borderaxespad=0,
+            )  # fmt: skip
+    last = axes[-1]
+    locator = untyped.AutoDateLocator(maxticks=8)
+    last.xaxis.set_major_locator(locator)
+    last.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator))
+    names = list(dict.fromkeys(series.of for series in table))
+    figure.suptitle(f"{', '.join(names)} (UTC)", x=0.01, ha="left", fontsize=11)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def _tick(value: float, unit: str) -> str:
+    from orchestrator.metric_series import amount
+
+    return amount(value, unit).removesuffix(" cores")

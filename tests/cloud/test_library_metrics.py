@@ -1,0 +1,102 @@
+"""Metrics through the library and the command, against the local cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator import errors
+from orchestrator.localcloud.steering.client import SteeringClient
+from tests.cli.conftest import Cli
+from tests.cloud.library_world import World
+from tests.cloud.servicebus_pace import brisk_sdk
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with brisk_sdk():
+        made = World(tmp_path_factory.mktemp("metrics"))
+        made.orc.up()
+        for code in ("0", "3"):
+            run = made.orc.start("talker", env={"EXIT": code, "LINES": "1"})
+            made.orc.wait(run.name, "talker", timeout=60)
+        made.orc.queues["in"].send("one")
+        made.orc.queues["in"].send("two")
+        # The local cloud's time is ahead of this machine's: "1h" is counted by its clock.
+        SteeringClient(made.cloud.connection).advance(1800)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def cli(world: World) -> Cli:
+    return Cli(world.folder)
+
+
+def test_a_jobs_metrics(world: World) -> None:
+    found = world.orc.metrics.job("talker")
+    executions = {s.split: s.total for s in found if s.metric == "Executions"}
+    assert executions == {"Running": 2, "Succeeded": 1, "Failed": 1}
+    assert "Executions" in repr(found)
+    [cores] = world.orc.metrics.job("talker", "requestedcores", interval="1h")
+    assert (cores.metric, cores.unit, cores.high) == ("RequestedCores", "Cores", 0.25)
+    assert sum(p.value or 0 for p in found.points if p.split == "Failed") == 1
+
+
+def test_a_queues_metrics(world: World) -> None:
+    found = {s.metric: s for s in world.orc.metrics.queue("in", since="2h")}
+    assert found["ActiveMessages"].last == 2
+    assert found["IncomingMessages"].total == 2
+    [average] = world.orc.metrics.queue("in", "ActiveMessages", aggregation="average")
+    assert average.aggregation == "Average"
+    assert average.last == 2
+    [never] = world.orc.metrics.queue("in", "AbandonMessage")
+    assert never.last is None
+
+
+def test_what_there_is_not(world: World) -> None:
+    verbs = world.orc.metrics
+    with pytest.raises(errors.JobNotFound, match="talkr"):
+        verbs.job("talkr")
+    with pytest.raises(errors.QueueNotFound, match="inn"):
+        verbs.queue("inn")
+    with pytest.raises(errors.BadInput, match="Executionz") as caught:
+        verbs.job("talker", "Executionz")
+    assert caught.value.hint == "Did you mean Executions?"
+    with pytest.raises(errors.BadInput, match="93 days"):
+        verbs.job("talker", since="100d")
+    with pytest.raises(errors.BadInput, match="not possible"):
+        verbs.job("talker", interval="7m")
+
+
+def test_a_plot_is_a_picture(world: World, tmp_path: Path) -> None:
+    found = world.orc.metrics.job("talker")
+    found.plot(tmp_path / "talker.png")
+    assert (tmp_path / "talker.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(errors.BadInput, match="picture"):
+        found.plot(tmp_path / "talker.foo")
+    with pytest.raises(errors.BadInput, match="no data"):
+        world.orc.metrics.job("pair").plot()
+
+
+def test_the_command_in_every_form(cli: Cli) -> None:
+    shown = cli("metrics", "--job", "talker")
+    assert shown.status == 0, shown.err
+    assert "Failed" in shown.out
+    assert "█" in shown.out
+    series = json.loads(cli("metrics", "--queue", "in", "-o", "json").out)
+    assert series[0]["metric"] == "ActiveMessages"
+    assert series[0]["points"][-1]["value"] == 2
+    csv = cli("metrics", "--queue", "in", "-m", "ActiveMessages", "-o", "csv").out.splitlines()
+    assert csv[0] == "time,metric,split,value"
+    assert csv[-1].endswith(",ActiveMessages,,2")
+    drawn = cli("metrics", "--queue", "in", "--plot", "queue.svg")
+    assert drawn.status == 0
+    assert drawn.out == ""
+    assert (cli.folder / "queue.svg").exists()
+    neither = cli("metrics")
+    assert neither.status == 2
+    assert "--job" in neither.err
