@@ -30,6 +30,7 @@ ARM_AUDIENCES = (
 )
 SERVICE_BUS_AUDIENCES = ("https://servicebus.azure.net",)
 LOGS_AUDIENCES = ("https://api.loganalytics.io", "https://api.loganalytics.azure.com")
+METRICS_AUDIENCES = ("https://metrics.monitor.azure.com",)
 LOG_STREAM_AUDIENCE = "https://logstream.containerapps.local"
 GRAPH_AUDIENCES = ("https://graph.microsoft.com",)
 

@@ -15,11 +15,16 @@ from aiohttp import web
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.localcloud.administration.api import AdministrationApi
 from orchestrator.localcloud.arm.dispatch import ResourceManager
-from orchestrator.localcloud.arm.http import CLIENT_MAX_SIZE, arm_handler, envelope
+from orchestrator.localcloud.arm.http import (
+    CLIENT_MAX_SIZE,
+    arm_handler,
+    authenticate,
+    envelope,
+)
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.config import CloudConfig
-from orchestrator.localcloud.identity import Identity
+from orchestrator.localcloud.identity import METRICS_AUDIENCES, Identity
 from orchestrator.localcloud.identity_http import add_login_routes, identity_app
 from orchestrator.localcloud.listeners import HOST, bind
 from orchestrator.localcloud.log_workspaces import LogWorkspaces
@@ -28,9 +33,12 @@ from orchestrator.localcloud.logs.database import LogStoreError
 from orchestrator.localcloud.logs.query import QueryEngine
 from orchestrator.localcloud.logs.store import LogStore
 from orchestrator.localcloud.logs.stream import add_stream_routes
+from orchestrator.localcloud.metrics.batch import MetricsBatch
+from orchestrator.localcloud.metrics.room import Metrics
 from orchestrator.localcloud.providers.authorization import Authorization
 from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
 from orchestrator.localcloud.providers.generic import Generic
+from orchestrator.localcloud.providers.insights import Insights
 from orchestrator.localcloud.providers.managed_identity import ManagedIdentity, directory
 from orchestrator.localcloud.providers.monitor import OperationalInsights
 from orchestrator.localcloud.providers.registries import ContainerRegistry
@@ -182,6 +190,7 @@ class LocalCloud:
         self.jobs = StoredJobs(store)
         self.apps = ContainerApps(self.identity)
         self.service_bus = ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}")
+        self.metrics = Metrics(self.state.file("metrics.sqlite"), self.clock, store)
         self.arm = ResourceManager(
             store,
             self.clock,
@@ -195,11 +204,15 @@ class LocalCloud:
                 ManagedIdentity(),
                 OperationalInsights(),
                 self.service_bus,
+                Insights(self.metrics),
             ],
             fallback=Generic(),
         )
         self._at_end("Resource Manager", self.arm.close)
         await self.arm.open()
+        self.metrics.open(self.broker)
+        self._at_end("metrics", self.metrics.close)
+        self.time.settling.append(self.metrics.look)
         self.workspaces = LogWorkspaces(store, self.jobs, self.identity)
         self.logs = LogStore(
             self.state.file("logs.duckdb"), self.clock, workspace_of=self.workspaces.workspace_of
@@ -230,6 +243,7 @@ class LocalCloud:
                 namespaces=self.broker.namespaces,
             ),
             queues=WaitingMessages(self.broker),
+            meter=self.metrics.jobs,
         )
         self._at_end("runtime", runtime.stop)
         with _readable():
@@ -264,6 +278,12 @@ class LocalCloud:
         add_login_routes(app, self.identity)
         LogsApi(
             self.queries, self.workspaces.workspaces, self.workspaces.authorize_query
+        ).add_routes(app)
+        MetricsBatch(
+            self.metrics,
+            self.arm.store,
+            self.arm.subscription,
+            lambda request: authenticate(self.identity, request, METRICS_AUDIENCES),
         ).add_routes(app)
         add_stream_routes(app, self.logs, self.workspaces.authorize_stream)
         app.router.add_route("*", "/{path:.*}", arm_handler(self.arm, self.identity))

@@ -45,6 +45,9 @@ class Output:
     def behind(self) -> bool:
         return self.limit is not None and len(self.lines) > self.limit
 
+    def used(self, size: int, nano_cores: float | None) -> None:
+        pass
+
     async def ready(self) -> None:
         self.waited += 1
         await self.gate.wait()

@@ -105,6 +105,7 @@ class ExecutionRun:
         record.status, record.reason, record.message = verdict
         record.ended = self._parts.clock.time()
         await self._save_for_good()
+        self._parts.meter.execution(record.job_id, record.name, record.status)
         self._say()
         self._ended(self)
 

@@ -202,7 +202,9 @@ class _Process(asyncio.SubprocessProtocol):
     def limit_memory(self, limit: int) -> None:
         """End it with all it started when these use more than `limit` bytes."""
         if not self._over:
-            self._memory.watch(self._pid, limit, lambda used: self._too_much(used, limit))
+            self._memory.watch(
+                self._pid, limit, lambda used: self._too_much(used, limit), self._output.used
+            )
 
     def _too_much(self, used: int, limit: int) -> None:
         if not self._over:

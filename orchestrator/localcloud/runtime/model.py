@@ -62,6 +62,49 @@ class Queues(Protocol):
         ...
 
 
+class Meter(Protocol):
+    """Measures executions; told at once, returns at once, never raises."""
+
+    def execution(self, job_id: str, execution: str, state: str) -> None:
+        """An execution has come to be in a state (a `Status`)."""
+        ...
+
+    def begin(self, job_id: str, execution: str, replica: str, cores: float, size: float) -> None:
+        """A replica runs; its containers have asked for so many cores and bytes together."""
+        ...
+
+    def end(self, replica: str) -> None:
+        """It is over."""
+        ...
+
+    def restarted(self, job_id: str, execution: str, times: int) -> None:
+        """Containers of a replica were started again, so many times by now."""
+        ...
+
+    def used(self, job_id: str, execution: str, size: int, nano_cores: float | None) -> None:
+        """What a container uses now: bytes, and cpu since the look before; None: the first."""
+        ...
+
+
+class Unmeasured:
+    """Nobody measures (a `Meter`)."""
+
+    def execution(self, job_id: str, execution: str, state: str) -> None:
+        pass
+
+    def begin(self, job_id: str, execution: str, replica: str, cores: float, size: float) -> None:
+        pass
+
+    def end(self, replica: str) -> None:
+        pass
+
+    def restarted(self, job_id: str, execution: str, times: int) -> None:
+        pass
+
+    def used(self, job_id: str, execution: str, size: int, nano_cores: float | None) -> None:
+        pass
+
+
 class RuntimeFault(Exception):  # noqa: N818 - a refusal of a request, not a programming error
     """A request that the runtime refuses; becomes an ARM error.
 
@@ -314,6 +357,10 @@ class Output(Protocol):
 
     async def ready(self) -> None:
         """Until the reader keeps up again."""
+        ...
+
+    def used(self, size: int, nano_cores: float | None) -> None:
+        """Told now and then, where the executor can tell: see `Meter.used`."""
         ...
 
 

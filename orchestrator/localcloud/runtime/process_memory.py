@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,21 @@ _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, OSError)
 class _Watched:
     limit: int
     over: Callable[[int], None]
+    used: Callable[[int, float | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a family of processes used: bytes, seconds of cpu so far, when (monotonic seconds)."""
+
+    size: int
+    cpu: float
+    at: float
+    over: int | None = None
+
+
+def _nowhere(size: int, nano_cores: float | None) -> None:
+    pass
 
 
 class MemoryWatch:
@@ -36,45 +52,69 @@ class MemoryWatch:
     def __init__(self, interval: float = INTERVAL) -> None:
         self._interval = interval
         self._watched: dict[int, _Watched] = {}
+        self._looks: dict[int, _Look] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def watch(self, pid: int, limit: int, over: Callable[[int], None]) -> None:
-        """Call `over(bytes used)` once when a process and its descendants use more than `limit`."""
-        self._watched[pid] = _Watched(limit, over)
+    def watch(
+        self,
+        pid: int,
+        limit: int,
+        over: Callable[[int], None],
+        used: Callable[[int, float | None], None] = _nowhere,
+    ) -> None:
+        """Call `over(bytes used)` once when a process and its descendants use more than `limit`.
+
+        At each look also `used(bytes, nano cores since the look before)`.
+        """
+        self._watched[pid] = _Watched(limit, over, used)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="memory of processes")
 
     def forget(self, pid: int) -> None:
         """The process is over."""
         self._watched.pop(pid, None)
+        self._looks.pop(pid, None)
 
     async def _run(self) -> None:
         while self._watched:
             await asyncio.sleep(self._interval)
             limits = {pid: watched.limit for pid, watched in self._watched.items()}
             try:
-                used = await asyncio.to_thread(_over_limit, limits)
+                looks = await asyncio.to_thread(_look, limits)
             except Exception:  # noqa: BLE001 - a look that failed is followed by another
                 _log.exception("the memory of processes could not be looked at")
                 continue
-            for pid, size in used.items():
+            for pid, look in looks.items():
                 # By now it may be over, and its pid another's.
-                watched = self._watched.pop(pid, None)
-                if watched is not None:
-                    watched.over(size)
+                watched = self._watched.get(pid)
+                if watched is None:
+                    continue
+                before = self._looks.get(pid)
+                self._looks[pid] = look
+                cores = None
+                if before is not None and look.at > before.at:
+                    cores = max(0.0, look.cpu - before.cpu) / (look.at - before.at) * 1e9
+                watched.used(look.size, cores)
+                if look.over is not None:
+                    self.forget(pid)
+                    watched.over(look.over)
 
 
-def _over_limit(limits: dict[int, int]) -> dict[int, int]:
-    """Bytes used, of those that use more than their limit."""
+def _look(limits: dict[int, int]) -> dict[int, _Look]:
+    """What each family uses; `over` is set for those that use more than their limit."""
     families = _families(set(limits))
     found = {}
     for pid, limit in limits.items():
         processes = families[pid]
+        if not processes:
+            continue
+        over = None
         # The quick sum counts what processes share more than once; it is an upper bound.
-        if sum(map(_resident, processes)) > limit:
+        size = sum(map(_resident, processes))
+        if size > limit:
             size = sum(map(_own_share, processes))
-            if size > limit:
-                found[pid] = size
+            over = size if size > limit else None
+        found[pid] = _Look(size, sum(map(_cpu, processes)), time.monotonic(), over)
     return found
 
 
@@ -99,6 +139,14 @@ def _resident(process: psutil.Process) -> int:
     with contextlib.suppress(*_GONE):
         return int(process.memory_info().rss)
     return 0
+
+
+def _cpu(process: psutil.Process) -> float:
+    """Seconds of cpu, those of its children that are over among them."""
+    with contextlib.suppress(*_GONE):
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+    return 0.0
 
 
 def _own_share(process: psutil.Process) -> int:

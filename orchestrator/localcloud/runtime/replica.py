@@ -27,6 +27,7 @@ from orchestrator.localcloud.runtime.model import (
     JobSource,
     Json,
     Limits,
+    Meter,
     ReplicaEnvironment,
     ReplicaRecord,
     ReplicaSpec,
@@ -36,7 +37,11 @@ from orchestrator.localcloud.runtime.model import (
     Stream,
 )
 from orchestrator.localcloud.runtime.store import ExecutionStore
-from orchestrator.localcloud.runtime.template import container_definition, container_spec
+from orchestrator.localcloud.runtime.template import (
+    container_definition,
+    container_spec,
+    requested,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Parts:
     clock: Clock
     environment: ReplicaEnvironment
     limits: Limits
+    meter: Meter
     activity: Activity = field(default_factory=Activity)
 
 
@@ -101,6 +107,12 @@ class ReplicaRun:
         parts = self._parts
         parts.activity.begin(record.name)
         parts.logs.replica_started(self._execution.name, record.name)
+        parts.meter.begin(
+            self._job.id,
+            self._execution.name,
+            record.name,
+            *requested(self._execution.template),
+        )
         self._event("SuccessfulCreate", f"Created replica: {record.name}")
         try:
             async with parts.environment(self._job.resource) as platform:
@@ -110,6 +122,7 @@ class ReplicaRun:
                     await parts.executor.release(self._spec)
         finally:
             parts.logs.replica_ended(record.name)
+            parts.meter.end(record.name)
             parts.activity.end(record.name)
         # A container that was told to end may end with code 0 and its work undone.
         if succeeded and not self._interrupted:
@@ -180,6 +193,7 @@ class ReplicaRun:
             self.record.restarts += 1
             container.restarts += 1
             self._save(self.record)
+            self._parts.meter.restarted(self._job.id, self._execution.name, self.record.restarts)
             ran = (container.finished or 0.0) - (container.started or 0.0)
             if container.started is not None and ran >= limits.backoff_reset:
                 backoff = limits.backoff
@@ -212,7 +226,7 @@ class ReplicaRun:
             self._execution.template.get("volumes"),
         )
         handle = await parts.executor.start(
-            self._spec, spec, _Console(parts.logs, parts.clock, self._job, self._spec, container)
+            self._spec, spec, _Console(parts, self._job, self._spec, container)
         )
         container.state = ContainerState.RUNNING
         container.mark = handle.mark
@@ -302,14 +316,15 @@ class _Console:
 
     def __init__(
         self,
-        logs: LogSink,
-        clock: Clock,
+        parts: Parts,
         job: Job,
         replica: ReplicaSpec,
         container: ContainerRecord,
     ) -> None:
+        logs = parts.logs
         self._console = logs.console
-        self._time = clock.time
+        self._time = parts.clock.time
+        self._meter = parts.meter
         self._tail = (
             job.name,
             replica.execution,
@@ -333,6 +348,10 @@ class _Console:
     async def ready(self) -> None:
         if self._drained is not None:
             await self._drained()
+
+    def used(self, size: int, nano_cores: float | None) -> None:
+        job_id, execution = self._tail[6], self._tail[1]
+        self._meter.used(job_id, execution, size, nano_cores)
 
 
 def _unenforced(executor: Executor, definition: Json) -> str:

@@ -24,12 +24,14 @@ from orchestrator.localcloud.runtime.model import (
     JobSource,
     Json,
     Limits,
+    Meter,
     Queues,
     ReplicaEnvironment,
     ReplicaState,
     RuntimeFault,
     Status,
     Trigger,
+    Unmeasured,
 )
 from orchestrator.localcloud.runtime.replica import Parts
 from orchestrator.localcloud.runtime.store import ExecutionStore, NameTaken
@@ -51,6 +53,7 @@ class Runtime:
         environment: Variables of a replica that belong to the platform.
         queues: How many messages wait in a queue.
         limits: Waiting times.
+        meter: Is told of executions and what they use.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Runtime:
         environment: ReplicaEnvironment,
         queues: Queues,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        meter: Meter | None = None,
     ) -> None:
         self._jobs = jobs
         self._executor = executor
@@ -80,6 +84,7 @@ class Runtime:
             clock=clock,
             environment=environment,
             limits=limits,
+            meter=meter or Unmeasured(),
         )
         self._triggers = Triggers(
             self._parts,
@@ -281,6 +286,7 @@ class Runtime:
             except NameTaken:
                 continue
         for record in records:
+            self._parts.meter.execution(record.job_id, record.name, record.status)
             self._launch(job, record)
         return records
 
@@ -335,6 +341,7 @@ class Runtime:
                 record.reason, record.message = fault.code, fault.message
                 record.ended = self._clock.time()
                 self._store.save(record)
+                self._parts.meter.execution(record.job_id, record.name, record.status)
                 continue
             self._lose_replicas(job, record)
             self._launch(job, record)

@@ -226,3 +226,13 @@ def _without_nulls(value: Any) -> Any:
 
 def _refusal(message: str) -> RuntimeFault:
     return RuntimeFault("InvalidParameterValueInContainerTemplate", message)
+
+
+def requested(template: Json) -> tuple[float, float]:
+    """(cores, bytes) that a template's containers ask for together; init containers run before."""
+    cores = size = 0.0
+    for container in template.get("containers") or []:
+        resources = container.get("resources") or {}
+        cores += _cpu(resources.get("cpu")) or 0.0
+        size += memory_bytes(resources.get("memory")) or 0
+    return cores, size

@@ -96,6 +96,7 @@ class Broker(TopicBroker):
             remind=self._clockwork.remind,
             resolve=self.queue,
             content=self._content,
+            changed=lambda namespace, path: self.meter.changed(namespace, path),
         )
         try:
             self._restore(contents, self._context)
@@ -433,6 +434,7 @@ class Broker(TopicBroker):
         home = self._namespaces[record.namespace.lower()]
         home.records[record.name.lower()] = record
         home.queues[record.name.lower()] = queue
+        self.meter.changed(home.name, record.name)
 
     @staticmethod
     def _define_rule(change: Change, namespace: str, rule: AccessRule) -> None:

@@ -327,6 +327,7 @@ class TopicBroker(Registry):
         )
         home.topics[record.name.lower()] = record
         home.queues[record.name.lower()] = topic
+        self.meter.changed(home.name, record.name)
         return topic
 
     def _install_subscription(

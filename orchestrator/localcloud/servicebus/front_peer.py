@@ -85,6 +85,8 @@ class Peer(asyncio.Protocol):
         self._awake = False
         self._broken = False
         self._timer: asyncio.TimerHandle | None = None
+        # The namespace that this connection counts for, once it is known.
+        self._namespace = ""
         self.writable = True
         self.responders: list[ResponseDoor] = []
 
@@ -204,6 +206,8 @@ class Peer(asyncio.Protocol):
             self._timer.cancel()
         for door in list(self._doors):
             self._forget(door)
+        if self._namespace:
+            self.broker.meter.disconnected(self._namespace)
         self._front.left(self)
 
     # Time
@@ -263,10 +267,18 @@ class Peer(asyncio.Protocol):
         elif isinstance(event, e.Opened):
             # Only now is it known how often the client wants to hear from us.
             self._tick()
+            label = (self._engine.hostname or "").split(":")[0].split(".")[0].lower()
+            names = self.broker.namespaces()
+            self._count_for(next((n for n in names if len(names) == 1 or n.lower() == label), ""))
         elif isinstance(event, e.Closed) and not event.by_peer and self._transport is not None:
             if event.error is not None:
                 _log.info("closing a connection: %s", event.error)
             self._loop.call_later(CLOSE_SECONDS, self.abort)
+
+    def _count_for(self, namespace: str) -> None:
+        if namespace and not self._namespace:
+            self._namespace = namespace
+            self.broker.meter.connected(namespace)
 
     def _forget(self, door: Door) -> None:
         if door in self._doors:
@@ -314,10 +326,15 @@ class Peer(asyncio.Protocol):
             self._open_door(link, address, terminus.address)
         except BrokerError as error:
             self._drop_door(link)
-            link.refuse(wire_error(error))
+            self._refuse_link(link, wire_error(error))
         except AmqpError as error:
             self._drop_door(link)
-            link.refuse(error)
+            self._refuse_link(link, error)
+
+    def _refuse_link(self, link: Link, error: AmqpError) -> None:
+        if self._namespace:
+            self.broker.meter.request(self._namespace, "", error.condition)
+        link.refuse(error)
 
     def _drop_door(self, link: Link) -> None:
         if link.context is not None:
@@ -338,6 +355,7 @@ class Peer(asyncio.Protocol):
             if not len(self._grants):
                 raise unauthorized(None, text)
             raise not_found(text)
+        self._count_for(queue.namespace)
         strike = self.strike("attach", queue.namespace, queue.path)
         if strike is Strike.BUSY:
             raise server_busy()

@@ -60,6 +60,7 @@ class Context:
     soon: run a callable after the current ones. remind: call `queue.tick()` at that moment.
     resolve: the queue, topic or subscription of that namespace and path; None if there is none.
     content: reads what a message says of itself, for those who need more than bytes.
+    changed: told (namespace, path) when messages have come or gone.
     """
 
     clock: Clock
@@ -69,6 +70,7 @@ class Context:
     remind: Callable[[Lifecycle, float], None]
     resolve: Callable[[str, str], Queue | None]
     content: Content
+    changed: Callable[[str, str], None]
 
 
 class Lifecycle:
@@ -220,6 +222,7 @@ class Lifecycle:
     def arrive(self, message: StoredMessage) -> None:
         """A message of this queue's is durable now."""
         self._shelf.add(message)
+        self._context.changed(self.namespace, self.path)
         if message.state is MessageState.ACTIVE and message.lock is None:
             self._offer(message)
         self._watch(message)
@@ -261,11 +264,13 @@ class Lifecycle:
         """The locked message's deletion is durable."""
         self._unlock(lock)
         self._shelf.remove(lock.message)
+        self._context.changed(self.namespace, self.path)
         self._freed(lock)
 
     def _depart(self, message: StoredMessage) -> None:
         """Let go of a message for good, at once; the store is told a little later."""
         self._shelf.remove(message)
+        self._context.changed(self.namespace, self.path)
         self._departed.append(message.sequence)
         if len(self._departed) == 1:
             self._context.soon(self.write_departures)

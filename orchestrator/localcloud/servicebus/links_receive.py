@@ -16,7 +16,12 @@ from orchestrator.localcloud.amqp.errors import NOT_ALLOWED, NOT_IMPLEMENTED, Am
 from orchestrator.localcloud.amqp.events import Disposed
 from orchestrator.localcloud.amqp.link import OutgoingDelivery, OutgoingLink, SenderSettleMode
 from orchestrator.localcloud.servicebus.errors import BrokerError
-from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy, settlement
+from orchestrator.localcloud.servicebus.front_faults import (
+    SERVER_BUSY,
+    Strike,
+    server_busy,
+    settlement,
+)
 from orchestrator.localcloud.servicebus.front_messages import DESCRIPTION, REASON, merged, write
 from orchestrator.localcloud.servicebus.links import Door, wire_error
 from orchestrator.localcloud.servicebus.model import Done, LockedMessage, Right, StoredMessage
@@ -106,10 +111,14 @@ class ReceiverDoor(Door):
             if self._delete:
                 self._reserved += self._take(count)
             else:
+                sent = size = 0
                 for locked in self._acquire(count):
                     self.link.send(
                         write(locked.message, locked), locked.token.bytes_le, context=locked
                     )
+                    sent += 1
+                    size += locked.message.size
+                self._handed(sent, size)
                 if len(self.link.session.outgoing) > self._sweep_at:
                     self._sweep()
             if strike is Strike.CUT_AFTER:
@@ -122,6 +131,13 @@ class ReceiverDoor(Door):
 
     def _take(self, count: int) -> int:
         return self._queue.take(count, self._taken)
+
+    def _handed(self, count: int, size: int) -> None:
+        """So many messages went out in answer to the receiver's credit."""
+        if count:
+            meter = self._peer.broker.meter
+            meter.outgoing(self.namespace, self.path, count, size)
+            meter.request(self.namespace, self.path, None)
 
     def _sweep(self) -> None:
         before = self._peer.now() - LONG
@@ -137,6 +153,7 @@ class ReceiverDoor(Door):
             return
         for message in messages:
             self.link.send(write(message), message.sequence.to_bytes(16, "big"), settled=True)
+        self._handed(len(messages), sum(message.size for message in messages))
         if self.link.drain:
             self.on_sendable()
         elif self._wanted() > 0:
@@ -161,6 +178,11 @@ class ReceiverDoor(Door):
 
     def _settle(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
         def done(error: BrokerError | None) -> None:
+            told = None if error is None else wire_error(error).condition
+            meter = self._peer.broker.meter
+            meter.request(self.namespace, self.path, told)
+            if error is None:
+                meter.settled(self.namespace, self.path, settlement(outcome))
             if strike is Strike.CUT_AFTER:
                 self._peer.cut()
             elif error is None:
@@ -175,6 +197,7 @@ class ReceiverDoor(Door):
             self._peer.cut()
             return
         if strike is Strike.BUSY:
+            self._peer.broker.meter.request(self.namespace, self.path, SERVER_BUSY)
             self.link.settle(delivery, p.reject(server_busy()))
             self._peer.wake()
             return

@@ -59,8 +59,11 @@ class SenderDoor(Door):
             messages = read_transfer(delivery.payload, delivery.format, self._peer.now())
             delivery.payload = b""
             self._peer.hold(size)
+            count = len(messages)
             try:
-                self._queue.send(messages, lambda error: self._done(delivery, size, error, unheard))
+                self._queue.send(
+                    messages, lambda error: self._done(delivery, size, count, error, unheard)
+                )
             except BrokerError:
                 self._peer.unhold(size)
                 raise
@@ -70,9 +73,18 @@ class SenderDoor(Door):
             self._refuse(delivery, error)
 
     def _done(
-        self, delivery: IncomingDelivery, size: int, error: BrokerError | None, unheard: bool
+        self,
+        delivery: IncomingDelivery,
+        size: int,
+        count: int,
+        error: BrokerError | None,
+        unheard: bool,
     ) -> None:
         self._peer.unhold(size)
+        if error is None:
+            meter = self._peer.broker.meter
+            meter.incoming(self.namespace, self.path, count, size)
+            meter.request(self.namespace, self.path, None)
         if unheard:
             self._peer.cut()
             return
@@ -83,6 +95,7 @@ class SenderDoor(Door):
         self._peer.wake()
 
     def _refuse(self, delivery: IncomingDelivery, error: AmqpError) -> None:
+        self._peer.broker.meter.request(self.namespace, self.path, str(error.condition))
         self.link.settle(delivery, p.reject(error))
 
     def _changed(self) -> None:

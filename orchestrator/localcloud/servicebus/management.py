@@ -67,6 +67,8 @@ _STATUS = {
 # What to do with a message, by `disposition-status` ("defered" is the service's spelling).
 _COMPLETED, _ABANDONED, _DEFERRED, _SUSPENDED = "completed", "abandoned", "defered", "suspended"
 
+_OPERATIONS = {_COMPLETED: "complete", _ABANDONED: "abandon"}
+
 
 class _AnswerError(Exception):
     """Ends an operation with a status other than 200."""
@@ -101,7 +103,9 @@ class ManagementNode:
 
     def serve(self, request: Request, reply: Reply) -> None:
         """Serve one request; `reply` is called once, when what it did is durable."""
-        call = _Call(request, reply)
+        meter = self._peer.broker.meter
+        of = self._queue.namespace, self._queue.path
+        call = _Call(request, reply, lambda condition: meter.request(*of, condition))
         name = request.text("operation") or ""
         try:
             right, operation = self._operations[name]
@@ -126,7 +130,7 @@ class ManagementNode:
             call.fail(503, SERVER_BUSY, server_busy().description)
             return
         if strike is Strike.CUT_AFTER:
-            call = _Call(request, lambda payload: self._peer.cut())
+            call = _Call(request, lambda payload: self._peer.cut(), call.told)
         try:
             if strike is Strike.LOCK_LOST and "lock-tokens" in request.body:
                 for token in call.uuids("lock-tokens"):
@@ -168,9 +172,14 @@ class ManagementNode:
                 )
             messages.append(read(content, self._peer.now()))
         sequences: list[int] = []
-        sequences += self._queue.send(
-            messages, call.when_done(lambda: {"sequence-numbers": t.longs(sequences)})
-        )
+        size = sum(len(message.payload) for message in messages)
+
+        def sent() -> dict[str, Any]:
+            queue = self._queue
+            self._peer.broker.meter.incoming(queue.namespace, queue.path, len(messages), size)
+            return {"sequence-numbers": t.longs(sequences)}
+
+        sequences += self._queue.send(messages, call.when_done(sent))
 
     def _cancel_scheduled(self, call: _Call) -> None:
         self._queue.cancel_scheduled(call.numbers("sequence-numbers"), call.when_done(dict))
@@ -183,11 +192,13 @@ class ManagementNode:
                 if error is not None:
                     call.fail_with(error)
                 else:
+                    self._handed(messages)
                     call.succeed({"messages": [{"message": write(m)} for m in messages]})
 
             self._queue.take_deferred(sequences, taken, self._session(call))
             return
         found = self._queue.acquire_deferred(sequences, self._session(call))
+        self._handed([locked.message for locked in found])
         call.succeed(
             {
                 "messages": [
@@ -196,6 +207,10 @@ class ManagementNode:
                 ]
             }
         )
+
+    def _handed(self, messages: Sequence[StoredMessage]) -> None:
+        queue, size = self._queue, sum(message.size for message in messages)
+        self._peer.broker.meter.outgoing(queue.namespace, queue.path, len(messages), size)
 
     def _session(self, call: _Call) -> SessionLock | None:
         """The session that the request is about, which its connection must have; None: none."""
@@ -249,7 +264,14 @@ class ManagementNode:
         self._session(call)
         # All or none, as far as that can be told before: each lock is looked up first.
         locks = [self._queue.locked(token) for token in tokens]
-        done = call.when_all_done(len(tokens))
+        answered = call.when_all_done(len(tokens))
+
+        def done(error: BrokerError | None) -> None:
+            if error is None:
+                queue, operation = self._queue, _OPERATIONS.get(status, status)
+                self._peer.broker.meter.settled(queue.namespace, queue.path, operation)
+            answered(error)
+
         reason = call.text("deadletter-reason")
         description = call.text("deadletter-description")
         changes = call.body.get("properties-to-modify")
@@ -282,7 +304,9 @@ def _fitting(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class _Call:
     """One request being served: its arguments, and the one reply it gets."""
 
-    def __init__(self, request: Request, reply: Reply) -> None:
+    def __init__(self, request: Request, reply: Reply, told: Callable[[str | None], None]) -> None:
+        """told: is given the condition of the answer, None for success, when there is one."""
+        self.told = told
         self._request = request
         self._reply = reply
         self._replied = False
@@ -331,6 +355,7 @@ class _Call:
         if self._replied:
             return
         self._replied = True
+        self.told(condition if status >= 400 else None)
         properties: dict[str, Any] = {
             "statusCode": t.Int(status),
             "statusDescription": description,

@@ -19,6 +19,7 @@ from orchestrator.localcloud.servicebus.definitions import (
 from orchestrator.localcloud.servicebus.errors import BrokerError, EntityNotFound
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.limits import Limits
+from orchestrator.localcloud.servicebus.meter import Meter, Unmeasured
 from orchestrator.localcloud.servicebus.model import AccessRule, Done
 from orchestrator.localcloud.servicebus.queue import NUMBERS_PER_QUEUE, Queue
 from orchestrator.localcloud.servicebus.store import Change, Store
@@ -84,6 +85,7 @@ class Registry:
         self._namespaces: dict[str, Home] = {}
         self._next_number = 1
         self._context: Context | None = None
+        self.meter: Meter = Unmeasured()
         # Definitions change one at a time: each is durable before the next is looked at.
         self._defining = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
@@ -122,6 +124,7 @@ class Registry:
             raise
         for queue in queues:
             queue.announce()
+            self.meter.changed(queue.namespace, queue.path)
 
     @staticmethod
     def _drop_entity(change: Change, home: Home, path: str) -> None:

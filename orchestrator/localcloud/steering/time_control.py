@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ class TimeControl:
         self._file = file
         self._machine = SystemClock()
         self._advances: set[asyncio.Task[bool]] = set()
+        # Whoever has something to do at a moment, before time goes on.
+        self.settling: list[Callable[[], Awaitable[None]]] = []
         self.runtime: Runtime | None = None
         self.broker: Broker | None = None
 
@@ -116,6 +119,8 @@ class TimeControl:
                 # What became due is written first: a message that was scheduled for now waits in
                 # its queue before the next poll looks for it.
                 await self.broker.written()
+            for settle in self.settling:
+                await settle()
 
         if clock.steering.target is not None:
             raise SteeringRefused("The clock is being advanced already.", 409)

@@ -1,0 +1,328 @@
+"""The history of metrics: one row for each series and minute in which something was measured.
+
+What is measured is gathered in memory and written a moment later, many together; a kill of the
+server loses at most that moment. Metrics are told by nobody's acknowledgement, so nothing waits
+for the disk. A *level* (how many messages wait) is written only when it changes and holds until
+then, also while the server is stopped, for so do the messages; an idle cloud writes nothing.
+
+Bounded in time (93 days, as in Azure Monitor) and in rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.clock import Clock
+from orchestrator.localcloud.state import make_private
+
+_log = logging.getLogger(__name__)
+
+RETENTION = 93 * 1440
+"""Minutes that are kept (https://learn.microsoft.com/azure/azure-monitor/metrics/data-platform)."""
+
+MOST_ROWS = 2_000_000
+WRITE_AFTER = 1.0
+"""Seconds of the machine from a measurement until it is written."""
+_PRUNE_EVERY = 3600 * 6
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS series (
+  id INTEGER PRIMARY KEY, resource TEXT NOT NULL, metric TEXT NOT NULL, dimensions TEXT NOT NULL,
+  UNIQUE (resource, metric, dimensions)
+);
+CREATE TABLE IF NOT EXISTS points (
+  series INTEGER NOT NULL, minute INTEGER NOT NULL,
+  count INTEGER NOT NULL, total REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL, level REAL,
+  PRIMARY KEY (series, minute)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
+"""
+
+Dimensions = tuple[tuple[str, str], ...]
+Key = tuple[str, str, Dimensions]
+"""(resource id in lower case, metric, its dimensions)."""
+
+
+@dataclass(slots=True)
+class Point:
+    """What was measured in one minute.
+
+    Attributes:
+        count, total, low, high: How many values, their sum, the smallest, the largest.
+        level: Of a level: what it was at the end; None: it ceased to be.
+    """
+
+    count: int = 0
+    total: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+    level: float | None = None
+
+    def take(self, value: float) -> None:
+        """Take in a value that was measured."""
+        self.count += 1
+        self.total += value
+        self.low = min(self.low, value)
+        self.high = max(self.high, value)
+
+    def merge(self, other: Point) -> None:
+        """Take in another point."""
+        self.count += other.count
+        self.total += other.total
+        self.low = min(self.low, other.low)
+        self.high = max(self.high, other.high)
+        self.level = other.level
+
+
+class MetricHistory:
+    """Takes measurements and gives them back by the minute. Belongs to one event loop.
+
+    Args:
+        path: The file; made, readable by its owner only, when it is not there.
+        clock: Says in which minute something is measured.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+        self._ids: dict[Key, int] = {}
+        self._by_metric: dict[tuple[str, str], list[Key]] = {}
+        self._pending: dict[tuple[Key, int], Point] = {}
+        self._levels: dict[Key, tuple[int, float]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._pruned = 0.0
+        self.since = 0
+
+    # ------------------------------------------------------------------ life
+
+    def open(self) -> None:
+        """Open the file; one that cannot be read is put aside, and a new one begun."""
+        try:
+            self._open()
+        except (sqlite3.Error, ValueError) as error:
+            aside = self._path.with_name(f"{self._path.name}.damaged")
+            _log.warning("%s cannot be read (%s); it is kept as %s", self._path, error, aside.name)
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._path.replace(aside)
+            self._ids.clear()
+            self._by_metric.clear()
+            self._levels.clear()
+            self._open()
+
+    def _open(self) -> None:
+        make_private(self._path)
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, _VERSION):
+                raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+            connection.execute(
+                "INSERT OR IGNORE INTO facts VALUES ('since', ?)", (float(self.minute),)
+            )
+            found = connection.execute("SELECT value FROM facts WHERE name = 'since'").fetchone()
+            self.since = int(found[0])
+            names = {}
+            for number, resource, metric, dimensions in connection.execute(
+                "SELECT id, resource, metric, dimensions FROM series"
+            ):
+                key = (resource, metric, tuple((n, v) for n, v in json.loads(dimensions)))
+                names[number] = key
+                self._know(key, number)
+            for number, minute, level in connection.execute(
+                "SELECT series, max(minute), level FROM points WHERE minute <= ? GROUP BY series",
+                (self.minute,),
+            ):
+                if level is not None and number in names:
+                    self._levels[names[number]] = (minute, level)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def close(self) -> None:
+        """Write what is pending and close the file."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._connection is not None:
+            self._write()
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def minute(self) -> int:
+        """The present minute: minutes since the epoch."""
+        return int(self._clock.time() // 60)
+
+    # ------------------------------------------------------------------ measuring
+
+    def add(
+        self,
+        resource: str,
+        metric: str,
+        dimensions: Dimensions,
+        value: float = 1.0,
+        minute: int | None = None,
+    ) -> None:
+        """Something happened (a count), or was measured (a sample): now, or in that minute."""
+        key = (resource.lower(), metric, dimensions)
+        self._point(key, self.minute if minute is None else minute).take(value)
+
+    def level(
+        self, resource: str, metric: str, dimensions: Dimensions, value: float | None
+    ) -> None:
+        """A level is `value` now; None: there is nothing any more whose level it is."""
+        key = (resource.lower(), metric, dimensions)
+        minute = self.minute
+        known = self._levels.get(key)
+        if value is None:
+            if self._levels.pop(key, None) is not None:
+                point = self._point(key, minute)
+                if not point.count and known is not None:
+                    point.take(known[1])
+                point.level = None
+            return
+        if known is not None and known[1] == value:
+            return
+        point = self._point(key, minute)
+        if known is not None and known[0] < minute:
+            point.take(known[1])
+        point.take(value)
+        point.level = value
+        self._levels[key] = (minute, value)
+
+    def levels(self, resource: str) -> Iterator[tuple[str, Dimensions]]:
+        """The levels that a resource has now: (metric, dimensions)."""
+        wanted = resource.lower()
+        yield from [(key[1], key[2]) for key in self._levels if key[0] == wanted]
+
+    def _point(self, key: Key, minute: int) -> Point:
+        point = self._pending.get((key, minute))
+        if point is None:
+            point = self._pending[key, minute] = Point()
+            known = self._levels.get(key)
+            if known is not None:
+                point.level = known[1]
+            if key not in self._ids:
+                self._know(key, 0)
+            if self._timer is None and self._connection is not None:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(WRITE_AFTER, self._due)
+        return point
+
+    def _know(self, key: Key, number: int) -> None:
+        if key not in self._ids:
+            self._by_metric.setdefault((key[0], key[1]), []).append(key)
+        self._ids[key] = number
+
+    # ------------------------------------------------------------------ writing
+
+    def _due(self) -> None:
+        self._timer = None
+        self._write()
+
+    def _write(self) -> None:
+        connection = self._connection
+        if connection is None or not self._pending:
+            return
+        pending, self._pending = self._pending, {}
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for key in {key for key, _ in pending if not self._ids.get(key)}:
+                # In a later version of this loop's turn it may be known from before: never twice.
+                connection.execute(
+                    "INSERT OR IGNORE INTO series (resource, metric, dimensions) VALUES (?, ?, ?)",
+                    (key[0], key[1], json.dumps(key[2])),
+                )
+                found = connection.execute(
+                    "SELECT id FROM series WHERE resource = ? AND metric = ? AND dimensions = ?",
+                    (key[0], key[1], json.dumps(key[2])),
+                ).fetchone()
+                self._ids[key] = found[0]
+            connection.executemany(
+                "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series, minute) "
+                "DO UPDATE SET count = count + excluded.count, total = total + excluded.total, "
+                "low = min(low, excluded.low), high = max(high, excluded.high), "
+                "level = excluded.level",
+                [
+                    (self._ids[key], minute, p.count, p.total, p.low, p.high, p.level)
+                    for (key, minute), p in pending.items()
+                ],
+            )
+            self._prune(connection)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            # A full disk costs these measurements, and nothing else.
+            _log.warning("metrics were not written: %s", error)
+
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        now = self._clock.time()
+        if 0 <= now - self._pruned < _PRUNE_EVERY:
+            return
+        self._pruned = now
+        oldest = self.minute - RETENTION
+        rows = connection.execute("SELECT count(*) FROM points").fetchone()[0]
+        if rows > MOST_ROWS:
+            found = connection.execute(
+                "SELECT minute FROM points ORDER BY minute LIMIT 1 OFFSET ?",
+                (rows - MOST_ROWS,),
+            ).fetchone()
+            oldest = max(oldest, found[0])
+        # The newest row of a level stays: it still holds.
+        connection.execute(
+            "DELETE FROM points WHERE minute < ? AND (level IS NULL OR minute < ("
+            " SELECT max(p.minute) FROM points p WHERE p.series = points.series))",
+            (oldest,),
+        )
+        connection.execute("DELETE FROM series WHERE id NOT IN (SELECT series FROM points)")
+        left = {row[0] for row in connection.execute("SELECT id FROM series")}
+        for key, number in list(self._ids.items()):
+            if number and number not in left:
+                del self._ids[key]
+                self._by_metric[key[0], key[1]].remove(key)
+
+    # ------------------------------------------------------------------ reading
+
+    def series(self, resource: str, metric: str) -> list[Key]:
+        """The series of a metric of a resource."""
+        return list(self._by_metric.get((resource.lower(), metric), ()))
+
+    def points(self, keys: Iterable[Key], first: int, last: int) -> Mapping[Key, dict[int, Point]]:
+        """The points of series in the minutes from `first` on and before `last`.
+
+        Of a level also the one before `first`, which holds until the next.
+        """
+        self._write()
+        found: dict[Key, dict[int, Point]] = {}
+        connection = self._connection
+        if connection is None:
+            return found
+        for key in keys:
+            number = self._ids.get(key, 0)
+            if not number:
+                continue
+            rows = connection.execute(
+                "SELECT minute, count, total, low, high, level FROM points WHERE series = ? AND "
+                "minute < ? AND minute >= coalesce((SELECT max(minute) FROM points WHERE "
+                "series = ? AND minute < ?), ?) ORDER BY minute",
+                (number, last, number, first, first),
+            )
+            points = {row[0]: Point(*row[1:]) for row in rows}
+            if points:
+                found[key] = points
+        return found

@@ -1,0 +1,88 @@
+"""Microsoft.Insights: metrics of resources.
+
+https://learn.microsoft.com/rest/api/monitor/metrics
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from orchestrator.localcloud.arm.ids import ResourceId, parse
+from orchestrator.localcloud.arm.provider import Answer, Call, Handler, Provider
+from orchestrator.localcloud.metrics.answer import localizable
+from orchestrator.localcloud.metrics.catalogue import metrics_of, type_name
+from orchestrator.localcloud.metrics.question import AGGREGATIONS, GRAINS
+from orchestrator.localcloud.metrics.room import Metrics
+
+_RESOURCE = "/subscriptions/{}/resourceGroups/{}/providers/{}" + "/{}/{}"
+_BELOW = "/providers/Microsoft.Insights/"
+
+
+class Insights(Provider):
+    """Microsoft.Insights."""
+
+    namespace: ClassVar[str] = "Microsoft.Insights"
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """What every resource has below it, in this provider's name."""
+        found: dict[tuple[str, str], Handler] = {}
+        for deeper in ("", "/{}/{}"):
+            at = _RESOURCE + deeper + _BELOW
+            found["GET", at + "metrics"] = self._read
+            found["GET", at + "metricDefinitions"] = self._definitions
+            found["GET", at + "metricNamespaces"] = self._namespaces
+        return found
+
+    async def _resource(self, call: Call) -> ResourceId:
+        resource = parse(call.id.scope)
+        await call.arm.require(call, resource)
+        return resource
+
+    async def _read(self, call: Call) -> Answer:
+        return self._metrics.answer(await self._resource(call), call.query)
+
+    async def _definitions(self, call: Call) -> Answer:
+        resource = await self._resource(call)
+        kind = type_name(resource.type)
+        return {
+            "value": [
+                {
+                    "id": f"{resource.text}{_BELOW}metricdefinitions/{metric.name}",
+                    "resourceId": resource.text,
+                    "namespace": kind,
+                    "category": "Basic",
+                    "name": localizable(metric.name, metric.title),
+                    "displayDescription": metric.text,
+                    "isDimensionRequired": False,
+                    "unit": metric.unit,
+                    "primaryAggregationType": metric.primary,
+                    "supportedAggregationTypes": list(AGGREGATIONS),
+                    "metricAvailabilities": [
+                        {"timeGrain": grain, "retention": "P93D"} for grain in GRAINS.values()
+                    ],
+                    "dimensions": [localizable(name) for name in metric.dimensions],
+                }
+                for metric in metrics_of(resource.type).values()
+            ]
+        }
+
+    async def _namespaces(self, call: Call) -> Answer:
+        resource = await self._resource(call)
+        kind = type_name(resource.type)
+        if not kind:
+            return {"value": []}
+        return {
+            "value": [
+                {
+                    "id": f"{resource.text}{_BELOW}metricNamespaces/{kind}",
+                    "type": "Microsoft.Insights/metricNamespaces",
+                    "name": kind.rpartition("/")[2],
+                    "classification": "Platform",
+                    "properties": {"metricNamespaceName": kind},
+                }
+            ]
+        }
