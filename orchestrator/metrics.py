@@ -154,7 +154,7 @@ class MetricVerbs:
         Raises QueueNotFound, BadInput.
         """
         asked = self._asked(metrics, QUEUE_METRICS, QUEUE_DEFAULT, since, interval, aggregation)
-        namespace = self._clients.profile.need("namespace")
+        namespace = self._clients.names.need("namespace")
         quoted = name.replace("'", "''")
         with told(self._clients.profile, f"read the metrics of the queue {name}"):
             found = self._read(
