@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from orchestrator.nouns import Nouns
 
@@ -213,6 +213,18 @@ class Orchestrator(Nouns):
     def job(self, name: str) -> Job:
         """One of them. Raises JobNotFound."""
         return self._jobs.show(name)
+
+    def export_job(self, name: str, form: Literal["bicep", "json", "toml"] = "bicep") -> str:
+        """The live job as text to keep: Bicep or an ARM template that deploys it again, or its
+        table of orchestrator.toml. Secrets' values are in none of them. Raises JobNotFound."""
+        from orchestrator import job_export
+
+        resource = self._jobs.resource(name)
+        if form == "toml":
+            known = {key.lower(): spec for key, spec in self.settings.jobs.items()}
+            place = self._jobs.surroundings()
+            return job_export.as_toml(resource, place, known.get(name.lower()))
+        return job_export.as_json(resource) if form == "json" else job_export.as_bicep(resource)
 
     def delete_job(self, name: str) -> Change:
         """Delete it, executions and all. Raises JobNotFound."""

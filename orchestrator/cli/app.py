@@ -38,7 +38,7 @@ ENTRIES = {
     ),
     "start": Entry("start", "start", "Start an execution of a job.", _JOBS),
     "stop": Entry("start", "stop", "Stop an execution.", _JOBS),
-    "jobs": Entry("jobs", "jobs", "List, show, suspend, resume, delete jobs.", _JOBS),
+    "jobs": Entry("jobs", "jobs", "List, show, export, suspend, delete jobs.", _JOBS),
     "executions": Entry("executions", "executions", "List, show, wait for executions.", _JOBS),
     "logs": Entry("logs", "logs", "What the jobs wrote, stored or live.", _LOGS),
     "query": Entry("query", "query", "Ask the log workspace in KQL.", _LOGS),

@@ -19,6 +19,7 @@ _HERE = "jobs"
     entries={
         "list": Entry(_HERE, "list_", "The jobs that exist."),
         "show": Entry(_HERE, "show", "One job in detail."),
+        "export": Entry(_HERE, "export", "A job as Bicep, ARM template or settings."),
         "suspend": Entry(_HERE, "suspend", "Let jobs start nothing until resumed."),
         "resume": Entry(_HERE, "resume", "Undo suspend."),
         "delete": Entry(_HERE, "delete", "Delete jobs with their executions."),
@@ -26,7 +27,7 @@ _HERE = "jobs"
     examples=[("one job in detail", "orchestrator jobs show receiver")],
 )
 def jobs() -> None:
-    """List, show, suspend, resume and delete jobs."""
+    """List, show, export, suspend, resume and delete jobs."""
 
 
 @command(
@@ -57,6 +58,43 @@ def show(job: str) -> None:
     """Show JOB."""
     session = current()
     session.show(session.connect().job(job))
+
+
+@command(
+    "export",
+    examples=[
+        ("as Bicep", "orchestrator jobs export receiver > receiver.bicep"),
+        ("what somebody made by hand, as settings", "orchestrator jobs export receiver --toml"),
+    ],
+)
+@job_argument
+@click.option("--bicep", "form", flag_value="bicep", default="bicep", help="Bicep (default).")
+@click.option("--json", "form", flag_value="json", help="An ARM template.")
+@click.option("--toml", "form", flag_value="toml", help="A table of orchestrator.toml.")
+@click.option("-f", "--file", "target", type=click.Path(dir_okay=False), help="Write it there.")
+def export(job: str, form: str, target: str | None) -> None:
+    """Print the live JOB as a template that deploys it again, or as settings.
+
+    A secret's value is never part of it: templates take it as a secure parameter, settings from a
+    variable.
+    """
+    from pathlib import Path
+    from typing import Any, cast
+
+    session = current()
+    text = session.connect().export_job(job, cast(Any, form))
+    if target is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(target).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        from orchestrator.errors import BadInput
+
+        raise BadInput(
+            f"{target} can't be written: {error.strerror}.", "Name another: -f FILE"
+        ) from None
+    session.say(f"{target} written")
 
 
 _names = click.argument(

@@ -6,13 +6,13 @@ folders, secret files) stays where it is.
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import toml_text
 from orchestrator.errors import SettingsNotFound
 
 if TYPE_CHECKING:
@@ -101,23 +101,11 @@ class Project:
         check(self._tables, self.path)
 
     def _write(self) -> None:
-        lines = [f"{_key(name)} = {_toml(value)}\n" for name, value in self._tables.items()]
+        lines = [
+            f"{toml_text.key(name)} = {toml_text.inline(value)}\n"
+            for name, value in self._tables.items()
+        ]
         # Never half a file: the server reads it whenever a replica starts.
         temporary = self.path.with_suffix(".new")
         temporary.write_text("".join(lines), encoding="utf-8")
         temporary.replace(self.path)
-
-
-def _key(name: str) -> str:
-    return json.dumps(name, ensure_ascii=False)
-
-
-def _toml(value: Any) -> str:
-    """A value in TOML, tables inline; JSON's strings are TOML's basic strings."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
