@@ -10,6 +10,7 @@ the exit status with which a command that ends by it ends (`exit_code`).
     │   ├── SettingsNotFound             2   no orchestrator.toml here or in a parent folder
     │   └── ProfileError                 2   the profile is unknown or incomplete
     ├── BadInput                         2   an argument is wrong (--env, --since, …)
+    ├── BicepError                       2   a Bicep file is wrong; says where, with a caret
     ├── QueryError                       2   the KQL is wrong; says where
     │   └── TableNotFound                1   … or names a table that has no rows yet
     ├── NotReachable                     1   no answer: no local cloud, wrong host, no network
@@ -41,6 +42,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from orchestrator.bicep.diagnostics import Diagnostic
     from orchestrator.infra_following import Failure
     from orchestrator.results import Execution
 
@@ -122,6 +124,21 @@ class BadInput(OrchestratorError):
     """An argument is not what it should be."""
 
     exit_code = 2
+
+
+class BicepError(OrchestratorError):
+    """A Bicep file cannot become a template: `diagnostics` holds all that was found.
+
+    The message shows each with its file, line, column, the line itself and a caret.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self, message: str, hint: str = "", *, diagnostics: Sequence[Diagnostic] = ()
+    ) -> None:
+        super().__init__(message, hint)
+        self.diagnostics = tuple(diagnostics)
 
 
 class QueryError(OrchestratorError):

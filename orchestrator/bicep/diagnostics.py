@@ -1,0 +1,159 @@
+"""What is wrong with a Bicep file, and where: file, line, column, the line itself and a caret.
+
+Codes are those of the Bicep language (`BCP057`: an unknown name), so that they can be looked up;
+the sentences are our own. What the built-in compiler does not do has the code `unsupported`.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestrator.errors import BicepError
+
+ERROR = "error"
+WARNING = "warning"
+UNSUPPORTED = "unsupported"
+
+
+class SourceText:
+    """A file's text, and where its lines begin. Positions are offsets into the text."""
+
+    __slots__ = ("_starts", "path", "text")
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.text = text
+        self._starts: list[int] | None = None
+
+    def _line_starts(self) -> list[int]:
+        if self._starts is None:
+            starts = [0]
+            at = self.text.find("\n")
+            while at >= 0:
+                starts.append(at + 1)
+                at = self.text.find("\n", at + 1)
+            self._starts = starts
+        return self._starts
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset; both count from 1."""
+        starts = self._line_starts()
+        line = bisect.bisect_right(starts, offset) - 1
+        return line + 1, offset - starts[line] + 1
+
+    def line(self, number: int) -> str:
+        starts = self._line_starts()
+        begin = starts[number - 1]
+        end = starts[number] if number < len(starts) else len(self.text)
+        return self.text[begin:end].rstrip("\r\n")
+
+
+class Diagnostic:
+    """One finding. `line` and `column` count from 1; `end_column` is where the carets end."""
+
+    __slots__ = (
+        "code",
+        "column",
+        "end_column",
+        "hint",
+        "line",
+        "message",
+        "path",
+        "severity",
+        "source",
+    )
+
+    def __init__(
+        self,
+        source: SourceText,
+        start: int,
+        end: int,
+        code: str,
+        message: str,
+        *,
+        severity: str = ERROR,
+        hint: str = "",
+    ) -> None:
+        self.source = source
+        self.path = source.path
+        self.code = code
+        self.message = message
+        self.severity = severity
+        self.hint = hint
+        self.line, self.column = source.position(start)
+        end_line, end_column = source.position(max(end, start))
+        self.end_column = end_column if end_line == self.line else len(source.line(self.line)) + 1
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}({self.line},{self.column}): {self.severity} {self.code}: {self.message}"
+        )
+
+    def render(self) -> str:
+        """The finding, its line of the file, and a caret below what is meant."""
+        text = self.source.line(self.line)
+        before = text[: self.column - 1]
+        pad = "".join("\t" if char == "\t" else " " for char in before)
+        width = max(1, min(self.end_column, len(text) + 1) - self.column)
+        gutter = f"{self.line:>5} | "
+        lines = [str(self), f"{gutter}{text}", f"{' ' * (len(gutter) - 2)}| {pad}{'^' * width}"]
+        if self.hint:
+            lines.append(f"{' ' * (len(gutter) - 2)}= {self.hint}")
+        return "\n".join(lines)
+
+
+class Diagnostics:
+    """What was found so far in one compilation, over all its files."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+        self._seen: set[tuple[Path, int, int, str]] = set()
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        key = (diagnostic.path, diagnostic.line, diagnostic.column, diagnostic.code)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.found.append(diagnostic)
+
+    def error(
+        self, source: SourceText, start: int, end: int, code: str, message: str, hint: str = ""
+    ) -> None:
+        self.add(Diagnostic(source, start, end, code, message, hint=hint))
+
+    def warning(
+        self, source: SourceText, start: int, end: int, code: str, message: str, hint: str = ""
+    ) -> None:
+        self.add(Diagnostic(source, start, end, code, message, severity=WARNING, hint=hint))
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [found for found in self.found if found.severity == ERROR]
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        return [found for found in self.found if found.severity == WARNING]
+
+    def refuse_errors(self) -> None:
+        """Raise everything that is wrong, together.
+
+        Raises: BicepError when there is an error.
+        """
+        errors = self.errors
+        if errors:
+            raise bicep_error(errors)
+
+
+def bicep_error(errors: Iterable[Diagnostic]) -> BicepError:
+    ordered = sorted(errors, key=lambda found: (str(found.path), found.line, found.column))
+    return BicepError("\n\n".join(found.render() for found in ordered), diagnostics=ordered)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or ""."""
+    import difflib
+
+    names = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), list(names), n=1, cutoff=0.7)
+    return names[close[0]] if close else ""

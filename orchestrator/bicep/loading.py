@@ -1,0 +1,283 @@
+"""Content that is read while compiling: text, Base64, JSON, YAML, the files of a folder."""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import json
+import operator
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from orchestrator.bicep import syntax as s
+
+# Source: limits of Bicep's file functions
+MAX_CHARACTERS = 131072
+MAX_JSON_CHARACTERS = 1048576
+_ENCODINGS = {
+    "us-ascii": "ascii",
+    "iso-8859-1": "latin-1",
+    "utf-8": "utf-8-sig",
+    "utf-16BE": "utf-16-be",
+    "utf-16": "utf-16",
+}
+_FILTER = re.compile(
+    r"\[\?\(?\s*@\.(?P<name>[\w.-]+)\s*(?:(?P<op>==|!=|<=|>=|<|>)\s*"
+    r"(?P<value>'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?|true|false|null)\s*)?\)?\]"
+)
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_STEP = re.compile(r"\.(?P<name>[A-Za-z_][\w-]*|\*)|\[(?P<index>-?\d+|\*|'[^']*'|\"[^\"]*\")\]")
+
+
+class LoadFault(Exception):  # noqa: N818 -- it reads by what happened
+    def __init__(self, code: str, message: str, node: s.Node | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.node = node
+
+
+def _literal(node: s.Node, what: str) -> str:
+    node = s.unwrap(node)
+    if isinstance(node, s.Str) and node.literal is not None:
+        return node.literal
+    if isinstance(node, s.Name):
+        # a variable that is a plain string is as constant as the string
+        decl = getattr(node.symbol, "decl", None)
+        if isinstance(decl, s.VarDecl):
+            return _literal(decl.value, what)
+    raise LoadFault("BCP032", f"{what} is read while compiling: write it as a plain string.", node)
+
+
+def _file(node: s.Node, folder: Path) -> Path:
+    name = _literal(node, "The path")
+    if name.startswith("/") or "\\" in name:
+        raise LoadFault("BCP051", "A path is relative to this file and written with /.", node)
+    return Path(os.path.normpath(folder / name))
+
+
+def _bytes(node: s.Node, folder: Path) -> bytes:
+    path = _file(node, folder)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise LoadFault("BCP091", f"There is no file {path}.", node) from None
+    except OSError as fault:
+        raise LoadFault("BCP091", f"{path} can't be read: {fault.strerror}.", node) from None
+
+
+def _text(node: s.Node, folder: Path, encoding: s.Node | None, limit: int) -> str:
+    name = "utf-8-sig"
+    if encoding is not None:
+        chosen = _literal(encoding, "The encoding")
+        if chosen not in _ENCODINGS:
+            allowed = ", ".join(_ENCODINGS)
+            raise LoadFault("BCP070", f"The encoding is one of {allowed}.", encoding)
+        name = _ENCODINGS[chosen]
+    try:
+        text = _bytes(node, folder).decode(name, errors="replace")
+    except (UnicodeDecodeError, LookupError) as fault:
+        raise LoadFault("BCP091", f"The file can't be read as {name}: {fault}.", node) from None
+    if len(text) > limit:
+        raise LoadFault(
+            "BCP184", f"The file has {len(text)} characters; the limit is {limit}.", node
+        )
+    return text
+
+
+def select(value: Any, path: str) -> list[Any]:
+    """The part of a JSON value that a JSONPath means: names, indexes, `*` and `..name`.
+
+    Raises: ValueError when the path uses something else.
+    """
+    rest = path.strip()
+    rest = rest.removeprefix("$")
+    if rest and rest[0] not in ".[":
+        rest = "." + rest
+    found = [value]
+    while rest:
+        if rest.startswith(".."):
+            name = re.match(r"\.\.([A-Za-z_][\w-]*)", rest)
+            if name is None:
+                raise ValueError(path)
+            found = [item for one in found for item in _descend(one, name.group(1))]
+            rest = rest[name.end() :]
+            continue
+        if condition := _FILTER.match(rest):
+            rest = rest[condition.end() :]
+            found = [
+                item
+                for one in found
+                for item in (
+                    one
+                    if isinstance(one, list)
+                    else list(one.values())
+                    if isinstance(one, dict)
+                    else []
+                )
+                if _holds(item, condition)
+            ]
+            continue
+        step = _STEP.match(rest)
+        if step is None:
+            raise ValueError(path)
+        rest = rest[step.end() :]
+        token = step.group("name") or step.group("index")
+        following: list[Any] = []
+        for one in found:
+            if token == "*":  # noqa: S105
+                following += (
+                    list(one.values())
+                    if isinstance(one, dict)
+                    else (one if isinstance(one, list) else [])
+                )
+            elif step.group("index") and token.lstrip("-").isdigit():
+                if isinstance(one, list) and -len(one) <= int(token) < len(one):
+                    following.append(one[int(token)])
+            else:
+                key = token[1:-1] if token[0] in "'\"" else token
+                if isinstance(one, dict) and key in one:
+                    following.append(one[key])
+        found = following
+    return found
+
+
+def _holds(item: Any, condition: re.Match[str]) -> bool:
+    """Whether an item meets `@.name op value`, or has the name at all."""
+    for name in condition.group("name").split("."):
+        if not isinstance(item, dict) or name not in item:
+            return False
+        item = item[name]
+    if condition.group("op") is None:
+        return True
+    text = condition.group("value")
+    value = text[1:-1] if text[0] in "'\"" else json.loads(text)
+    try:
+        return _COMPARE[condition.group("op")](item, value)
+    except TypeError:
+        return False
+
+
+def _descend(value: Any, name: str) -> list[Any]:
+    found = []
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == name:
+                found.append(item)
+            found += _descend(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            found += _descend(item, name)
+    return found
+
+
+def _structured(name: str, args: list[s.Node], folder: Path) -> Any:
+    text = _text(args[0], folder, args[2] if len(args) > 2 else None, MAX_JSON_CHARACTERS)
+    try:
+        value = _json(text) if name == "loadJsonContent" else _yaml(text)
+    except ValueError as fault:
+        kind = "JSON" if name == "loadJsonContent" else "YAML"
+        raise LoadFault("BCP186", f"The file is no {kind}: {fault}.", args[0]) from None
+    if len(args) > 1:
+        path = _literal(args[1], "The JSONPath")
+        try:
+            found = select(value, path)
+        except ValueError:
+            raise LoadFault(
+                "BCP235",
+                "This JSONPath is not understood; names, [index], ['name'], * and ..name are.",
+                args[1],
+            ) from None
+        if not found:
+            raise LoadFault("BCP235", f'The file has nothing at "{path}".', args[1])
+        single = not any(mark in path for mark in ("*", "..", "[?"))
+        value = found[0] if single else found
+    return value
+
+
+def _json(text: str) -> Any:
+    # comments are allowed, as the real compiler reads them
+    stripped = re.sub(
+        r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/',
+        lambda found: found.group(1) or "",
+        text,
+        flags=re.DOTALL,
+    )
+    return json.loads(stripped)
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.2's scalars: yes, no and dates are strings."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [
+            (tag, expression)
+            for tag, expression in resolvers
+            if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
+        ]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:bool",
+        re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+        list("tTfF"),
+    )
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 -- derived from SafeLoader
+    except yaml.YAMLError as fault:
+        raise ValueError(str(fault).splitlines()[0]) from None
+
+
+def _folder(args: list[s.Node], folder: Path) -> list[dict[str, str]]:
+    place = _file(args[0], folder)
+    pattern = _literal(args[1], "The pattern") if len(args) > 1 else "*"
+    try:
+        names = sorted((one.name for one in place.iterdir() if one.is_file()), key=str.lower)
+    except OSError as fault:
+        raise LoadFault("BCP091", f"{place} can't be listed: {fault.strerror}.", args[0]) from None
+    found = []
+    for name in names:
+        if fnmatch.fnmatchcase(name, pattern):
+            path = place / name
+            found.append(
+                {
+                    "relativePath": os.path.relpath(path, folder).replace(os.sep, "/"),
+                    "baseName": path.name,
+                    "extension": path.suffix,
+                }
+            )
+    return found
+
+
+def load_content(name: str, args: list[s.Node], folder: Path) -> Any:
+    """What a load function gives, as a JSON value.
+
+    Raises: LoadFault when the file is missing, too large or not what it should be.
+    """
+    if not args:
+        raise LoadFault("BCP071", f"{name} needs the path of a file.")
+    if name == "loadTextContent":
+        return _text(args[0], folder, args[1] if len(args) > 1 else None, MAX_CHARACTERS)
+    if name == "loadFileAsBase64":
+        content = _bytes(args[0], folder)
+        if len(content) > MAX_CHARACTERS // 4 * 3:
+            raise LoadFault(
+                "BCP184", f"The file has {len(content)} bytes; the limit is 96 kB.", args[0]
+            )
+        return base64.b64encode(content).decode("ascii")
+    if name == "loadDirectoryFileInfo":
+        return _folder(args, folder)
+    return _structured(name, args, folder)

@@ -1,0 +1,107 @@
+"""Where a module lives: a path, or a registry's copy in Bicep's own cache on this machine.
+
+The cache is the real compiler's (`~/.bicep`, or the folder in BICEP_CACHE_DIRECTORY):
+`br/REGISTRY/REPOSITORY/TAG$/main.json`, slashes of the repository as `$`. Source: Bicep's
+documentation of private and public module registries.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+PUBLIC = ("mcr.microsoft.com", "bicep")
+
+
+class ModuleNotFound(Exception):  # noqa: N818 -- it reads by what happened
+    """The reference leads nowhere."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+def cache_folder() -> Path:
+    chosen = os.environ.get("BICEP_CACHE_DIRECTORY")
+    return Path(chosen) if chosen else Path.home() / ".bicep"
+
+
+def _alias(folder: Path, kind: str, name: str) -> dict[str, str] | None:
+    """An alias of bicepconfig.json: the nearest such file above the importing one decides."""
+    for place in (folder, *folder.parents):
+        config = place / "bicepconfig.json"
+        if config.is_file():
+            try:
+                found = json.loads(config.read_text("utf-8-sig"))
+                alias = found.get("moduleAliases", {}).get(kind, {}).get(name)
+            except (OSError, ValueError, AttributeError):
+                return None
+            return alias if isinstance(alias, dict) else None
+    return None
+
+
+def full_reference(reference: str, folder: Path) -> tuple[str, str, str]:
+    """`br:HOST/REPOSITORY:TAG` or `br/ALIAS:PATH:TAG` → host, repository, tag.
+
+    Raises: ModuleNotFound when it is none, or the alias is unknown.
+    """
+    scheme, _, rest = reference.partition(":")
+    path, colon, tag = rest.rpartition(":")
+    if not colon:
+        path, at, digest = rest.rpartition("@")
+        if not at:
+            raise ModuleNotFound(
+                "BCP195", f'"{reference}" needs a tag at its end, for instance :1.0.0.'
+            )
+        tag = digest
+    if scheme == "br":
+        host, slash, repository = path.partition("/")
+        if not slash:
+            raise ModuleNotFound("BCP193", f'"{reference}" names a registry but no module in it.')
+        return host, repository, tag
+    alias = scheme.removeprefix("br/")
+    configured = _alias(folder, "br", alias)
+    if configured and configured.get("registry"):
+        host = configured["registry"]
+        prefix = configured.get("modulePath", "")
+    elif alias == "public":
+        host, prefix = PUBLIC
+    else:
+        raise ModuleNotFound("BCP213", f'The registry alias "{alias}" is not in bicepconfig.json.')
+    return host, f"{prefix}/{path}".strip("/"), tag
+
+
+def resolve_reference(reference: str, folder: Path) -> tuple[Path, str]:
+    """The file that a reference means, and its full name when it comes from a registry.
+
+    Raises: ModuleNotFound when the reference is malformed, unsupported, or not in the cache.
+    """
+    if reference.startswith(("br:", "br/")):
+        host, repository, tag = full_reference(reference, folder)
+        name = f"br:{host}/{repository}:{tag}"
+        place = (
+            cache_folder() / "br" / host / repository.replace("/", "$") / f"{tag}$" / "main.json"
+        )
+        if place.is_file():
+            return place, name
+        raise ModuleNotFound(
+            "BCP190",
+            f'"{name}" is not in the cache of modules ({place.parent}).',
+            "Restore it once with the real compiler: bicep restore FILE.",
+        )
+    if reference.startswith(("ts:", "ts/")):
+        raise ModuleNotFound(
+            "unsupported",
+            "Template specs are not supported by the built-in compiler.",
+            "Install the real bicep to use them.",
+        )
+    if not reference:
+        raise ModuleNotFound("BCP050", "The path is empty.")
+    if "\\" in reference:
+        raise ModuleNotFound("BCP098", "A path is written with / on every system.")
+    if reference.startswith("/"):
+        raise ModuleNotFound("BCP051", "A path is relative to the file that names it.")
+    return Path(os.path.normpath(folder / reference)), ""
