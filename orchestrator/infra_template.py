@@ -16,7 +16,6 @@ So no name is written twice, and a template that knows nothing of the settings d
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator import shipped
-from orchestrator.errors import BadInput, InvalidRequest, SettingsError
+from orchestrator.errors import BadInput, SettingsError
 from orchestrator.names import STACK
 from orchestrator.queue_body import queue_properties
 
@@ -82,7 +81,7 @@ def load(
     Raises:
         BadInput: A file that is not there or is no template, a parameter that there is not, a value
             that is not of its type, or one that is missing.
-        InvalidRequest: The Bicep is wrong; the message says where.
+        BicepError: The Bicep is wrong; the message says where.
     """
     file = Path(template) if template is not None else infra_file(settings, profile)
     own = template is None or file.absolute() == infra_file(settings, profile).absolute()
@@ -286,9 +285,15 @@ def _missing(path: Path, names: list[str], declared: Mapping[str, Mapping[str, A
 def _bicep(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"There is no template {path}.", "Name another, or: orchestrator init")
-    front: Any = importlib.import_module("orchestrator.bicep.front")
-    return dict(front.build(path))
+    from orchestrator.bicep import front
+
+    return front.build(path).template
 
 
 def _bicep_parameters(path: Path) -> tuple[Path | None, dict[str, dict[str, Any]]]:
-    raise InvalidRequest("not yet")
+    if not path.is_file():
+        raise BadInput(f"There is no parameters file {path}.", "Name another.")
+    from orchestrator.bicep import front
+
+    built = front.build_params(path)
+    return built.using, built.parameters

@@ -1,19 +1,33 @@
 """Bicep into templates of Azure Resource Manager, without the real compiler.
 
-from orchestrator.bicep import compile_file
-compile_file("main.bicep").template
+    from orchestrator.bicep import compile_file, compile_params
+    compile_file("main.bicep").template
+    compile_params("dev.bicepparam").values
+
+`orchestrator.bicep.front` uses the real compiler where it is found.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.bicep.diagnostics import Diagnostic
 from orchestrator.errors import BicepError
 
-__all__ = ["BicepError", "Compiled", "Diagnostic", "compile_file"]
+if TYPE_CHECKING:
+    from orchestrator.bicep.model import Compilation, Model
+
+__all__ = [
+    "BicepError",
+    "Compiled",
+    "Diagnostic",
+    "Parameters",
+    "compile_file",
+    "compile_params",
+    "using_of",
+]
 
 
 @dataclass(slots=True)
@@ -26,25 +40,87 @@ class Compiled:
     files: list[Path] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Parameters:
+    """A parameters file: `values` by name, each `{"value": …}` or `{"reference": …}`.
+
+    `using`: the file of the template, None for `using none`; `template`: what it compiles to.
+    """
+
+    path: Path
+    values: dict[str, dict[str, Any]]
+    using: Path | None
+    template: dict[str, Any] | None
+    warnings: list[Diagnostic] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The file as ARM's own parameters file."""
+        from orchestrator.bicep.params import SCHEMA
+
+        return {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": self.values}
+
+
+def _load(path: Path, suffix: str) -> tuple[Compilation, Model]:
+    from orchestrator.bicep.model import Compilation, Model
+
+    if path.suffix != suffix:
+        raise BicepError(f"{path} is no {suffix} file.", f"Name a file that ends in {suffix}.")
+    compilation = Compilation()
+    try:
+        model = compilation.load(path)
+    except FileNotFoundError:
+        raise BicepError(f"There is no file {path}.") from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BicepError(f"{path} can't be read: {fault}.") from None
+    compilation.diagnostics.refuse_errors()
+    assert isinstance(model, Model)
+    return compilation, model
+
+
 def compile_file(path: str | Path) -> Compiled:
     """The template of a Bicep file, modules inlined.
 
     Raises: BicepError with all that is wrong, or when the file can't be read.
     """
     from orchestrator.bicep.emit import template_of
-    from orchestrator.bicep.model import Compilation, Model
 
     where = Path(path)
-    compilation = Compilation()
-    try:
-        model = compilation.load(where)
-    except FileNotFoundError:
-        raise BicepError(f"There is no file {where}.") from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BicepError(f"{where} can't be read: {fault}.") from None
-    compilation.diagnostics.refuse_errors()
-    if not isinstance(model, Model):
-        raise BicepError(f"{where} is no Bicep file.", "Name a file that ends in .bicep.")
+    compilation, model = _load(where, ".bicep")
     template = template_of(model)
     compilation.diagnostics.refuse_errors()
     return Compiled(where, template, compilation.diagnostics.warnings, list(compilation.models))
+
+
+def compile_params(path: str | Path) -> Parameters:
+    """The values of a `.bicepparam` file, and the template that it is for.
+
+    Raises: BicepError with all that is wrong, or when a file can't be read.
+    """
+    from orchestrator.bicep.emit import template_of
+    from orchestrator.bicep.params import evaluate_file
+
+    where = Path(path)
+    compilation, model = _load(where, ".bicepparam")
+    found = evaluate_file(compilation, model)
+    compilation.diagnostics.refuse_errors()
+    template = template_of(model.using) if model.using is not None else None
+    compilation.diagnostics.refuse_errors()
+    return Parameters(
+        where,
+        found.values,
+        model.using.path if model.using is not None else None,
+        template,
+        compilation.diagnostics.warnings,
+        list(compilation.models),
+    )
+
+
+def using_of(path: str | Path) -> Path | None:
+    """The file that a `.bicepparam` file names with `using`; None for `using none`.
+
+    Raises: BicepError when the file can't be read as one.
+    """
+    _, model = _load(Path(path), ".bicepparam")
+    return model.using.path if model.using is not None else None
