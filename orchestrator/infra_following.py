@@ -63,7 +63,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         code = f" ({self.code})" if self.code else ""
-        return f"{self.noun} {self.name}: {self.message}{code}"
+        return f"{f'{self.noun} {self.name}'.strip()}: {self.message}{code}"
 
 
 class Follower:

@@ -17,7 +17,7 @@ So no name is written twice, and a template that knows nothing of the settings d
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,9 @@ def load(
     own = template is None or file.absolute() == infra_file(settings, profile).absolute()
     given: dict[str, dict[str, Any]] = {}
     source = file
+    for candidate in (file, parameters):
+        if candidate is not None and not Path(candidate).is_file():
+            raise BadInput(f"There is no file {candidate}.", "Name another, or: orchestrator init")
     for candidate in (file, Path(parameters) if parameters is not None else None):
         if candidate is not None and _is_parameters(candidate):
             using, given = _parameters(candidate)
@@ -282,17 +285,44 @@ def _missing(path: Path, names: list[str], declared: Mapping[str, Mapping[str, A
 # ------------------------------------------------------------------------------- Bicep
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """What a file was compiled to, and from which states of which files."""
+
+    template: dict[str, Any]
+    source: tuple[tuple[Path, int, int], ...]
+
+
+# A program that deploys again and again (a notebook, tests) compiles a template that has not
+# changed once.
+_made: dict[Path, _Made] = {}
+
+
 def _bicep(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise BadInput(f"There is no template {path}.", "Name another, or: orchestrator init")
+    key = path.absolute()
+    kept = _made.get(key)
+    if kept is not None and kept.source == _states([f for f, *_ in kept.source]):
+        return kept.template
     from orchestrator.bicep import front
 
-    return front.build(path).template
+    built = front.build(path)
+    if built.files:
+        _made[key] = _Made(built.template, _states(built.files))
+    return built.template
+
+
+def _states(files: Sequence[Path]) -> tuple[tuple[Path, int, int], ...]:
+    found = []
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError:
+            found.append((file, 0, -1))
+        else:
+            found.append((file, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
 
 
 def _bicep_parameters(path: Path) -> tuple[Path | None, dict[str, dict[str, Any]]]:
-    if not path.is_file():
-        raise BadInput(f"There is no parameters file {path}.", "Name another.")
     from orchestrator.bicep import front
 
     built = front.build_params(path)

@@ -25,11 +25,15 @@ _TIMEOUT_SECONDS = 120
 
 @dataclass(slots=True)
 class Built:
-    """A template, who made it, and what was warned of (lines as the compiler says them)."""
+    """A template, who made it, and what was warned of (lines as the compiler says them).
+
+    `files`: what it was made of, where the compiler tells; the real one does not.
+    """
 
     template: dict[str, Any]
     compiler: str  # "bicep /path/to/bicep" or "built-in"
     warnings: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -110,9 +114,8 @@ def build(path: str | Path) -> Built:
     program = real_bicep()
     if program is None:
         compiled = compile_file(where)
-        return Built(
-            compiled.template, "built-in", [warning.render() for warning in compiled.warnings]
-        )
+        warnings = [warning.render() for warning in compiled.warnings]
+        return Built(compiled.template, "built-in", warnings, compiled.files)
     if not where.is_file():
         raise BicepError(f"There is no file {where}.")
     template, said = _run(program, "build", where)

@@ -84,8 +84,27 @@ class ReplicaEnvironments:
 
     def _header(self, job: dict[str, Any]) -> str | None:
         assigned = job.get("identity", {}).get("userAssignedIdentities", {})
-        clients = [str(ids["clientId"]) for ids in assigned.values() if "clientId" in ids]
-        system = system_principal(job)
+        withheld = _withheld(job)
+        clients = [
+            str(ids["clientId"])
+            for name, ids in assigned.items()
+            if "clientId" in ids and name.lower() not in withheld
+        ]
+        system = None if "system" in withheld else system_principal(job)
         if not clients and system is None:
             return None
         return self._identity.replica_header(clients, system=system)
+
+
+def _withheld(job: dict[str, Any]) -> set[str]:
+    """The job's identities that its containers get no token of: those the platform alone works
+    with, to pull images or to read what a scale rule watches.
+
+    Source: "Managed identities in Azure Container Apps", control managed identity availability.
+    """
+    configuration = job.get("properties", {}).get("configuration") or {}
+    return {
+        str(setting.get("identity", "")).lower()
+        for setting in configuration.get("identitySettings") or ()
+        if str(setting.get("lifecycle", "")).lower() == "none"
+    }
