@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.errors import (
         AuthenticationFailed,
         BadInput,
+        BicepError,
         Conflict,
         DeploymentFailed,
         ExecutionNotFound,
@@ -79,6 +80,7 @@ _HOMES = {
             "BadInput",
             "Conflict",
             "ExecutionNotFound",
+            "BicepError",
             "DeploymentFailed",
             "InvalidRequest",
             "JobNotFound",
@@ -139,6 +141,7 @@ _OTHER_NAMES = {"load_settings": "load"}
 __all__ = [
     "AuthenticationFailed",
     "BadInput",
+    "BicepError",
     "Change",
     "Changes",
     "Conflict",

@@ -470,4 +470,4 @@ class Orchestrator(Nouns):
         work on a container engine."""
         from orchestrator.images import ImageVerbs
 
-        return ImageVerbs(self.settings, self.profile)
+        return ImageVerbs(self.settings, self.profile, lambda: self._clients.names.registry)

@@ -57,12 +57,19 @@ class ImageVerbs:
 
     Args:
         settings: The file; `[images.<name>]` says what is built from what.
-        profile: Its `registry` is put before a name without one.
+        profile: Whose credential pushes to Azure's registries.
+        registry: Gives the registry that is put before a name without one; None: the profile's.
     """
 
-    def __init__(self, settings: Settings, profile: Profile) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        profile: Profile,
+        registry: Callable[[], str | None] | None = None,
+    ) -> None:
         self._settings = settings
         self._profile = profile
+        self._registry = registry or (lambda: profile.registry)
 
     def __call__(self) -> Images:
         """As `every`."""
@@ -209,7 +216,7 @@ class ImageVerbs:
 
     def _references(self, name: str) -> dict[str, str]:
         """What jobs pull for an image -> the jobs that do; `<name>:latest` when there are none."""
-        registry = self._profile.spec.registry
+        registry = self._registry()
         found: dict[str, list[str]] = {}
         for job, spec in self._settings.jobs.items():
             image = spec.image.replace("${registry}/", f"{registry}/" if registry else "")

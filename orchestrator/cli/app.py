@@ -30,6 +30,7 @@ ENTRIES = {
     "deploy": Entry("world", "deploy", "Create or update jobs, saying what changed.", _PROJECT),
     "plan": Entry("plan", "plan", "Show what deploy would change, field by field.", _PROJECT),
     "drift": Entry("plan", "drift", "Show where live jobs differ from the settings.", _PROJECT),
+    "infra": Entry("infra", "infra", "What the jobs live in, from Bicep: deploy, …", _PROJECT),
     "demo": Entry(
         "demo.command",
         "demo",

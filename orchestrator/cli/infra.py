@@ -55,7 +55,7 @@ def _with_parameters(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--name", metavar="NAME", help="Name of the deployment."),
         click.option(
             "--set",
-            "settings",
+            "assignments",
             multiple=True,
             metavar="NAME=VALUE",
             help="A parameter, over those of files and settings. Repeatable.",
@@ -69,11 +69,13 @@ def _with_parameters(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _given(settings: tuple[str, ...], parameters: str | None, name: str | None) -> dict[str, Any]:
+def _given(
+    assignments: tuple[str, ...], parameters: str | None, name: str | None
+) -> dict[str, Any]:
     from orchestrator.errors import BadInput
 
     values = {}
-    for text in settings:
+    for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise BadInput(f'"{text}" is no parameter.', "Write --set NAME=VALUE")
@@ -132,7 +134,7 @@ def build(template: str | None, shown: bool, target: str | None) -> None:
 )
 @_with_parameters
 def validate(
-    template: str | None, parameters: str | None, settings: tuple[str, ...], name: str | None
+    template: str | None, parameters: str | None, assignments: tuple[str, ...], name: str | None
 ) -> None:
     """Let Resource Manager check TEMPLATE with its parameters; lists what it would make."""
     from orchestrator.display.progress import Progress
@@ -141,7 +143,7 @@ def validate(
     orc = session.connect()
     with Progress() as progress:
         progress.begin("validating")
-        found = orc.infra.validate(template, **_given(settings, parameters, name))
+        found = orc.infra.validate(template, **_given(assignments, parameters, name))
     _show(session, found, without=("status", "link"))
     session.hint("The template is valid.  Next: orchestrator infra what-if")
 
@@ -159,7 +161,7 @@ def validate(
 def what_if(
     template: str | None,
     parameters: str | None,
-    settings: tuple[str, ...],
+    assignments: tuple[str, ...],
     name: str | None,
     exit_code: bool,
 ) -> None:
@@ -170,7 +172,7 @@ def what_if(
     orc = session.connect()
     with Progress() as progress:
         progress.begin("looking at what would change")
-        found = orc.infra.what_if(template, **_given(settings, parameters, name))
+        found = orc.infra.what_if(template, **_given(assignments, parameters, name))
     if session.plain:
         from orchestrator.display.whatif import write_what_if
 
@@ -195,7 +197,7 @@ def what_if(
 )
 @_with_parameters
 def deploy(
-    template: str | None, parameters: str | None, settings: tuple[str, ...], name: str | None
+    template: str | None, parameters: str | None, assignments: tuple[str, ...], name: str | None
 ) -> None:
     """Deploy TEMPLATE; what is there and right is left alone. Shows each resource as it is done.
 
@@ -211,7 +213,9 @@ def deploy(
         if orc.profile.kind == "local":
             ensure_cloud(session, progress)
         found = orc.infra.deploy(
-            template, **_given(settings, parameters, name), progress=resource_by_resource(progress)
+            template,
+            **_given(assignments, parameters, name),
+            progress=resource_by_resource(progress),
         )
     if not session.plain:
         _show(session, found)
