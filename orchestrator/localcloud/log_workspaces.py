@@ -11,6 +11,7 @@ from orchestrator.localcloud.arm.http import authenticate
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import LOG_STREAM_AUDIENCE, LOGS_AUDIENCES, Identity
 from orchestrator.localcloud.logs.api import Workspace
+from orchestrator.localcloud.logs.tables import Scope
 from orchestrator.localcloud.providers.container_apps import StoredJobs
 from orchestrator.localcloud.providers.monitor import WORKSPACES
 
@@ -47,6 +48,14 @@ class LogWorkspaces:
             Workspace(str(record.read()["properties"]["customerId"]), record.id.text)
             for record in self._store.records(WORKSPACES)
         ]
+
+    def scope_of(self, resources: tuple[str, ...]) -> Scope:
+        """The rows that a log query about these resources sees: of a workspace its rows, of any
+        other resource, group or subscription the rows of what lies in it."""
+        known = {one.resource_id.lower(): one.customer_id.lower() for one in self.workspaces()}
+        ids = [resource.rstrip("/").lower() for resource in resources]
+        workspaces = tuple(known[one] for one in ids if one in known)
+        return Scope(workspaces=workspaces) if workspaces else Scope(resources=tuple(ids))
 
     def authorize_query(self, request: web.Request) -> object:
         """Let a Log Analytics query in. Raises ArmError (401)."""

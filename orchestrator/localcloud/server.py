@@ -14,6 +14,7 @@ from aiohttp import web
 
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.localcloud.administration.api import AdministrationApi
+from orchestrator.localcloud.alerts.room import Alerts
 from orchestrator.localcloud.arm.dispatch import ResourceManager
 from orchestrator.localcloud.arm.http import (
     CLIENT_MAX_SIZE,
@@ -35,6 +36,7 @@ from orchestrator.localcloud.logs.store import LogStore
 from orchestrator.localcloud.logs.stream import add_stream_routes
 from orchestrator.localcloud.metrics.batch import MetricsBatch
 from orchestrator.localcloud.metrics.room import Metrics
+from orchestrator.localcloud.providers.alerts_management import AlertsManagement
 from orchestrator.localcloud.providers.authorization import Authorization
 from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
 from orchestrator.localcloud.providers.generic import Generic
@@ -190,7 +192,8 @@ class LocalCloud:
         self.jobs = StoredJobs(store)
         self.apps = ContainerApps(self.identity)
         self.service_bus = ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}")
-        self.metrics = Metrics(self.state.file("metrics.sqlite"), self.clock, store)
+        self.metrics = metrics = Metrics(self.state.file("metrics.sqlite"), self.clock, store)
+        self.insights = Insights(metrics)
         self.arm = ResourceManager(
             store,
             self.clock,
@@ -204,7 +207,8 @@ class LocalCloud:
                 ManagedIdentity(),
                 OperationalInsights(),
                 self.service_bus,
-                Insights(self.metrics),
+                self.insights,
+                AlertsManagement(lambda: self.alerts),
             ],
             fallback=Generic(),
         )
@@ -222,6 +226,15 @@ class LocalCloud:
         self._at_end("logs", self.logs.close)
         self.queries = QueryEngine(self.logs, self.clock, delay=self.faults.log_delay)
         self._at_end("queries", self.queries.close)
+        self.alerts = Alerts(
+            self.state.file("alerts.sqlite"),
+            self.clock,
+            store,
+            settings.subscription,
+            self.metrics,
+            self.queries,
+            self.workspaces.scope_of,
+        )
 
     async def _run_jobs(self, connection: dict[str, Any]) -> None:
         """Let jobs run; the endpoints that replicas talk to are served by now."""
@@ -251,6 +264,10 @@ class LocalCloud:
         self.runtime = runtime
         self.apps.runtime = runtime
         self._at_end("job control", self._forget_runtime)
+        self.insights.alerts = self.alerts
+        self.alerts.start()
+        self._at_end("alerts", self.alerts.close)
+        self.time.settling.append(self.alerts.settle)
         self.time.runtime, self.time.broker = runtime, self.broker
         self._at_end("clock", self.time.close)
 

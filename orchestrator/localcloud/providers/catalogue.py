@@ -43,6 +43,7 @@ LOCATIONS = {
 }
 
 NAMESPACES = {
+    "Microsoft.AlertsManagement": ["alerts"],
     "Microsoft.App": [
         "jobs",
         "managedEnvironments",
@@ -52,7 +53,13 @@ NAMESPACES = {
     ],
     "Microsoft.Authorization": ["roleAssignments", "roleDefinitions", "locks"],
     "Microsoft.ContainerRegistry": ["registries"],
-    "Microsoft.Insights": ["diagnosticSettings", "metricAlerts", "actionGroups"],
+    "Microsoft.Insights": [
+        "diagnosticSettings",
+        "metricAlerts",
+        "scheduledQueryRules",
+        "actionGroups",
+        "metrics",
+    ],
     "Microsoft.ManagedIdentity": ["userAssignedIdentities"],
     "Microsoft.Network": ["virtualNetworks", "privateEndpoints", "privateDnsZones"],
     "Microsoft.OperationalInsights": ["workspaces"],

@@ -1,19 +1,21 @@
-"""Microsoft.Insights: metrics of resources.
+"""Microsoft.Insights: metrics of resources; alert rules and action groups.
 
 https://learn.microsoft.com/rest/api/monitor/metrics
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
+from orchestrator.localcloud.alerts.room import Alerts
 from orchestrator.localcloud.arm.ids import ResourceId, parse
-from orchestrator.localcloud.arm.provider import Answer, Call, Handler, Provider
+from orchestrator.localcloud.arm.provider import Answer, Call, Handler, Provider, ResourceType
 from orchestrator.localcloud.metrics.answer import localizable
 from orchestrator.localcloud.metrics.catalogue import metrics_of, type_name
 from orchestrator.localcloud.metrics.question import AGGREGATIONS, GRAINS
 from orchestrator.localcloud.metrics.room import Metrics
+from orchestrator.localcloud.providers.alert_rules import ActionGroups, MetricAlerts, QueryRules
 
 _RESOURCE = "/subscriptions/{}/resourceGroups/{}/providers/{}" + "/{}/{}"
 _BELOW = "/providers/Microsoft.Insights/"
@@ -26,6 +28,23 @@ class Insights(Provider):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        # Set when alert rules are evaluated.
+        self.alerts: Alerts | None = None
+
+    def types(self) -> Iterable[ResourceType]:
+        """Alert rules and action groups."""
+        return [
+            MetricAlerts(self._rules_changed, self._health),
+            QueryRules(self._rules_changed),
+            ActionGroups(),
+        ]
+
+    def _rules_changed(self) -> None:
+        if self.alerts is not None:
+            self.alerts.rules_changed()
+
+    def _health(self, rule: str) -> list[tuple[tuple[tuple[str, str], ...], bool, float]]:
+        return [] if self.alerts is None else self.alerts.health.get(rule, [])
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """What every resource has below it, in this provider's name."""

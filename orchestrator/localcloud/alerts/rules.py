@@ -1,0 +1,339 @@
+"""Alert rules as Resource Manager has them, read and checked.
+
+https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-metric-overview and
+https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-types#log-alerts
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.metrics.catalogue import Metric, metrics_of
+from orchestrator.localcloud.providers.service_bus_properties import parse_duration
+
+JSON = dict[str, Any]
+
+METRIC_ALERTS = "Microsoft.Insights/metricAlerts"
+QUERY_RULES = "Microsoft.Insights/scheduledQueryRules"
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "Equals": operator.eq,
+    "GreaterThan": operator.gt,
+    "GreaterThanOrEqual": operator.ge,
+    "LessThan": operator.lt,
+    "LessThanOrEqual": operator.le,
+}
+AGGREGATIONS = ("Average", "Count", "Maximum", "Minimum", "Total")
+
+# Minutes (metrics-… and log-alert documentation: evaluation frequency, window size).
+METRIC_FREQUENCIES = (1, 5, 15, 30, 60)
+METRIC_WINDOWS = (1, 5, 15, 30, 60, 360, 720, 1440)
+QUERY_FREQUENCIES = (1, 5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440)
+QUERY_WINDOWS = (*QUERY_FREQUENCIES[:-1], 2880, 1440)
+
+METRIC_HEALTHY = 3
+"""Evaluations in a row that do not meet the condition until a metric alert is resolved."""
+
+_NAME = re.compile(r"[^*#&+:<>?@%{}\\/|]{0,259}[^*#&+:<>?@%{}\\/|. ]")
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """`include` (or not) these values; `*` means every value, each on its own."""
+
+    name: str
+    include: bool
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is compared with a threshold.
+
+    Attributes:
+        aggregation, operator, threshold, dimensions: Of both kinds of rule.
+        name: Of a metric criterion.
+        metric: What it measures; None for a query.
+        query: KQL; "" for a metric.
+        column: The column of a query that is aggregated; "": its rows are counted.
+    """
+
+    aggregation: str
+    operator: str
+    threshold: float
+    dimensions: tuple[Dimension, ...] = ()
+    name: str = ""
+    metric: Metric | None = None
+    query: str = ""
+    column: str = ""
+
+    def met(self, value: float) -> bool:
+        """Whether a value meets it."""
+        return OPERATORS[self.operator](value, self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An alert rule.
+
+    Attributes:
+        frequency, window, mute, span: Seconds; `span`: of a query, where it differs from `window`.
+        periods, failing: Of so many windows so many must fail.
+        actions: (id of an action group, properties for its webhooks).
+        healthy: Evaluations in a row after which an alert is resolved.
+        custom: Properties that go into every notification.
+    """
+
+    id: str
+    name: str
+    signal: str
+    description: str
+    severity: int
+    enabled: bool
+    scopes: tuple[str, ...]
+    frequency: float
+    window: float
+    conditions: tuple[Condition, ...]
+    auto_mitigate: bool
+    healthy: int
+    actions: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    periods: int = 1
+    failing: int = 1
+    mute: float = 0.0
+    span: float = 0.0
+    custom: Mapping[str, str] | None = None
+
+
+def refuse(message: str, target: str = "") -> ArmError:
+    """400."""
+    return ArmError("BadRequest", message, target=target or None)
+
+
+def check_rule_name(name: str) -> None:
+    """Raises ArmError for a name that a rule may not have."""
+    if not _NAME.fullmatch(name):
+        raise refuse(
+            f"The alert rule name '{name}' is not allowed: at most 260 characters, none of "
+            "* # & + : < > ? @ % { } \\ / |, and no period or space at the end.",
+            "name",
+        )
+
+
+def read_metric_alert(resource: Mapping[str, Any]) -> Rule:
+    """A `metricAlerts` resource. Raises ArmError (400) for what it may not say."""
+    properties = resource.get("properties") or {}
+    criteria = _object(properties, "criteria")
+    kind = str(criteria.get("odata.type", criteria.get("@odata.type", "")))
+    if not kind.endswith("MultipleMetricCriteria") and not kind.endswith(
+        "MultipleResourceMultipleMetricCriteria"
+    ):
+        raise refuse(
+            f"The local cloud evaluates metric criteria with thresholds, not '{kind}'.", "criteria"
+        )
+    scopes = _scopes(properties)
+    kinds = {parse(scope).type for scope in scopes}
+    target = str(properties.get("targetResourceType") or "") or next(iter(kinds), "")
+    conditions = [_criterion(one, target) for one in _list(criteria, "allOf")]
+    if len({condition.name for condition in conditions}) < len(conditions):
+        raise refuse("Two criteria of the alert have the same name.", "criteria.allOf")
+    return Rule(
+        id=str(resource["id"]),
+        name=str(resource["name"]),
+        signal="Metric",
+        conditions=tuple(conditions),
+        healthy=METRIC_HEALTHY,
+        frequency=_minutes(properties, "evaluationFrequency", METRIC_FREQUENCIES, "PT1M"),
+        window=_minutes(properties, "windowSize", METRIC_WINDOWS, "PT5M"),
+        actions=tuple(
+            (str(action.get("actionGroupId", "")), action.get("webHookProperties") or {})
+            for action in properties.get("actions") or ()
+        ),
+        **_common(properties, scopes),
+    )
+
+
+def _criterion(one: Mapping[str, Any], target: str) -> Condition:
+    if one.get("criterionType", "StaticThresholdCriterion") != "StaticThresholdCriterion":
+        raise refuse(
+            "The local cloud evaluates static thresholds; dynamic ones are learned by Azure only.",
+            "criteria.allOf",
+        )
+    known = metrics_of(str(one.get("metricNamespace") or "") or target) or metrics_of(target)
+    name = str(one.get("metricName", ""))
+    metric = known.get(name.lower())
+    if metric is None:
+        raise refuse(
+            f"Couldn't find a metric named {name} of '{target}'. Valid metrics: "
+            f"{','.join(m.name for m in known.values()) or 'none'}",
+            "criteria.allOf",
+        )
+    dimensions = _dimensions(one)
+    lacking = {d.name.lower() for d in dimensions} - {d.lower() for d in metric.dimensions}
+    if lacking:
+        raise refuse(f"The metric {metric.name} has no dimension {', '.join(sorted(lacking))}.")
+    return Condition(
+        name=str(one.get("name", "")),
+        metric=metric,
+        aggregation=_choice(one, "timeAggregation", AGGREGATIONS),
+        operator=_choice(one, "operator", tuple(OPERATORS)),
+        threshold=_number(one, "threshold"),
+        dimensions=dimensions,
+    )
+
+
+def read_query_rule(resource: Mapping[str, Any]) -> Rule:
+    """A `scheduledQueryRules` resource. Raises ArmError (400) for what it may not say."""
+    properties = resource.get("properties") or {}
+    conditions = _list(_object(properties, "criteria"), "allOf")
+    if len(conditions) != 1:
+        raise refuse(f"A log alert has one condition; this has {len(conditions)}.", "criteria")
+    one = conditions[0]
+    query = str(one.get("query", ""))
+    if not query.strip():
+        raise refuse("The condition has no query.", "criteria.allOf[0].query")
+    column = str(one.get("metricMeasureColumn") or "")
+    aggregation = _choice(one, "timeAggregation", AGGREGATIONS)
+    if aggregation != "Count" and not column:
+        raise refuse(
+            f"An aggregation by {aggregation} needs a metricMeasureColumn; without one rows are "
+            "counted.",
+            "criteria.allOf[0].metricMeasureColumn",
+        )
+    failing = one.get("failingPeriods") or {}
+    periods = int(failing.get("numberOfEvaluationPeriods", 1))
+    least = int(failing.get("minFailingPeriodsToAlert", 1))
+    if not 1 <= least <= periods <= 6:
+        raise refuse(
+            f"failingPeriods says {least} of {periods}; it is at least 1, of at most 6.",
+            "criteria.allOf[0].failingPeriods",
+        )
+    frequency = _minutes(properties, "evaluationFrequency", QUERY_FREQUENCIES, "")
+    window = _minutes(properties, "windowSize", QUERY_WINDOWS, "")
+    mute = properties.get("muteActionsDuration")
+    if mute and properties.get("autoMitigate", False):
+        raise refuse(
+            "muteActionsDuration is for rules that do not resolve their alerts: set autoMitigate "
+            "to false.",
+            "muteActionsDuration",
+        )
+    span = properties.get("overrideQueryTimeRange")
+    actions = properties.get("actions") or {}
+    return Rule(
+        id=str(resource["id"]),
+        name=str(resource["name"]),
+        signal="Log",
+        conditions=(
+            Condition(
+                query=query,
+                column=column,
+                aggregation=aggregation,
+                operator=_choice(one, "operator", tuple(OPERATORS)),
+                threshold=_number(one, "threshold"),
+                dimensions=_dimensions(one),
+            ),
+        ),
+        healthy=healthy_after(frequency),
+        frequency=frequency,
+        window=window,
+        periods=periods,
+        failing=least,
+        mute=parse_duration(mute, "muteActionsDuration") if mute else 0.0,
+        span=parse_duration(span, "overrideQueryTimeRange") if span else 0.0,
+        actions=tuple(
+            (str(group), actions.get("actionProperties") or {})
+            for group in actions.get("actionGroups") or ()
+        ),
+        custom=actions.get("customProperties"),
+        **_common(properties, _scopes(properties)),
+    )
+
+
+def healthy_after(frequency: float) -> int:
+    """Evaluations without the condition until a log alert is resolved, by how often it is
+    evaluated (alerts-overview, "stateful alerts")."""
+    minutes = frequency / 60
+    if minutes < 5:
+        return max(1, round(10 / minutes))
+    if minutes < 15:
+        return 3
+    return 2 if minutes < 660 else 1
+
+
+def _common(properties: Mapping[str, Any], scopes: tuple[str, ...]) -> dict[str, Any]:
+    severity = properties.get("severity", 3)
+    if not isinstance(severity, int) or not 0 <= severity <= 4:
+        raise refuse(f"A severity is 0 to 4, not {severity!r}.", "severity")
+    return {
+        "description": str(properties.get("description") or ""),
+        "severity": severity,
+        "enabled": bool(properties.get("enabled", True)),
+        "scopes": scopes,
+        "auto_mitigate": bool(properties.get("autoMitigate", True)),
+    }
+
+
+def _scopes(properties: Mapping[str, Any]) -> tuple[str, ...]:
+    scopes = properties.get("scopes")
+    if not isinstance(scopes, list) or not scopes:
+        raise refuse("The rule names no scopes: the ids of what it watches.", "scopes")
+    return tuple(str(scope) for scope in scopes)
+
+
+def _dimensions(one: Mapping[str, Any]) -> tuple[Dimension, ...]:
+    return tuple(
+        Dimension(
+            str(d.get("name", "")),
+            _choice(d, "operator", ("Include", "Exclude")) == "Include",
+            tuple(str(value) for value in d.get("values") or ("*",)),
+        )
+        for d in one.get("dimensions") or ()
+    )
+
+
+def _minutes(
+    properties: Mapping[str, Any], name: str, allowed: Sequence[int], default: str
+) -> float:
+    text = properties.get(name) or default
+    seconds = parse_duration(text, name)
+    if seconds / 60 not in allowed:
+        raise refuse(
+            f"The {name} '{text}' is not possible: it is one of "
+            f"{', '.join(str(minutes) for minutes in sorted(allowed))} minutes.",
+            name,
+        )
+    return seconds
+
+
+def _choice(one: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
+    text = str(one.get(name, ""))
+    found = next((word for word in allowed if word.lower() == text.lower()), None)
+    if found is None:
+        raise refuse(f"The {name} '{text}' is not one of {', '.join(allowed)}.", name)
+    return found
+
+
+def _number(one: Mapping[str, Any], name: str) -> float:
+    value = one.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise refuse(f"The {name} is a number, not {value!r}.", name)
+    return float(value)
+
+
+def _object(properties: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = properties.get(name)
+    if not isinstance(value, dict):
+        raise refuse(f"The rule has no {name}.", name)
+    return value
+
+
+def _list(criteria: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = criteria.get(name)
+    if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
+        raise refuse(f"The criteria have no {name}.", f"criteria.{name}")
+    return value
