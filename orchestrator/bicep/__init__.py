@@ -74,6 +74,7 @@ def _load(path: Path, suffix: str) -> tuple[Compilation, Model]:
         raise BicepError(f"There is no file {path}.") from None
     except (OSError, UnicodeDecodeError) as fault:
         raise BicepError(f"{path} can't be read: {fault}.") from None
+    compilation.check()
     compilation.diagnostics.refuse_errors()
     assert isinstance(model, Model)
     return compilation, model

@@ -149,6 +149,8 @@ class Binder:
         found = self.model.symbols.get(name) or self.namespaces.get(name)
         if found is not None:
             return found
+        if name in self.model.broken:
+            return None
         if functions.is_known(name):
             self.model.error(node, "BCP063", f'"{name}" is a function: call it as {name}(…).')
             return None
@@ -190,7 +192,9 @@ class Binder:
                     f'"{name}" is {sym.SPOKEN[symbol.kind]}, not a function.',
                 )
             return
-        if not functions.is_known(name, params=self.model.is_params):
+        if not functions.is_known(name, params=self.model.is_params) and (
+            name not in self.model.broken
+        ):
             self._unknown(node.name, name, functions_too=True)
 
     def _method(self, node: s.MethodCall) -> None:
@@ -252,7 +256,7 @@ class Binder:
             return
         if node.name in self.namespaces:
             node.symbol = self.namespaces[node.name]
-        elif node.name not in AMBIENT_TYPES:
+        elif node.name not in AMBIENT_TYPES and node.name not in self.model.broken:
             known = [
                 *AMBIENT_TYPES,
                 *(name for name, found in self.model.symbols.items() if found.kind == sym.TYPE),

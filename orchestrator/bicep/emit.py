@@ -22,7 +22,7 @@ from orchestrator.bicep.model import (
 from orchestrator.bicep.naming import NAMESPACE, Naming
 from orchestrator.bicep.schema import Schemas, describe, merge
 from orchestrator.bicep.symbols import Resource, Symbol
-from orchestrator.bicep.unit import DEPLOYMENT_API, DEPLOYMENT_TYPE, Unit
+from orchestrator.bicep.unit import DEPLOYMENT_API, DEPLOYMENT_TYPE
 
 Template = dict[str, Any]
 
@@ -143,9 +143,8 @@ class Writer:
 class TemplateWriter:
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.unit = Unit(model)
+        self.unit = model.unit
         self.closure: Closure = model.closure
-        self.closure.units[model] = self.unit
         self.naming = Naming(self.closure, model)
         self.converter = Converter(self.unit, self.naming)
         self.writer = Writer(self.converter)

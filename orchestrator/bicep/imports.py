@@ -55,7 +55,6 @@ class Closure:
         self.model = model
         self.entries: dict[Key, Entry] = {}
         self.names: dict[Key, str] = {}
-        self.units: dict[Model, Unit] = {}
         self._collect()
         self._choose_names()
 
@@ -76,10 +75,9 @@ class Closure:
     def own_name(self, file: Model | ArmFile, name: str) -> str:
         return self.names[self.source_of(file), name]
 
-    def unit(self, model: Model) -> Unit:
-        if model not in self.units:
-            self.units[model] = Unit(model)
-        return self.units[model]
+    @staticmethod
+    def unit(model: Model) -> Unit:
+        return model.unit
 
     # --- collecting
 

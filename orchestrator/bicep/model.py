@@ -22,6 +22,7 @@ from orchestrator.bicep.symbols import Resource, Symbol, Target
 
 if TYPE_CHECKING:
     from orchestrator.bicep.imports import Closure
+    from orchestrator.bicep.unit import Unit
 
 Json = Any
 
@@ -138,6 +139,14 @@ class Compilation:
                 self.models[key] = ArmFile(key, reference, template) if is_template else None
         return self.models[key]
 
+    def check(self) -> None:
+        """Find what is wrong in all files that were loaded."""
+        from orchestrator.bicep.checks import check
+
+        for model in list(self.models.values()):
+            if isinstance(model, Model):
+                check(model)
+
 
 class Model:
     """A Bicep file: its declarations by kind, its symbols, its resources."""
@@ -148,7 +157,8 @@ class Model:
         self.path = source.path
         self.diagnostics = compilation.diagnostics
         self.is_params = source.path.suffix == ".bicepparam"
-        self.decls = parse(source, self.diagnostics)
+        # `broken`: names whose declarations could not be read; nothing is said of their uses
+        self.decls, self.broken = parse(source, self.diagnostics)
         self.symbols: dict[str, Symbol] = {}
         self.outputs: dict[str, Symbol] = {}
         self.resources: list[Resource] = []
@@ -340,6 +350,12 @@ class Model:
         from orchestrator.bicep.imports import Closure
 
         return Closure(self)
+
+    @cached_property
+    def unit(self) -> Unit:
+        from orchestrator.bicep.unit import Unit
+
+        return Unit(self)
 
     @cached_property
     def target_scope(self) -> str:

@@ -17,7 +17,7 @@ from orchestrator.bicep.interface import parameters
 from orchestrator.bicep.model import ArmFile, Compilation, Model
 from orchestrator.bicep.naming import Naming
 from orchestrator.bicep.symbols import Symbol
-from orchestrator.bicep.unit import Unit, built_in_name
+from orchestrator.bicep.unit import built_in_name
 
 Json = Any
 
@@ -40,9 +40,8 @@ class ParameterFile:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.unit = Unit(model)
+        self.unit = model.unit
         self.closure: Closure = model.closure
-        self.closure.units[model] = self.unit
         self.converter = Converter(self.unit, Naming(self.closure, model))
         self.base = ParameterFile(model.extends) if model.extends is not None else None
         self._variables: dict[str, Json] = {}

@@ -181,12 +181,10 @@ class ExpressionParser:
             self.newlines()
         if not self.accept("?"):
             return condition
-        self.newlines()
         yes = self.expression(literals=literals)
         if self.is_at(NEWLINE) and self.peek(over_newlines=True).kind == ":":
             self.newlines()
         self.expect(":", "BCP018", '":" and the value for "otherwise"')
-        self.newlines()
         no = self.expression(literals=literals)
         return s.Ternary(condition.start, no.end, condition, yes, no)
 
@@ -367,7 +365,6 @@ class ExpressionParser:
         else:
             raise self.fail("BCP022", f"Expected a property name here, found {self.spoken()}.")
         self.expect(":", "BCP018", f'":" after the property name "{"".join(key.parts)}"')
-        self.newlines()
         value = self.expression()
         return s.Prop(key.start, value.end, key, value)
 
@@ -389,7 +386,6 @@ class ExpressionParser:
         self.word("in")
         array = self.expression()
         self.expect(":", "BCP018", '":" and the body of the loop')
-        self.newlines()
         value = body()
         self.newlines()
         self.expect("]", "BCP018", '"]" at the end of the loop')
@@ -403,7 +399,6 @@ class ExpressionParser:
         self.newlines()
         self.expect(")", "BCP018", '")" after the condition')
         test = s.Paren(open_.start, self.previous_end, inner)
-        self.newlines()
         body = self.object(resources=resources)
         return s.If(word.start, body.end, test, body)
 

@@ -31,6 +31,7 @@ class StatementParser(ExpressionParser):
         super().__init__(source, diagnostics)
         self.params = params
         self.words = _PARAMS if params else _BICEP
+        self.broken: set[str] = set()
 
     def run(self) -> list[s.Decl]:
         found: list[s.Decl] = []
@@ -50,6 +51,11 @@ class StatementParser(ExpressionParser):
 
     def _recover(self, begin: int) -> None:
         """Go on at the next line that begins a statement."""
+        for index in range(begin, min(self.at + 2, len(self.tokens) - 1)):
+            word, name = self.tokens[index], self.tokens[index + 1]
+            if word.kind == IDENT and word.text in self.words and name.kind == IDENT:
+                self.broken.add(name.text)
+                break
         if self.at == begin and not self.is_at(END):
             self.next()
         while not self.is_at(END):
@@ -264,7 +270,8 @@ class StatementParser(ExpressionParser):
         return s.ExtendsDecl(start, path.end, decorators, path)
 
 
-def parse(source: SourceText, diagnostics: Diagnostics) -> list[s.Decl]:
-    """The statements of a file; what is wrong goes to `diagnostics`."""
+def parse(source: SourceText, diagnostics: Diagnostics) -> tuple[list[s.Decl], set[str]]:
+    """The statements of a file, and the names of those that can't be read (it is said why)."""
     params = source.path.suffix == ".bicepparam"
-    return StatementParser(source, diagnostics, params=params).run()
+    parser = StatementParser(source, diagnostics, params=params)
+    return parser.run(), parser.broken

@@ -1,0 +1,31 @@
+"""What is wrong with a file beyond its syntax and its names: each check in a module of its own."""
+
+from __future__ import annotations
+
+from orchestrator.bicep.checks import (
+    cycles,
+    decorators,
+    expressions,
+    loops,
+    modules,
+    resources,
+    timing,
+    types,
+)
+from orchestrator.bicep.inference import Typing
+from orchestrator.bicep.model import Model
+
+
+def check(model: Model) -> None:
+    """Every finding about a file, into the diagnostics of its compilation."""
+    if cycles.check(model):
+        return  # of types in a circle nothing more can be said
+    model.unit  # noqa: B018 -- reads the files that the file loads
+    typing = Typing(model)
+    types.check(model)
+    decorators.check(model, typing)
+    expressions.check(model, typing)
+    loops.check(model)
+    resources.check(model, typing)
+    modules.check(model, typing)
+    timing.check(model)

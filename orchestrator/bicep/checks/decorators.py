@@ -1,0 +1,219 @@
+"""Decorators: which there are, what they stand before, and their arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.bicep import kinds
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.diagnostics import nearest
+from orchestrator.bicep.inference import Typing
+from orchestrator.bicep.kinds import Kind
+from orchestrator.bicep.model import Model
+from orchestrator.bicep.symbols import Symbol
+
+PARAM = "parameter"
+VAR = "variable"
+TYPE = "type"
+FUNC = "function"
+RESOURCE = "resource"
+MODULE = "module"
+OUTPUT = "output"
+METADATA = "metadata"
+IMPORT = "import"
+OTHER = "declaration"
+
+_TYPED = (PARAM, OUTPUT, TYPE)
+_ANY = (PARAM, VAR, TYPE, FUNC, RESOURCE, MODULE, OUTPUT, METADATA, IMPORT, OTHER)
+
+
+@dataclass(slots=True, frozen=True)
+class Rule:
+    """`on`: what it stands before; `args`: their kinds; `optional`: how many may be left out.
+
+    `target`: the kinds of a value that it can describe.
+    """
+
+    on: tuple[str, ...]
+    args: tuple[Kind, ...] = ()
+    optional: int = 0
+    target: tuple[str, ...] = ()
+    constant: bool = True
+
+
+_RULES = {
+    "description": Rule(_ANY, (kinds.STRING,)),
+    "secure": Rule(_TYPED, target=("string", "object")),
+    "allowed": Rule((PARAM,), (kinds.ARRAY,)),
+    "minValue": Rule(_TYPED, (kinds.INT,), target=("int",)),
+    "maxValue": Rule(_TYPED, (kinds.INT,), target=("int",)),
+    "minLength": Rule(_TYPED, (kinds.INT,), target=("string", "array")),
+    "maxLength": Rule(_TYPED, (kinds.INT,), target=("string", "array")),
+    "metadata": Rule(_TYPED, (kinds.OBJECT,)),
+    "sealed": Rule(_TYPED, target=("object",)),
+    "discriminator": Rule(_TYPED, (kinds.STRING,), target=("object",)),
+    "export": Rule((TYPE, VAR, FUNC)),
+    "batchSize": Rule((RESOURCE, MODULE), (kinds.INT,)),
+    "onlyIfNotExists": Rule((RESOURCE,)),
+    "nullIfNotFound": Rule((RESOURCE,)),
+    "retryOn": Rule((RESOURCE,), (kinds.ARRAY, kinds.INT), optional=1),
+    "waitUntil": Rule((RESOURCE,), (kinds.LAMBDA, kinds.STRING), constant=False),
+}
+_UNSUPPORTED = ("validate", "patch")
+
+
+def _what(node: s.Node) -> str:
+    names: list[tuple[type[s.Node], str]] = [
+        (s.ParamDecl, PARAM),
+        (s.VarDecl, VAR),
+        (s.TypeDecl, TYPE),
+        (s.TypeProp, TYPE),
+        (s.FuncDecl, FUNC),
+        (s.ResourceDecl, RESOURCE),
+        (s.ModuleDecl, MODULE),
+        (s.OutputDecl, OUTPUT),
+        (s.MetadataDecl, METADATA),
+        (s.ImportDecl, IMPORT),
+    ]
+    return next((name for form, name in names if isinstance(node, form)), OTHER)
+
+
+def check(model: Model, typing: Typing) -> None:
+    for decl in model.decls:
+        for node in s.walk(decl):
+            decorators = getattr(node, "decorators", ())
+            seen: set[str] = set()
+            for decorator in decorators:
+                _decorator(model, typing, node, decorator, seen)
+
+
+def _decorator(
+    model: Model, typing: Typing, node: s.Node, decorator: s.Decorator, seen: set[str]
+) -> None:
+    name = decorator.name.name
+    rule = _RULES.get(name)
+    if rule is None:
+        if name in _UNSUPPORTED:
+            model.error(
+                decorator, "unsupported", f"@{name} is not supported by the built-in compiler."
+            )
+            return
+        meant = nearest(name, _RULES)
+        model.error(
+            decorator.name,
+            "BCP057",
+            f'There is no decorator "{name}".' + (f' Did you mean "{meant}"?' if meant else ""),
+        )
+        return
+    if name in seen:
+        model.error(decorator, "BCP166", f"@{name} stands here twice.")
+    seen.add(name)
+    what = _what(node)
+    if name == "allowed" and what == TYPE:
+        model.warning(decorator, "BCP126", "@allowed has no effect here; use a union: 'a' | 'b'.")
+        return
+    if what not in rule.on:
+        model.error(
+            decorator,
+            "BCP130",
+            f"@{name} can't stand before a {what}; only before a {_list(rule.on)}.",
+        )
+        return
+    if not decorator.called:
+        model.error(decorator, "BCP150", f"Write @{name}(…) with parentheses.")
+        return
+    least = len(rule.args) - rule.optional
+    if not least <= len(decorator.args) <= len(rule.args):
+        many = str(least) if not rule.optional else f"{least} to {len(rule.args)}"
+        model.error(
+            decorator, "BCP071", f"@{name} takes {many} arguments, not {len(decorator.args)}."
+        )
+        return
+    for arg, wanted in zip(decorator.args, rule.args, strict=False):
+        found = typing.of(arg)
+        if not kinds.fits(found, wanted):
+            model.error(arg, "BCP070", f"@{name} wants {wanted.name}, but this is {found.spell()}.")
+        elif rule.constant:
+            _constant(model, arg)
+    _target(model, typing, node, decorator, rule)
+    _special(model, typing, node, decorator)
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def _constant(model: Model, node: s.Node) -> None:
+    """Decorators are read while compiling: no name, no call, no hole."""
+    for inner in s.walk(node):
+        if (
+            (isinstance(inner, s.Name) and isinstance(inner.symbol, Symbol))
+            or isinstance(inner, (s.Call, s.MethodCall, s.For))
+            or (isinstance(inner, s.Str) and inner.holes)
+        ):
+            model.error(inner, "BCP032", "This is read while compiling: write the value itself.")
+
+
+def _declared_type(node: s.Node) -> s.Node | None:
+    return getattr(node, "type", None) if _what(node) in _TYPED else None
+
+
+def _target(model: Model, typing: Typing, node: s.Node, decorator: s.Decorator, rule: Rule) -> None:
+    type_ = _declared_type(node)
+    if not rule.target or type_ is None or isinstance(type_, s.Str):
+        return
+    kind = kinds.without_null(typing.type(type_))
+    if kind.name == "any":
+        return
+    members = kind.members if kind.name == "union" else (kind,)
+    if any(member.name not in rule.target for member in members):
+        model.error(
+            decorator,
+            "BCP124",
+            f"@{decorator.name.name} is for {_list(rule.target)}, but this is {kind.spell()}.",
+        )
+
+
+def _special(model: Model, typing: Typing, node: s.Node, decorator: s.Decorator) -> None:
+    name = decorator.name.name
+    if name == "batchSize":
+        value = decorator.args[0]
+        looped = isinstance(node, (s.ResourceDecl, s.ModuleDecl)) and isinstance(node.value, s.For)
+        if not looped:
+            model.error(decorator, "BCP155", "@batchSize is for a loop of resources or modules.")
+        elif isinstance(value, s.Unary) or (isinstance(value, s.Int) and value.value < 1):
+            model.error(value, "BCP154", "@batchSize wants at least 1.")
+    elif name == "allowed" and isinstance(node, s.ParamDecl):
+        _allowed(model, typing, node, decorator)
+    elif name in ("minLength", "maxLength"):
+        if isinstance(decorator.args[0], s.Unary):
+            model.error(decorator.args[0], "BCP168", "A length is at least 0.")
+    elif name == "nullIfNotFound" and isinstance(node, s.ResourceDecl) and not node.existing:
+        model.error(decorator, "BCP443", "@nullIfNotFound is for existing resources.")
+    elif name == "export" and isinstance(node, s.TypeProp):
+        model.error(decorator, "BCP361", "@export stands before a whole declaration.")
+
+
+def _allowed(model: Model, typing: Typing, node: s.ParamDecl, decorator: s.Decorator) -> None:
+    values = decorator.args[0]
+    if not isinstance(values, s.Array):
+        return
+    if not values.items:
+        model.error(values, "BCP099", "@allowed needs at least one value.")
+    wanted = kinds.without_null(typing.type(node.type))
+    if wanted.name in ("array", "any"):
+        return
+    for item in values.items:
+        found = typing.of(item)
+        if not kinds.fits(found, wanted):
+            model.error(
+                item, "BCP034", f"The value is wanted as {wanted.spell()}; this is {found.spell()}."
+            )
+    if isinstance(node.default, s.Str) and node.default.literal is not None:
+        allowed = [item.literal for item in values.items if isinstance(item, s.Str)]
+        if allowed and node.default.literal not in allowed:
+            model.error(
+                node.default,
+                "BCP033",
+                f"The default value is none of those allowed: {', '.join(map(str, allowed))}.",
+            )

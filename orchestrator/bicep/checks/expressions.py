@@ -1,0 +1,487 @@
+"""Operators, calls, what is read of a value, and values that have a declared type."""
+
+from __future__ import annotations
+
+from orchestrator.bicep import functions, kinds
+from orchestrator.bicep import symbols as sym
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.values import check_value
+from orchestrator.bicep.diagnostics import nearest
+from orchestrator.bicep.inference import Typing, type_kind
+from orchestrator.bicep.interface import parameters
+from orchestrator.bicep.kinds import Kind
+from orchestrator.bicep.model import Model
+from orchestrator.bicep.symbols import Symbol
+from orchestrator.bicep.unit import built_in_name
+
+_NO_VALUE = {
+    sym.TYPE: "a type",
+    sym.FUNC: "a function",
+    sym.NAMESPACE: "a namespace",
+    sym.WILDCARD: "an import",
+}
+_INSTEAD = {
+    "if": "condition ? a : b",
+    "createArray": "[a, b]",
+    "createObject": "{ name: value }",
+    "add": "a + b",
+    "sub": "a - b",
+    "mul": "a * b",
+    "div": "a / b",
+    "mod": "a % b",
+    "and": "a && b",
+    "or": "a || b",
+    "not": "!a",
+    "equals": "a == b",
+    "less": "a < b",
+    "lessOrEquals": "a <= b",
+    "greater": "a > b",
+    "greaterOrEquals": "a >= b",
+    "coalesce": "a ?? b",
+    "variables": "the variable's name",
+    "parameters": "the parameter's name",
+    "copyIndex": "a loop with an index: [for (item, index) in items: …]",
+}
+_NUMBERS = ("+", "-", "*", "/", "%")
+_ORDER = ("<", "<=", ">", ">=")
+
+
+class Checker:
+    def __init__(self, model: Model, typing: Typing) -> None:
+        self.model = model
+        self.typing = typing
+
+    # --- declarations
+
+    def run(self) -> None:
+        for decl in self.model.decls:
+            for node in s.walk(decl):
+                self._node(node, decl)
+            match decl:
+                case s.ParamDecl(default=s.Node() as default):
+                    wanted = self._parameter_kind(decl)
+                    check_value(self.model, self.typing, default, wanted, "The default value")
+                    self._defaults(decl, default)
+                case s.OutputDecl():
+                    wanted = self.typing.type(decl.type)
+                    check_value(self.model, self.typing, decl.value, wanted, "The output")
+                case s.VarDecl(type=s.Node() as type_):
+                    wanted = self.typing.type(type_)
+                    check_value(self.model, self.typing, decl.value, wanted, "The variable")
+                case s.FuncDecl():
+                    wanted = self.typing.type(decl.result)
+                    check_value(self.model, self.typing, decl.body, wanted, "The result")
+                    self._function_body(decl)
+                case s.AssertDecl():
+                    check_value(self.model, self.typing, decl.value, kinds.BOOL, "The assertion")
+
+    def _parameter_kind(self, decl: s.ParamDecl) -> Kind:
+        return self.typing.type(decl.type)
+
+    def _defaults(self, decl: s.ParamDecl, default: s.Node) -> None:
+        for node in s.walk(default):
+            symbol = getattr(node, "symbol", None)
+            if isinstance(symbol, Symbol) and symbol.kind in (sym.VAR, sym.RESOURCE, sym.MODULE):
+                self.model.error(
+                    node,
+                    "BCP072",
+                    f'"{symbol.name}" can\'t stand here: a default value uses parameters only.',
+                )
+
+    def _function_body(self, decl: s.FuncDecl) -> None:
+        for node in s.walk(decl.body):
+            symbol = getattr(node, "symbol", None)
+            if isinstance(symbol, Symbol) and symbol.kind in (
+                sym.PARAM,
+                sym.VAR,
+                sym.RESOURCE,
+                sym.MODULE,
+            ):
+                self.model.error(
+                    node,
+                    "BCP057",
+                    f'"{symbol.name}" can\'t stand here: a function uses its own parameters only.',
+                )
+            elif isinstance(node, (s.Call, s.MethodCall)):
+                name = built_in_name(node)
+                if name and functions.needs_inlining(name):
+                    self.model.error(
+                        node,
+                        "BCP341",
+                        f"{name}() needs what is deployed; a function can't use it.",
+                    )
+
+    # --- nodes
+
+    def _node(self, node: s.Node, decl: s.Decl) -> None:
+        match node:
+            case s.Unary():
+                self._unary(node)
+            case s.Binary():
+                self._binary(node)
+            case s.Ternary():
+                self._bool(node.condition, "The condition")
+            case s.If():
+                self._bool(node.condition, "The condition")
+            case s.Call() | s.MethodCall():
+                self._call(node, decl)
+            case s.Member():
+                self._member(node)
+            case s.Index():
+                self._index(node)
+            case s.Lambda():
+                self._lambda(node)
+            case s.Object():
+                self._object(node)
+            case s.Name():
+                self._name(node)
+            case s.For():
+                self._for(node)
+            case s.Spread():
+                self._spread(node)
+
+    def _bool(self, node: s.Node, what: str) -> None:
+        found = self.typing.of(node)
+        if not kinds.fits(found, kinds.BOOL):
+            self.model.error(node, "BCP046", f"{what} is wanted as bool; this is {found.spell()}.")
+
+    def _unary(self, node: s.Unary) -> None:
+        wanted = kinds.BOOL if node.op == "!" else kinds.INT
+        found = self.typing.of(node.operand)
+        if found.name == "null" or not kinds.fits(found, wanted):
+            self.model.error(
+                node, "BCP044", f"{node.op} takes {wanted.name}, but this is {found.spell()}."
+            )
+
+    def _binary(self, node: s.Binary) -> None:
+        left, right = self.typing.of(node.left), self.typing.of(node.right)
+
+        def both(wanted: Kind) -> bool:
+            return all(one.name != "null" and kinds.fits(one, wanted) for one in (left, right))
+
+        if node.op in _NUMBERS:
+            good = both(kinds.INT)
+        elif node.op in ("&&", "||"):
+            good = both(kinds.BOOL)
+        elif node.op in ("=~", "!~"):
+            good = both(kinds.STRING)
+        elif node.op in _ORDER:
+            good = both(kinds.INT) or both(kinds.STRING)
+        else:
+            return
+        if not good:
+            hint = ""
+            if node.op == "+" and "string" in (left.name, right.name):
+                hint = "Join strings by interpolation: '${a}${b}'"
+            self.model.error(
+                node,
+                "BCP045",
+                f"{node.op} can't be used with {left.spell()} and {right.spell()}.",
+                hint,
+            )
+
+    def _name(self, node: s.Name) -> None:
+        symbol = node.symbol
+        if not isinstance(symbol, Symbol):
+            return
+        what = _NO_VALUE.get(symbol.kind)
+        if symbol.kind == sym.IMPORT and symbol.target is not None:
+            what = {sym.TYPE: "a type", sym.FUNC: "a function"}.get(symbol.target.kind)
+        parent = node.parent
+        reads = isinstance(parent, (s.Member, s.MethodCall, s.Index)) and parent.base is node
+        if what is None or (reads and symbol.kind in (sym.NAMESPACE, sym.WILDCARD)):
+            return
+        if isinstance(parent, s.Call) and parent.name.name == "nameof":
+            return
+        self.model.error(node, "BCP063", f'"{symbol.name}" is {what} and has no value.')
+
+    def _lambda(self, node: s.Lambda) -> None:
+        parent = node.parent
+        child: s.Node = node
+        while isinstance(parent, s.Paren):
+            child, parent = parent, parent.parent
+        if isinstance(parent, (s.Call, s.MethodCall)) and child in parent.args:
+            return
+        if isinstance(parent, s.Decorator):
+            return
+        self.model.error(node, "BCP242", "A lambda stands only as an argument of a function.")
+
+    def _object(self, node: s.Object) -> None:
+        seen: set[str] = set()
+        for prop in node.props:
+            if prop.name is None:
+                continue
+            if prop.name in seen:
+                self.model.error(prop.key, "BCP025", f'"{prop.name}" is given twice here.')
+            seen.add(prop.name)
+
+    def _for(self, node: s.For) -> None:
+        found = kinds.without_null(self.typing.of(node.array))
+        if not kinds.fits(found, kinds.ARRAY) or found.name == "null":
+            self.model.error(
+                node.array, "BCP137", f"A loop goes over an array; this is {found.spell()}."
+            )
+
+    def _spread(self, node: s.Spread) -> None:
+        wanted = kinds.ARRAY if isinstance(node.parent, s.Array) else kinds.OBJECT
+        found = self.typing.of(node.value)
+        if not kinds.fits(found, wanted):
+            self.model.error(
+                node, "BCP401", f"... takes {wanted.name} here; this is {found.spell()}."
+            )
+
+    # --- reading
+
+    def _member(self, node: s.Member) -> None:
+        base = s.unwrap(node.base)
+        name = node.name.name
+        if isinstance(base, s.Name) and isinstance(base.symbol, Symbol):
+            symbol = base.symbol
+            if symbol.kind == sym.NAMESPACE:
+                self.model.error(node.name, "BCP052", f'"{symbol.name}" has no property "{name}".')
+                return
+            if symbol.kind == sym.WILDCARD:
+                target = symbol.members.get(name)
+                if symbol.file is not None and (target is None or target.kind != sym.VAR):
+                    self.model.error(
+                        node.name, "BCP052", f'"{symbol.name}" has no variable "{name}".'
+                    )
+                return
+        if self._module_member(node, name) or node.safe:
+            return
+        found = kinds.without_null(self.typing.of(node.base))
+        if found.name in ("array", "string", "int", "bool", "null", "lambda"):
+            self.model.error(
+                node.name, "BCP055", f"This is {found.spell()}, which has no properties."
+            )
+        elif found.name == "object":
+            self._known_property(node.name, found, name, node.safe)
+
+    def _known_property(self, at: s.Node, found: Kind, name: str, safe: bool) -> None:
+        if safe or not found.closed or found.rest is not None or found.prop(name) is not None:
+            return
+        meant = nearest(name, found.props)
+        known = ", ".join(sorted(found.props)) or "none"
+        self.model.error(
+            at,
+            "BCP083" if meant else "BCP053",
+            f'There is no property "{name}" here.'
+            + (f' Did you mean "{meant}"?' if meant else f" There are: {known}."),
+        )
+
+    def _module_member(self, node: s.Member, name: str) -> bool:
+        module = self.typing.module_of(node.base)
+        if module is None:
+            return False
+        if name == "params":
+            self.model.error(node.name, "BCP077", "A module's params can't be read.")
+        elif name not in ("name", "outputs", "identity"):
+            self.model.error(
+                node.name,
+                "BCP053",
+                f'A module has no property "{name}"; it has name and outputs.',
+            )
+        return True
+
+    def _index(self, node: s.Index) -> None:
+        base = kinds.without_null(self.typing.of(node.base))
+        index = self.typing.of(node.index)
+        literal = s.unwrap(node.index)
+        if base.name in ("string", "int", "bool", "null"):
+            self.model.error(
+                node.index, "BCP076", f"{base.spell()} can't be indexed; an array or object can."
+            )
+        elif base.name == "array" and not kinds.fits(index, kinds.INT):
+            self.model.error(
+                node.index, "BCP074", f"An array's index is an int; this is {index.spell()}."
+            )
+        elif base.name in ("object", "module", "resource") and not kinds.fits(index, kinds.STRING):
+            self.model.error(
+                node.index, "BCP075", f"An object's index is a string; this is {index.spell()}."
+            )
+        elif (
+            base.items is not None
+            and isinstance(literal, s.Int)
+            and literal.value >= len(base.items)
+            and not node.safe
+            and not node.from_end
+        ):
+            self.model.error(
+                node.index,
+                "BCP311",
+                f"There is no item {literal.value}; there are {len(base.items)}.",
+            )
+        elif base.name == "object" and isinstance(literal, s.Str) and literal.literal is not None:
+            self._known_property(node.index, base, literal.literal, node.safe)
+
+    # --- calls
+
+    def _call(self, node: s.Call | s.MethodCall, decl: s.Decl) -> None:
+        name = built_in_name(node)
+        if name:
+            if functions.is_known(name, params=self.model.is_params):
+                self._built_in(name, node, decl)
+            return
+        if isinstance(node, s.Call):
+            if isinstance(node.symbol, Symbol) and isinstance(node.symbol.decl, s.FuncDecl):
+                self._declared(node, node.symbol.decl, node.symbol.model)
+            elif node.symbol is not None and node.symbol.target is not None:
+                self._target(node, node.symbol.target)
+            return
+        self._method(node)
+
+    def _method(self, node: s.MethodCall) -> None:
+        base = s.unwrap(node.base)
+        if isinstance(base, s.Name) and isinstance(base.symbol, Symbol):
+            if base.symbol.kind == sym.WILDCARD:
+                target = base.symbol.members.get(node.name.name)
+                if target is not None:
+                    self._target(node, target)
+                return
+            if base.symbol.kind == sym.NAMESPACE:
+                return
+        found = self.typing.of(node.base)
+        if found.name == "resource":
+            name = node.name.name
+            if name == "getSecret":
+                if not self._is_secure_argument(node):
+                    self.model.error(
+                        node,
+                        "BCP180",
+                        "getSecret() is only given directly to a module's secure parameter.",
+                    )
+            elif not name.startswith("list"):
+                self.model.error(
+                    node.name, "BCP109", f'A resource has no function "{name}"; it has list….'
+                )
+        elif found.name != "any" or self._is_certain(base):
+            self.model.error(node.name, "BCP067", f"{found.spell()} has no functions to call.")
+
+    @staticmethod
+    def _is_certain(base: s.Node) -> bool:
+        """`any` may hide a resource only behind a variable."""
+        return not isinstance(base, (s.Name, s.Nested, s.Index))
+
+    def _target(self, node: s.Call | s.MethodCall, target: sym.Target) -> None:
+        if target.symbol is not None and isinstance(target.symbol.decl, s.FuncDecl):
+            self._declared(node, target.symbol.decl, target.symbol.model)
+
+    def _declared(self, node: s.Call | s.MethodCall, decl: s.FuncDecl, owner: Model) -> None:
+        if len(node.args) != len(decl.params):
+            self.model.error(
+                node,
+                "BCP071",
+                f"{node.name.name}() takes {len(decl.params)} arguments, not {len(node.args)}.",
+            )
+            return
+        for arg, param in zip(node.args, decl.params, strict=True):
+            wanted = type_kind(owner, param.type)
+            found = self.typing.of(arg)
+            if not kinds.fits(found, wanted):
+                self.model.error(
+                    arg,
+                    "BCP070",
+                    f'"{param.name.name}" is wanted as {wanted.spell()}, '
+                    f"but this is {found.spell()}.",
+                )
+
+    def _built_in(self, name: str, node: s.Call | s.MethodCall, decl: s.Decl) -> None:
+        flag = functions.flag(name)
+        if flag == functions.DEFAULTS_ONLY and not self._in_default(node, decl):
+            self.model.error(
+                node.name, "BCP065", f"{name}() stands only in the default value of a parameter."
+            )
+        found = functions.signatures(name)
+        if name == "getSecret" and not self.model.is_params:
+            self.model.error(node, "BCP180", "getSecret() of az stands only in a .bicepparam file.")
+            return
+        fitting = [one for one in found if one.accepts_count(len(node.args))]
+        if not fitting:
+            counts = " or ".join(dict.fromkeys(one.counts for one in found))
+            self.model.error(
+                node, "BCP071", f"{name}() takes {counts} arguments, not {len(node.args)}."
+            )
+            return
+        given = [self.typing.of(arg) for arg in node.args]
+        for one in fitting:
+            if all(
+                self.typing.accepts(kind, one.parameter(index)) for index, kind in enumerate(given)
+            ):
+                self._lambdas(name, node, one)
+                return
+        for index, kind in enumerate(given):
+            wanted = [one.parameter(index) for one in fitting]
+            if any(self.typing.accepts(kind, parameter) for parameter in wanted):
+                continue
+            names = " or ".join(
+                dict.fromkeys(type_ for one in wanted if one is not None for type_ in one.types)
+            )
+            self.model.error(
+                node.args[index],
+                "BCP070",
+                f"{name}() wants {names} here, but this is {kind.spell()}.",
+            )
+            return
+        self.model.error(node, "BCP048", f"{name}() can't take these arguments together.")
+
+    def _lambdas(
+        self, name: str, node: s.Call | s.MethodCall, signature: functions.Signature
+    ) -> None:
+        for index, arg in enumerate(node.args):
+            parameter = signature.parameter(index)
+            inner = s.unwrap(arg)
+            if parameter is None or not isinstance(inner, s.Lambda):
+                continue
+            count = len(inner.params)
+            if not parameter.least <= count <= parameter.most:
+                many = (
+                    str(parameter.least)
+                    if parameter.least == parameter.most
+                    else f"{parameter.least} or {parameter.most}"
+                )
+                self.model.error(
+                    arg, "BCP070", f"{name}() wants a lambda of {many} variables, not {count}."
+                )
+                continue
+            if name in ("filter", "sort"):
+                self._bool(inner.body, "The lambda's result")
+
+    @staticmethod
+    def _in_default(node: s.Node, decl: s.Decl) -> bool:
+        if not isinstance(decl, s.ParamDecl) or decl.default is None:
+            return False
+        current: s.Node | None = node
+        while current is not None:
+            if current is decl.default:
+                return True
+            current = current.parent
+        return False
+
+    def _is_secure_argument(self, node: s.Node) -> bool:
+        """Whether this is the whole value of a module's parameter that is secure."""
+        current: s.Node = node
+        parent = current.parent
+        while isinstance(parent, (s.Paren, s.NonNull)) or (
+            isinstance(parent, s.Ternary) and parent.condition is not current
+        ):
+            current, parent = parent, parent.parent
+        if not isinstance(parent, s.Prop) or parent.name is None:
+            return False
+        holder = parent.parent
+        params = holder.parent if isinstance(holder, s.Object) else None
+        if not isinstance(params, s.Prop) or params.name != "params":
+            return False
+        up: s.Node | None = params
+        while up is not None and not isinstance(up, s.ModuleDecl):
+            up = up.parent
+        if up is None:
+            return False
+        symbol = self.model.symbols.get(up.name.name)
+        if symbol is None or symbol.file is None:
+            return True
+        declared = parameters(symbol.file).get(parent.name)
+        return declared is None or declared.secure
+
+
+def check(model: Model, typing: Typing) -> None:
+    Checker(model, typing).run()

@@ -1,0 +1,172 @@
+"""Modules: their parameters, their scope."""
+
+from __future__ import annotations
+
+from orchestrator.bicep import kinds, scopes
+from orchestrator.bicep import symbols as sym
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.resources import depends_on
+from orchestrator.bicep.checks.values import check_value
+from orchestrator.bicep.diagnostics import nearest
+from orchestrator.bicep.inference import Typing, of_schema, type_kind
+from orchestrator.bicep.interface import Parameter, parameters
+from orchestrator.bicep.kinds import Kind
+from orchestrator.bicep.model import ArmFile, Model
+from orchestrator.bicep.symbols import Symbol
+
+_PROPERTIES = ("name", "scope", "params", "dependsOn", "identity")
+# from which target scope which scopes can be reached: without naming one, and by name
+_REACH = {
+    scopes.TENANT: ({"tenant"}, {"tenant", "managementGroup", "subscription", "resourceGroup"}),
+    scopes.MANAGEMENT_GROUP: (
+        {"tenant", "managementGroup"},
+        {"tenant", "managementGroup", "subscription", "resourceGroup"},
+    ),
+    scopes.SUBSCRIPTION: (
+        {"tenant", "subscription"},
+        {"tenant", "subscription", "resourceGroup"},
+    ),
+    scopes.RESOURCE_GROUP: (
+        {"tenant", "subscription", "resourceGroup"},
+        {"tenant", "subscription", "resourceGroup"},
+    ),
+}
+
+
+def check(model: Model, typing: Typing) -> None:
+    names: dict[str, list[tuple[Symbol, s.Node]]] = {}
+    for symbol in model.of(sym.MODULE):
+        body = symbol.body
+        if body is None:
+            continue
+        _body(model, typing, symbol, body)
+        if symbol.file is not None:
+            _arguments(model, typing, symbol, body)
+            _scope(model, symbol, body)
+        depends_on(model, body)
+        name = body.value("name")
+        if (
+            isinstance(name, s.Str)
+            and name.literal is not None
+            and body.prop("scope") is None
+            and not symbol.is_collection
+        ):
+            names.setdefault(name.literal.lower(), []).append((symbol, name))
+    for same in names.values():
+        if len(same) > 1:
+            spoken = ", ".join(f'"{symbol.name}"' for symbol, _ in same)
+            for _, node in same:
+                model.error(node, "BCP122", f"These modules have the same name: {spoken}.")
+
+
+def _body(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
+    for prop in body.props:
+        if prop.name is not None and prop.name not in _PROPERTIES:
+            meant = nearest(prop.name, _PROPERTIES)
+            model.error(
+                prop.key,
+                "BCP037",
+                f'A module has no "{prop.name}"; it has {", ".join(_PROPERTIES)}.'
+                + (f' Did you mean "{meant}"?' if meant else ""),
+            )
+    name = body.value("name")
+    if name is not None:
+        found = typing.of(name)
+        if not kinds.fits(found, kinds.STRING) or found.name == "null":
+            model.error(name, "BCP036", f"A name is a string; this is {found.spell()}.")
+
+
+def _kind(symbol: Symbol, parameter: Parameter) -> Kind:
+    file = symbol.file
+    if isinstance(file, ArmFile):
+        found = of_schema(file, parameter.schema)
+    elif file is not None and parameter.type is not None:
+        found = type_kind(file, parameter.type)
+    else:
+        return kinds.ANY
+    # what may be left out may be null
+    return found if parameter.required else kinds.union([found, kinds.NULL])
+
+
+def _arguments(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
+    assert symbol.file is not None
+    declared = parameters(symbol.file)
+    required = [name for name, one in declared.items() if one.required]
+    prop = body.prop("params")
+    value = s.unwrap(prop.value) if prop is not None else None
+    if prop is not None and not isinstance(value, s.Object):
+        model.error(prop.value, "BCP183", "params is written out as an object: { name: value }.")
+        return
+    given: dict[str, s.Prop] = {}
+    if isinstance(value, s.Object):
+        for item in value.items:
+            if isinstance(item, s.Spread):
+                model.error(item, "BCP401", "... can't stand in a module's params.")
+        for one in value.props:
+            if one.name is None:
+                model.error(one.key, "BCP183", "A parameter's name has no holes.")
+            else:
+                given[one.name] = one
+    missing = [name for name in required if name not in given]
+    if missing:
+        names = ", ".join(f'"{name}"' for name in missing)
+        at = value if isinstance(value, s.Object) else symbol.decl.name  # type: ignore[attr-defined]
+        model.error(at, "BCP035", f"The module needs values for {names}.")
+    for name, one in given.items():
+        parameter = declared.get(name)
+        if parameter is None:
+            meant = nearest(name, declared)
+            model.error(
+                one.key,
+                "BCP037",
+                f'The module has no parameter "{name}".'
+                + (f' Did you mean "{meant}"?' if meant else f" It has: {', '.join(declared)}."),
+            )
+            continue
+        inner = s.unwrap(one.value)
+        if isinstance(inner, s.MethodCall) and inner.name.name == "getSecret":
+            continue
+        check_value(
+            model, typing, one.value, _kind(symbol, parameter), f'The parameter "{name}"', "BCP036"
+        )
+
+
+def _scope(model: Model, symbol: Symbol, body: s.Object) -> None:
+    assert symbol.file is not None
+    prop = body.prop("scope")
+    wanted = symbol.file.target_scope
+    if prop is None:
+        if wanted != model.target_scope:
+            model.error(
+                symbol.decl.name,  # type: ignore[attr-defined]
+                "BCP134",
+                f"The module is for the scope {wanted}, this file for {model.target_scope}: "
+                "say where with scope:.",
+            )
+        return
+    found = scopes.read_scope(model, prop.value)
+    if found is None or found.kind == scopes.RESOURCE:
+        inner = s.unwrap(prop.value)
+        if isinstance(inner, s.Index):
+            inner = s.unwrap(inner.base)
+        if isinstance(inner, s.Name) and inner.symbol is None:
+            return
+        model.error(
+            prop.value,
+            "BCP036",
+            "A module's scope is resourceGroup(…), subscription(…), managementGroup(…), tenant() "
+            "or a resource group of this file.",
+        )
+        return
+    if found.kind != wanted:
+        model.error(
+            prop.value, "BCP134", f"The module is for the scope {wanted}, not {found.kind}."
+        )
+        return
+    plain, named = _REACH[model.target_scope]
+    if found.kind not in (plain if found.is_default else named):
+        model.error(
+            prop.value,
+            "BCP115",
+            f"From the scope {model.target_scope} this scope can't be reached.",
+        )

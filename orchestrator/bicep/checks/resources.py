@@ -1,0 +1,214 @@
+"""Bodies of resources: names, parents, scopes, dependencies."""
+
+from __future__ import annotations
+
+from orchestrator.bicep import kinds, scopes
+from orchestrator.bicep import symbols as sym
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.inference import Typing
+from orchestrator.bicep.model import Model
+from orchestrator.bicep.symbols import Resource, Symbol
+
+_EXISTING = ("name", "parent", "scope", "dependsOn")
+_READ_ONLY = ("id", "type", "apiVersion")
+_SPOKEN = {
+    scopes.TENANT: "the tenant",
+    scopes.MANAGEMENT_GROUP: "a management group",
+    scopes.SUBSCRIPTION: "a subscription",
+    scopes.RESOURCE_GROUP: "a resource group",
+}
+
+
+def check(model: Model, typing: Typing) -> None:
+    names: dict[tuple[object, ...], list[tuple[Resource, s.Node]]] = {}
+    for resource in model.resources:
+        _body(model, typing, resource)
+        _parent(model, resource)
+        _scope(model, resource)
+        depends_on(model, resource.body)
+        _collect(names, resource)
+    for same in names.values():
+        if len(same) > 1:
+            spoken = ", ".join(f'"{resource.name}"' for resource, _ in same)
+            for _, node in same:
+                model.error(node, "BCP121", f"These resources have the same name: {spoken}.")
+
+
+def _collect(
+    names: dict[tuple[object, ...], list[tuple[Resource, s.Node]]], resource: Resource
+) -> None:
+    """Resources by type, place and name, where the name is plain text."""
+    value = resource.body.value("name")
+    node = s.unwrap(value) if value is not None else None
+    if resource.existing or not isinstance(node, s.Str) or node.literal is None:
+        return
+    if isinstance(resource.decl.value, (s.For, s.If)) or resource.body.prop("scope") is not None:
+        return
+    parent = resource.parent.symbol if resource.parent is not None else None
+    key = (resource.type.lower(), parent, node.literal.lower())
+    names.setdefault(key, []).append((resource, node))
+
+
+def _body(model: Model, typing: Typing, resource: Resource) -> None:
+    body = resource.body
+    name = body.prop("name")
+    if name is None:
+        if not any(isinstance(item, s.Spread) for item in body.items):
+            model.error(resource.decl.name, "BCP035", 'A resource needs the property "name".')
+    else:
+        found = typing.of(name.value)
+        if not kinds.fits(found, kinds.STRING) or found.name == "null":
+            model.error(name.value, "BCP036", f"A name is a string; this is {found.spell()}.")
+        _segments(model, resource, name.value)
+    for item in body.items:
+        if isinstance(item, s.Spread):
+            model.error(item, "BCP402", "... can't stand at the top of a resource's body.")
+    for prop in body.props:
+        if prop.name in _READ_ONLY:
+            model.error(prop.key, "BCP073", f'"{prop.name}" can\'t be given: Azure sets it.')
+        elif resource.existing and prop.name not in _EXISTING:
+            model.error(
+                prop.key, "BCP173", f'An existing resource has no "{prop.name}" to be given.'
+            )
+
+
+def _segments(model: Model, resource: Resource, node: s.Node) -> None:
+    """A name has as many parts as its type."""
+    inner = s.unwrap(node)
+    if not isinstance(inner, s.Str):
+        return
+    slashes = sum(part.count("/") for part in inner.parts)
+    if resource.parent is not None:
+        if slashes:
+            model.error(
+                node, "BCP170", "A child's name is its own part only: without / and its parent's."
+            )
+        return
+    wanted = len(resource.type_segments) - 2
+    if slashes != wanted and (not inner.holes or slashes > wanted):
+        model.error(
+            node,
+            "BCP169",
+            f'A name of the type {resource.type} has {wanted} "/", but this one has {slashes}.',
+        )
+
+
+def _parent(model: Model, resource: Resource) -> None:
+    prop = resource.body.prop("parent")
+    if prop is None:
+        return
+    if resource.nested:
+        model.error(prop.key, "BCP037", "A nested resource's parent is the one around it.")
+        return
+    node = s.unwrap(prop.value)
+    indexed = isinstance(node, s.Index)
+    if isinstance(node, s.Index):
+        node = s.unwrap(node.base)
+    if not isinstance(node, (s.Name, s.Nested)):
+        model.error(prop.value, "BCP240", "A parent is named directly: parent: theResource.")
+        return
+    if resource.parent is None:
+        if node.symbol is not None:
+            model.error(prop.value, "BCP036", "A parent is a resource of this file.")
+        return
+    parent = resource.parent
+    if parent.symbol.is_collection != indexed:
+        what = "one of its members: name[index]" if not indexed else "no collection"
+        model.error(prop.value, "BCP144", f'"{parent.name}" is {what}.')
+    depth = len(parent.type_segments)
+    own = [segment.lower() for segment in resource.type_segments]
+    if own[:depth] != [segment.lower() for segment in parent.type_segments] or (
+        len(own) != depth + 1
+    ):
+        model.error(
+            prop.value,
+            "BCP036",
+            f"A parent of {resource.type} is {'/'.join(resource.type_segments[:-1])}, "
+            f"but this is {parent.type}.",
+        )
+
+
+def _scope(model: Model, resource: Resource) -> None:
+    prop = resource.body.prop("scope")
+    if prop is None:
+        return
+    if resource.parent is not None:
+        model.error(prop.value, "BCP164", "A child has the scope of its parent: give none.")
+        return
+    found = scopes.read_scope(model, prop.value)
+    if found is None:
+        _no_scope(model, prop.value)
+        return
+    if resource.existing or _deployable(model, found):
+        return
+    where = _SPOKEN.get(found.kind, "elsewhere")
+    model.error(
+        prop.value,
+        "BCP139",
+        f"A resource is deployed where its file is; for {where} elsewhere use a module.",
+    )
+
+
+def _no_scope(model: Model, node: s.Node) -> None:
+    inner = s.unwrap(node)
+    if isinstance(inner, s.Index):
+        inner = s.unwrap(inner.base)
+    if isinstance(inner, s.Name) and inner.symbol is None:
+        return
+    model.error(
+        node,
+        "BCP036",
+        "A scope is resourceGroup(…), subscription(…), managementGroup(…), tenant() or a resource.",
+    )
+
+
+def _deployable(model: Model, scope: scopes.Scope) -> bool:
+    if scope.kind == scopes.RESOURCE:
+        resource = scope.resource
+        for _ in range(8):
+            if resource is None:
+                return True
+            chain = resource.ancestors()
+            root = chain[0] if chain else resource
+            inner = scopes.read_scope(model, root.body.value("scope"))
+            if inner is None:
+                return True
+            if inner.kind != scopes.RESOURCE:
+                return inner.kind == scopes.TENANT or (
+                    inner.kind == model.target_scope and inner.is_default
+                )
+            resource = inner.resource
+        return True
+    if scope.kind == scopes.TENANT:
+        return True
+    return scope.kind == model.target_scope and scope.is_default
+
+
+def depends_on(model: Model, body: s.Object) -> None:
+    """dependsOn lists resources and modules."""
+    prop = body.prop("dependsOn")
+    if prop is None:
+        return
+    value = s.unwrap(prop.value)
+    if isinstance(value, s.Array):
+        for item in value.items:
+            _dependency(model, item)
+
+
+def _dependency(model: Model, item: s.Node) -> None:
+    node = s.unwrap(item)
+    if isinstance(node, s.Ternary):
+        _dependency(model, node.yes)
+        _dependency(model, node.no)
+        return
+    if isinstance(node, s.Index):
+        node = s.unwrap(node.base)
+    if isinstance(node, (s.Name, s.Nested)):
+        symbol = node.symbol
+        if symbol is None or (
+            isinstance(symbol, Symbol) and symbol.kind in (sym.RESOURCE, sym.MODULE, sym.VAR)
+        ):
+            return
+    elif isinstance(node, (s.Call, s.MethodCall, s.Spread)):
+        return
+    model.error(item, "BCP034", "dependsOn lists resources and modules by their names.")

@@ -1,0 +1,158 @@
+"""Values that must be known before anything is deployed, and use what is known only after."""
+
+from __future__ import annotations
+
+from orchestrator.bicep import functions
+from orchestrator.bicep import symbols as sym
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.inlining import KNOWN_EARLY
+from orchestrator.bicep.model import Model
+from orchestrator.bicep.symbols import Symbol
+from orchestrator.bicep.unit import built_in_name
+
+_EARLY_PROPERTIES = (
+    "name",
+    "location",
+    "kind",
+    "managedBy",
+    "extendedLocation",
+    "zones",
+    "plan",
+    "sku",
+    "identity",
+    "tags",
+)
+_REASON = "it must be known when the deployment starts"
+
+
+class _Timing:
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.inlining = model.unit.inlining
+        self.within: list[Symbol] = []
+
+    # --- what is late
+
+    def late(self, node: s.Node) -> tuple[s.Node, str] | None:
+        """The first part that is known only after a deployment, and why."""
+        match node:
+            case s.Name() | s.Nested():
+                symbol = node.symbol
+                if isinstance(symbol, Symbol):
+                    if symbol.kind == sym.VAR and self.inlining.is_inlined(symbol):
+                        assert isinstance(symbol.decl, s.VarDecl)
+                        if symbol in self.within:
+                            return None
+                        self.within.append(symbol)
+                        inner = self.late(symbol.decl.value)
+                        self.within.pop()
+                        return node, f'"{symbol.name}" uses {inner[1]}' if inner else symbol.name
+                    if symbol.kind in (sym.RESOURCE, sym.MODULE):
+                        return node, f'"{symbol.name}"'
+                return None
+            case s.Member() | s.Index():
+                return self._access(node)
+            case s.Call() | s.MethodCall():
+                name = built_in_name(node)
+                if name and functions.needs_inlining(name):
+                    return node, f"{name}()"
+                if name == "nameof":
+                    return None
+                if not name and isinstance(node, s.MethodCall):
+                    base = s.unwrap(node.base)
+                    while isinstance(base, s.Index):
+                        base = s.unwrap(base.base)
+                    symbol = getattr(base, "symbol", None)
+                    if isinstance(symbol, Symbol) and symbol.kind == sym.RESOURCE:
+                        return node, f"{node.name.name}()"
+        for child in node.children():
+            found = self.late(child)
+            if found is not None:
+                return found
+        return None
+
+    def _access(self, node: s.Member | s.Index) -> tuple[s.Node, str] | None:
+        if isinstance(node, s.Member):
+            name: str | None = node.name.name
+        else:
+            index = s.unwrap(node.index)
+            name = _text(index)
+        base = s.unwrap(node.base)
+        plain = base
+        while isinstance(plain, s.Index):
+            plain = s.unwrap(plain.base)
+        symbol = getattr(plain, "symbol", None)
+        if isinstance(plain, (s.Name, s.Nested)) and isinstance(symbol, Symbol):
+            known = KNOWN_EARLY if symbol.kind == sym.RESOURCE else ("name",)
+            if symbol.kind in (sym.RESOURCE, sym.MODULE) and name is not None:
+                if name in known and not self._late_existing(symbol):
+                    return None
+                return node, f'"{symbol.name}.{name}"'
+        for child in node.children():
+            found = self.late(child)
+            if found is not None:
+                return found
+        return None
+
+    def _late_existing(self, symbol: Symbol) -> bool:
+        return symbol.kind == sym.RESOURCE and self.inlining.is_inlined(symbol)
+
+    # --- where it matters
+
+    def require(self, node: s.Node | None, what: str, code: str) -> None:
+        if node is None:
+            return
+        found = self.late(node)
+        if found is not None:
+            self.model.error(found[0], code, f"{what} can't use {found[1]}: {_REASON}.")
+
+    def run(self) -> None:
+        for resource in self.model.resources:
+            for prop in resource.body.props:
+                if prop.name not in _EARLY_PROPERTIES:
+                    continue
+                if resource.existing and prop.name == "name":
+                    # such a resource is written where it is used
+                    continue
+                self.require(prop.value, f'The property "{prop.name}"', "BCP120")
+            self._head(resource.decl.value)
+        for symbol in self.model.of(sym.MODULE):
+            body = symbol.body
+            if body is not None and isinstance(symbol.decl, s.ModuleDecl):
+                self.require(body.value("name"), 'The property "name"', "BCP120")
+                self._scope(body.value("scope"))
+                self._head(symbol.decl.value)
+        for symbol in self.model.of(sym.VAR):
+            if isinstance(symbol.decl, s.VarDecl) and isinstance(symbol.decl.value, s.For):
+                self.require(symbol.decl.value.array, "A loop", "BCP178")
+                self.require(symbol.decl.value.body, "The loop of a variable", "BCP182")
+        for symbol in self.model.of(sym.OUTPUT):
+            if isinstance(symbol.decl, s.OutputDecl) and isinstance(symbol.decl.value, s.For):
+                self.require(symbol.decl.value.array, "A loop", "BCP178")
+
+    def _head(self, value: s.Node) -> None:
+        if isinstance(value, s.For):
+            self.require(value.array, "A loop", "BCP178")
+            value = value.body
+        if isinstance(value, s.If):
+            self.require(value.condition, "A condition", "BCP177")
+
+    def _scope(self, node: s.Node | None) -> None:
+        if node is None:
+            return
+        inner = s.unwrap(node)
+        args = inner.args if isinstance(inner, (s.Call, s.MethodCall)) else []
+        for arg in args:
+            self.require(arg, 'The property "scope"', "BCP120")
+
+
+def _text(node: s.Node) -> str | None:
+    """A string that is written out, or the name of one."""
+    if isinstance(node, s.Name) and isinstance(node.symbol, Symbol):
+        decl = node.symbol.decl
+        return _text(s.unwrap(decl.value)) if isinstance(decl, s.VarDecl) else None
+    return node.literal if isinstance(node, s.Str) else None
+
+
+def check(model: Model) -> None:
+    _Timing(model).run()

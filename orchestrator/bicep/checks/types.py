@@ -1,0 +1,159 @@
+"""User-defined types that can't be."""
+
+from __future__ import annotations
+
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.diagnostics import UNSUPPORTED
+from orchestrator.bicep.literals import is_literal, leaves, spelled
+from orchestrator.bicep.model import Model, decorator, has_decorator
+from orchestrator.bicep.schema import tag_of
+
+
+def check(model: Model) -> None:
+    for decl in model.decls:
+        for node in s.walk(decl):
+            match node:
+                case s.TypeResource():
+                    model.error(
+                        node,
+                        UNSUPPORTED,
+                        "Resources as parameters or outputs are not supported by the built-in "
+                        "compiler; pass the id as a string.",
+                    )
+                case s.TypeUnion():
+                    _union(model, node)
+                case s.TypeObject():
+                    _object(model, node)
+                case s.TypeDerived():
+                    _derived(model, node)
+                case s.TypeMember() | s.TypeItems() | s.TypeRest() | s.TypeIndex():
+                    _access(model, node)
+        if has_decorator(decl, "discriminator"):
+            _discriminator(model, decl)
+
+
+def _discriminated(node: s.Node) -> bool:
+    parent = node.parent
+    while isinstance(parent, (s.TypeNullable, s.TypeNonNull, s.TypeUnion)):
+        node, parent = parent, parent.parent
+    return parent is not None and has_decorator(parent, "discriminator")
+
+
+def _union(model: Model, node: s.TypeUnion) -> None:
+    if _discriminated(node):
+        return
+    kinds = set()
+    for leaf in leaves(model, node):
+        if (
+            leaf.node is not None
+            and leaf.model is not None
+            and not is_literal(leaf.model, leaf.node)
+        ):
+            model.error(
+                node,
+                "BCP286",
+                "A union's members are values ('a' | 'b' | 3); for objects use @discriminator, "
+                "for null a ? after the type.",
+            )
+            return
+        if not leaf.is_null:
+            kinds.add(leaf.kind)
+    in_array = isinstance(node.parent, s.TypeArray)
+    if len(kinds) > 1 and not in_array:
+        model.error(
+            node,
+            "BCP294",
+            f"A union's members are of one kind, not {' and '.join(sorted(map(str, kinds)))}.",
+        )
+
+
+def _object(model: Model, node: s.TypeObject) -> None:
+    seen: set[str] = set()
+    for prop in node.props:
+        key = prop.name if prop.name is not None else "*"
+        if key in seen:
+            model.error(prop, "BCP025", f'"{key}" is declared twice here.')
+        seen.add(key)
+
+
+def _derived(model: Model, node: s.TypeDerived) -> None:
+    if len(node.args) != 1:
+        model.error(node, "BCP071", f"{node.name.name}<…> takes 1 argument, not {len(node.args)}.")
+        return
+    argument = node.args[0]
+    text = argument.value if isinstance(argument, s.TypeLiteral) else None
+    if not isinstance(text, str):
+        model.error(argument, "BCP070", f"{node.name.name}<…> takes a string: 'type@version'.")
+        return
+    type_, at, version = text.removeprefix("az:").partition("@")
+    if not at or not version or "/" not in type_:
+        model.error(
+            argument, "BCP029", f'"{text}" is no resource type; write "Provider/type@2024-01-01".'
+        )
+
+
+def _access(model: Model, node: s.TypeMember | s.TypeItems | s.TypeRest | s.TypeIndex) -> None:
+    where = spelled(model, node.base)
+    if where is None:
+        return
+    base = where[1]
+    if isinstance(base, (s.TypeDerived, s.TypeMember, s.TypeItems, s.TypeRest, s.TypeIndex)):
+        return
+    match node:
+        case s.TypeMember():
+            if isinstance(base, s.TypeName) and base.symbol is not None:
+                return
+            if not isinstance(base, s.TypeObject):
+                model.error(node.name, "BCP055", "Only an object type has properties.")
+            elif all(prop.name != node.name.name for prop in base.props):
+                known = ", ".join(prop.name or "*" for prop in base.props)
+                model.error(
+                    node.name,
+                    "BCP053",
+                    f'The type has no property "{node.name.name}"; it has: {known}.',
+                )
+        case s.TypeItems():
+            if not isinstance(base, s.TypeArray):
+                model.error(node, "BCP390", "[*] is the item type of an array type.")
+        case s.TypeRest():
+            if not isinstance(base, s.TypeObject) or all(
+                prop.name is not None for prop in base.props
+            ):
+                model.error(node, "BCP389", "The type has no further properties (*).")
+        case s.TypeIndex():
+            if not isinstance(base, s.TypeTuple) or node.index >= len(base.items):
+                model.error(node, "BCP311", f"The type has no item {node.index}.")
+
+
+def _discriminator(model: Model, decl: s.Decl) -> None:
+    found = decorator(decl, "discriminator")
+    type_ = getattr(decl, "type", None)
+    if found is None or not found.args or not isinstance(type_, s.Node):
+        return
+    key = found.args[0].literal if isinstance(found.args[0], s.Str) else None
+    if key is None:
+        return
+    while isinstance(type_, (s.TypeNullable, s.TypeNonNull)):
+        type_ = type_.base
+    seen: set[str] = set()
+    members = type_.members if isinstance(type_, s.TypeUnion) else [type_]
+    if not isinstance(type_, s.TypeUnion):
+        return
+    for member in members:
+        where = spelled(model, member)
+        if where is None:
+            continue
+        owner, base = where
+        if isinstance(base, s.TypeUnion):
+            continue
+        if not isinstance(base, s.TypeObject):
+            model.error(member, "BCP363", "A tagged union's members are object types.")
+            continue
+        tag = tag_of(owner, base, key)
+        if tag is None:
+            model.error(
+                member, "BCP364", f'This member needs a property "{key}" that is a string literal.'
+            )
+        elif tag in seen:
+            model.error(member, "BCP365", f"Another member has the tag '{tag}', too.")
+        seen.add(tag or "")

@@ -1,0 +1,383 @@
+"""Declared types and expressions as kinds (kinds.py)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.bicep import functions, kinds
+from orchestrator.bicep import symbols as sym
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.interface import output_names
+from orchestrator.bicep.kinds import ANY, Kind, Property, array_of, literal, union
+from orchestrator.bicep.literals import alias, part
+from orchestrator.bicep.model import ArmFile, Model, has_decorator
+from orchestrator.bicep.symbols import Local, Symbol
+from orchestrator.bicep.unit import built_in_name
+
+if TYPE_CHECKING:
+    from orchestrator.bicep.symbols import Target
+
+_TEMPLATE_KINDS = {
+    "string": kinds.STRING,
+    "securestring": kinds.STRING,
+    "int": kinds.INT,
+    "bool": kinds.BOOL,
+    "object": kinds.OBJECT,
+    "secureobject": kinds.OBJECT,
+    "array": kinds.ARRAY,
+}
+_DEPTH = 40
+
+
+def of_schema(file: ArmFile, schema: Any, depth: int = 0) -> Kind:
+    """The kind that a compiled template describes."""
+    schema = file.resolve(schema)
+    if not isinstance(schema, dict) or depth > 8:
+        return ANY
+    allowed = schema.get("allowedValues")
+    base = _TEMPLATE_KINDS.get(str(schema.get("type", "any")).lower(), ANY)
+    found = base
+    if allowed and base.name in ("string", "int", "bool"):
+        found = union(literal(value) for value in allowed)
+    elif base.name == "array" and isinstance(schema.get("items"), dict):
+        items = schema["items"]
+        found = Kind("array", item=lambda: of_schema(file, items, depth + 1))
+    elif base.name == "object" and schema.get("properties"):
+        props = {
+            name: Property(
+                lambda inner=inner: of_schema(file, inner, depth + 1),  # type: ignore[misc]
+                not file.resolve(inner).get("nullable", False),
+            )
+            for name, inner in schema["properties"].items()
+        }
+        found = Kind("object", props=props, closed=schema.get("additionalProperties") is False)
+    return union([found, kinds.NULL]) if schema.get("nullable") else found
+
+
+class Typing:
+    """The kinds of one file's types and expressions."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._symbols: dict[Symbol, Kind] = {}
+        self._running: set[Symbol] = set()
+
+    # --- types
+
+    def type(self, node: s.Node, depth: int = 0) -> Kind:
+        return type_kind(self.model, node, depth)
+
+    # --- symbols
+
+    def symbol(self, symbol: Symbol) -> Kind:
+        if symbol in self._running:
+            return ANY
+        if symbol not in self._symbols:
+            self._running.add(symbol)
+            self._symbols[symbol] = self._declared(symbol)
+            self._running.discard(symbol)
+        return self._symbols[symbol]
+
+    def _declared(self, symbol: Symbol) -> Kind:
+        decl = symbol.decl
+        if isinstance(decl, s.ParamDecl):
+            return self.type(decl.type)
+        if isinstance(decl, s.VarDecl):
+            return self.type(decl.type) if decl.type is not None else self.of(decl.value)
+        if isinstance(decl, s.ParamAssign):
+            return self.of(decl.value)
+        if symbol.kind == sym.IMPORT and symbol.target is not None:
+            return _imported(symbol.target)
+        if symbol.kind in (sym.RESOURCE, sym.MODULE):
+            one = Kind(symbol.kind)
+            return array_of(one) if symbol.is_collection else one
+        return ANY
+
+    def _local(self, local: Local) -> Kind:
+        if local.kind == "index":
+            return kinds.INT
+        if local.kind == "function" and local.type is not None:
+            return self.type(local.type)
+        if local.kind == "item" and isinstance(local.scope, s.For):
+            return item_of(self.of(local.scope.array))
+        return ANY
+
+    # --- expressions
+
+    def of(self, node: s.Node) -> Kind:
+        match node:
+            case s.Str():
+                return literal(node.literal) if node.literal is not None else kinds.STRING
+            case s.Int() | s.Bool():
+                return literal(node.value)
+            case s.Null():
+                return kinds.NULL
+            case s.Paren():
+                return self.of(node.inner)
+            case s.NonNull():
+                return kinds.without_null(self.of(node.base))
+            case s.Array():
+                return self._array(node)
+            case s.Object():
+                return self._object(node)
+            case s.Ternary():
+                return union([self.of(node.yes), self.of(node.no)])
+            case s.Unary():
+                return self._unary(node)
+            case s.Binary():
+                return self._binary(node)
+            case s.Lambda():
+                return kinds.LAMBDA
+            case s.For():
+                return array_of(self.of(node.body))
+            case s.Name():
+                if isinstance(node.symbol, Local):
+                    return self._local(node.symbol)
+                return self.symbol(node.symbol) if node.symbol is not None else ANY
+            case s.Nested():
+                return self.symbol(node.symbol) if node.symbol is not None else ANY
+            case s.Call() | s.MethodCall():
+                return self._call(node)
+            case s.Index():
+                return self._index(node)
+            case s.Member():
+                return self._member(node)
+        return ANY
+
+    def _array(self, node: s.Array) -> Kind:
+        if any(isinstance(item, s.Spread) for item in node.items):
+            return kinds.ARRAY
+        items = tuple(self.of(item) for item in node.items)
+        return Kind("array", items=items, item=lambda: union(items), literal=True)
+
+    def _object(self, node: s.Object) -> Kind:
+        spread = any(isinstance(item, s.Spread) for item in node.items)
+        open_ = spread or any(prop.name is None for prop in node.props)
+        props = {
+            prop.name: Property(lambda value=prop.value: self.of(value))  # type: ignore[misc]
+            for prop in node.props
+            if prop.name is not None
+        }
+        return Kind("object", props=props, closed=not open_, literal=True)
+
+    def _unary(self, node: s.Unary) -> Kind:
+        if node.op == "!":
+            return kinds.BOOL
+        if isinstance(node.operand, s.Int):
+            return literal(-node.operand.value)
+        return kinds.INT
+
+    def _binary(self, node: s.Binary) -> Kind:
+        if node.op in ("+", "-", "*", "/", "%"):
+            return kinds.INT
+        if node.op == "??":
+            return union([kinds.without_null(self.of(node.left)), self.of(node.right)])
+        return kinds.BOOL
+
+    def _call(self, node: s.Call | s.MethodCall) -> Kind:
+        name = built_in_name(node)
+        if name:
+            return self._built_in(name, node)
+        if isinstance(node, s.Call) and node.symbol is not None:
+            return _function_result(node.symbol)
+        if isinstance(node, s.MethodCall):
+            base = s.unwrap(node.base)
+            if (
+                isinstance(base, s.Name)
+                and isinstance(base.symbol, Symbol)
+                and base.symbol.kind == sym.WILDCARD
+            ):
+                target = base.symbol.members.get(node.name.name)
+                return _target_result(target) if target is not None else ANY
+        return ANY
+
+    def _built_in(self, name: str, node: s.Call | s.MethodCall) -> Kind:
+        found = functions.signatures(name)
+        results = {one.result for one in found if one.accepts_count(len(node.args))}
+        if name == "any" or not results:
+            return ANY
+        if len(results) > 1 and node.args:
+            first = self.of(node.args[0])
+            fitting = [
+                one.result
+                for one in found
+                if one.accepts_count(len(node.args)) and self.accepts(first, one.parameter(0))
+            ]
+            results = set(fitting) or results
+        if len(results) > 1:
+            return ANY
+        return kinds.NAMED[results.pop()]
+
+    @staticmethod
+    def accepts(kind: Kind, parameter: functions.Parameter | None) -> bool:
+        if parameter is None or kind.name == "any":
+            return True
+        if parameter.types == ("lambda",):
+            return kind.name == "lambda"
+        if "any" in parameter.types:
+            return kind.name != "lambda"
+        wanted = union(kinds.NAMED[one] for one in parameter.types)
+        return kinds.fits(kind, wanted)
+
+    def _index(self, node: s.Index) -> Kind:
+        base = kinds.without_null(self.of(node.base))
+        index = s.unwrap(node.index)
+        if isinstance(index, s.Str) and index.literal is not None:
+            return self.read(base, index.literal, safe=node.safe)
+        if base.name == "array":
+            found = item_of(base)
+            if (
+                isinstance(index, s.Int)
+                and base.items is not None
+                and index.value < len(base.items)
+                and not node.from_end
+            ):
+                found = base.items[index.value]
+            return union([found, kinds.NULL]) if node.safe else found
+        return ANY
+
+    def _member(self, node: s.Member) -> Kind:
+        module = self.module_of(node.base)
+        if module is not None:
+            if node.name.name == "outputs":
+                return _outputs(module)
+            return kinds.STRING if node.name.name == "name" else ANY
+        base = kinds.without_null(self.of(node.base))
+        if base.name == "resource":
+            early = node.name.name in ("id", "name", "type", "apiVersion")
+            return kinds.STRING if early else ANY
+        return self.read(base, node.name.name, safe=node.safe)
+
+    def module_of(self, node: s.Node) -> Symbol | None:
+        """The module that an expression is, one of a collection included."""
+        node = s.unwrap(node)
+        if isinstance(node, s.Index):
+            base = s.unwrap(node.base)
+            found = base.symbol if isinstance(base, s.Name) else None
+            single = isinstance(found, Symbol) and found.is_collection
+        else:
+            found = node.symbol if isinstance(node, s.Name) else None
+            single = isinstance(found, Symbol) and not found.is_collection
+        if isinstance(found, Symbol) and found.kind == sym.MODULE and single:
+            return found
+        return None
+
+    @staticmethod
+    def read(base: Kind, name: str, *, safe: bool = False) -> Kind:
+        if base.name != "object":
+            return ANY
+        prop = base.prop(name)
+        rest = base.rest() if base.rest is not None else ANY
+        found = prop.kind if prop is not None else rest
+        return union([found, kinds.NULL]) if safe else found
+
+
+def item_of(kind: Kind) -> Kind:
+    kind = kinds.without_null(kind)
+    if kind.name != "array" or kind.item is None:
+        return ANY
+    return kind.item()
+
+
+def type_kind(model: Model, node: s.Node, depth: int = 0) -> Kind:
+    """The kind that a type's syntax means."""
+    if depth > _DEPTH:
+        return ANY
+    match node:
+        case s.TypeLiteral():
+            return literal(node.value)
+        case s.TypeNullable():
+            return union([type_kind(model, node.base, depth + 1), kinds.NULL])
+        case s.TypeNonNull():
+            return kinds.without_null(type_kind(model, node.base, depth + 1))
+        case s.TypeUnion():
+            return union(type_kind(model, member, depth + 1) for member in node.members)
+        case s.TypeArray():
+            return Kind("array", item=lambda: type_kind(model, node.item))
+        case s.TypeTuple():
+            items = tuple(type_kind(model, item.type, depth + 1) for item in node.items)
+            return Kind("array", items=items, item=lambda: union(items))
+        case s.TypeObject():
+            return _object_type(model, node)
+        case s.TypeName(symbol=None):
+            return kinds.NAMED.get(node.name, ANY)
+    found = alias(model, node)
+    if isinstance(found, tuple):
+        owner, type_, decl = found
+        kind = type_kind(owner, type_, depth + 1)
+        if kind.name == "object" and has_decorator(decl, "sealed"):
+            return Kind("object", props=kind.props, rest=kind.rest, closed=True)
+        return kind
+    if found is not None and isinstance(found.file, ArmFile):
+        return of_schema(found.file, found.file.template["definitions"][found.name])
+    inner = part(model, node)
+    if inner is not None:
+        return type_kind(inner[0], inner[1], depth + 1)
+    if isinstance(node, s.TypeMember):
+        return kinds.NAMED.get(node.name.name, ANY) if _is_sys(node.base) else ANY
+    return ANY
+
+
+def _is_sys(node: s.Node) -> bool:
+    return (
+        isinstance(node, s.TypeName)
+        and node.symbol is not None
+        and node.symbol.kind == sym.NAMESPACE
+    )
+
+
+def _object_type(model: Model, node: s.TypeObject) -> Kind:
+    props = {
+        prop.name: Property(
+            lambda inner=prop.type: type_kind(model, inner),  # type: ignore[misc]
+            not isinstance(prop.type, s.TypeNullable),
+        )
+        for prop in node.props
+        if prop.name is not None
+    }
+    rest = next((prop.type for prop in node.props if prop.name is None), None)
+    if rest is None:
+        return Kind("object", props=props)
+    return Kind("object", props=props, rest=lambda: type_kind(model, rest))
+
+
+def _imported(target: Target) -> Kind:
+    if target.symbol is not None and isinstance(target.symbol.decl, s.VarDecl):
+        decl = target.symbol.decl
+        owner = target.symbol.model
+        if decl.type is not None:
+            return type_kind(owner, decl.type)
+        return Typing(owner).of(decl.value)
+    return ANY
+
+
+def _function_result(symbol: Symbol) -> Kind:
+    if isinstance(symbol.decl, s.FuncDecl):
+        return type_kind(symbol.model, symbol.decl.result)
+    return _target_result(symbol.target) if symbol.target is not None else ANY
+
+
+def _target_result(target: Target) -> Kind:
+    if target.symbol is not None and isinstance(target.symbol.decl, s.FuncDecl):
+        return type_kind(target.symbol.model, target.symbol.decl.result)
+    return ANY
+
+
+def _outputs(module: Symbol) -> Kind:
+    file = module.file
+    if file is None:
+        return ANY
+    props: dict[str, Property] = {}
+    if isinstance(file, ArmFile):
+        for name, schema in file.template.get("outputs", {}).items():
+            props[name] = Property(
+                lambda schema=schema: of_schema(file, schema)  # type: ignore[misc]
+            )
+    else:
+        for name in output_names(file):
+            decl = file.outputs[name].decl
+            assert isinstance(decl, s.OutputDecl)
+            props[name] = Property(
+                lambda type_=decl.type: type_kind(file, type_)  # type: ignore[misc]
+            )
+    return Kind("object", props=props, closed=True)

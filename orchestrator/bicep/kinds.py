@@ -1,0 +1,178 @@
+"""What kind of value an expression has, as far as a file says: literals, declared types, functions.
+
+Resources have no library of types here: what is read of one is `any`, as is what a template's
+parameter leaves open. `any` fits everywhere, so a check speaks only where it is certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_NONE = object()
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Property:
+    """A property's kind, found when it is asked for (types may contain themselves)."""
+
+    find: Callable[[], Kind]
+    required: bool = True
+
+    @property
+    def kind(self) -> Kind:
+        return self.find()
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Kind:
+    """`name`: any, string, int, bool, object, array, null, union, lambda, resource, module.
+
+    `value`: of a literal. `members`: of a union. `item`: of an array whose items are alike;
+    `items`: of one whose items are known singly. `props`: of an object, with `closed` when it has
+    no others, and with `rest` what these are.
+    """
+
+    name: str
+    value: Any = _NONE
+    members: tuple[Kind, ...] = ()
+    item: Callable[[], Kind] | None = None
+    items: tuple[Kind, ...] | None = None
+    props: Mapping[str, Property] = field(default_factory=dict)
+    rest: Callable[[], Kind] | None = None
+    closed: bool = False
+    literal: bool = False  # an object or array that is written out
+
+    @property
+    def is_literal(self) -> bool:
+        return self.value is not _NONE
+
+    def prop(self, name: str) -> Property | None:
+        found = self.props.get(name)
+        if found is None:
+            for key, value in self.props.items():
+                if key.lower() == name.lower():
+                    return value
+        return found
+
+    def spell(self) -> str:
+        """The kind for people: `string`, `'a' | 'b'`, `int[]`."""
+        if self.name == "union":
+            return " | ".join(sorted({member.spell() for member in self.members}))
+        if self.is_literal:
+            if isinstance(self.value, bool):
+                return "true" if self.value else "false"
+            return f"'{self.value}'" if isinstance(self.value, str) else str(self.value)
+        if self.name == "array" and self.item is not None and self.items is None:
+            inner = self.item()
+            if inner.name != "any":
+                spelled = inner.spell()
+                return f"({spelled})[]" if " " in spelled else f"{spelled}[]"
+        return self.name
+
+
+ANY = Kind("any")
+STRING = Kind("string")
+INT = Kind("int")
+BOOL = Kind("bool")
+OBJECT = Kind("object")
+ARRAY = Kind("array")
+NULL = Kind("null")
+LAMBDA = Kind("lambda")
+
+NAMED = {
+    "any": ANY,
+    "string": STRING,
+    "int": INT,
+    "bool": BOOL,
+    "object": OBJECT,
+    "array": ARRAY,
+    "null": NULL,
+}
+
+
+def literal(value: str | int | bool | None) -> Kind:
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return Kind("bool", value)
+    return Kind("int", value) if isinstance(value, int) else Kind("string", value)
+
+
+def array_of(item: Kind) -> Kind:
+    return Kind("array", item=lambda: item)
+
+
+def union(members: Iterable[Kind]) -> Kind:
+    found: list[Kind] = []
+    seen: set[tuple[str, object]] = set()
+    for member in members:
+        for one in member.members if member.name == "union" else (member,):
+            if one.name == "any":
+                return ANY
+            key = (one.name, one.value if one.is_literal else id(one))
+            if key not in seen:
+                seen.add(key)
+                found.append(one)
+    return found[0] if len(found) == 1 else Kind("union", members=tuple(found)) if found else ANY
+
+
+def without_null(kind: Kind) -> Kind:
+    if kind.name != "union":
+        return kind
+    return union(member for member in kind.members if member.name != "null")
+
+
+def may_be_null(kind: Kind) -> bool:
+    return kind.name in ("any", "null") or any(member.name == "null" for member in kind.members)
+
+
+def fits(source: Kind, target: Kind, depth: int = 0) -> bool:
+    """Whether a value of `source` may be given where `target` is wanted. In doubt: yes.
+
+    That a value may be null is the real compiler's warning, no error; so it is here.
+    """
+    if source.name == "any" or target.name == "any" or depth > 8:
+        return True
+    if source.name == "union":
+        rest = [member for member in source.members if member.name != "null"]
+        return not rest or all(fits(member, target, depth) for member in rest)
+    if target.name == "union":
+        return any(fits(source, member, depth) for member in target.members)
+    if source.name != target.name:
+        return source.name in ("resource", "module") and target.name == "object"
+    if target.is_literal:
+        # a string that is not known may be the one that is wanted
+        return not source.is_literal or source.value == target.value
+    if source.name == "array":
+        return _fits_array(source, target, depth)
+    if source.name == "object":
+        return _fits_object(source, target, depth)
+    return True
+
+
+def _fits_array(source: Kind, target: Kind, depth: int) -> bool:
+    if target.items is not None and source.items is not None:
+        return len(source.items) == len(target.items) and all(
+            fits(one, other, depth + 1)
+            for one, other in zip(source.items, target.items, strict=True)
+        )
+    if target.item is None:
+        return True
+    wanted = target.item()
+    if source.items is not None:
+        return all(fits(one, wanted, depth + 1) for one in source.items)
+    return source.item is None or fits(source.item(), wanted, depth + 1)
+
+
+def _fits_object(source: Kind, target: Kind, depth: int) -> bool:
+    for name, wanted in target.props.items():
+        own = source.prop(name)
+        if own is None:
+            if wanted.required and source.closed and not may_be_null(wanted.kind):
+                return False
+            continue
+        if not fits(own.kind, wanted.kind, depth + 1):
+            return False
+    return True
