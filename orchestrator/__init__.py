@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.alerts import Alert, AlertHistory, AlertRule, AlertRules
     from orchestrator.client import Orchestrator, connect, local_cloud
     from orchestrator.errors import (
         AuthenticationFailed,
@@ -73,6 +74,7 @@ __version__ = "0.1.0"
 
 # Public name -> the module it lives in.
 _HOMES = {
+    **dict.fromkeys(("Alert", "AlertHistory", "AlertRule", "AlertRules"), "alerts"),
     **dict.fromkeys(("Orchestrator", "connect", "local_cloud"), "client"),
     **dict.fromkeys(
         (
@@ -139,6 +141,10 @@ _HOMES = {
 _OTHER_NAMES = {"load_settings": "load"}
 
 __all__ = [
+    "Alert",
+    "AlertHistory",
+    "AlertRule",
+    "AlertRules",
     "AuthenticationFailed",
     "BadInput",
     "BicepError",

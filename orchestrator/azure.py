@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from azure.core import PipelineClient
     from azure.core.credentials import TokenCredential
     from azure.core.pipeline.transport import HttpTransport
+    from azure.mgmt.alertsmanagement import AlertsManagementClient
     from azure.mgmt.appcontainers import ContainerAppsAPIClient
     from azure.mgmt.monitor import MonitorManagementClient
     from azure.mgmt.resource.deployments import DeploymentsMgmtClient
@@ -184,6 +185,16 @@ class Clients:
             from azure.mgmt.monitor import MonitorManagementClient
 
             return MonitorManagementClient(
+                self.credential, self.endpoints.subscription, **self._manager_options()
+            )
+
+    @cached_property
+    def alerts(self) -> AlertsManagementClient:
+        """The alerts that have fired."""
+        with self._lock:
+            from azure.mgmt.alertsmanagement import AlertsManagementClient
+
+            return AlertsManagementClient(
                 self.credential, self.endpoints.subscription, **self._manager_options()
             )
 

@@ -17,6 +17,7 @@ from orchestrator.nouns import Nouns
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from orchestrator.alerts import AlertVerbs
     from orchestrator.executions import Run
     from orchestrator.explanation import Explanation
     from orchestrator.images import ImageVerbs
@@ -461,6 +462,14 @@ class Orchestrator(Nouns):
     def metrics(self) -> MetricVerbs:
         """What was measured: `metrics.job("sender")`, `metrics.queue("results")`."""
         return self._metrics
+
+    # ---------------------------------------------------------------- alerts
+
+    @property
+    def alerts(self) -> AlertVerbs:
+        """Alert rules: `alerts()` lists them, `alerts.apply()` makes those of the settings,
+        `alerts.delete(name)` removes one, `alerts.history()` tells what has fired."""
+        return self._alerts
 
     # ---------------------------------------------------------------- images
 

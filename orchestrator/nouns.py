@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing import Self
 
+    from orchestrator.alerts import AlertVerbs
     from orchestrator.azure import Clients
     from orchestrator.executions import ExecutionVerbs
     from orchestrator.infra import InfraVerbs
@@ -125,3 +126,9 @@ class Nouns:
         from orchestrator.metrics import MetricVerbs
 
         return MetricVerbs(self._clients, self._jobs, self._queues, self._time)
+
+    @cached_property
+    def _alerts(self) -> AlertVerbs:
+        from orchestrator.alerts import AlertVerbs
+
+        return AlertVerbs(self._clients, self.settings)

@@ -44,6 +44,7 @@ ENTRIES = {
     "logs": Entry("logs", "logs", "What the jobs wrote, stored or live.", _LOGS),
     "query": Entry("query", "query", "Ask the log workspace in KQL.", _LOGS),
     "metrics": Entry("metrics", "metrics", "What was measured, as table or plot.", _LOGS),
+    "alerts": Entry("alerts", "alerts", "Alert rules, and what has fired.", _LOGS),
     "queues": Entry("queues", "queues", "Queues, their messages, dead letters.", _QUEUES),
     "images": Entry("images", "images", "Build, list, push the jobs' images.", _SHELL),
     "init": Entry("init", "init", "Write orchestrator.toml and sample jobs here.", _SHELL),

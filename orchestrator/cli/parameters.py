@@ -151,6 +151,12 @@ def complete_queues(
     return _complete(names, incomplete)
 
 
+def settings_table(ctx: click.Context, table: str) -> list[str]:
+    """The names in a table of the settings; reads one file and contacts nobody."""
+    found = _settings(ctx).get(table, {})
+    return list(found) if isinstance(found, dict) else []
+
+
 def _complete(names: Any, incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchestrator.settings.loading import check, find, load
     from orchestrator.settings.tables import (
+        ActionGroupSpec,
+        AlertSpec,
         ImageSpec,
         JobSpec,
         ProfileSpec,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         SecretRef,
         SecretSource,
         Settings,
+        WebhookSpec,
     )
 
 # The rules alone are wanted by a command that only checks an option: nothing else comes with them.
@@ -32,6 +35,8 @@ _HOMES = {
     **dict.fromkeys(("check", "find", "load"), "loading"),
     **dict.fromkeys(
         (
+            "ActionGroupSpec",
+            "AlertSpec",
             "ImageSpec",
             "JobSpec",
             "ProfileSpec",
@@ -42,12 +47,15 @@ _HOMES = {
             "SecretRef",
             "SecretSource",
             "Settings",
+            "WebhookSpec",
         ),
         "tables",
     ),
 }
 
 __all__ = [
+    "ActionGroupSpec",
+    "AlertSpec",
     "ImageSpec",
     "JobSpec",
     "ProfileSpec",
@@ -58,6 +66,7 @@ __all__ = [
     "SecretRef",
     "SecretSource",
     "Settings",
+    "WebhookSpec",
     "check",
     "find",
     "load",

@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
-from orchestrator.quantities import parse_memory
+from orchestrator.quantities import parse_memory, short_duration
 from orchestrator.settings import rules
 from orchestrator.settings.reader import Reader, TableRule, join, listed, near
 from orchestrator.settings.tables import (
     AZURE_ONLY,
     LOCAL_ONLY,
+    ActionGroupSpec,
+    AlertSpec,
     JobSpec,
     ProfileSpec,
     Scale,
     ScaleRule,
     SecretRef,
     SecretSource,
+    WebhookSpec,
 )
 
 # ------------------------------------------------------------------------------- rules of names
@@ -34,6 +38,10 @@ def name_rule(pattern: re.Pattern[str], what: str) -> Callable[[str], None]:
 
 NAME_RULES: dict[str, Callable[[str], None]] = {
     "jobs": rules.check_job_name,
+    "alerts": name_rule(rules.SECRET_NAME, "an alert's name: lower-case letters, digits, - and ."),
+    "action_groups": name_rule(
+        rules.SECRET_NAME, "an action group's name: lower-case letters, digits, - and ."
+    ),
     "queues": name_rule(rules.QUEUE_NAME, "a queue's name: letters, digits and . - _ /"),
     "env": name_rule(rules.ENV_NAME, "a variable's name: letters, digits and _"),
     "secrets": name_rule(rules.SECRET_NAME, "a secret's name: lower-case letters, digits, - and ."),
@@ -172,10 +180,82 @@ def check_queue_names(reader: Reader, values: Mapping[str, Any]) -> None:
                     )
 
 
+# Azure's own steps, in minutes: of log alerts and of metric alerts (see `alert_body`).
+_LOG_STEPS = (1, 5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440, 2880)
+_METRIC_STEPS = (1, 5, 15, 30, 60, 360, 720, 1440)
+
+
+def _alert(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    when = values.get("when")
+    if when is None:
+        return
+    of_job = when in ("failed", "no-success")
+    mine, other = ("job", "queue") if of_job else ("queue", "job")
+    if mine not in data:
+        reader.problem(join(at, mine), f'it is missing: "{when}" watches a {mine}')
+    if other in data:
+        reader.problem(join(at, other), f'"{when}" watches a {mine}, not a {other}')
+    if when in ("no-success", "stalled") and "within" not in data:
+        reader.problem(join(at, "within"), f'it is missing: "{when}" is for a length of time')
+    if when == "depth" and "above" not in data:
+        reader.problem(join(at, "above"), "it is missing: how many messages may wait")
+    if when not in ("dead-letters", "depth") and "above" in data:
+        reader.problem(join(at, "above"), f'"{when}" has no number that may be')
+    steps = _LOG_STEPS if of_job else _METRIC_STEPS
+    lengths = {key: values[key] for key in ("within", "every") if values.get(key) is not None}
+    for key, length in lengths.items():
+        allowed = steps if key == "within" else [n for n in steps if n <= 60]
+        if length.total_seconds() / 60 not in allowed:
+            text = listed([short_duration(timedelta(minutes=n)) for n in allowed])
+            reader.problem(join(at, key), f"{short_duration(length)} is not possible: {text}")
+    if len(lengths) == 2 and lengths["every"] > lengths["within"]:
+        reader.problem(join(at, "every"), "it is longer than what is looked at (within)")
+
+
+def _webhook(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    if ("url" in data) == ("url_env" in data):
+        reader.problem(at, "a webhook has exactly one of url and url_env")
+
+
+def _action_group(reader: Reader, data: Mapping[str, Any], values: dict[str, Any], at: str) -> None:
+    if not any(values.get(key) for key in ("webhooks", "emails", "sms")) and not (
+        {"webhooks", "emails", "sms"} & set(data)
+    ):
+        reader.problem(at, "it tells nobody: give it webhooks, emails or sms")
+
+
+def check_alerts(reader: Reader, values: Mapping[str, Any]) -> None:
+    """An alert's job, queue and action groups are those of the file, where it has any."""
+    for name, alert in (values.get("alerts") or {}).items():
+        if not isinstance(alert, AlertSpec):
+            continue
+        for key, table in (("job", "jobs"), ("queue", "queues")):
+            found = getattr(alert, key)
+            known: list[str] = list(values.get(table) or ())
+            if found is not None and known and found.lower() not in (k.lower() for k in known):
+                reader.problem(
+                    f"alerts.{name}.{key}",
+                    f'there is no {key} "{found}" in this file; it has {listed(known)}',
+                    near(found, known),
+                )
+        groups: list[str] = list(values.get("action_groups") or ())
+        for i, group in enumerate(alert.action_groups):
+            if group not in groups:
+                there = f"it has {listed(groups)}" if groups else "it has none"
+                reader.problem(
+                    f"alerts.{name}.action_groups[{i}]",
+                    f'there is no action group "{group}" in this file; {there}',
+                    near(group, groups),
+                )
+
+
 TABLE_RULES: dict[type, TableRule] = {
     ProfileSpec: _profile,
     SecretSource: _secret,
     ScaleRule: _scale_rule,
     Scale: _scale,
     JobSpec: _job,
+    AlertSpec: _alert,
+    WebhookSpec: _webhook,
+    ActionGroupSpec: _action_group,
 }

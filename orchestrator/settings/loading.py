@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Problem, SettingsError, SettingsNotFound
-from orchestrator.settings.checks import NAME_RULES, TABLE_RULES, check_queue_names
+from orchestrator.settings.checks import NAME_RULES, TABLE_RULES, check_alerts, check_queue_names
 from orchestrator.settings.reader import Reader, listed, near
 from orchestrator.settings.tables import ProfileSpec, Settings
 
@@ -104,6 +104,7 @@ def check(data: Mapping[str, Any], path: Path | None, folder: Path | None = None
     if not written or isinstance(written, dict):
         _check_default_profile(reader, data, values, list(written or profiles))
     check_queue_names(reader, values)
+    check_alerts(reader, values)
     if reader.problems:
         raise _refusal(path, reader.problems)
     return Settings(**values, path=path, folder=folder or (path.parent if path else Path.cwd()))

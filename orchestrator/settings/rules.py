@@ -79,9 +79,14 @@ whole_seconds = _duration_between("1s", whole=True)
 lock_duration = _duration_between("5s", "5m")  # docs: service-bus-quotas, message lock duration
 duplicate_window = _duration_between("20s", "7d")  # docs: service-bus duplicate-detection
 delivery_count = _between(1, 2000)
+severity = _between(0, 4)
 at_least_0 = _between(0)
 at_least_1 = _between(1)
 port = _between(0, 65535)
+short_name = _matching(re.compile(r".{1,12}"), "1 to 12 characters")
+email = _matching(re.compile(r"[^@\s]+@[^@\s]+"), "an e-mail address")
+phone = _matching(re.compile(r"\+\d{1,3}[ -]\d{4,14}"), "a number such as +49 1701234567")
+web_url = _matching(re.compile(r"https?://[^\s/]+\S*"), "an http or https address")
 guid = _matching(GUID, "an id such as 00000000-0000-0000-0000-000000000000")
 resource_name = _matching(
     re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._()-]{0,88}[A-Za-z0-9_)-])?"),

@@ -218,6 +218,60 @@ class JobSpec(Table, frozen=True, kw_only=True):
         return self.sends is not None or self.receives is not None
 
 
+# ------------------------------------------------------------------------------- alerts
+
+
+class WebhookSpec(Table, frozen=True, kw_only=True):
+    """`[[action_groups.<name>.webhooks]]`: an address that is told by HTTP.
+
+    url: the address, http or https. url_env: a variable of the environment that `alerts apply` runs
+    in that holds it, where it has a secret in it. Exactly one of the two.
+    common_schema: whether it is sent the common alert schema.
+    """
+
+    url: Annotated[str, rules.web_url] | None = None
+    url_env: str | None = None
+    common_schema: bool = True
+
+
+class ActionGroupSpec(Table, frozen=True, kw_only=True):
+    """`[action_groups.<name>]`: who is told when an alert fires or is resolved.
+
+    short_name: 1 to 12 characters that messages begin with (default: from the name).
+    webhooks, emails, sms: the receivers; sms numbers as "+49 1701234567".
+    """
+
+    short_name: Annotated[str, rules.short_name] | None = None
+    webhooks: tuple[WebhookSpec, ...] = ()
+    emails: tuple[Annotated[str, rules.email], ...] = ()
+    sms: tuple[Annotated[str, rules.phone], ...] = ()
+
+
+class AlertSpec(Table, frozen=True, kw_only=True):
+    """`[alerts.<name>]`: when somebody is told.
+
+    when: of a job "failed" (an execution has failed) or "no-success" (none has succeeded within
+    that time); of a queue "dead-letters" (there are more than `above`), "depth" (more than `above`
+    wait) or "stalled" (messages have waited for all of that time and none was completed).
+    job, queue: what is watched. within: the time that is looked at (default 5m; "no-success" and
+    "stalled" need it). every: how often it is looked at. above: the number that may be.
+    severity: 0 critical, 1 error, 2 warning, 3 informational, 4 verbose.
+    resolve: whether the alert is resolved by itself when it is over.
+    """
+
+    when: Literal["failed", "no-success", "dead-letters", "depth", "stalled"]
+    job: str | None = None
+    queue: str | None = None
+    within: Annotated[timedelta, rules.duration] | None = None
+    every: Annotated[timedelta, rules.duration] | None = None
+    above: Annotated[int, rules.at_least_0] | None = None
+    severity: Annotated[int, rules.severity] = 2
+    action_groups: tuple[str, ...] = ()
+    description: str | None = None
+    enabled: bool = True
+    resolve: bool = True
+
+
 # ------------------------------------------------------------------------------- the whole
 
 
@@ -235,6 +289,8 @@ class Settings(Table, frozen=True, kw_only=True):
     queues: dict[str, QueueSpec] = {}
     images: dict[str, ImageSpec] = {}
     jobs: dict[str, JobSpec] = {}
+    alerts: dict[str, AlertSpec] = {}
+    action_groups: dict[str, ActionGroupSpec] = {}
     path: Path | None = None
     folder: Path = Path()
 

@@ -24,6 +24,9 @@ TABLES = {
     "[jobs.<name>.secrets]": settings.SecretSource,
     "[jobs.<name>.scale]": settings.Scale,
     "[[jobs.<name>.scale.rules]]": settings.ScaleRule,
+    "[alerts.<name>]": settings.AlertSpec,
+    "[action_groups.<name>]": settings.ActionGroupSpec,
+    "[[action_groups.<name>.webhooks]]": settings.WebhookSpec,
 }
 
 
