@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from orchestrator.names import Names
 
+CONTAINERS_VERSION = "2026-07-01"  # of Microsoft.App, as azure-mgmt-appcontainers 5.1 has it
 CONNECT_TIMEOUT = 10.0  # seconds to a connection
 READ_TIMEOUT = 120.0  # seconds between two bytes of an answer
 QUERY_TIMEOUT = 180  # seconds the log service may take for one query (its own default)
@@ -134,7 +135,10 @@ class Clients:
             from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
             return ContainerAppsAPIClient(
-                self.credential, self.endpoints.subscription, **self._manager_options()
+                self.credential,
+                self.endpoints.subscription,
+                api_version=CONTAINERS_VERSION,
+                **self._manager_options(),
             )
 
     @cached_property

@@ -61,9 +61,8 @@ def moment(text: Any) -> datetime | None:
     """A time as the services write it; seven digits of a second are cut to six."""
     if not text:
         return None
-    written = re.sub(r"(\.\d{6})\d+", r"\1", str(text))
     try:
-        read = datetime.fromisoformat(written)
+        read = datetime.fromisoformat(str(text))
     except ValueError:
         return None
     return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,9 @@ from orchestrator.errors import (
     JobSuspended,
     NotFound,
     OrchestratorError,
-    Throttled,
     WaitTimeout,
 )
+from orchestrator.execution_lists import ExecutionLists
 from orchestrator.execution_record import execution_record, start_template
 from orchestrator.failures import told
 from orchestrator.quantities import as_moment, as_seconds
@@ -36,11 +35,6 @@ if TYPE_CHECKING:
 
 LATEST = "@latest"
 _STOP_PATIENCE = 45.0  # seconds: SIGTERM, the platform's 30 s of grace, SIGKILL, and some to spare
-_AT_ONCE = 8  # requests at a time, over all jobs
-# Resource Manager gives a principal 250 reads at once and 25 a second after that
-# (https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling)
-# and says how long to wait; each request does so at most this often, besides the SDK's own tries.
-_ROUNDS = 6
 
 
 class Run:
@@ -114,6 +108,7 @@ class ExecutionVerbs:
         self._time = time
         self._system_log = system_log
         self._group = clients.profile.resource_group
+        self._lists = ExecutionLists(clients, jobs, time)
 
     # ---------------------------------------------------------------- start
 
@@ -200,9 +195,9 @@ class ExecutionVerbs:
         found: list[Execution] = []
         try:
             if job is not None:
-                found = self._of(job)
+                found = self._lists.of(job)
             else:
-                found = self._of_all([j.name for j in self._jobs.every()], progress)
+                found = self._lists.of_all(self._jobs.names(), progress)
         except JobNotFound as error:
             if not history:
                 raise
@@ -234,40 +229,6 @@ class ExecutionVerbs:
                 raise gone
             kept = sifted([*kept, *more]) if more else kept
         return Executions(kept, partial=partial)
-
-    def _of_all(
-        self, jobs: Sequence[str], progress: Callable[[int, int], None] | None
-    ) -> list[Execution]:
-        def of(job: str) -> list[Execution]:
-            for left in reversed(range(_ROUNDS)):
-                try:
-                    return self._of(job)
-                except JobNotFound:  # deleted since the jobs were listed
-                    break
-                except Throttled as error:
-                    if not left:
-                        raise
-                    self._time.sleep(error.retry_after or 5.0)
-            return []
-
-        if len(jobs) < 2:
-            return [e for job in jobs for e in of(job)]
-        with ThreadPoolExecutor(min(_AT_ONCE, len(jobs)), "executions") as pool:
-            found: list[Execution] = []
-            try:
-                for done, part in enumerate(pool.map(of, jobs), 1):
-                    found += part
-                    if progress:
-                        progress(done, len(jobs))
-            except BaseException:  # such as Ctrl-C: the jobs that are left are not asked for
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-            return found
-
-    def _of(self, job: str) -> list[Execution]:
-        with self._jobs.told(f"list the executions of the job {job}", job):
-            found = self._clients.containers.jobs_executions.list(self._group, job)
-            return [execution_record(e.as_dict(), job) for e in found]
 
     def resolve(self, name: str, job: str | None = None) -> tuple[str, str]:
         """(execution, job) of a name, "@latest" or "sender@latest"; looks it up where it must.
@@ -311,7 +272,7 @@ class ExecutionVerbs:
 
     def latest(self, job: str) -> Execution | None:
         """The job's newest execution, None when it never ran."""
-        return next(iter(newest_first(self._of(job))), None)
+        return next(iter(newest_first(self._lists.of(job))), None)
 
     def _get(self, name: str, job: str) -> Execution | None:
         try:
@@ -347,7 +308,7 @@ class ExecutionVerbs:
     def _not_found(self, name: str, job: str) -> NotFound:
         if self._jobs.find(job) is None:
             return self._jobs.not_found(job)
-        newest = newest_first(self._of(job))
+        newest = newest_first(self._lists.of(job))
         near = get_close_matches(name, [e.name for e in newest], 1)
         if near:
             hint = f'Did you mean "{near[0]}"?'
@@ -410,7 +371,7 @@ class ExecutionVerbs:
 
     def stop_all(self, job: str) -> Executions:
         """Stop every running execution of the job; gives those that were stopped."""
-        running = [e for e in self._of(job) if not e.finished]
+        running = [e for e in self._lists.of(job) if not e.finished]
         if not running:
             return Executions()
         with self._jobs.told(f"stop the executions of the job {job}", job):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.results import Execution
-from orchestrator.system_log import MOST, SystemLog
+from orchestrator.system_log import SystemLog
 
 ARM_KEEPS = 100  # executions that are over, of a scheduled or event-driven job
 
@@ -52,9 +52,7 @@ def older(
         newest = _newest(by_job.get(execution.job.lower(), ()))
         if newest is None or (execution.start is not None and execution.start < newest):
             kept.append(execution)
-    full = len(found) >= MOST
-    partial = f"the log tells of more than {MOST:,}; narrow it with --job or --since"
-    return kept, partial if full else ""
+    return kept, found.partial
 
 
 def _cut(mine: Sequence[Execution], bound: datetime | None) -> bool:

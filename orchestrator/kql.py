@@ -133,7 +133,7 @@ def executions_of_events(
     *,
     execution: str | None = None,
     since: datetime | None = None,
-    before: datetime | None = None,
+    until: datetime | None = None,
     endings: Sequence[str],
     most: int,
 ) -> str:
@@ -152,8 +152,9 @@ def executions_of_events(
     )
     if since is not None:
         parts.append(f"where First >= {since.timestamp():.6f}")
-    if before is not None:
-        parts.append(f"where First < {before.timestamp():.6f}")
+    if until is not None:
+        # A moment is given to the microsecond, which a float may miss by less than one.
+        parts.append(f"where First < {until.timestamp() + 1e-6:.6f}")
     parts.append(f"top {most} by First desc")
     names = ", ".join(f"Ending{n}" for n in range(len(endings)))
     parts.append(f"project JobName_s, ExecutionName_s, First, Last, {names}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import kql
 from orchestrator.errors import TableNotFound
 from orchestrator.records import Column, Kind, Records
-from orchestrator.results import Execution, Record
+from orchestrator.results import Execution, Executions, Record
 
 if TYPE_CHECKING:
     from orchestrator.azure import Clients
@@ -32,7 +32,7 @@ ENDINGS = {
     "Failed": "Failed",
     "Stopped": "Stopped",
 }
-MOST = 10_000  # executions that one query brings, newest first; `since` reaches further back
+PAGE = 10_000  # executions that one query brings, newest first
 
 
 class SystemEvent(Record, frozen=True, kw_only=True):
@@ -156,20 +156,32 @@ class SystemLog:
         *,
         name: str | None = None,
         since: datetime | None = None,
-        before: datetime | None = None,
-    ) -> list[Execution]:
-        """Executions as the system log tells them, newest first; [] while there is no table.
+    ) -> Executions:
+        """Executions as the system log tells them, newest first; none while there is no table.
 
-        `since`, `before`: bounds of their first events.
+        `since`: a bound of their first events.
         """
-        query = kql.executions_of_events(
-            job, execution=name, since=since, before=before, endings=tuple(ENDINGS), most=MOST
-        )
-        try:
-            answer = self._logs().ask(query)
-        except TableNotFound:
-            return []
-        return [self._execution(row) for row in answer]
+        found: dict[str, Execution] = {}
+        before: datetime | None = None
+        while True:
+            query = kql.executions_of_events(
+                job, execution=name, since=since, until=before, endings=tuple(ENDINGS), most=PAGE
+            )
+            try:
+                answer = self._logs().ask(query)
+            except TableNotFound:
+                return Executions()
+            known = len(found)
+            for row in answer:
+                one = self._execution(row)
+                found.setdefault(one.id, one)
+            if answer.partial or len(answer) < PAGE:
+                return Executions(found.values(), partial=answer.partial)
+            if len(found) == known:  # a page of one moment: there is no way past it
+                why = f"more than {PAGE:,} began at the same moment"
+                return Executions(found.values(), partial=why)
+            # The last one's moment is asked for again: others may have begun in it.
+            before = min(e.start for e in found.values() if e.start is not None)
 
     def _execution(self, row: tuple[Any, ...]) -> Execution:
         from orchestrator.logs import epoch_moment

@@ -19,7 +19,7 @@ from typing import Any
 from orchestrator.client import Orchestrator
 from orchestrator.localcloud.logs.model import SystemEvent
 from orchestrator.localcloud.runtime.model import ExecutionRecord, Status
-from tests.benchmarks.measuring import Row, table
+from tests.benchmarks.measuring import Row, ended, orchestrator, table
 from tests.cloud.library_world import World
 
 _AT_ONCE = 2_000  # events between two flushes, so that none is dropped
@@ -95,7 +95,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, result
 
 
-def measured(orc: Orchestrator, jobs: int, each: int, older: int) -> list[Row]:
+def measured(orc: Orchestrator, folder: Path, jobs: int, each: int, older: int) -> list[Row]:
     rows = []
 
     def row(what: str, expected: int, **options: Any) -> None:
@@ -106,6 +106,14 @@ def measured(orc: Orchestrator, jobs: int, each: int, older: int) -> list[Row]:
     row("one job, listed", each, job="batch-0000", history=False)
     row("one job and its history", each + older, job="batch-0000", history=True)
     row("newest 20 of all jobs", 20, limit=20)
+
+    def command(*arguments: str) -> float:
+        words = orchestrator("executions", "list", *arguments)
+        return ended(words, cwd=folder)[0]
+
+    rows.append(Row("… as the command", command("--limit", "20"), "s"))
+    csv = f"… as the command, -o csv: {jobs * each:,} executions"
+    rows.append(Row(csv, command("--no-history", "-o", "csv"), "s"))
     row("all jobs, listed", jobs * each, history=False)
     whole = jobs * (each + older) if jobs * (each + older) <= 10_000 else None
     if whole:
@@ -129,7 +137,7 @@ def main() -> None:
                 lambda: fill(world, {n: all_ids[n] for n in names}, given.each, given.older)
             )
             print(f"{given.jobs:,} jobs of {given.each} + {given.older} made in {took:.1f} s\n")
-            print(table(measured(world.orc, given.jobs, given.each, given.older)))
+            print(table(measured(world.orc, world.folder, given.jobs, given.each, given.older)))
         finally:
             world.close()
 

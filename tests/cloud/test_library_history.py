@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
+from orchestrator import system_log
+from orchestrator.azure import Clients
 from orchestrator.errors import ExecutionNotFound, InvalidRequest, JobNotFound
 from orchestrator.localcloud.runtime.model import ExecutionRecord, Status
 from orchestrator.localcloud.steering.client import SteeringClient
@@ -92,6 +94,34 @@ def test_history_is_asked_for_only_where_it_can_matter(world: World) -> None:
     assert [e.kept for e in orc.executions("nightly", limit=7)] == [""] * 7
     assert orc.executions("talker") is not None
     assert not [path for path in requests.paths if path.endswith("/query")]
+    orc.close()
+
+
+def test_the_log_is_read_page_by_page_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = world.orc.executions("nightly")
+    monkeypatch.setattr(system_log, "PAGE", 7)
+    requests = Recorder(world)
+    orc = world.orchestrator(transport=requests)
+    assert orc.executions("nightly") == whole
+    assert len([path for path in requests.paths if path.endswith("/query")]) > 130 / 7
+    orc.close()
+
+
+def test_lists_are_asked_for_as_the_sdk_asks(world: World) -> None:
+    requests = Recorder(world)
+    orc = world.orchestrator(transport=requests)
+    listed = orc.executions("nightly", history=False)
+    clients = Clients(world.profile(), transport=requests)
+    found = list(clients.containers.jobs_executions.list(clients.profile.resource_group, "nightly"))
+    assert [e.raw for e in listed] == [e.as_dict() for e in found]
+    ours, theirs = (
+        (r.method, r.url, {k: v for k, v in r.headers.items() if k in ("User-Agent", "Accept")})
+        for r in requests.requests
+        if "/executions?" in r.url
+    )
+    assert ours == theirs
     orc.close()
 
 
@@ -216,9 +246,11 @@ class Recorder(RequestsTransport):
     def __init__(self, world: World) -> None:
         super().__init__(connection_verify=world.cloud.connection["ca_bundle"])
         self.paths: list[str] = []
+        self.requests: list[Any] = []
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         self.paths.append(request.url.partition("?")[0])
+        self.requests.append(request)
         return super().send(request, *args, **kwargs)
 
 
