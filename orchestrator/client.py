@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from orchestrator.nouns import Nouns
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.metrics import MetricVerbs
     from orchestrator.planning import Drift, Plan
     from orchestrator.query import QueryResult
+    from orchestrator.query_parts import PartsProgress
     from orchestrator.queues import QueueVerbs
     from orchestrator.results import (
         Change,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Status,
         Step,
     )
+    from orchestrator.saved_queries import SavedQueries, SavedQuery
     from orchestrator.settings import Settings
     from orchestrator.system_log import SystemEvents
 
@@ -428,12 +430,48 @@ class Orchestrator(Nouns):
         )
         return follower.one(execution) if execution is not None else follower.all()
 
-    def query(self, kql: str, *, since: Since = None) -> QueryResult:
-        """The answer of the log workspace to a KQL query. Raises QueryError, TableNotFound.
+    def query(
+        self,
+        kql: str | SavedQuery,
+        *,
+        since: Since = None,
+        params: Mapping[str, Any] | None = None,
+        whole: bool = False,
+        row_wise: bool = False,
+        progress: Callable[[PartsProgress], None] | None = None,
+        notice: Callable[[str], None] | None = None,
+    ) -> QueryResult:
+        """The answer of the log workspace to a KQL query, or to a saved one with these `params`.
 
-        `since`: only rows whose TimeGenerated is not before it; None: all.
+        `since`: only rows whose TimeGenerated is not before it; None: all. `whole`: where the
+        answer is larger than the service gives at once (500,000 rows, about 100 MB), ask for parts
+        of the time since `since` and join them; only for queries that work row by row, which is
+        seen by their shape or said by `row_wise`. `progress`: told how far that is; `notice`: told
+        a sentence when the service asks for a pause.
+        Raises QueryError, TableNotFound, BadInput.
         """
-        return self._logs.query(kql, since=since)
+        text = kql if isinstance(kql, str) else kql.kql(params)
+        return self._logs.query(
+            text, since=since, whole=whole, row_wise=row_wise, progress=progress, notice=notice
+        )
+
+    @property
+    def saved_queries(self) -> SavedQueries:
+        """The saved queries: those that come along, and those of the project's `queries` folder."""
+        from orchestrator.saved_queries import find_all
+
+        return find_all(self._queries_folder)
+
+    def saved_query(self, name: str) -> SavedQuery:
+        """One of them. Raises NotFound, BadInput (its declaration of parameters is not right)."""
+        from orchestrator.saved_queries import find
+
+        return find(name, self._queries_folder)
+
+    @property
+    def _queries_folder(self) -> Path | None:
+        settings = self.settings
+        return settings.folder / settings.queries_folder if settings.path else None
 
     # ---------------------------------------------------------------- queues
 

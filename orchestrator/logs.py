@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import cached_property
@@ -22,6 +22,7 @@ from orchestrator.waiting import Time, now
 if TYPE_CHECKING:
     from orchestrator.client import Since
     from orchestrator.jobs import JobVerbs
+    from orchestrator.query_parts import PartsProgress
 
 _NO_TABLE = re.compile(r"[Ff]ailed to resolve table or column expression named '([^']+)'")
 _TIMESPAN = re.compile(r"(-)?(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -65,8 +66,20 @@ class LogVerbs:
 
     # ---------------------------------------------------------------- any query
 
-    def query(self, query: str, *, since: Since = None) -> QueryResult:
-        """The answer to a KQL query. Raises QueryError, TableNotFound, BadInput."""
+    def query(
+        self,
+        query: str,
+        *,
+        since: Since = None,
+        whole: bool = False,
+        row_wise: bool = False,
+        progress: Callable[[PartsProgress], None] | None = None,
+        notice: Callable[[str], None] | None = None,
+    ) -> QueryResult:
+        """The answer to a KQL query; the others as in `Orchestrator.query`.
+
+        Raises QueryError, TableNotFound, BadInput.
+        """
         if not query.strip():
             raise BadInput("The query is empty.", f"Such as: {kql.CONSOLE} | take 10")
         moment = moment_of(since, self._time)
@@ -74,7 +87,16 @@ class LogVerbs:
         # moved on) cuts off the newest rows.
         end = now(self._time) + timedelta(days=3650)
         span = (moment, end) if moment is not None else None
-        return self._ask(query, span)
+        if not whole:
+            return self._ask(query, span)
+        from orchestrator.query_parts import LargeAnswer, is_too_large, span_of
+
+        parted = span_of(self._ask, moment, None)
+        first = self._ask(query, span)
+        if not is_too_large(first.partial):
+            return first
+        large = LargeAnswer(self._ask, self._time, progress, notice)
+        return large.collect(query, first, parted, row_wise=row_wise)
 
     def ask(self, query: str) -> QueryResult:
         """The answer to one of this library's own queries, whatever its rows' times are."""
@@ -101,6 +123,12 @@ class LogVerbs:
         if isinstance(answer, LogsQueryPartialResult):
             problem = answer.partial_error
             reason = str(getattr(problem, "message", "") or "the service gave a part only")
+            # The sentence is at another depth where the service itself answers.
+            for detail in getattr(problem, "details", None) or ():
+                inner = detail.get("innererror") if isinstance(detail, Mapping) else None
+                said = str((inner or {}).get("message") or "")
+                if said and said not in reason:
+                    reason = f"{reason.rstrip('.')}. {said}"
             return QueryResult([_table(t) for t in answer.partial_data], partial=reason)
         return QueryResult([_table(t) for t in answer.tables])
 

@@ -1,4 +1,4 @@
-"""`orchestrator query`: KQL from an argument, a file or standard input."""
+"""`orchestrator query`: KQL from an argument, a file, standard input, or a saved query."""
 
 from __future__ import annotations
 
@@ -9,11 +9,34 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.grammar import command
-from orchestrator.cli.parameters import since_option
-from orchestrator.cli.session import current
+from orchestrator.cli.parameters import Variable, since_option
+from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from orchestrator.errors import QueryError
+    from orchestrator.query import QueryResult
+    from orchestrator.query_parts import PartsProgress
+
+
+def _complete_saved(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The names of the saved queries; reads files and contacts nobody."""
+    from click.shell_completion import CompletionItem
+
+    try:
+        import orchestrator
+
+        with orchestrator.connect() as orc:
+            return [
+                CompletionItem(one.name, help=one.description)
+                for one in orc.saved_queries
+                if one.name.startswith(incomplete)
+            ]
+    except Exception:  # noqa: BLE001 - completion must never write an error into the prompt
+        return []
 
 
 @command(
@@ -25,6 +48,11 @@ if TYPE_CHECKING:
         ),
         ("from a file, over a day, as CSV", "orchestrator query -f failures.kql --since 1d -o csv"),
         ("from standard input", "echo 'print 1 + 1' | orchestrator query -"),
+        ("the saved queries", "orchestrator query --list"),
+        (
+            "one of them, with a parameter",
+            "orchestrator query --saved failures-by-job --param since=7d",
+        ),
     ],
 )
 @click.argument("kql", required=False)
@@ -35,8 +63,42 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Read the query from this file; - is standard input.",
 )
+@click.option("--list", "listed", is_flag=True, help="List the saved queries.")
+@click.option(
+    "--saved", metavar="NAME", shell_complete=_complete_saved, help="Ask this saved query."
+)
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    type=Variable(),
+    help="A parameter of the saved query, or of the file's; repeatable.",
+)
+@click.option("--print", "printed", is_flag=True, help="Print the query that would be sent.")
 @since_option("Only rows so recent (2h), or since a time, besides what the query says.")
-def query(kql: str | None, file: str | None, since: datetime | None) -> None:
+@click.option(
+    "--all",
+    "whole",
+    is_flag=True,
+    help="All rows, also beyond 500,000 or 100 MB: asked for in parts of the time since --since.",
+)
+@click.option(
+    "--row-wise",
+    is_flag=True,
+    help="With --all: the query works row by row, though its shape does not tell.",
+)
+def query(
+    kql: str | None,
+    file: str | None,
+    listed: bool,
+    saved: str | None,
+    params: tuple[tuple[str, str], ...],
+    printed: bool,
+    since: datetime | None,
+    whole: bool,
+    row_wise: bool,
+) -> None:
     """Ask the log workspace in KQL (the Kusto Query Language).
 
     The tables are ContainerAppConsoleLogs_CL, what containers wrote, and
@@ -44,10 +106,20 @@ def query(kql: str | None, file: str | None, since: datetime | None) -> None:
     """
     from orchestrator.errors import QueryError
 
-    text = _text(kql, file)
     session = current()
+    if listed:
+        session.show(session.connect().saved_queries)
+        return
+    if whole and since is None:
+        raise click.UsageError("--all divides the time since --since; say since when: --since 7d.")
+    if row_wise and not whole:
+        raise click.UsageError("--row-wise goes with --all.")
+    text = _saved(session, saved, kql, file, params) if saved else _bound(kql, file, params)
+    if printed:
+        click.echo(text.rstrip("\n"))
+        return
     try:
-        result = session.connect().query(text, since=since)
+        result = _asked(session, text, since, whole=whole, row_wise=row_wise)
     except QueryError as error:
         mark = _marked(text, error)
         if mark:  # the library's hint is the same excerpt
@@ -63,6 +135,62 @@ def query(kql: str | None, file: str | None, since: datetime | None) -> None:
     else:
         session.show(result, empty="No rows.")
     session.tell_missing(result.partial)
+    if result.partial and not whole:
+        from orchestrator.query_parts import is_too_large
+
+        if is_too_large(result.partial):
+            session.say("All of it, where the query works row by row: --all --since 7d")
+
+
+def _asked(
+    session: Session, text: str, since: datetime | None, *, whole: bool, row_wise: bool
+) -> QueryResult:
+    """The answer; a large one with progress."""
+    orc = session.connect()
+    if not whole:
+        return orc.query(text, since=since)
+    from orchestrator.display.progress import Progress
+
+    with Progress() as shown:
+        shown.begin("query")
+
+        def progress(done: PartsProgress) -> None:
+            shown.update(f"{done.rows:,} of {done.total:,} rows, {done.parts} parts")
+
+        return orc.query(
+            text, since=since, whole=True, row_wise=row_wise, progress=progress, notice=session.say
+        )
+
+
+def _saved(
+    session: Session,
+    name: str,
+    kql: str | None,
+    file: str | None,
+    params: tuple[tuple[str, str], ...],
+) -> str:
+    if kql is not None or file is not None:
+        raise click.UsageError("Give either a saved query or a query of your own, not both.")
+    return session.connect().saved_query(name).kql(dict(params))
+
+
+def _bound(kql: str | None, file: str | None, params: tuple[tuple[str, str], ...]) -> str:
+    """The query's text, the parameters that it declares bound."""
+    from orchestrator.saved_queries import SavedQuery, declaration
+
+    text = _text(kql, file)
+    where = file if file and file != "-" else "The query"
+    if not params and "query_parameters" not in text:
+        return text
+    declared = declaration(text, where)
+    return SavedQuery(
+        name=where,
+        description="",
+        parameters=tuple(declared.parameters) if declared else (),
+        origin="project",
+        path=where,
+        text=text,
+    ).kql(dict(params))
 
 
 def _text(kql: str | None, file: str | None) -> str:

@@ -280,7 +280,8 @@ class Settings(Table, frozen=True, kw_only=True):
 
     path: the file that was read; None when there is none (then there is a profile "local", and
     no jobs). folder: what relative paths start from. project: marks the jobs that are deployed, so
-    that projects which share a resource group leave each other's jobs alone.
+    that projects which share a resource group leave each other's jobs alone. queries_folder: where
+    the project's saved queries lie.
     """
 
     default_profile: str = "local"
@@ -289,6 +290,7 @@ class Settings(Table, frozen=True, kw_only=True):
     queues: dict[str, QueueSpec] = {}
     images: dict[str, ImageSpec] = {}
     jobs: dict[str, JobSpec] = {}
+    queries_folder: str = "queries"
     alerts: dict[str, AlertSpec] = {}
     action_groups: dict[str, ActionGroupSpec] = {}
     path: Path | None = None

@@ -1,0 +1,197 @@
+"""Large answers in parts: which queries may be; nothing is lost, doubled or out of order."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import BadInput, ServiceFailed, Throttled
+from orchestrator.query import QueryResult, QueryTable
+from orchestrator.query_parts import LargeAnswer, PartsProgress, is_too_large, span_of
+from orchestrator.row_wise import shape_of
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+END = START + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "T",
+        "T | where a == 'x | y' | project a, b",
+        "T // a comment with | count\n| extend c = strlen(a)",
+        "let x = 5; T | where a > x | order by TimeGenerated asc",
+        "T | sort by _timestamp_d desc;",
+        "union A, B | where a == 1",
+        "union withsource=Table A, B",
+        "T | parse a with 'x' b 'y' | mv-expand c | project-away d",
+    ],
+)
+def test_row_by_row(query: str) -> None:
+    assert shape_of(query).why_not == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("T | summarize count() by a", "aggregates"),
+        ("T | count", "count"),
+        ("T | take 10", "so many rows"),
+        ("T | top 5 by a", "so many rows"),
+        ("T | distinct a", "distinct"),
+        ("T | join (U) on a", "meet"),
+        ("T | order by a", "time"),
+        ("T | order by TimeGenerated, a", "time"),
+        ("T | where a in (U | project a)", "another query"),
+        ("T | extend n = row_number()", "more than one row"),
+        ("let U = T | where a; U | where b", "let"),
+        ("T | count; U | count", "2 statements"),
+        ("union (T | where a), U", "unites"),
+        ("search 'x'", "no table"),
+        ("print 1", "no table"),
+        ("T | make-series count() on TimeGenerated step 1h", "more than one row"),
+        ("T | evaluate bag_unpack(a)", "more than one row"),
+    ],
+)
+def test_not_row_by_row(query: str, why: str) -> None:
+    assert why in shape_of(query).why_not
+
+
+def test_the_condition_stands_behind_the_source() -> None:
+    query = "let x = '|';\nT // first | comment\n| where a == x"
+    assert shape_of(query).between(query, "C") == (
+        "let x = '|';\nT // first | comment\n| where C\n| where a == x"
+    )
+    assert shape_of("T").between("T", "C") == "T\n| where C\n"
+
+
+class Service:
+    """Rows at moments, of which it gives `cap` at once; with hiccups."""
+
+    def __init__(self, moments: list[datetime], cap: int, busy: int = 0, slow: int = 0) -> None:
+        self.rows = sorted((moment, n) for n, moment in enumerate(moments))
+        self.cap = cap
+        self.busy = busy
+        self.slow = slow
+        self.asked: list[str] = []
+
+    def __call__(self, query: str, span: tuple[datetime, datetime] | None) -> QueryResult:
+        self.asked.append(query)
+        if self.busy and len(self.asked) % 3 == 0:
+            self.busy -= 1
+            raise Throttled("Too many.", retry_after=7)
+        bounds = [
+            datetime.fromisoformat(text.replace("Z", "+00:00"))
+            for text in re.findall(r"datetime\(([^)]+)\)", query)
+        ]
+        first, last = bounds[-2:] if len(bounds) >= 2 else (START, END)
+        rows = [row for row in self.rows if first <= row[0] < last]
+        if "desc" in query:
+            rows.reverse()
+        if query.endswith("| count"):
+            return QueryResult([QueryTable([(len(rows),)], names=["Count"], types=["long"])])
+        if "summarize First" in query:
+            ends = (rows[0][0], rows[-1][0]) if rows else (None, None)
+            return QueryResult(
+                [QueryTable([ends], names=["First", "Last"], types=["datetime", "datetime"])]
+            )
+        if self.slow and last - first > timedelta(hours=self.slow):
+            raise ServiceFailed("It took too long.", status=504)
+        partial = "exceed the set limit of 500000 records" if len(rows) > self.cap else ""
+        table = QueryTable(
+            rows[: self.cap], names=["TimeGenerated", "n"], types=["datetime", "long"]
+        )
+        return QueryResult([table], partial=partial)
+
+
+class Waited:
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def time(self) -> float:
+        return 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+moments = st.lists(
+    st.one_of(
+        st.floats(0, 86399).map(lambda s: START + timedelta(seconds=round(s, 3))),
+        st.integers(0, 30).map(lambda s: START + timedelta(hours=3, milliseconds=s)),
+    ),
+    max_size=300,
+)
+
+
+@given(moments, st.integers(5, 60), st.sampled_from(["asc", "desc"]), st.sampled_from([0, 2]))
+@settings(max_examples=60, deadline=None)
+def test_any_rows_come_once_and_in_order(
+    at: list[datetime], cap: int, order: str, slow: int
+) -> None:
+    service = Service(at, cap, slow=slow)
+    query = f"T | order by TimeGenerated {order}"
+    # No moment may hold more rows than the service gives at once: that cannot be divided.
+    if at and max(map(at.count, at)) > cap:
+        return
+    first = Service(at, cap)(query, None)
+    large = LargeAnswer(service, Waited())
+    found = large.collect(query, first, (START, END), row_wise=False)
+    expected = service.rows if order == "asc" else service.rows[::-1]
+    assert [row[0] for row in found] == [row[0] for row in expected]
+    assert sorted(row[1] for row in found) == sorted(row[1] for row in expected)
+    assert found.partial == ""
+
+
+def test_it_waits_when_the_service_asks_and_says_so() -> None:
+    at = [START + timedelta(minutes=n) for n in range(1000)]
+    service, time = Service(at, 300, busy=2), Waited()
+    heard: list[str] = []
+    seen: list[PartsProgress] = []
+    large = LargeAnswer(service, time, seen.append, heard.append)
+    found = large.collect("T", Service(at, 300)("T", None), (START, END), row_wise=False)
+    assert len(found) == 1000
+    assert time.slept == [7, 7]
+    assert "7 s" in heard[0]
+    assert (seen[-1].rows, seen[-1].total) == (1000, 1000)
+    assert seen[-1].parts >= 4
+
+
+def test_a_moment_that_is_too_full_is_told() -> None:
+    at = [START + timedelta(hours=5)] * 50
+    large = LargeAnswer(Service(at, 20), Waited())
+    found = large.collect("T", Service(at, 20)("T", None), (START, END), row_wise=False)
+    assert len(found) == 20
+    assert "exceed" in found.partial
+
+
+def test_what_would_change_its_meaning_is_refused_unless_said() -> None:
+    service = Service([START] * 10, 5)
+    first = service("T | take 8", None)
+    large = LargeAnswer(service, Waited())
+    with pytest.raises(BadInput, match="so many rows at most") as caught:
+        large.collect("T | take 8", first, (START, END), row_wise=False)
+    assert "--row-wise" in caught.value.hint
+    with pytest.raises(BadInput, match="no table at its beginning"):
+        large.collect("search 'x'", first, (START, END), row_wise=True)
+
+
+def test_the_span_ends_at_the_services_present() -> None:
+    def ask(query: str, span: object) -> QueryResult:
+        assert query == "print Now = now()"
+        return QueryResult([QueryTable([(END,)], names=["Now"], types=["datetime"])])
+
+    assert span_of(ask, START, None) == (START, END)
+    with pytest.raises(BadInput, match="no beginning"):
+        span_of(ask, None, None)
+    with pytest.raises(BadInput, match="before it begins"):
+        span_of(ask, END, START)
+
+
+def test_too_large_is_told_from_other_partial_answers() -> None:
+    assert is_too_large("… exceed the set limit of 500000 records … (E_QUERY_RESULT_SET_TOO_LARGE)")
+    assert not is_too_large("One of the shards could not be reached.")
