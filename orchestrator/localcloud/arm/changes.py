@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,23 @@ class Changes:
     def __init__(self, arm: ResourceManager) -> None:
         self._arm = arm
         self._turns = Turns()
+        self._busy: set[str] = set()
+
+    @contextlib.contextmanager
+    def _alone(self, call: Call) -> Iterator[None]:
+        """Refuse a change of a resource whose type does not let changes wait for each other."""
+        key = call.id.key
+        if key in self._busy:
+            refusal = self._arm.kind(call.id).busy(call)
+            if refusal is not None:
+                raise refusal
+            yield
+            return
+        self._busy.add(key)
+        try:
+            yield
+        finally:
+            self._busy.discard(key)
 
     def turn(self, id: ResourceId) -> contextlib.AbstractAsyncContextManager[None]:
         """Wait for the turn to change the tree that `id` is in, and hold it."""
@@ -74,6 +91,10 @@ class Changes:
     async def put(self, call: Call) -> Reply:
         """Create or replace the resource at `call.id`."""
         body = strip_nulls(call.object())
+        with self._alone(call):
+            return await self._put(call, body)
+
+    async def _put(self, call: Call, body: JSON) -> Reply:
         async with self.turn(call.id):
             record = self._arm.store.record(call.id)
             _conditions(call, record)
@@ -87,6 +108,10 @@ class Changes:
     async def patch(self, call: Call) -> Reply:
         """Merge the body into the resource at `call.id` (RFC 7396)."""
         patch = {key: value for key, value in call.object().items() if key not in READ_ONLY}
+        with self._alone(call):
+            return await self._patch(call, patch)
+
+    async def _patch(self, call: Call, patch: JSON) -> Reply:
         async with self.turn(call.id):
             record = self._arm.store.record(call.id)
             if record is None:
@@ -142,10 +167,11 @@ class Changes:
         operations = []
         status, headers = 200, {"ETag": f'"{etag}"'}
         if old is None and kind.create_status == 201:
-            operation = arm.operations.finished(id)
-            operations.append(operation)
             status = 201
-            headers |= arm.operations.async_operation(call, id, operation)
+            if kind.create_polled:
+                operation = arm.operations.finished(id)
+                operations.append(operation)
+                headers |= arm.operations.async_operation(call, id, operation)
         try:
             await arm.store.write(put=[(id, resource, etag)], operations=operations)
         except ArmError:
@@ -215,6 +241,8 @@ class Changes:
         """See to it that there is a place for a new resource: its scope and its parent."""
         arm = self._arm
         await arm.require_scope(call.id)
+        for provider in arm.providers:
+            provider.admit(call)
         parent = call.id.parent
         if parent is None:
             return
@@ -247,6 +275,10 @@ class Changes:
 
     async def delete(self, call: Call) -> Reply:
         """Delete the resource at `call.id` and all inside it."""
+        with self._alone(call):
+            return await self._delete(call)
+
+    async def _delete(self, call: Call) -> Reply:
         arm = self._arm
         kind = arm.kind(call.id)
         async with self.turn(call.id):
@@ -261,6 +293,8 @@ class Changes:
                 operation = arm.operations.finished(record.id)
                 operations.append(operation)
                 reply.headers = arm.operations.location(call, record.id, operation)
+            if kind.delete_shows:
+                reply.body = await kind.show(call, record.read())
             await self._remove(call, record, operations)
             return reply
 

@@ -14,6 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.clock import Clock
+from orchestrator.localcloud.arm import activity, locks
+from orchestrator.localcloud.arm.access import Access, guard
 from orchestrator.localcloud.arm.changes import Changes
 from orchestrator.localcloud.arm.errors import (
     ArmError,
@@ -46,6 +48,7 @@ class ResourceManager:
 
     Attributes:
         store, clock, operations: For the hooks of providers.
+        access: Decides who may do what; None: everybody may do everything.
         subscription, tenant: This local cloud's guids.
     """
 
@@ -58,6 +61,7 @@ class ResourceManager:
         tenant: str,
         providers: Sequence[Provider],
         fallback: ResourceType,
+        access: Access | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -66,9 +70,11 @@ class ResourceManager:
         self.operations = Operations(store, clock)
         self.providers = tuple(providers)
         self.fallback = fallback
+        self.access = access
         self._types: dict[str, ResourceType] = {}
         self._actions: dict[ResourceType, Routes] = {}
         self._reads: dict[ResourceType, Routes] = {}
+        self._methods: dict[ResourceType, Mapping[str, Handler]] = {}
         self._provider_actions: dict[str, Handler] = {}
         self._routes = Routes()
         for provider in self.providers:
@@ -81,6 +87,7 @@ class ResourceManager:
         for kind in (*self._types.values(), fallback):
             self._actions[kind] = Routes.of("POST", kind.actions())
             self._reads[kind] = Routes.of("GET", kind.reads())
+            self._methods[kind] = kind.methods()
         self.changes = Changes(self)
 
     # ------------------------------------------------------------------- life ----
@@ -120,16 +127,30 @@ class ResourceManager:
         return self.kind(target or id).parse(raw)
 
     async def dispatch(self, call: Call) -> Reply:
-        """Answer one request.
+        """Answer one request; what was no read is noted in the activity log.
 
         Raises:
             ArmError: It is refused.
         """
+        if call.method in ("GET", "HEAD"):
+            return await self._dispatch(call)
+        try:
+            reply = await self._dispatch(call)
+        except ArmError as error:
+            activity.record(call, error)
+            raise
+        activity.record(call, reply)
+        return reply
+
+    async def _dispatch(self, call: Call) -> Reply:
         id = call.id
         if call.method not in METHODS:
             raise method_not_allowed(call, METHODS)
         if id.subscription is not None and id.subscription.lower() != self.subscription.lower():
             raise subscription_not_found(id.subscription)
+        if self.access is not None:
+            guard(self.access, call)
+        locks.check(call)
         found = self._routes.find("GET" if call.method == "HEAD" else call.method, id.text)
         if found is not None:
             handler, arguments = found
@@ -145,6 +166,12 @@ class ResourceManager:
             return await self._post(call)
         if id.is_collection:
             return await self._get_collection(call)
+        own = self._methods[self.kind(id)].get(call.method)
+        if own is not None:
+            await self.require_scope(id)
+            if (parent := id.parent) is not None:
+                await self.require(call, parent)
+            return await self.answer(call, await own(call))
         if call.method in ("GET", "HEAD"):
             return await self._get(call)
         if not self.kind(id).stored:

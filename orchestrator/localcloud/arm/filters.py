@@ -125,6 +125,12 @@ class _Parser:
         if lower in ("assignedto", "principalid") and len(arguments) == 1:
             wanted = arguments[0]
             return lambda item: _plain(_find(item, "principalId")) == _plain(wanted(item))
+        if lower == "has" and len(arguments) == 2:
+            holder, sought = arguments
+            return lambda item: (
+                isinstance(values := holder(item), list)
+                and _plain(sought(item)) in [_plain(value) for value in values]
+            )
         function = _FUNCTIONS.get(lower)
         if function is None or len(arguments) != 2:
             raise self._wrong(position, "startswith, endswith, contains or substringof(a, b)")

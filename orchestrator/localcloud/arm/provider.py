@@ -126,7 +126,9 @@ class ResourceType:
         tracked: Whether it needs a `location` and lies in a resource group (a child does not).
         provisioning: Whether `properties.provisioningState` is kept for it.
         create_status: What a PUT that creates answers: 200, or 201 (then with
-            `Azure-AsyncOperation`, which `az` demands).
+            `Azure-AsyncOperation`, which `az` demands, unless `create_polled` is False).
+        create_polled: Whether the 201 of a create leads to an operation.
+        delete_shows: Whether a DELETE answers with what was deleted.
         delete_status: 200 (or 204 when there was nothing) or 202 with `Location`.
         patch_status: 200, or 202 with `Location`.
         stored: False for what lives elsewhere (executions): then override `get` and `members`; PUT,
@@ -137,6 +139,8 @@ class ResourceType:
     tracked: ClassVar[bool] = False
     provisioning: ClassVar[bool] = True
     create_status: ClassVar[int] = 200
+    create_polled: ClassVar[bool] = True
+    delete_shows: ClassVar[bool] = False
     patch_status: ClassVar[int] = 200
     delete_status: ClassVar[int] = 200
     stored: ClassVar[bool] = True
@@ -176,6 +180,20 @@ class ResourceType:
     async def deleted(self, call: Call, resource: JSON) -> None:
         """It is gone from the store, durably."""
 
+    def methods(self) -> Mapping[str, Handler]:
+        """Handlers that take a method's place for one resource: `{"PATCH": self.patch}`.
+
+        The scope and the parent have been looked for already; nothing else has been done.
+        """
+        return {}
+
+    def busy(self, call: Call) -> ArmError | None:
+        """The refusal of a change while another one of the same resource is under way.
+
+        None: the change waits for its turn, as most services let it.
+        """
+        return None
+
     def actions(self) -> Mapping[str, Handler]:
         """POST actions by name, any case: `{"start": self.start}`.
 
@@ -207,6 +225,10 @@ class Provider:
         `("GET", "/subscriptions/{}/locations")`; what stands in the holes is in `call.arguments`.
         """
         return {}
+
+    def admit(self, call: Call) -> None:
+        """A new resource, of any provider, is about to be made; refuse by raising `ArmError`."""
+        return
 
     async def open(self, arm: ResourceManager) -> None:
         """The store is open, no request has been served: bring other rooms in line with it."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from typing import Any
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.state import StateUnreadable, make_private
+
+_log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 SCHEMA = 1
@@ -31,7 +35,11 @@ CREATE TABLE IF NOT EXISTS resources (
 CREATE TABLE IF NOT EXISTS operations (
     id TEXT PRIMARY KEY, created REAL NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, body TEXT NOT NULL);
 """
+MAX_EVENTS = 5000
+"""So many of the newest events are kept."""
+_EVENTS_DELAY = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,9 @@ class ResourceStore:
         self._resources: dict[str, Record] = {}
         self._by_type: dict[str, dict[str, Record]] = {}
         self._operations: dict[str, JSON] = {}
+        self._versions: dict[str, int] = {}
+        self._events: deque[str] = deque(maxlen=MAX_EVENTS)
+        self._unsaved: list[str] = []
         self._connection: sqlite3.Connection | None = None
         self._writer: ThreadPoolExecutor | None = None
 
@@ -107,6 +118,10 @@ class ResourceStore:
                 self._keep(Record(parse(text_id), body, etag))
             for name, body in connection.execute("SELECT id, body FROM operations"):
                 self._operations[name] = json.loads(body)
+            rows = connection.execute(
+                "SELECT body FROM events ORDER BY number DESC LIMIT ?", (MAX_EVENTS,)
+            ).fetchall()
+            self._events = deque((row[0] for row in reversed(rows)), MAX_EVENTS)
         except (sqlite3.DatabaseError, ValueError, TypeError, ArmError) as error:
             connection.close()
             raise StateUnreadable(self._path, f"cannot be read ({error})") from error
@@ -119,6 +134,7 @@ class ResourceStore:
     def close(self) -> None:
         """Wait for the last write and close the file."""
         if self._writer is not None:
+            self._flush_events()
             self._writer.shutdown(wait=True)
             self._writer = None
         if self._connection is not None:
@@ -185,7 +201,43 @@ class ResourceStore:
         """All stored operations."""
         return list(self._operations.values())
 
+    def version(self, resource_type: str) -> int:
+        """A number that changes when a resource of that type is written or deleted."""
+        return self._versions.get(resource_type.lower(), 0)
+
+    def events(self) -> Iterator[JSON]:
+        """What was noted, newest first."""
+        return (json.loads(text) for text in reversed(list(self._events)))
+
     # --------------------------------------------------------------- writing ----
+
+    def note(self, event: JSON) -> None:
+        """Keep an event; it is on the disk with the next change, or a moment later.
+
+        The newest `MAX_EVENTS` are kept.
+        """
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+        self._events.append(text)
+        if not self._unsaved:
+            asyncio.get_running_loop().call_later(_EVENTS_DELAY, self._flush_events)
+        self._unsaved.append(text)
+
+    def _flush_events(self) -> None:
+        if not self._unsaved or self._writer is None:
+            return
+        texts = self._take_events()
+
+        def work() -> None:
+            try:
+                self._transact(lambda connection: _insert_events(connection, texts))
+            except sqlite3.Error as error:
+                _log.error("%d events could not be written: %s", len(texts), error)
+
+        self._writer.submit(work)
+
+    def _take_events(self) -> list[str]:
+        texts, self._unsaved = self._unsaved, []
+        return texts
 
     async def write(
         self,
@@ -213,8 +265,10 @@ class ResourceStore:
         gone = [_key(id) for id in delete]
         kept = [(item["id"], item["created"], json.dumps(item), item) for item in operations]
         names = list(forget)
+        events = self._take_events()
 
         def commit(connection: sqlite3.Connection) -> None:
+            _insert_events(connection, events)
             connection.executemany(
                 "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?)",
                 [(record.id.key, record.id.text, record.text, record.etag) for record in records],
@@ -235,7 +289,11 @@ class ResourceStore:
             for name in names:
                 self._operations.pop(name, None)
 
-        await self._run(commit, remember)
+        try:
+            await self._run(commit, remember)
+        except ArmError:
+            self._unsaved = events + self._unsaved
+            raise
 
     async def _run(
         self, commit: Callable[[sqlite3.Connection], None], remember: Callable[[], None]
@@ -286,12 +344,25 @@ class ResourceStore:
     def _keep(self, record: Record) -> None:
         key = record.id.key
         self._resources[key] = record
-        self._by_type.setdefault(_type(record.id), {})[key] = record
+        type_ = _type(record.id)
+        self._by_type.setdefault(type_, {})[key] = record
+        self._versions[type_] = self._versions.get(type_, 0) + 1
 
     def _drop(self, key: str) -> None:
         record = self._resources.pop(key, None)
         if record is not None:
-            self._by_type[_type(record.id)].pop(key, None)
+            type_ = _type(record.id)
+            self._by_type[type_].pop(key, None)
+            self._versions[type_] = self._versions.get(type_, 0) + 1
+
+
+def _insert_events(connection: sqlite3.Connection, texts: list[str]) -> None:
+    if not texts:
+        return
+    connection.executemany("INSERT INTO events (body) VALUES (?)", [(text,) for text in texts])
+    connection.execute(
+        "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (MAX_EVENTS,)
+    )
 
 
 GROUP_TYPE = "microsoft.resources/resourcegroups"

@@ -1,108 +1,49 @@
-"""Microsoft.Authorization: role definitions and assignments.
+"""Microsoft.Authorization: role definitions and assignments, locks.
 
-Assignments are kept and listed; that they are obeyed is a later matter. The ids of built-in roles
-are Azure's ("Azure built-in roles").
+Assignments are always kept and checked; whether they are obeyed is the local cloud's `rbac` setting
+(`arm/access.py`). Locks are always obeyed (`arm/locks.py`).
 """
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
+from orchestrator.localcloud.arm.access import ASSIGNMENTS, DEFINITIONS
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.arm.ids import ResourceId, parse
+from orchestrator.localcloud.arm.locks import LOCKS
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
+from orchestrator.localcloud.providers.roles import BUILT_IN
 
-ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
-DEFINITIONS = "Microsoft.Authorization/roleDefinitions"
+PrincipalType = Callable[[str], str | None]
+"""Object id -> `User` or `ServicePrincipal`; None when the directory does not have it."""
 
-_BUS = "Microsoft.ServiceBus/namespaces"
-BUILT_IN: dict[str, tuple[str, list[str], list[str]]] = {
-    # id: (name, actions, data actions)
-    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": ("Owner", ["*"], []),
-    "b24988ac-6180-42a0-ab88-20f7382dd24c": ("Contributor", ["*"], []),
-    "acdd72a7-3385-48ef-bd42-f606fba81ae7": ("Reader", ["*/read"], []),
-    "7f951dda-4ed3-4680-a7ca-43fe172d538d": (
-        "AcrPull",
-        ["Microsoft.ContainerRegistry/registries/pull/read"],
-        [],
-    ),
-    "8311e382-0749-4cb8-b61a-304f252e45ec": (
-        "AcrPush",
-        [
-            "Microsoft.ContainerRegistry/registries/pull/read",
-            "Microsoft.ContainerRegistry/registries/push/write",
-        ],
-        [],
-    ),
-    "090c5cfd-751d-490a-894a-3ce6f1109419": (
-        "Azure Service Bus Data Owner",
-        [f"{_BUS}/*"],
-        [f"{_BUS}/*"],
-    ),
-    "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39": (
-        "Azure Service Bus Data Sender",
-        [f"{_BUS}/queues/read", f"{_BUS}/topics/read", f"{_BUS}/topics/subscriptions/read"],
-        [f"{_BUS}/messages/send/action"],
-    ),
-    "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0": (
-        "Azure Service Bus Data Receiver",
-        [f"{_BUS}/queues/read", f"{_BUS}/topics/read", f"{_BUS}/topics/subscriptions/read"],
-        [f"{_BUS}/messages/receive/action"],
-    ),
-    "f1a07417-d97a-45cb-824c-7a7467783830": (
-        "Managed Identity Operator",
-        [
-            "Microsoft.ManagedIdentity/userAssignedIdentities/*/read",
-            "Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action",
-        ],
-        [],
-    ),
-    "73c42c96-874c-492b-b04d-ab87d138a893": (
-        "Log Analytics Reader",
-        ["*/read", "Microsoft.OperationalInsights/workspaces/analytics/query/action"],
-        [],
-    ),
-    "43d0d8ad-25c7-4714-9337-8ba259a9fe05": ("Monitoring Reader", ["*/read"], []),
-}
+PRINCIPAL_TYPES = ("User", "Group", "ServicePrincipal", "ForeignGroup", "Device")
+LOCK_LEVELS = ("CanNotDelete", "ReadOnly", "NotSpecified")
+_LOCK_NAME = re.compile(r"[^<>%&:?/\\]{1,260}")
 
 
 class Authorization(Provider):
-    """Microsoft.Authorization."""
+    """Microsoft.Authorization; `principals` is asked whom an assignment is for."""
 
     namespace: ClassVar[str] = "Microsoft.Authorization"
 
+    def __init__(self, principals: PrincipalType = lambda object_id: "ServicePrincipal") -> None:
+        self._principals = principals
+
     def types(self) -> Iterable[ResourceType]:
-        """Role assignments and definitions."""
-        return [RoleAssignments(), RoleDefinitions()]
+        """Role assignments and definitions, locks."""
+        return [RoleAssignments(self._principals), RoleDefinitions(), Locks()]
 
 
-def _built_in(guid: str) -> JSON | None:
+def built_in(guid: str) -> JSON | None:
+    """The definition of a built-in role; None for any other guid."""
     role = BUILT_IN.get(guid.lower())
-    if role is None:
-        return None
-    name, actions, data_actions = role
-    return {
-        "id": f"/providers/{DEFINITIONS}/{guid.lower()}",
-        "name": guid.lower(),
-        "type": DEFINITIONS,
-        "properties": {
-            "roleName": name,
-            "type": "BuiltInRole",
-            "description": "",
-            "assignableScopes": ["/"],
-            "permissions": [
-                {
-                    "actions": actions,
-                    "notActions": [],
-                    "dataActions": data_actions,
-                    "notDataActions": [],
-                }
-            ],
-        },
-    }
+    return None if role is None else role.resource()
 
 
 class RoleDefinitions(ResourceType):
@@ -111,30 +52,128 @@ class RoleDefinitions(ResourceType):
     type: ClassVar[str] = DEFINITIONS
     provisioning: ClassVar[bool] = False
     create_status: ClassVar[int] = 201
+    create_polled: ClassVar[bool] = False
+    delete_shows: ClassVar[bool] = True
 
     async def get(self, call: Call) -> JSON | None:
         """A role by its guid, at any scope."""
-        found = call.arm.store.get(call.id) or _built_in(call.id.name)
+        found = built_in(call.id.name) or _custom(call, call.id.name)
         if found is not None and call.id.scope and found["id"].startswith("/providers"):
             found["id"] = f"/subscriptions/{call.arm.subscription}{found['id']}"
         return found
 
     async def members(self, call: Call) -> Iterable[JSON]:
-        """Built-in roles, then custom ones."""
+        """Built-in roles, then custom ones that can be assigned here."""
         prefix = f"/subscriptions/{call.arm.subscription}" if call.id.scope else ""
-        roles = [role for guid in BUILT_IN if (role := _built_in(guid))]
+        roles = [role.resource() for role in BUILT_IN.values()]
         for role in roles:
             role["id"] = prefix + role["id"]
-        return [*roles, *call.arm.store.of_type(DEFINITIONS)]
+        where = call.id.scope.lower() + "/"
+        custom = [
+            role
+            for role in call.arm.store.of_type(DEFINITIONS)
+            if any(
+                where.startswith(str(scope).lower().rstrip("/") + "/")
+                or (str(scope).lower() + "/").startswith(where)
+                for scope in role["properties"]["assignableScopes"]
+            )
+        ]
+        return [*roles, *custom]
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        """Built-in roles cannot be changed."""
-        if call.id.name.lower() in BUILT_IN:
+        """Check a custom role; built-in ones cannot be changed."""
+        guid = call.id.name.lower()
+        if guid in BUILT_IN:
             raise ArmError(
                 "RoleDefinitionCannotBeChanged", "A built-in role cannot be changed.", 403
             )
-        resource["properties"].setdefault("type", "CustomRole")
+        if not _is_guid(guid):
+            raise ArmError(
+                "InvalidRoleDefinitionId",
+                f"The role definition ID '{call.id.name}' is not valid. It must be a GUID.",
+            )
+        properties = resource["properties"]
+        name = properties.get("roleName")
+        if not isinstance(name, str) or not name.strip():
+            raise ArmError(
+                "RoleDefinitionNameNullOrEmpty",
+                "The role definition name is missing ('properties.roleName').",
+                target="properties.roleName",
+            )
+        others = [role.resource() for role in BUILT_IN.values()]
+        others += call.arm.store.of_type(DEFINITIONS)
+        for other in others:
+            if other["name"].lower() != guid and (
+                str(other["properties"]["roleName"]).lower() == name.lower()
+            ):
+                raise ArmError(
+                    "RoleDefinitionWithSameNameExists",
+                    f"A custom role definition named '{name}' already exists with the ID "
+                    f"'{other['name']}'.",
+                    409,
+                )
+        properties["type"] = "CustomRole"
+        properties["assignableScopes"] = _scopes(properties, call)
+        properties["permissions"] = _permissions(properties)
+        now = iso(call.arm.clock.time())
+        before = old["properties"] if old else {}
+        properties["createdOn"] = before.get("createdOn", now)
+        properties["updatedOn"] = now
         return resource
+
+    async def deleting(self, call: Call, resource: JSON) -> None:
+        """A role that somebody has stays."""
+        for item in call.arm.store.of_type(ASSIGNMENTS):
+            role = parse(item["properties"]["roleDefinitionId"]).name
+            if role.lower() == call.id.name.lower():
+                raise ArmError(
+                    "RoleDefinitionHasAssignments",
+                    "There are existing role assignments referencing role (code: "
+                    f"'{call.id.name}'). Remove them first.",
+                    400,
+                )
+
+
+def _custom(call: Call, guid: str) -> JSON | None:
+    for record in call.arm.store.records(DEFINITIONS):
+        if record.id.name.lower() == guid.lower():
+            return record.read()
+    return None
+
+
+def _scopes(properties: JSON, call: Call) -> list[str]:
+    given = properties.get("assignableScopes", [call.id.scope or "/"])
+    if not isinstance(given, list) or not given or not all(isinstance(it, str) for it in given):
+        raise ArmError(
+            "InvalidAssignableScopes",
+            "'properties.assignableScopes' must be a list of scopes.",
+            target="properties.assignableScopes",
+        )
+    return given
+
+
+def _permissions(properties: JSON) -> list[JSON]:
+    given = properties.get("permissions", [])
+    result = []
+    for item in given if isinstance(given, list) else [None]:
+        if not isinstance(item, dict):
+            raise ArmError(
+                "InvalidRequestContent",
+                "'properties.permissions' must be a list of objects.",
+                target="properties.permissions",
+            )
+        permission = {}
+        for key in ("actions", "notActions", "dataActions", "notDataActions"):
+            names = item.get(key, [])
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ArmError(
+                    "InvalidActionOrNotAction",
+                    f"'{key}' of a permission must be a list of operations.",
+                    target="properties.permissions",
+                )
+            permission[key] = names
+        result.append(permission)
+    return result
 
 
 class RoleAssignments(ResourceType):
@@ -143,69 +182,190 @@ class RoleAssignments(ResourceType):
     type: ClassVar[str] = ASSIGNMENTS
     provisioning: ClassVar[bool] = False
     create_status: ClassVar[int] = 201
+    create_polled: ClassVar[bool] = False
+    delete_shows: ClassVar[bool] = True
+
+    def __init__(self, principals: PrincipalType) -> None:
+        self._principals = principals
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check it; the same role is given to the same principal at one scope only once."""
-        try:
-            uuid.UUID(call.id.name)
-        except ValueError:
+        if not _is_guid(call.id.name):
             raise ArmError(
                 "InvalidRoleAssignmentId",
                 f"The role assignment ID '{call.id.name}' is not valid. It must be a GUID.",
-            ) from None
+            )
         properties = resource["properties"]
         for name in ("roleDefinitionId", "principalId"):
             if not isinstance(properties.get(name), str) or not properties[name]:
                 raise ArmError(
                     "InvalidCreateRoleAssignmentRequest",
+                    f"The request to create role assignment '{call.id.name}' is not valid. Role "
+                    "assignment scope, role definition ID and principal ID must be given: "
                     f"'properties.{name}' is missing.",
                     target=f"properties.{name}",
                 )
-        role = parse(properties["roleDefinitionId"])
-        known = role.name.lower() in BUILT_IN or any(
-            record.id.name.lower() == role.name.lower()
-            for record in call.arm.store.records(DEFINITIONS)
-        )
-        if role.type.lower() != DEFINITIONS.lower() or not known:
-            raise ArmError(
-                "RoleDefinitionDoesNotExist",
-                f"The specified role definition with ID '{role.name}' does not exist.",
-                404,
-            )
+        role = _role(call, properties["roleDefinitionId"])
         scope = call.id.scope or "/"
-        for other in call.arm.store.of_type(ASSIGNMENTS):
-            theirs = other["properties"]
-            same = (
-                theirs["scope"].lower() == scope.lower()
-                and theirs["principalId"].lower() == properties["principalId"].lower()
-                and parse(theirs["roleDefinitionId"]).name.lower() == role.name.lower()
-            )
-            if same and other["name"].lower() != call.id.name.lower():
-                raise ArmError(
-                    "RoleAssignmentExists",
-                    "The role assignment already exists. The ID of the existing role assignment is "
-                    f"{other['name'].replace('-', '')}.",
-                    409,
-                )
-        now = iso(call.arm.clock.time())
         before = old["properties"] if old else {}
-        properties["scope"] = scope
-        properties.setdefault("principalType", before.get("principalType", "ServicePrincipal"))
-        properties["createdOn"] = before.get("createdOn", now)
-        properties["updatedOn"] = now
+        if before and (
+            before["principalId"].lower() != properties["principalId"].lower()
+            or parse(before["roleDefinitionId"]).name.lower() != role.name.lower()
+        ):
+            raise ArmError(
+                "RoleAssignmentUpdateNotPermitted",
+                "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
+            )
+        _check_single(call, properties, role, scope)
+        properties["principalType"] = self._kind_of(call, properties, before)
+        now = iso(call.arm.clock.time())
+        who = str(call.claims.get("oid") or "")
+        properties |= {
+            "roleDefinitionId": role.text,
+            "scope": scope,
+            "createdOn": before.get("createdOn", now),
+            "updatedOn": now,
+            "createdBy": before.get("createdBy", who),
+            "updatedBy": who,
+        }
         return resource
 
+    def _kind_of(self, call: Call, properties: JSON, before: JSON) -> str:
+        """The principal's type, by what the directory knows."""
+        principal = properties["principalId"]
+        if not _is_guid(principal):
+            raise ArmError(
+                "InvalidPrincipalId",
+                f"A valid principal ID must be provided for role assignment: '{principal}' is no "
+                "GUID.",
+                target="properties.principalId",
+            )
+        given = properties.get("principalType")
+        known = self._principals(principal)
+        if given is None:
+            kind = known or before.get("principalType")
+            if kind is None:
+                raise ArmError(
+                    "PrincipalNotFound",
+                    f"Principal {principal.replace('-', '')} does not exist in the directory "
+                    f"{call.arm.tenant}. Check that you have the correct principal ID. If you are "
+                    "creating this principal and then immediately assigning a role, this error "
+                    "might be related to a replication delay. In this case, set the role "
+                    "assignment principalType property to a value, such as ServicePrincipal, User, "
+                    "or Group.",
+                )
+            return str(kind)
+        kind = next((it for it in PRINCIPAL_TYPES if it.lower() == str(given).lower()), None)
+        if kind is None:
+            raise ArmError(
+                "InvalidPrincipalType",
+                f"'{given}' is no principal type; {', '.join(PRINCIPAL_TYPES)} are.",
+                target="properties.principalType",
+            )
+        if known is not None and known != kind:
+            raise ArmError(
+                "UnmatchedPrincipalType",
+                f"The PrincipalId '{principal.replace('-', '')}' has type '{known}', which is "
+                f"different from specified PrincipalType '{kind}'.",
+            )
+        return kind
+
     async def members(self, call: Call) -> Iterable[JSON]:
-        """Assignments at the scope, below it, and inherited from above."""
+        """Assignments at the scope and above; below it, too, unless `atScope()` is asked for."""
         scope = (call.id.scope or "").lower()
+        below = "atscope()" not in call.query.get("$filter", "").replace(" ", "").lower()
         found = []
         for item in call.arm.store.of_type(ASSIGNMENTS):
             theirs = item["properties"]["scope"].lower().rstrip("/")
             if (
                 theirs == scope
-                or theirs.startswith(scope + "/")
-                or scope.startswith(theirs + "/")
                 or not theirs
+                or scope.startswith(theirs + "/")
+                or (below and theirs.startswith(scope + "/"))
             ):
                 found.append(item)
         return found
+
+
+def _role(call: Call, given: str) -> ResourceId:
+    role = parse(given)
+    known = role.name.lower() in BUILT_IN or _custom(call, role.name) is not None
+    if role.type.lower() != DEFINITIONS.lower() or not known:
+        raise ArmError(
+            "RoleDefinitionDoesNotExist",
+            f"The specified role definition with ID '{role.name}' does not exist.",
+            404,
+        )
+    if role.subscription is None and call.id.subscription is not None:
+        return parse(f"/subscriptions/{call.arm.subscription}{role.text}")
+    return role
+
+
+def _check_single(call: Call, properties: JSON, role: ResourceId, scope: str) -> None:
+    for other in call.arm.store.of_type(ASSIGNMENTS):
+        theirs = other["properties"]
+        same = (
+            theirs["scope"].lower() == scope.lower()
+            and theirs["principalId"].lower() == properties["principalId"].lower()
+            and parse(theirs["roleDefinitionId"]).name.lower() == role.name.lower()
+        )
+        if same and other["name"].lower() != call.id.name.lower():
+            raise ArmError(
+                "RoleAssignmentExists",
+                "The role assignment already exists. The ID of the existing role assignment is "
+                f"{other['name'].replace('-', '')}.",
+                409,
+            )
+
+
+class Locks(ResourceType):
+    """A lock on a subscription, a group or a resource."""
+
+    type: ClassVar[str] = LOCKS
+    provisioning: ClassVar[bool] = False
+    create_status: ClassVar[int] = 201
+    create_polled: ClassVar[bool] = False
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check its name and level."""
+        if not _LOCK_NAME.fullmatch(call.id.name):
+            raise ArmError(
+                "InvalidLockName",
+                f"The lock name '{call.id.name}' has characters that are not allowed.",
+                target="name",
+            )
+        properties = resource["properties"]
+        given = str(properties.get("level", ""))
+        level = next((it for it in LOCK_LEVELS if it.lower() == given.lower()), None)
+        if level is None:
+            raise ArmError(
+                "InvalidLockLevel",
+                f"The lock level '{given}' is not valid: CanNotDelete and ReadOnly are.",
+                target="properties.level",
+            )
+        notes = properties.get("notes", "")
+        if not isinstance(notes, str) or len(notes) > 512:
+            raise ArmError(
+                "InvalidLockNotes",
+                "'properties.notes' must be a text of at most 512 characters.",
+                target="properties.notes",
+            )
+        properties["level"] = level
+        return resource
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """The locks at the scope, above it and below it."""
+        scope = (call.id.scope or "").lower() + "/"
+        return [
+            record.read()
+            for record in call.arm.store.records(LOCKS)
+            if (at := record.id.scope.lower() + "/").startswith(scope) or scope.startswith(at)
+        ]
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return len(text) in (32, 36)

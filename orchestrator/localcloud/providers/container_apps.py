@@ -193,6 +193,15 @@ class Jobs(ResourceType):
         )
         return resource
 
+    def busy(self, call: Call) -> ArmError:
+        """Container Apps takes one change of a job at a time."""
+        return ArmError(
+            "ContainerAppsJobOperationInProgress",
+            f"Cannot modify the Container Apps Job '{call.id.name}' because there is an active "
+            "provisioning operation in progress. Wait for it to end, then send the request again.",
+            409,
+        )
+
     def actions(self) -> Mapping[str, Handler]:
         """Everything that can be done to a job."""
         return {

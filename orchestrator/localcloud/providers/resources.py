@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from orchestrator.localcloud.arm.access import visible
 from orchestrator.localcloud.arm.changes import DELETING, READ_ONLY, check_tags
 from orchestrator.localcloud.arm.content import merge, strip_nulls
 from orchestrator.localcloud.arm.errors import ArmError, group_not_found
@@ -26,7 +27,16 @@ from orchestrator.localcloud.arm.provider import (
     Reply,
     ResourceType,
 )
-from orchestrator.localcloud.providers.catalogue import LOCATIONS, NAMESPACES, location_names
+from orchestrator.localcloud.providers.catalogue import LOCATIONS
+from orchestrator.localcloud.providers.moves import refuse_move
+from orchestrator.localcloud.providers.registrations import (
+    check_registered,
+    provider,
+    providers,
+    register,
+    unregister,
+)
+from orchestrator.localcloud.providers.tags import Tags, subscription_tags, tag_names
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
@@ -61,8 +71,8 @@ class Resources(Provider):
     namespace: ClassVar[str] = "Microsoft.Resources"
 
     def types(self) -> Iterable[ResourceType]:
-        """Deployments."""
-        return [Deployments()]
+        """Deployments, tags."""
+        return [Deployments(), Tags()]
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Everything that lies outside the pattern of resource ids."""
@@ -71,21 +81,27 @@ class Resources(Provider):
             ("GET", "/subscriptions/{}"): self._subscription,
             ("GET", "/tenants"): self._tenants,
             ("GET", "/subscriptions/{}/locations"): self._locations,
-            ("GET", "/providers"): self._providers,
-            ("GET", "/providers/{}"): self._provider,
-            ("GET", "/subscriptions/{}/providers"): self._providers,
-            ("GET", "/subscriptions/{}/providers/{}"): self._provider,
-            ("POST", "/subscriptions/{}/providers/{}/register"): self._provider,
-            ("POST", "/subscriptions/{}/providers/{}/unregister"): self._provider,
+            ("GET", "/providers"): providers,
+            ("GET", "/providers/{}"): provider,
+            ("GET", "/subscriptions/{}/providers"): providers,
+            ("GET", "/subscriptions/{}/providers/{}"): provider,
+            ("POST", "/subscriptions/{}/providers/{}/register"): register,
+            ("POST", "/subscriptions/{}/providers/{}/unregister"): unregister,
             ("GET", "/subscriptions/{}/resources"): self._list,
             ("GET", f"{_GROUP}/resources"): self._list,
-            ("GET", "/subscriptions/{}/tagNames"): self._tag_names,
+            ("GET", "/subscriptions/{}/tagNames"): tag_names,
+            ("POST", f"{_GROUP}/moveResources"): refuse_move,
+            ("POST", f"{_GROUP}/validateMoveResources"): refuse_move,
             ("GET", "/subscriptions/{}/resourceGroups"): self._groups,
             ("GET", _GROUP): self._get_group,
             ("PUT", _GROUP): self._put_group,
             ("PATCH", _GROUP): self._patch_group,
             ("DELETE", _GROUP): self._delete_group,
         }
+
+    def admit(self, call: Call) -> None:
+        """Refuse what the subscription is not registered for."""
+        check_registered(call)
 
     async def resume(self, arm: ResourceManager) -> None:
         """Go on deleting the resource groups whose deletion a server's end has interrupted."""
@@ -97,7 +113,8 @@ class Resources(Provider):
     # ---------------------------------------------- subscriptions and tenants ----
 
     def _own_subscription(self, call: Call) -> JSON:
-        return {
+        tags = subscription_tags(call.arm.store, call.arm.subscription)
+        return ({"tags": tags} if tags else {}) | {
             "id": f"/subscriptions/{call.arm.subscription}",
             "subscriptionId": call.arm.subscription,
             "tenantId": call.arm.tenant,
@@ -113,7 +130,8 @@ class Resources(Provider):
         }
 
     async def _subscriptions(self, call: Call) -> Answer:
-        return [self._own_subscription(call)]
+        own = self._own_subscription(call)
+        return [own] if visible(call.arm.access, call, own["id"]) else []
 
     async def _subscription(self, call: Call) -> Answer:
         return self._own_subscription(call)
@@ -146,52 +164,6 @@ class Resources(Provider):
             for name, display in LOCATIONS.items()
         ]
 
-    # ------------------------------------------------------------- providers ----
-
-    def _describe(self, call: Call, namespace: str, types: list[str]) -> JSON:
-        return {
-            "id": f"/subscriptions/{call.arm.subscription}/providers/{namespace}",
-            "namespace": namespace,
-            "registrationState": "Registered",
-            "registrationPolicy": "RegistrationRequired",
-            "resourceTypes": [
-                {
-                    "resourceType": name,
-                    "locations": location_names(),
-                    "apiVersions": ["2026-07-01", "2025-07-01", "2024-03-01", "2023-05-01"],
-                    "capabilities": "SupportsTags, SupportsLocation",
-                }
-                for name in types
-            ],
-        }
-
-    def _known(self, call: Call) -> dict[str, list[str]]:
-        known = {namespace: list(types) for namespace, types in NAMESPACES.items()}
-        names = {namespace.lower(): namespace for namespace in known}
-        used = [kind.type for kind in call.arm.types()]
-        used += [record.id.type for record in call.arm.store.all() if record.id.namespace]
-        for full in used:
-            namespace, _, rest = full.partition("/")
-            namespace = names.setdefault(namespace.lower(), namespace)
-            types = known.setdefault(namespace, [])
-            if rest.lower() not in {name.lower() for name in types}:
-                types.append(rest)
-        return known
-
-    async def _providers(self, call: Call) -> Answer:
-        return [
-            self._describe(call, namespace, types)
-            for namespace, types in sorted(self._known(call).items())
-        ]
-
-    async def _provider(self, call: Call) -> Answer:
-        # The last hole is the namespace, with or without a subscription before it.
-        wanted = call.arguments[-1]
-        for namespace, types in self._known(call).items():
-            if namespace.lower() == wanted.lower():
-                return self._describe(call, namespace, types)
-        return self._describe(call, wanted, [])
-
     # ------------------------------------------------------------- resources ----
 
     async def _list(self, call: Call) -> Answer:
@@ -209,6 +181,8 @@ class Resources(Provider):
                 continue
             if parse(id.scope).is_resource:
                 continue
+            if not visible(call.arm.access, call, id.text):
+                continue
             resource = record.read()
             found.append(
                 {
@@ -219,7 +193,7 @@ class Resources(Provider):
                     )
                     if name in resource
                 }
-                | {"provisioningState": "Succeeded"}
+                | _expanded(resource, call.query.get("$expand", ""))
                 | _tag_pair(resource, call.query.get("$filter", ""))
             )
         reply = await call.arm.answer(call, found)
@@ -228,35 +202,15 @@ class Resources(Provider):
             item.pop("tagValue", None)
         return reply
 
-    async def _tag_names(self, call: Call) -> Answer:
-        names: dict[str, dict[str, int]] = {}
-        for record in call.arm.store.all():
-            for name, value in record.read().get("tags", {}).items():
-                values = names.setdefault(name, {})
-                values[value] = values.get(value, 0) + 1
-        base = f"/subscriptions/{call.arm.subscription}/tagNames"
-        return [
-            {
-                "id": f"{base}/{name}",
-                "tagName": name,
-                "count": {"type": "Total", "value": sum(values.values())},
-                "values": [
-                    {
-                        "id": f"{base}/{name}/tagValues/{value}",
-                        "tagValue": value,
-                        "count": {"type": "Total", "value": count},
-                    }
-                    for value, count in values.items()
-                ],
-            }
-            for name, values in sorted(names.items())
-        ]
-
     # ------------------------------------------------------- resource groups ----
 
     async def _groups(self, call: Call) -> Answer:
         wanted = call.query.get("$filter", "")
-        groups = call.arm.store.of_type("Microsoft.Resources/resourceGroups")
+        groups = [
+            group
+            for group in call.arm.store.of_type("Microsoft.Resources/resourceGroups")
+            if visible(call.arm.access, call, group["id"])
+        ]
         if not wanted:
             return groups
         reply = await call.arm.answer(call, [item | _tag_pair(item, wanted) for item in groups])
@@ -345,6 +299,21 @@ def _group(call: Call) -> JSON:
     if group is None:
         raise group_not_found(str(call.id.group))
     return group
+
+
+def _expanded(resource: JSON, wanted: str) -> JSON:
+    """`$expand=createdTime,changedTime,provisioningState` of the list of resources."""
+    names = {name.strip().lower() for name in wanted.split(",")}
+    system = resource.get("systemData", {})
+    found = {}
+    if "createdtime" in names and "createdAt" in system:
+        found["createdTime"] = system["createdAt"]
+    if "changedtime" in names and "lastModifiedAt" in system:
+        found["changedTime"] = system["lastModifiedAt"]
+    if "provisioningstate" in names:
+        state = resource.get("properties", {}).get("provisioningState", "Succeeded")
+        found["provisioningState"] = state
+    return found
 
 
 _TAG_FILTER = re.compile(r"tagName\s+eq\s+'((?:[^']|'')*)'", re.IGNORECASE)
