@@ -42,6 +42,7 @@ def start(settings: Settings, profile: Profile, state: Path | None = None) -> tu
         amqp_port=spec.amqp_port,
         amqps_port=spec.amqps_port,
         executor=spec.executor,
+        rbac=spec.rbac,
     )
     try:
         ran = process.status(folder).state in ("running", "starting")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -50,7 +50,12 @@ def state_option(function: F) -> F:
     )(function)
 
 
-def config_of(session: Session, state: str | None = None, **ports: int | None) -> CloudConfig:
+def config_of(
+    session: Session,
+    state: str | None = None,
+    rbac: Literal["off", "enforce"] | None = None,
+    **ports: int | None,
+) -> CloudConfig:
     """Where the chosen profile's local cloud lives. Raises ProfileError if it is on Azure."""
     from orchestrator.errors import ProfileError
     from orchestrator.localcloud.process import CloudConfig
@@ -71,6 +76,7 @@ def config_of(session: Session, state: str | None = None, **ports: int | None) -
         state=Path(state).resolve() if state else profile.state,
         project=Path(orc.settings.folder).resolve(),
         executor=profile.spec.executor,
+        rbac=rbac or profile.spec.rbac,
         **chosen,
     )
 
@@ -86,6 +92,7 @@ def _port_option(name: str, what: str) -> Callable[[F], F]:
     examples=[
         ("start it", "orchestrator local up"),
         ("on another port", "orchestrator local up --port 24443"),
+        ("find missing role assignments here", "orchestrator local up --rbac enforce"),
     ],
 )
 @state_option
@@ -93,12 +100,19 @@ def _port_option(name: str, what: str) -> Callable[[F], F]:
 @_port_option("identity-port", "The port of the managed-identity endpoint (HTTP)")
 @_port_option("amqp-port", "The port of Service Bus without TLS")
 @_port_option("amqps-port", "The port of Service Bus")
+@click.option(
+    "--rbac",
+    type=OneOf(("off", "enforce")),
+    metavar="WHETHER",
+    help="Whether role assignments are obeyed: off or enforce. [default: the profile's, off]",
+)
 def up(
     state: str | None,
     port: int | None,
     identity_port: int | None,
     amqp_port: int | None,
     amqps_port: int | None,
+    rbac: Literal["off", "enforce"] | None,
 ) -> None:
     """Start the local cloud in the background, or find it running.
 
@@ -112,6 +126,7 @@ def up(
     config = config_of(
         session,
         state,
+        rbac,
         port=port,
         identity_port=identity_port,
         amqp_port=amqp_port,
@@ -295,6 +310,7 @@ def _lines(file: Path, tail: int, *, follow: bool) -> Iterator[str]:
     examples=[
         ("this shell's clients reach the local cloud", 'eval "$(orchestrator local env)"'),
         ("PowerShell", "orchestrator local env --shell powershell | Invoke-Expression"),
+        ("the az command, logged in", 'eval "$(orchestrator local env --az)"'),
         ("one value", "orchestrator local env --query AZURE_SUBSCRIPTION_ID -o tsv"),
     ],
 )
@@ -307,10 +323,17 @@ def _lines(file: Path, tail: int, *, follow: bool) -> Iterator[str]:
     show_default=True,
     help="Whose syntax: sh (also bash, zsh), fish or powershell.",
 )
-def env(state: str | None, shell: str) -> None:
+@click.option(
+    "--az",
+    "for_az",
+    is_flag=True,
+    help="Also a configuration folder of its own for az: this cloud, logged in.",
+)
+def env(state: str | None, shell: str, for_az: bool) -> None:
     """Print exports with which any other client (az, an SDK, curl) reaches the local cloud.
 
-    They hold this local cloud's own credentials, which are good for nothing else.
+    With --az the `az` command needs no other step; your own ~/.azure is left alone. They hold this
+    local cloud's own credentials, which are good for nothing else.
     """
     import json
 
@@ -323,10 +346,28 @@ def env(state: str | None, shell: str) -> None:
     connection(folder)  # raises NotReachable if the file is missing, damaged or of a dead process
     found = json.loads((folder / CONNECTION_FILE).read_text(encoding="utf-8"))
     values = variables(found)
+    if for_az:
+        values = _with_az(values, folder, found)
     if not session.plain:
         session.show(of_data(values))
         return
     for line in exports(values, shell):
         click.echo(line)
-    for line in hints(found):
+    for line in () if for_az else hints():
         click.echo(f"# {line}")
+
+
+def _with_az(values: dict[str, str], folder: Path, found: dict[str, Any]) -> dict[str, str]:
+    """The variables of `az`: its own folder; the cloud stands in there."""
+    from orchestrator.cli import az_configuration
+    from orchestrator.errors import ProfileError
+
+    try:
+        config = az_configuration.write(folder, found)
+    except OSError as error:
+        raise ProfileError(
+            f"The configuration of az cannot be written to {folder}: {error.strerror or error}.",
+            "make room there, or let the profile's state folder be another one.",
+        ) from error
+    values = {name: value for name, value in values.items() if name != "ARM_CLOUD_METADATA_URL"}
+    return {"AZURE_CONFIG_DIR": str(config), **values}

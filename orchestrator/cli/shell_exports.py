@@ -47,9 +47,6 @@ def exports(values: Mapping[str, str], shell: str) -> Iterator[str]:
             yield f"export {name}={shlex.quote(value)}"
 
 
-def hints(connection: Mapping[str, Any]) -> Iterator[str]:
+def hints() -> Iterator[str]:
     """How `az` is told about this cloud; comments in all three shells."""
-    yield "az: az cloud register --name local --endpoint-resource-manager " + str(
-        connection["resource_manager"]
-    )
-    yield "    az cloud set --name local && az login --identity"
+    yield "for az: orchestrator local env --az"

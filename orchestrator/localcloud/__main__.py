@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         amqp_port=options.amqp_port,
         amqps_port=options.amqps_port,
         executor=options.executor,
+        rbac=options.rbac,
     )
     return asyncio.run(_serve(config, detached=options.detached))
 
@@ -143,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--amqp-port", type=int, metavar="N", help="Service Bus port, plain")
     add("--amqps-port", type=int, metavar="N", help="Service Bus port, TLS")
     add("--executor", choices=("process", "container"), default="process", help="what replicas are")
+    add("--rbac", choices=("off", "enforce"), default="off", help="whether roles are obeyed")
     add("--detached", action="store_true", help=argparse.SUPPRESS)
     return parser
 

@@ -17,6 +17,7 @@ class CloudConfig:
         port, identity_port, amqp_port, amqps_port: Ports to use; None: the remembered or preferred
             one; 0: any free one (remembered from then on).
         executor: What a replica is: a process of this machine, or containers on an engine.
+        rbac: Whether role assignments are obeyed ("enforce"), or everybody may do everything.
     """
 
     state: Path
@@ -26,6 +27,7 @@ class CloudConfig:
     amqp_port: int | None = None
     amqps_port: int | None = None
     executor: Literal["process", "container"] = "process"
+    rbac: Literal["off", "enforce"] = "off"
 
     @property
     def pinned(self) -> dict[str, int | None]:

@@ -185,6 +185,8 @@ def _command(folder: StateFolder, config: CloudConfig) -> list[str]:
             command += [option, str(port)]
     if config.executor != "process":
         command += ["--executor", config.executor]
+    if config.rbac != "off":
+        command += ["--rbac", config.rbac]
     return command
 
 
@@ -433,7 +435,7 @@ _OURS = (
     *("*.sqlite", "*.sqlite-wal", "*.sqlite-shm", "*.sqlite-journal"),
     *("*.duckdb", "*.duckdb.wal", "*.pem", ".*.tmp"),
 )
-_OUR_FOLDERS = ("logs.duckdb.tmp", "replicas", "volumes")
+_OUR_FOLDERS = ("az", "logs.duckdb.tmp", "replicas", "volumes")
 _MARKS = (SETTINGS, "arm.sqlite", LOCK)
 
 

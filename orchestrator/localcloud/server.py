@@ -15,6 +15,7 @@ from aiohttp import web
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.localcloud.administration.api import AdministrationApi
 from orchestrator.localcloud.alerts.room import Alerts
+from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.dispatch import ResourceManager
 from orchestrator.localcloud.arm.http import (
     CLIENT_MAX_SIZE,
@@ -26,6 +27,8 @@ from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.config import CloudConfig
 from orchestrator.localcloud.identity import METRICS_AUDIENCES, Identity
+from orchestrator.localcloud.identity_directory import Directory
+from orchestrator.localcloud.identity_graph import Graph
 from orchestrator.localcloud.identity_http import add_login_routes, identity_app
 from orchestrator.localcloud.listeners import HOST, bind
 from orchestrator.localcloud.log_workspaces import LogWorkspaces
@@ -36,8 +39,9 @@ from orchestrator.localcloud.logs.store import LogStore
 from orchestrator.localcloud.logs.stream import add_stream_routes
 from orchestrator.localcloud.metrics.batch import MetricsBatch
 from orchestrator.localcloud.metrics.room import Metrics
+from orchestrator.localcloud.providers.activity_log import ActivityLog
 from orchestrator.localcloud.providers.alerts_management import AlertsManagement
-from orchestrator.localcloud.providers.authorization import Authorization
+from orchestrator.localcloud.providers.authorization import Authorization, built_in
 from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
 from orchestrator.localcloud.providers.generic import Generic
 from orchestrator.localcloud.providers.insights import Insights
@@ -50,6 +54,7 @@ from orchestrator.localcloud.replica_environment import ReplicaEnvironments
 from orchestrator.localcloud.runtime.executors import executor_of
 from orchestrator.localcloud.runtime.model import RuntimeFault
 from orchestrator.localcloud.runtime.runtime import Runtime
+from orchestrator.localcloud.service_bus_access import ServiceBusAccess
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front import ServiceBusFront
@@ -194,6 +199,11 @@ class LocalCloud:
         self.service_bus = ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}")
         self.metrics = metrics = Metrics(self.state.file("metrics.sqlite"), self.clock, store)
         self.insights = Insights(metrics)
+        self.directory = Directory(self.identity, store)
+        access = None
+        if self.config.rbac == "enforce":
+            access = Access(store, built_in, [self.identity.owner.object_id])
+        self.bus_access = ServiceBusAccess(store, access)
         self.arm = ResourceManager(
             store,
             self.clock,
@@ -201,16 +211,18 @@ class LocalCloud:
             tenant=settings.tenant,
             providers=[
                 Resources(),
-                Authorization(),
+                Authorization(self.directory.principal_type),
                 self.apps,
                 ContainerRegistry(),
                 ManagedIdentity(),
                 OperationalInsights(),
                 self.service_bus,
                 self.insights,
+                ActivityLog(),
                 AlertsManagement(lambda: self.alerts),
             ],
             fallback=Generic(),
+            access=access,
         )
         self._at_end("Resource Manager", self.arm.close)
         await self.arm.open()
@@ -255,7 +267,7 @@ class LocalCloud:
                 https=connection["resource_manager"].removeprefix("https://"),
                 namespaces=self.broker.namespaces,
             ),
-            queues=WaitingMessages(self.broker),
+            queues=WaitingMessages(self.broker, self.bus_access),
             meter=self.metrics.jobs,
         )
         self._at_end("runtime", runtime.stop)
@@ -277,11 +289,16 @@ class LocalCloud:
     # -------------------------------------------------------------- listeners ----
 
     async def _listen(self, sockets: dict[str, socket.socket]) -> None:
+        rights = self.bus_access.rights if self.config.rbac == "enforce" else None
         front = ServiceBusFront(
-            self.broker, self.identity.check, self.clock, strikes=self.faults.service_bus
+            self.broker,
+            self.identity.check,
+            self.clock,
+            strikes=self.faults.service_bus,
+            rights_of=rights,
         )
         administration = AdministrationApi(
-            self.broker, self.identity.check, SystemClock(), self.service_bus.align
+            self.broker, self.identity.check, SystemClock(), self.service_bus.align, rights
         )
         app = web.Application(
             client_max_size=CLIENT_MAX_SIZE,
@@ -293,6 +310,7 @@ class LocalCloud:
             ],
         )
         add_login_routes(app, self.identity)
+        Graph(self.identity, self.directory).add_routes(app)
         LogsApi(
             self.queries, self.workspaces.workspaces, self.workspaces.authorize_query
         ).add_routes(app)

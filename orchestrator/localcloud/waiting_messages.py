@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from orchestrator.localcloud.service_bus_access import ServiceBusAccess
 from orchestrator.localcloud.servicebus.broker import Broker
 
 
 class WaitingMessages:
     """`Queues` of the runtime, answered by the broker."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, access: ServiceBusAccess) -> None:
         self._broker = broker
+        self._access = access
+
+    def refuses(self, job_id: str, identity: str, namespace: str, entity: str) -> str | None:
+        """Why a job's identity may not read the counts of an entity; None: it may."""
+        return self._access.refuses(job_id, identity, namespace, entity)
 
     def length(self, namespace: str, entity: str) -> int | None:
         """Active messages of a queue or subscription; None when it does not exist."""

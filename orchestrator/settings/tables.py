@@ -63,6 +63,7 @@ class ProfileSpec(Table, frozen=True, kw_only=True):
     amqp_port: Annotated[int, rules.port] | None = None
     amqps_port: Annotated[int, rules.port] | None = None
     executor: Literal["process", "container"] = "process"
+    rbac: Literal["off", "enforce"] = "off"
 
 
 AZURE_ONLY = (
@@ -73,7 +74,7 @@ AZURE_ONLY = (
     "service_bus_suffix",
     "ca_bundle",
 )
-LOCAL_ONLY = ("state", "port", "identity_port", "amqp_port", "amqps_port", "executor")
+LOCAL_ONLY = ("state", "port", "identity_port", "amqp_port", "amqps_port", "executor", "rbac")
 AZURE_NEEDS = ("subscription", "resource_group")
 
 

@@ -35,6 +35,7 @@ from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.cbs import (
     Authenticate,
     Grant,
+    RightsOf,
     TokenChecker,
     TokenRefusedError,
 )
@@ -68,14 +69,19 @@ class AdministrationApi:
     """Serves the administration of all namespaces.
 
     authenticate: `Identity.check`. token_clock: by which tokens expire. changed: told a namespace
-    after each change.
+    after each change. rights_of: what a principal may do; everything when left out.
     """
 
     def __init__(
-        self, broker: Broker, authenticate: Authenticate, token_clock: Clock, changed: Changed
+        self,
+        broker: Broker,
+        authenticate: Authenticate,
+        token_clock: Clock,
+        changed: Changed,
+        rights_of: RightsOf | None = None,
     ) -> None:
         self._broker = broker
-        self._tokens = TokenChecker(broker, authenticate)
+        self._tokens = TokenChecker(broker, authenticate, rights_of)
         self._clock = token_clock
         self._changed = changed
 
@@ -117,6 +123,7 @@ class AdministrationApi:
         path = unquote(request.rel_url.raw_path).strip("/")
         grant = self._authorize(request, path)
         namespace = self._namespace(request.host, grant)
+        _require_manage(grant, namespace, "" if path.startswith("$") else path)
         entities = Entities(self._broker, namespace, request.host)
         page = _Page(request, namespace)
         found = _SUBSCRIPTION.fullmatch(path)
@@ -221,13 +228,7 @@ class AdministrationApi:
         if kind.lower() == "bearer":
             header = token.strip()
         now = self._clock.time()
-        grant = self._tokens.check(header, f"https://{request.host}/{path}", now)
-        if Right.MANAGE not in grant.rights:
-            raise TokenRefusedError(
-                401,
-                "Unauthorized access. 'Manage' claim(s) are required to perform this operation.",
-            )
-        return grant
+        return self._tokens.check(header, f"https://{request.host}/{path}", now)
 
     def _namespace(self, host: str, grant: Grant) -> str:
         names = {name.lower(): name for name in self._broker.namespaces()}
@@ -245,6 +246,14 @@ class AdministrationApi:
             f"The address {host} names no namespace: use <namespace>.servicebus.localhost with "
             "the same port.",
             404,
+        )
+
+
+def _require_manage(grant: Grant, namespace: str, path: str) -> None:
+    if Right.MANAGE not in grant.on(namespace, path):
+        raise TokenRefusedError(
+            401,
+            "Unauthorized access. 'Manage' claim(s) are required to perform this operation.",
         )
 
 

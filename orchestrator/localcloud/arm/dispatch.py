@@ -219,8 +219,11 @@ class ResourceManager:
         await self.require_scope(call.id)
         kind = self.kind(call.id)
         items = list(await kind.members(call))
-        if "$filter" in call.query:
-            return await self.answer(call, [await kind.show(call, item) for item in items])
+        if text := call.query.get("$filter"):
+            keep = compile_filter(text)
+            shown = [await kind.show(call, item) for item in items]
+            chosen = [item for item in shown if keep(kind.for_filter(item))]
+            return Reply(page(chosen, link=f"{call.base}{call.id.text}", query=call.query))
         reply = await self.answer(call, items)
         # Only what is on the page needs to be shown.
         reply.body["value"] = [await kind.show(call, item) for item in reply.body["value"]]

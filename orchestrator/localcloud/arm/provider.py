@@ -174,6 +174,10 @@ class ResourceType:
         """The resources of the collection `call.id`, as stored (copies)."""
         return call.arm.store.collection(call.id)
 
+    def for_filter(self, resource: JSON) -> JSON:
+        """The resource as `$filter` looks at it; names lead to members, then to properties."""
+        return resource
+
     async def deleting(self, call: Call, resource: JSON) -> None:
         """About to be deleted; refuse by raising, or undo what `apply` did. Must be repeatable."""
 

@@ -121,6 +121,10 @@ class RoleDefinitions(ResourceType):
         properties["updatedOn"] = now
         return resource
 
+    def for_filter(self, resource: JSON) -> JSON:
+        """`type` is the role's, BuiltInRole or CustomRole."""
+        return {**resource["properties"], "name": resource["name"], "id": resource["id"]}
+
     async def deleting(self, call: Call, resource: JSON) -> None:
         """A role that somebody has stays."""
         for item in call.arm.store.of_type(ASSIGNMENTS):
@@ -216,8 +220,8 @@ class RoleAssignments(ResourceType):
                 "RoleAssignmentUpdateNotPermitted",
                 "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
             )
-        _check_single(call, properties, role, scope)
         properties["principalType"] = self._kind_of(call, properties, before)
+        _check_single(call, properties, role, scope)
         now = iso(call.arm.clock.time())
         who = str(call.claims.get("oid") or "")
         properties |= {

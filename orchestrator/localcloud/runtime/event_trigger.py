@@ -102,6 +102,11 @@ class EventTrigger:
             )
 
     def _read(self, key: str, rule: ServiceBusRule) -> Reading | None:
+        if rule.identity:
+            refusal = self._queues.refuses(self._job.id, rule.identity, rule.namespace, rule.entity)
+            if refusal is not None:
+                self._report(key, "KEDAScalerFailed", f"{key}: {refusal}")
+                return None
         length = waiting(rule, self._queues)
         if length is None:
             where = f" in namespace {rule.namespace}" if rule.namespace else ""

@@ -52,6 +52,10 @@ class Queues(Protocol):
     `<topic>/subscriptions/<subscription>`.
     """
 
+    def refuses(self, job_id: str, identity: str, namespace: str, entity: str) -> str | None:
+        """Why the identity of a job's rule may not read the count; None: it may."""
+        ...
+
     def length(self, namespace: str, entity: str) -> int | None:
         """Active messages; None when there is no such queue or subscription."""
         ...

@@ -41,6 +41,7 @@ class ServiceBusRule:
         activation_count: With no more messages than this the rule is inactive.
         pattern: With useRegex: what a queue's or subscription's whole name has to match.
         operation: How the counts of several are put together: sum, max or avg.
+        identity: Whose token reads the counts; "" with a connection string.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ServiceBusRule:
     activation_count: int
     pattern: re.Pattern[str] | None = None
     operation: str = "sum"
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def read_rule(rule: ScaleRule, job: Job) -> ServiceBusRule:
         activation_count=_number(metadata, "activationMessageCount", 0),
         pattern=pattern,
         operation=operation,
+        identity=rule.identity,
     )
 
 

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -22,6 +23,9 @@ from orchestrator.localcloud.servicebus.model import AccessRule, Right
 
 Authenticate = Callable[[str, Collection[str]], Mapping[str, Any]]
 """`Identity.check`: claims of a JWT for one of these audiences; raises `TokenError`."""
+
+RightsOf = Callable[[str, str, str], frozenset[Right]]
+"""(object id, namespace, path of an entity or "") -> what the principal may do there now."""
 
 AUDIENCE = "https://servicebus.azure.net"
 
@@ -41,20 +45,30 @@ class TokenRefusedError(Exception):
 @dataclass(frozen=True, slots=True)
 class Grant:
     """namespace: folded; None where the address names none (loopback): then any.
-    path: of the entity, "" for the whole namespace. expires_at: epoch seconds."""
+    path: of the entity, "" for the whole namespace. expires_at: epoch seconds.
+    held: what it gives on an entity when that is not settled by the token but by roles, which may
+    change while it lasts; None: `rights` everywhere."""
 
     namespace: str | None
     path: str
     rights: frozenset[Right]
     expires_at: float
+    held: Callable[[str, str], frozenset[Right]] | None = None
+
+    def on(self, namespace: str, path: str) -> frozenset[Right]:
+        """The rights on an entity, or on a whole namespace (path "")."""
+        return self.rights if self.held is None else self.held(namespace, path)
 
 
 class TokenChecker:
     """Reads the tokens of one front."""
 
-    def __init__(self, broker: Broker, authenticate: Authenticate) -> None:
+    def __init__(
+        self, broker: Broker, authenticate: Authenticate, rights_of: RightsOf | None = None
+    ) -> None:
         self._broker = broker
         self._authenticate = authenticate
+        self._rights_of = rights_of
 
     def check(self, token: str, resource: str, now: float) -> Grant:
         """What `token` grants on `resource` (`sb://host/entity`). Raises `TokenRefusedError`."""
@@ -89,11 +103,15 @@ class TokenChecker:
         except TokenError as error:
             raise TokenRefusedError(401, error.message) from error
         expires = claims.get("exp")
+        held = None
+        if self._rights_of is not None:
+            held = partial(self._rights_of, str(claims.get("oid", "")))
         return Grant(
             self._namespace(address.host),
             address.path,
             ALL_RIGHTS,
             float(expires) if isinstance(expires, int | float) else float("inf"),
+            held,
         )
 
     def _check_signature(self, token: str, resource: str, now: float) -> Grant:
@@ -163,6 +181,10 @@ def _signed_by(rule: AccessRule, resource: str, expiry: str, signature: str) -> 
     return False
 
 
+def _holds(rights: frozenset[Right], right: Right | None) -> bool:
+    return bool(rights) if right is None else right in rights
+
+
 class Grants:
     """What the tokens put on one connection allow."""
 
@@ -181,8 +203,8 @@ class Grants:
             if (
                 grant.expires_at > now
                 and (grant.namespace is None or grant.namespace == folded)
-                and (right is None or right in grant.rights)
                 and covers(grant.path, path)
+                and _holds(grant.on(namespace, path), right)
                 and (best is None or grant.expires_at > best)
             ):
                 best = grant.expires_at

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.localcloud.amqp.connection import Limits as ConnectionLimits
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.cbs import Authenticate, TokenChecker
+from orchestrator.localcloud.servicebus.cbs import Authenticate, RightsOf, TokenChecker
 from orchestrator.localcloud.servicebus.front_faults import Strikes
 from orchestrator.localcloud.servicebus.front_peer import Peer
 
@@ -35,6 +35,7 @@ class ServiceBusFront:
     clock: the broker's clock. token_clock: by which tokens expire, the machine's when left out
     (whoever signs them knows no other). connection_limits: what one connection may ask for.
     strikes: says what goes wrong with an operation; nothing does when left out.
+    rights_of: what a principal may do; everything when left out.
     """
 
     def __init__(
@@ -46,11 +47,12 @@ class ServiceBusFront:
         token_clock: Clock | None = None,
         connection_limits: ConnectionLimits | None = None,
         strikes: Strikes | None = None,
+        rights_of: RightsOf | None = None,
     ) -> None:
         self.broker = broker
         self.clock = clock
         self.token_clock = token_clock or SystemClock()
-        self.tokens = TokenChecker(broker, authenticate)
+        self.tokens = TokenChecker(broker, authenticate, rights_of)
         self.connection_limits = connection_limits or ConnectionLimits()
         self.strikes = strikes
         self.container_id = f"orchestrator-{uuid.uuid4().hex[:12]}"

@@ -215,6 +215,7 @@ class House:
     sink: Sink = field(default_factory=Sink)
     limits: Limits = field(default_factory=Limits)
     queues: dict[tuple[str, str], int] = field(default_factory=dict)
+    refusals: dict[tuple[str, str, str], str] = field(default_factory=dict)
     polls: list[tuple[str, str, float]] = field(default_factory=list)
     environments: list[str] = field(default_factory=list)
 
@@ -243,6 +244,9 @@ class House:
     def length(self, namespace: str, entity: str) -> int | None:
         self.polls.append((namespace, entity, self.clock.time()))
         return self.queues.get((namespace, entity))
+
+    def refuses(self, job_id: str, identity: str, namespace: str, entity: str) -> str | None:
+        return self.refusals.get((identity, namespace, entity))
 
     def names(self, namespace: str, topic: str) -> list[str] | None:
         path = f"{topic}/subscriptions/" if topic else ""

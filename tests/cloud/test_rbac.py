@@ -1,0 +1,216 @@
+"""Roles obeyed, as unmodified SDKs meet it: Service Bus, Resource Manager, Microsoft Graph."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.servicebus import ServiceBusMessage, TransportType
+from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.exceptions import ServiceBusAuthorizationError
+
+from tests.cloud.wire import Wire
+from tests.conftest import CloudInThread, Token
+
+SENDER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39"
+RECEIVER = "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"
+OWNER = "090c5cfd-751d-490a-894a-3ce6f1109419"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+
+
+class EnforcingCloud(CloudInThread):
+    """A local cloud that obeys role assignments."""
+
+    def start(self) -> None:
+        self._config = replace(self._config, rbac="enforce")
+        super().start()
+
+
+class As(Token):
+    """A credential of a managed identity, as a job's replica has it."""
+
+    def __init__(self, connection: dict[str, Any], client_id: str) -> None:
+        super().__init__(connection)
+        self._client_id = client_id
+
+    def _fetch(self, scope: str) -> dict[str, Any]:
+        query = urlencode(
+            {
+                "api-version": "2019-08-01",
+                "resource": scope.removesuffix("/.default"),
+                "client_id": self._client_id,
+            }
+        )
+        request = Request(
+            f"{self._identity['endpoint']}?{query}",
+            headers={"X-IDENTITY-HEADER": self._identity["header"]},
+        )
+        with urlopen(request, timeout=10) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInThread]:
+    made = EnforcingCloud(Path(tmp_path_factory.mktemp("rbac")))
+    yield made
+    made.stop()
+
+
+class Lab:
+    """A namespace with two queues, and an identity that nobody gave anything yet."""
+
+    def __init__(self, cloud: CloudInThread) -> None:
+        self.cloud = cloud
+        self.wire = Wire(cloud)
+        mark = uuid.uuid4().hex[:8]
+        self.group = f"{self.wire.subscription}/resourceGroups/rbac-{mark}"
+        self.ask("PUT", self.group, {"location": "westeurope"})
+        identity = f"{self.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/worker"
+        made = self.ask("PUT", identity, {"location": "westeurope"})["properties"]
+        self.principal, self.client_id = made["principalId"], made["clientId"]
+        self.name = f"bus-{mark}"
+        self.bus = f"{self.group}/providers/Microsoft.ServiceBus/namespaces/{self.name}"
+        self.ask("PUT", self.bus, {"location": "westeurope"})
+        for queue in ("a", "b"):
+            self.ask("PUT", f"{self.bus}/queues/{queue}", {})
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.wire.ask(method, path, body)
+        assert answer.status < 300, answer.raw
+        return answer.body if answer.raw else None
+
+    def give(self, role: str, scope: str) -> str:
+        path = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+        definition = f"/providers/Microsoft.Authorization/roleDefinitions/{role}"
+        body = {"roleDefinitionId": definition, "principalId": self.principal}
+        self.ask("PUT", path, {"properties": body})
+        return path
+
+    @property
+    def credential(self) -> As:
+        return As(self.cloud.connection, self.client_id)
+
+    def client(self) -> ServiceBusClient:
+        return ServiceBusClient(
+            f"{self.name}.servicebus.windows.net",
+            Later(self.credential),  # type: ignore[arg-type]
+            custom_endpoint_address=f"sb://{self.cloud.connection['service_bus']['amqps']}",
+            connection_verify=self.cloud.ca,
+            transport_type=TransportType.Amqp,
+            retry_total=0,
+        )
+
+    async def send(self, queue: str) -> None:
+        async with self.client() as client, client.get_queue_sender(queue) as sender:
+            await sender.send_messages(ServiceBusMessage("x"))
+
+    async def receive(self, queue: str) -> int:
+        async with self.client() as client, client.get_queue_receiver(queue) as receiver:
+            found = await receiver.receive_messages(1, max_wait_time=5)
+            for message in found:
+                await receiver.complete_message(message)
+            return len(found)
+
+
+class Later:
+    """A credential for the SDK's asynchronous clients."""
+
+    def __init__(self, credential: As) -> None:
+        self._credential = credential
+
+    async def get_token(self, *scopes: str, **_: Any) -> Any:
+        return self._credential.get_token(*scopes)
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def lab(cloud: CloudInThread) -> Lab:
+    return Lab(cloud)
+
+
+async def test_a_sender_and_a_receiver_need_their_roles(lab: Lab) -> None:
+    with pytest.raises(ServiceBusAuthorizationError, match="'Send' claim"):
+        await lab.send("a")
+    sending = lab.give(SENDER, f"{lab.bus}/queues/a")
+    await lab.send("a")
+    with pytest.raises(ServiceBusAuthorizationError, match="'Send' claim"):
+        await lab.send("b")
+    with pytest.raises(ServiceBusAuthorizationError, match="'Listen' claim"):
+        await lab.receive("a")
+    lab.give(RECEIVER, lab.bus)
+    assert await lab.receive("a") == 1
+    lab.ask("DELETE", sending)
+    with pytest.raises(ServiceBusAuthorizationError, match="'Send' claim"):
+        await lab.send("a")
+    lab.give(OWNER, lab.group)
+    await lab.send("b")
+    assert await lab.receive("b") == 1
+
+
+def test_administration_needs_the_data_owner(lab: Lab) -> None:
+    wire = lab.wire
+    wire.token = lab.credential.text("https://servicebus.azure.net")
+    host = {"Host": f"{lab.name}.servicebus.localhost"}
+
+    def look(queue: str) -> int:
+        return wire.ask("GET", f"/{queue}?api-version=2021-05", headers=host).status
+
+    assert look("a") == 401
+    wire.token, own = lab.cloud.credential.text(), wire.token
+    lab.give(RECEIVER, lab.bus)
+    lab.give(OWNER, f"{lab.bus}/queues/a")
+    wire.token = own
+    assert (look("a"), look("b")) == (200, 401)
+
+
+def test_resource_manager_refuses_who_has_no_role(lab: Lab) -> None:
+    from azure.mgmt.servicebus import ServiceBusManagementClient
+
+    client = ServiceBusManagementClient(
+        lab.credential,  # type: ignore[arg-type]
+        lab.cloud.connection["subscription"],
+        base_url=lab.cloud.connection["resource_manager"],
+        connection_verify=lab.cloud.ca,
+        credential_scopes=["https://management.azure.com/.default"],
+    )
+    group = lab.group.rpartition("/")[2]
+    with pytest.raises(HttpResponseError) as caught:
+        client.queues.get(group, lab.name, "a")
+    assert caught.value.status_code == 403
+    assert caught.value.error is not None
+    assert caught.value.error.code == "AuthorizationFailed"
+    assert "Microsoft.ServiceBus/namespaces/queues/read" in str(caught.value)
+    lab.give(READER, lab.group)
+    assert client.queues.get(group, lab.name, "a").name == "a"
+    with pytest.raises(HttpResponseError, match="AuthorizationFailed"):
+        client.queues.delete(group, lab.name, "a")
+
+
+def test_graph_tells_who_there_is(lab: Lab) -> None:
+    wire = lab.wire
+    wire.token = lab.cloud.credential.text("https://graph.microsoft.com")
+    query = f"$filter=servicePrincipalNames/any(c:c%20eq%20'{lab.client_id}')"
+    found = wire.ask("GET", f"/v1.0/servicePrincipals?{query}").body["value"]
+    assert [item["id"] for item in found] == [lab.principal]
+    body = {"ids": [lab.principal, str(uuid.uuid4())], "types": ["user", "servicePrincipal"]}
+    by_ids = wire.ask("POST", "/v1.0/directoryObjects/getByIds", body).body["value"]
+    assert [item["displayName"] for item in by_ids] == ["worker"]
+    assert by_ids[0]["@odata.type"] == "#microsoft.graph.servicePrincipal"
+    me = wire.ask("GET", "/v1.0/me").body
+    assert wire.ask("GET", f"/v1.0/users/{me['userPrincipalName']}").body == me
+    missing = wire.ask("GET", f"/v1.0/users/{uuid.uuid4()}")
+    assert (missing.status, missing.error["code"]) == (404, "Request_ResourceNotFound")
+    assert wire.ask("DELETE", f"/v1.0/users/{me['id']}").status == 403
+    wire.token = None
+    assert wire.ask("GET", "/v1.0/me").status == 401
