@@ -117,7 +117,8 @@ def test_a_role_is_found_by_name_and_assigned_once(cloud: CloudInThread, group: 
     [role] = wire.ask("GET", f"{definitions}?$filter=roleName%20eq%20'acrpull'").body["value"]
     assert role["name"] == "7f951dda-4ed3-4680-a7ca-43fe172d538d"
     assignments = f"{group.id}/providers/Microsoft.Authorization/roleAssignments"
-    body = {"properties": {"roleDefinitionId": role["id"], "principalId": str(uuid.uuid4())}}
+    principal = {"principalId": str(uuid.uuid4()), "principalType": "ServicePrincipal"}
+    body = {"properties": {"roleDefinitionId": role["id"], **principal}}
     first = str(uuid.uuid4())
     made = wire.ask("PUT", f"{assignments}/{first}", body)
     assert made.status == 201

@@ -8,6 +8,7 @@ its average target is its messageCount) and pkg/scalers/azure_servicebus_scaler_
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -153,7 +154,9 @@ def with_identity(metadata: dict[str, str], identity: str = IDENTITY) -> Service
 
 def test_a_queue_with_its_defaults() -> None:
     assert with_key({"queueName": "results"}) == rule()
-    assert with_identity({"queueName": "results", "namespace": "space"}) == rule()
+    assert with_identity({"queueName": "results", "namespace": "space"}) == replace(
+        rule(), identity=IDENTITY
+    )
 
 
 def test_counts_are_read_from_texts() -> None:
