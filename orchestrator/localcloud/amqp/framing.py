@@ -32,21 +32,21 @@ class FrameBuffer:
 
     def __init__(self, max_frame_size: int) -> None:
         self.max_frame_size = max_frame_size
-        self._held = bytearray()
+        self._held = b""
         self._pos = 0
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the peer."""
-        if self._pos:
-            del self._held[: self._pos]
-            self._pos = 0
-        self._held += data
+        # Nearly always what came before was whole frames, and nothing is copied.
+        rest = self._held[self._pos :]
+        self._held = rest + data if rest else data
+        self._pos = 0
 
     def header(self) -> bytes | None:
         """The eight bytes of a protocol header, or None while there are fewer."""
         if len(self._held) - self._pos < HEADER_SIZE:
             return None
-        found = bytes(self._held[self._pos : self._pos + HEADER_SIZE])
+        found = self._held[self._pos : self._pos + HEADER_SIZE]
         self._pos += HEADER_SIZE
         return found
 
@@ -73,4 +73,4 @@ class FrameBuffer:
         if present < size:
             return None
         self._pos = pos + size
-        return kind, channel, bytes(held[pos : pos + size]), start
+        return kind, channel, held[pos : pos + size], start

@@ -364,6 +364,7 @@ class OutgoingDelivery:
 
 
 _first_frame = struct.Struct(">BBB BBB BI BI BB").pack
+_last_fields = struct.Struct(">BIB").pack
 
 
 class OutgoingLink(LinkBase):
@@ -413,14 +414,13 @@ class OutgoingLink(LinkBase):
         fields = (
             _first_frame(
                 0x00, 0x53, p.TRANSFER,
-                0xC0, 0, 0,
+                0xC0, 19 + len(tag), 5,
                 0x70, self.handle,
                 0x70, delivery_id,
                 0xA0, len(tag),
             )
             + tag
-            + (b"\x43" if message_format == 0 else b"\x70" + message_format.to_bytes(4, "big"))
-            + (b"\x41" if settled else b"\x42")
+            + _last_fields(0x70, message_format, 0x41 if settled else 0x42)
         )  # fmt: skip
         session.send_transfer(fields, payload, self)
         return delivery

@@ -7,6 +7,7 @@ of all traffic, has its own path in `link`.
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from . import types as t
@@ -74,7 +75,8 @@ def decode_fields(frame: bytes, pos: int) -> tuple[int, list[Any], int]:
     """`(code, fields, position behind)` of the frame body that starts at `pos`.
 
     Unsigned integers come as plain `int` here; attach's source and target (fields 5 and 6) come as
-    raw bytes, so that they can be echoed as they were. Raises `DecodeError`.
+    raw bytes, so that they can be echoed as they were; the outcome accepted, which is most of what
+    dispositions say, as `ACCEPT`. Raises `DecodeError`.
     """
     try:
         if frame[pos] != 0:
@@ -121,6 +123,9 @@ def decode_fields(frame: bytes, pos: int) -> tuple[int, list[Any], int]:
             elif kind == 0x70:
                 fields[index] = _from_big(frame[pos + 1 : pos + 5], "big")
                 pos += 5
+            elif kind == 0 and code == DISPOSITION and frame[pos : pos + 4] == _ACCEPTED:
+                fields[index] = ACCEPT
+                pos += 4
             elif code == ATTACH and (index == 5 or index == 6):
                 start = pos
                 pos = skip(frame, pos)
@@ -367,6 +372,8 @@ class Outcome:
     @classmethod
     def read(cls, value: Any) -> Outcome:
         """From a decoded described list. Raises `AmqpError`."""
+        if value is ACCEPT:
+            return ACCEPT
         if not isinstance(value, t.Described) or not isinstance(value.value, list):
             raise _wrong("disposition", "state")
         kind = kind_of(value.descriptor)
@@ -440,3 +447,13 @@ def body(code: int, *fields: Any) -> bytes:
     if not parts:
         return bytes((0x00, 0x53, code, 0x45))
     return bytes((0x00, 0x53, code)) + raw_compound(0xC0, len(parts), b"".join(parts))
+
+
+_first_to_last = struct.Struct(">B BI BI B").pack
+
+
+def settled(peer_sent: bool, first: int, last: int, outcome: bytes) -> bytes:
+    """The body of a disposition that settles the deliveries `first` to `last` with an encoded
+    outcome; peer_sent: whether the peer is their sender."""
+    fields = _first_to_last(0x41 if peer_sent else 0x42, 0x70, first, 0x70, last, 0x41)
+    return b"\x00\x53\x15" + raw_compound(0xC0, 5, fields + outcome)

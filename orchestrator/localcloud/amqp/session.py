@@ -108,20 +108,7 @@ class Session:
         if collected is None:
             return
         self._disposition = None
-        role, first, last, outcome = collected
-        self.connection.write(
-            frame(
-                self.channel,
-                p.body(
-                    p.DISPOSITION,
-                    role,
-                    t.UInt(first),
-                    None if last == first else t.UInt(last),
-                    True,
-                    outcome,
-                ),
-            )
-        )
+        self.connection.write(frame(self.channel, p.settled(*collected)))
 
     def send_disposition(self, receiving: bool, delivery_id: int, outcome: p.Outcome) -> None:
         """Settle one delivery with `outcome`; consecutive equal ones become one frame."""
@@ -160,12 +147,11 @@ class Session:
     def send_transfer(self, fields: bytes, payload: bytes, link: OutgoingLink) -> None:
         """One delivery in as many frames as the peer's frame size asks for.
 
-        `fields` is the transfer as far as `settled`, its size and count still open.
+        `fields` is the transfer as far as `settled`, as it is in one frame.
         """
         room = self.connection.peer_max_frame_size - 8 - len(fields)
         if len(payload) <= room:
-            head = fields[:4] + bytes((len(fields) - 5, 5)) + fields[6:]
-            self._transfer(head + payload, link)
+            self._transfer(fields + payload, link)
             return
         room -= 1
         head = fields[:4] + bytes((len(fields) - 4, 6)) + fields[6:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from orchestrator.localcloud.servicebus.model import NEVER
 
@@ -28,11 +28,15 @@ class Agenda:
 
     def add(self, when: float, sequence: int) -> None:
         """Note the moment; one that never comes is not noted."""
-        if when == NEVER:
-            return
+        if when != NEVER:
+            self.add_all(when, (sequence,))
+
+    def add_all(self, when: float, sequences: Collection[int]) -> None:
+        """Note that moment (not NEVER) for each of them."""
         heap = self._heap
-        heapq.heappush(heap, (when, sequence))
-        for _ in range(2):
+        for sequence in sequences:
+            heapq.heappush(heap, (when, sequence))
+        for _ in range(2 * len(sequences)):
             if self._valid(*heap[0]):
                 break
             heapq.heappop(heap)

@@ -174,7 +174,7 @@ class Peer(asyncio.Protocol):
     # What the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        assert hasattr(transport, "write")
         transport.set_write_buffer_limits(high=WRITE_HIGH)
         self._transport = transport
         self._front.joined(self)

@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from orchestrator.clock import Clock
 from orchestrator.localcloud.servicebus.arrivals import Arrivals
@@ -38,7 +37,7 @@ from orchestrator.localcloud.servicebus.store import Change, MessageRow, StateRo
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.queue import Queue
 
-NOBODY = UUID(int=0)
+NOBODY = bytes(16)
 """The token of the lock under which the broker itself holds a message."""
 
 RETRY_DELAY = 1.0
@@ -104,7 +103,7 @@ class Lifecycle:
         self.incoming_size = 0
         sessions = properties.requires_session and not is_dead_letter
         self._shelf = SessionShelf() if sessions else Shelf()
-        self._locks: dict[UUID, LockedMessage] = {}
+        self._locks: dict[bytes, LockedMessage] = {}
         self._line = Line(self._receivable, context.soon)
         self._history = DuplicateHistory()
         self._retries: list[tuple[float, int, Callable[[], None]]] = []
@@ -127,9 +126,8 @@ class Lifecycle:
             if state.modified is not None:
                 message.details = replace(message.details, modified=state.modified)
             if state.token is not None and state.locked_until is not None:
-                token = UUID(bytes=state.token)
-                message.lock = LockedMessage(message, token, state.locked_until)
-                self._locks[token] = message.lock
+                message.lock = LockedMessage(message, state.token, state.locked_until)
+                self._locks[state.token] = message.lock
         self._last_sequence = max(self._last_sequence, message.sequence)
         self.arrive(message)
 

@@ -113,9 +113,7 @@ class ReceiverDoor(Door):
             else:
                 sent = size = 0
                 for locked in self._acquire(count):
-                    self.link.send(
-                        write(locked.message, locked), locked.token.bytes_le, context=locked
-                    )
+                    self.link.send(write(locked.message, locked), locked.token, context=locked)
                     sent += 1
                     size += locked.message.size
                 self._handed(sent, size)
@@ -175,6 +173,7 @@ class ReceiverDoor(Door):
             outcome = p.RELEASE
         for delivery in event.deliveries:
             self._settle(delivery, outcome)
+        self._peer.wake()
 
     def _settle(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
         def done(error: BrokerError | None) -> None:
@@ -205,11 +204,9 @@ class ReceiverDoor(Door):
             self._queue.lose(locked.token)
         # The answer names what was applied, without the reasons that the receiver gave: a rejected
         # with an error would tell it that its settlement failed.
-        answer = (
-            outcome
-            if outcome.kind in (p.ACCEPTED, p.RELEASED)
-            else p.Outcome(outcome.kind, failed=outcome.failed, elsewhere=outcome.elsewhere)
-        )
+        answer = outcome
+        if outcome.kind in (p.MODIFIED, p.REJECTED):
+            answer = p.Outcome(outcome.kind, failed=outcome.failed, elsewhere=outcome.elsewhere)
         try:
             if outcome.kind == p.ACCEPTED:
                 self._queue.complete(locked.token)

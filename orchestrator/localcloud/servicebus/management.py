@@ -133,7 +133,7 @@ class ManagementNode:
             call = _Call(request, lambda payload: self._peer.cut(), call.told)
         try:
             if strike is Strike.LOCK_LOST and "lock-tokens" in request.body:
-                for token in call.uuids("lock-tokens"):
+                for token in call.tokens("lock-tokens"):
                     queue.lose(token)
             operation(call)
         except _AnswerError as answer:
@@ -144,7 +144,7 @@ class ManagementNode:
             call.fail(400, error.condition, error.description)
 
     def _renew_lock(self, call: _Call) -> None:
-        tokens = call.uuids("lock-tokens")
+        tokens = call.tokens("lock-tokens")
         ends = [t.Timestamp(self._queue.renew(token) * 1000) for token in tokens]
         call.succeed({"expirations": t.timestamps(ends)})
 
@@ -202,7 +202,10 @@ class ManagementNode:
         call.succeed(
             {
                 "messages": [
-                    {"lock-token": locked.token, "message": write(locked.message, locked)}
+                    {
+                        "lock-token": UUID(bytes_le=locked.token),
+                        "message": write(locked.message, locked),
+                    }
                     for locked in found
                 ]
             }
@@ -258,7 +261,7 @@ class ManagementNode:
 
     def _dispose(self, call: _Call) -> None:
         status = call.body.get("disposition-status")
-        tokens = call.uuids("lock-tokens")
+        tokens = call.tokens("lock-tokens")
         if status not in (_COMPLETED, _ABANDONED, _DEFERRED, _SUSPENDED):
             raise _AnswerError(400, ARGUMENT_ERROR, f"'{status}' is not a disposition-status.")
         self._session(call)
@@ -340,10 +343,12 @@ class _Call:
             raise _AnswerError(400, ARGUMENT_ERROR, f"'{name}' must be integers.")
         return [int(value) for value in values]
 
-    def uuids(self, name: str) -> list[UUID]:
+    def tokens(self, name: str) -> list[bytes]:
+        """Lock tokens, which are uuids here, as delivery tags."""
         values = self.items(name)
         try:
-            return [value if isinstance(value, UUID) else UUID(value) for value in values]
+            uuids = [value if isinstance(value, UUID) else UUID(value) for value in values]
+            return [value.bytes_le for value in uuids]
         except (ValueError, AttributeError, TypeError):
             raise _AnswerError(400, ARGUMENT_ERROR, f"'{name}' must be uuids.") from None
 

@@ -7,6 +7,7 @@ by is parsed out beside it. All times are seconds since the epoch (UTC), all dur
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -209,10 +210,23 @@ class StoredMessage:
         return f"StoredMessage({self.sequence}, {self.state.name}, id={self.message_id!r})"
 
 
+_VERSION = bytes(byte & 0x0F | 0x40 for byte in range(256))
+_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
+
+
+def new_tokens(count: int) -> list[bytes]:
+    """That many random GUIDs (version 4) in their little-endian form."""
+    random = bytearray(os.urandom(16 * count))
+    random[7::16] = random[7::16].translate(_VERSION)
+    random[8::16] = random[8::16].translate(_VARIANT)
+    tokens = bytes(random)
+    return [tokens[start : start + 16] for start in range(0, 16 * count, 16)]
+
+
 class LockedMessage:
     """A message under a lock, handed to one receiver.
 
-    token: the lock token; the front's delivery tag is `token.bytes_le`.
+    token: the lock token, 16 bytes: a GUID in the order in which it is a delivery tag.
     locked_until: epoch seconds; `Queue.renew` moves it.
     settling: being settled (or moved by the broker itself): nobody else may touch it.
     session: the lock of the session with which it is had, and which alone says until when
@@ -224,7 +238,7 @@ class LockedMessage:
     def __init__(
         self,
         message: StoredMessage,
-        token: UUID,
+        token: bytes,
         locked_until: float,
         session: SessionLock | None = None,
     ) -> None:
@@ -240,7 +254,8 @@ class LockedMessage:
         return self.locked_until if self.session is None else self.session.locked_until
 
     def __repr__(self) -> str:
-        return f"LockedMessage({self.message!r}, token={self.token}, until={self.locked_until})"
+        token = UUID(bytes_le=self.token)
+        return f"LockedMessage({self.message!r}, token={token}, until={self.locked_until})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,9 @@ durable; if the store fails, the lock is as it was.
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from uuid import UUID
 
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
@@ -36,6 +34,7 @@ from orchestrator.localcloud.servicebus.model import (
     QueueCounts,
     QueueProperties,
     StoredMessage,
+    new_tokens,
 )
 from orchestrator.localcloud.servicebus.session_keeping import SessionKeeping
 from orchestrator.localcloud.servicebus.session_shelf import SessionLock
@@ -259,20 +258,18 @@ class Queue(SessionKeeping):
         self, messages: Sequence[StoredMessage], now: float, session: SessionLock | None = None
     ) -> list[LockedMessage]:
         until = now + self.properties.lock_duration if session is None else NEVER
-        random = os.urandom(16 * len(messages))
         locks = []
-        for number, message in enumerate(messages):
-            token = UUID(bytes=random[16 * number : 16 * number + 16], version=4)
+        for message, token in zip(messages, new_tokens(len(messages)), strict=True):
             lock = LockedMessage(message, token, until, session)
             message.lock = lock
-            self._locks[token] = lock
-            if session is None:
-                self._watch(message)
-            else:
-                session.held[token] = lock
             locks.append(lock)
+        held = {lock.token: lock for lock in locks}
+        self._locks.update(held)
         if session is None:
+            self._remind(self._shelf.watch_locks(until, messages))
             self._note(messages)
+        else:
+            session.held.update(held)
         return locks
 
     def _take(self, messages: Sequence[StoredMessage], taken: Taken) -> None:
@@ -344,7 +341,7 @@ class Queue(SessionKeeping):
 
     # -- settling: all raise LockLost at once if the token holds no lock ----------------------
 
-    def locked(self, token: UUID) -> LockedMessage:
+    def locked(self, token: bytes) -> LockedMessage:
         """The lock of that token. Raises LockLost."""
         self._check_exists()
         now = self._now()
@@ -356,7 +353,7 @@ class Queue(SessionKeeping):
             )
         return lock
 
-    def complete(self, token: UUID) -> None:
+    def complete(self, token: bytes) -> None:
         """Delete the message: it is gone when this returns, in the store a moment later. A crash
         before that delivers it again."""
         lock = self.locked(token)
@@ -365,14 +362,14 @@ class Queue(SessionKeeping):
         self._depart(lock.message)
         self._freed(lock)
 
-    def abandon(self, token: UUID, done: Done, modified: bytes | None = None) -> None:
+    def abandon(self, token: bytes, done: Done, modified: bytes | None = None) -> None:
         """Give it back with delivery_count + 1; to the dead-letter queue if that reaches the
         queue's max_delivery_count. `modified` (all entries: merge with `details.modified` first)
         replaces the former one; None keeps that."""
         lock = self.locked(token)
         self._give_back(lock, done, lock.message.state, modified)
 
-    def defer(self, token: UUID, done: Done, modified: bytes | None = None) -> None:
+    def defer(self, token: bytes, done: Done, modified: bytes | None = None) -> None:
         """Set it aside; from then on only its sequence number fetches it. That counts as a
         delivery (https://github.com/Azure/azure-service-bus/issues/375)."""
         self._give_back(self.locked(token), done, MessageState.DEFERRED, modified)
@@ -406,7 +403,7 @@ class Queue(SessionKeeping):
 
     def dead_letter_message(
         self,
-        token: UUID,
+        token: bytes,
         done: Done,
         reason: str | None = None,
         description: str | None = None,
@@ -426,7 +423,7 @@ class Queue(SessionKeeping):
             modified=modified,
         )
 
-    def release(self, token: UUID) -> None:
+    def release(self, token: bytes) -> None:
         """Give it back as if it had never been delivered (count unchanged)."""
         lock = self.locked(token)
         self._unlock(lock)
@@ -434,7 +431,7 @@ class Queue(SessionKeeping):
         self._note([lock.message])
         self._return(lock.message, self._context.clock.time())
 
-    def lose(self, token: UUID) -> None:
+    def lose(self, token: bytes) -> None:
         """Take the lock from its holder as if it had expired; one that is gone stays so."""
         lock = self._locks.get(token)
         if lock is not None and lock.session is not None:
@@ -442,7 +439,7 @@ class Queue(SessionKeeping):
         elif lock is not None and not lock.settling:
             self._lock_expired(lock, self._context.clock.time())
 
-    def renew(self, token: UUID) -> float:
+    def renew(self, token: bytes) -> float:
         """Lock it for another lock_duration from now; the new locked_until."""
         lock = self.locked(token)
         if lock.session is not None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from uuid import UUID
 
 import msgspec
 
@@ -361,7 +360,7 @@ class SessionKeeping(Forwarding):
                     break
         return found
 
-    def session_of(self, token: UUID) -> SessionLock | None:
+    def session_of(self, token: bytes) -> SessionLock | None:
         """The session lock under which that message lock stands."""
         lock = self._locks.get(token)
         return None if lock is None else lock.session

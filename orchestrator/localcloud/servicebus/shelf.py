@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from itertools import islice
 
 from orchestrator.localcloud.servicebus.agenda import Agenda
@@ -97,6 +98,11 @@ class Shelf:
         due = message_due(message)
         self.message_agenda.add(due, message.sequence)
         return due
+
+    def watch_locks(self, until: float, messages: Iterable[StoredMessage]) -> float:
+        """As `watch`, of messages that have just been locked until that moment."""
+        self.lock_agenda.add_all(until, [message.sequence for message in messages])
+        return until
 
     def next_due(self) -> float:
         return min(self.lock_agenda.next_due(), self.message_agenda.next_due())

@@ -156,7 +156,7 @@ class Change:
                 key_of(queue, message.sequence),
                 int(message.state if state is None else state),
                 message.delivery_count if delivery_count is None else delivery_count,
-                None if lock is None else lock.token.bytes,
+                None if lock is None else lock.token,
                 None if lock is None else lock.locked_until,
                 message.details.modified if modified is None else modified,
             )

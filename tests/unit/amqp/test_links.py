@@ -74,8 +74,8 @@ def test_a_message_in_one_frame_is_received_and_settled() -> None:
     link.settle(event.delivery)
     ((_, code, fields, _),) = client.received()
     assert code == p.DISPOSITION
-    assert fields[:4] == [True, 0, None, True]
-    assert fields[4] == t.Described(t.ULong(p.ACCEPTED), [])
+    assert fields[:4] == [True, 0, 0, True]
+    assert fields[4] is p.ACCEPT
 
 
 def test_equal_consecutive_settlements_become_one_frame() -> None:
@@ -90,7 +90,7 @@ def test_equal_consecutive_settlements_become_one_frame() -> None:
     for delivery in deliveries:
         link.settle(delivery, refusal if delivery.id == 3 else p.ACCEPT)
     ranges = [(fields[1], fields[2]) for _, _, fields, _ in client.received()]
-    assert ranges == [(0, 2), (3, None), (4, 5)]
+    assert ranges == [(0, 2), (3, 3), (4, 5)]
 
 
 def test_a_message_in_many_frames_is_put_together() -> None:

@@ -22,7 +22,7 @@ from orchestrator.localcloud.servicebus.store import Change, Contents, Store
 from orchestrator.localcloud.servicebus.store_memory import MemoryStore
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 
-TOKEN = UUID("6d2ad4ab-7ba8-4b0e-9d2c-6d8b0f8f3a01")
+TOKEN = UUID("6d2ad4ab-7ba8-4b0e-9d2c-6d8b0f8f3a01").bytes_le
 
 
 class Shop:
@@ -135,7 +135,7 @@ async def test_the_last_update_holds_and_a_deletion_takes_it_along(shop: Shop) -
     (_, of_first), (_, of_second) = contents.messages
     assert of_first is not None
     assert of_second is not None
-    assert (of_first.token, of_first.locked_until) == (TOKEN.bytes, 60.5)
+    assert (of_first.token, of_first.locked_until) == (TOKEN, 60.5)
     assert of_second.token is None
     assert (of_second.state, of_second.delivery_count, of_second.modified) == (1, 3, b"\x00map")
     change = Change()

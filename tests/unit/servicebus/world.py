@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 from orchestrator.clock import ManualClock
 from orchestrator.localcloud.servicebus.broker import Broker, durably
@@ -88,8 +87,8 @@ async def send(queue: Queue, *texts: str, **fields: object) -> list[int]:
     return await durably(lambda done: queue.send(messages, done))
 
 
-async def complete(queue: Queue, lock: LockedMessage | UUID) -> None:
-    queue.complete(lock if isinstance(lock, UUID) else lock.token)
+async def complete(queue: Queue, lock: LockedMessage) -> None:
+    queue.complete(lock.token)
     await asyncio.sleep(0)
 
 
