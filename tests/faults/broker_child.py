@@ -2,8 +2,8 @@
 
 Run as `python broker_child.py DATABASE ROUND`. Lines, each written and flushed before anything
 else happens: `sent ID SEQUENCE`, `completed ID`, `abandoned ID COUNT`, `dead ID`, `deferred ID`,
-`scheduled ID`, `ready`; `completing ID` before a completion is asked for, and `sending NAME` a
-little before a send.
+`scheduled ID`, `ready`; `completing ID` before a completion is asked for, and `written ID …` when
+these completions are in the store.
 """
 
 from __future__ import annotations
@@ -47,10 +47,6 @@ async def send(queue: Queue, name: str, dice: random.Random) -> None:
         # The numbers are known when `send` returns, which is before it is durable.
         numbered: dict[str, int] = {}
         batch = [IncomingMessage(id_.encode().ljust(200), id_) for id_ in ids]
-        say("sending", ids[0])
-        # What was completed before that is handed to the store in the next turns of the loop.
-        for _ in range(3):
-            await asyncio.sleep(0)
         sequences = queue.send(batch, partial(say_sent, numbered))
         numbered.update(zip(ids, sequences, strict=True))
         await asyncio.sleep(dice.random() * 0.004)
@@ -71,7 +67,8 @@ async def schedule(queue: Queue, name: str, clock: SystemClock) -> None:
         await asyncio.sleep(0.003)
 
 
-async def settle(queue: Queue, dice: random.Random) -> None:
+async def settle(broker: Broker, queue: Queue, dice: random.Random) -> None:
+    completed: list[str] = []
     while True:
         for lock in queue.acquire(dice.randrange(1, 8)):
             name = text(lock)
@@ -80,6 +77,7 @@ async def settle(queue: Queue, dice: random.Random) -> None:
                 say("completing", name)
                 queue.complete(lock.token)
                 say("completed", name)
+                completed.append(name)
             elif choice < 0.75:
                 count = lock.message.delivery_count + 1
                 queue.abandon(lock.token, partial(told, ("abandoned", name, count)))
@@ -87,6 +85,10 @@ async def settle(queue: Queue, dice: random.Random) -> None:
                 queue.dead_letter_message(lock.token, partial(told, ("dead", name)), "why")
             elif choice < 0.9:
                 queue.defer(lock.token, partial(told, ("deferred", name)))
+        if completed and dice.random() < 0.1:
+            await broker.written()
+            say("written", *completed)
+            completed.clear()
         await asyncio.sleep(dice.random() * 0.003)
 
 
@@ -109,7 +111,7 @@ async def main(path: Path, round_: int) -> None:
         send(queue, f"a{round_}", dice),
         send(queue, f"b{round_}", dice),
         schedule(queue, f"s{round_}", clock),
-        settle(queue, dice),
+        settle(broker, queue, dice),
     )
 
 

@@ -28,8 +28,8 @@ CHILD = Path(__file__).with_name("broker_child.py")
 class Acknowledged:
     """What the child was told, over all rounds.
 
-    A completion is acknowledged before it is written, so it may be forgotten; but not by what
-    comes behind it: `written` are those that are older than a send that was acknowledged.
+    A completion is acknowledged before it is written, so it may be forgotten; `written` are those
+    that are known to be in the store.
     """
 
     sent: dict[str, int] = field(default_factory=dict)
@@ -44,19 +44,15 @@ class Acknowledged:
 
     def read(self, output: str) -> None:
         """Take in a child's lines."""
-        completed: list[str] = []
-        before: dict[str, int] = {}
         for line in output.splitlines():
             verb, *words = line.split(" ")
-            if verb == "sending":
-                before[words[0]] = len(completed)
-            elif verb == "sent":
+            if verb == "sent":
                 self.sent[words[0]] = int(words[1])
-                self.written.update(completed[: before.pop(words[0], 0)])
+            elif verb == "written":
+                self.written.update(words)
             elif verb == "completed":
                 assert words[0] not in self.completed, f"{words[0]} was completed twice"
                 self.completed.add(words[0])
-                completed.append(words[0])
             elif verb == "abandoned":
                 self.abandoned[words[0]] = int(words[1])
             elif verb in ("completing", "dead", "deferred", "scheduled"):

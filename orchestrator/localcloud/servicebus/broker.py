@@ -93,6 +93,7 @@ class Broker(TopicBroker):
             store=self._store,
             limits=self.limits,
             soon=asyncio.get_running_loop().call_soon,
+            later=asyncio.get_running_loop().call_later,
             remind=self._clockwork.remind,
             resolve=self.queue,
             content=self._content,

@@ -107,7 +107,7 @@ class Forwarding(Intake):
             arrivals.finish(None)
 
         if moved:
-            self._context.store.commit(arrivals.change, finished)
+            self._commit(arrivals.change, finished)
 
     def _forward_again(self, holds: Sequence[LockedMessage]) -> None:
         if self.deleted:

@@ -84,7 +84,7 @@ class Intake(Lifecycle):
             done(self._repeated_error(repeated) if error is None else error)
 
         if fresh:
-            self._context.store.commit(arrivals.change, finished)
+            self._commit(arrivals.change, finished)
         else:
             # A duplicate is acknowledged only once what it repeats is durable.
             self._context.store.barrier(finished)

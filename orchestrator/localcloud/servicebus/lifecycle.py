@@ -44,9 +44,11 @@ RETRY_DELAY = 1.0
 """Seconds until a move that the store refused is tried again."""
 
 NOTE_PATIENCE = 0.002
-DEPARTURE_PATIENCE = 0.01
-"""Seconds for which the store may collect what nobody waits for: who has locked which message, and
-which messages are gone. What a crash takes with it is delivered once more."""
+"""Seconds for which the store may collect what nobody waits for, such as who has locked what."""
+
+DEPARTURE_DELAY = 0.01
+"""Seconds (of the machine) after which the store is told which messages are gone: all those of that
+time at once. What a crash takes with it is delivered once more."""
 
 _AT_ONCE = 500
 """Due messages dealt with in one go; the event loop runs between two."""
@@ -56,7 +58,8 @@ _AT_ONCE = 500
 class Context:
     """What a queue needs of its broker.
 
-    soon: run a callable after the current ones. remind: call `queue.tick()` at that moment.
+    soon: run a callable after the current ones. later: run one after so many seconds of the
+    machine's time. remind: call `queue.tick()` at that moment.
     resolve: the queue, topic or subscription of that namespace and path; None if there is none.
     content: reads what a message says of itself, for those who need more than bytes.
     changed: told (namespace, path) when messages have come or gone.
@@ -66,6 +69,7 @@ class Context:
     store: Store
     limits: Limits
     soon: Callable[[Callable[[], None]], object]
+    later: Callable[[float, Callable[[], None]], object]
     remind: Callable[[Lifecycle, float], None]
     resolve: Callable[[str, str], Queue | None]
     content: Content
@@ -201,7 +205,7 @@ class Lifecycle:
         for message_id in self._history.forget_due(now, _AT_ONCE):
             change.forget(self.number, message_id)
         if change.history:
-            self._context.store.commit(change, None, patience=DEPARTURE_PATIENCE)
+            self._context.store.commit(change, None, patience=NOTE_PATIENCE)
 
     def _next_retry(self) -> float:
         return self._retries[0][0] if self._retries else NEVER
@@ -271,7 +275,12 @@ class Lifecycle:
         self._context.changed(self.namespace, self.path)
         self._departed.append(message.sequence)
         if len(self._departed) == 1:
-            self._context.soon(self.write_departures)
+            self._context.later(DEPARTURE_DELAY, self.write_departures)
+
+    def _commit(self, change: Change, done: Done) -> None:
+        """Commit what somebody waits for, behind everything that has happened before."""
+        self.write_departures()
+        self._context.store.commit(change, done)
 
     def write_departures(self) -> None:
         """Have the store delete what has departed."""
@@ -286,7 +295,7 @@ class Lifecycle:
                 self._departed += departed
                 self._retry(self.write_departures)
 
-        self._context.store.commit(change, finished, patience=DEPARTURE_PATIENCE)
+        self._context.store.commit(change, finished, patience=NOTE_PATIENCE)
 
     def _unlock(self, lock: LockedMessage) -> None:
         """The lock is no more."""
@@ -431,7 +440,7 @@ class Lifecycle:
                 target.arrive(moved)
             done(error)
 
-        self._context.store.commit(change, finished)
+        self._commit(change, finished)
 
     def _activate(self, message: StoredMessage) -> None:
         """A scheduled message's time has come: it is appended as if it were sent now, with a new
@@ -460,7 +469,7 @@ class Lifecycle:
             self._gone(hold)
             arrivals.finish(None)
 
-        self._context.store.commit(arrivals.change, finished)
+        self._commit(arrivals.change, finished)
 
     def _place(self, message: StoredMessage, arrivals: Arrivals, now: float) -> None:
         """Plan where a message goes that this entity has accepted and stamped."""

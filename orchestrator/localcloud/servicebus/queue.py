@@ -292,7 +292,7 @@ class Queue(SessionKeeping):
                     self._return(hold.message, now)
             done(error)
 
-        self._context.store.commit(change, finished)
+        self._commit(change, finished)
 
     def _pick(
         self, sequences: Sequence[int], state: MessageState, session: SessionLock | None = None
@@ -399,7 +399,7 @@ class Queue(SessionKeeping):
                 self._freed(lock)
             done(error)
 
-        self._context.store.commit(change, self._or_regain(lock, finished))
+        self._commit(change, self._or_regain(lock, finished))
 
     def dead_letter_message(
         self,

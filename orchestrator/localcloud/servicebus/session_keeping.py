@@ -312,7 +312,7 @@ class SessionKeeping(Forwarding):
                 self._sessions.tidy(session)
             done(error)
 
-        self._context.store.commit(change, finished)
+        self._commit(change, finished)
 
     def restore_session(self, session_id: str, record: SessionRecord) -> None:
         """Take in a session's state from the store."""
