@@ -372,8 +372,8 @@ class Outcome:
     @classmethod
     def read(cls, value: Any) -> Outcome:
         """From a decoded described list. Raises `AmqpError`."""
-        if value is ACCEPT:
-            return ACCEPT
+        if isinstance(value, Outcome):
+            return value
         if not isinstance(value, t.Described) or not isinstance(value.value, list):
             raise _wrong("disposition", "state")
         kind = kind_of(value.descriptor)

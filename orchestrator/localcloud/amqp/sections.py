@@ -48,6 +48,8 @@ _PLACE = {
     FOOTER: 6,
 }
 
+_PRELUDE = (HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS)
+
 
 class Sections:
     """The raw sections of one message, each with its descriptor, or empty bytes where absent.
@@ -103,7 +105,16 @@ def split(data: bytes) -> Sections:
     end_of_all = len(data)
     body_start = -1
     while pos < end_of_all:
-        code, value = _descriptor(data, pos)
+        # As nearly all are written: a small descriptor, and a value that tells its size.
+        if data[pos : pos + 2] == b"\x00\x53" and pos + 4 < end_of_all:
+            code, value = data[pos + 2], pos + 3
+            small = data[value] in (0xA0, 0xC0, 0xC1)
+            end = value + 2 + data[value + 1] if small else skip(data, value)
+            if end > end_of_all:
+                raise DecodeError("A value is cut short.")
+        else:
+            code, value = _descriptor(data, pos)
+            end = skip(data, value)
         here = _PLACE.get(code)
         if here is None:
             raise DecodeError("A message has an unknown section.")
@@ -111,7 +122,6 @@ def split(data: bytes) -> Sections:
         if here < place or (here == place and (code == VALUE or sections.body_kind != code)):
             raise DecodeError("The sections of a message are out of order or repeated.")
         place = here
-        end = skip(data, value)
         if code == PROPERTIES:
             sections.properties = data[pos:end]
         elif here == 5:
@@ -131,6 +141,39 @@ def split(data: bytes) -> Sections:
             sections.footer = data[pos:end]
         pos = end
     return sections
+
+
+def prelude(data: bytes) -> tuple[bytes, bytes, int]:
+    """Header and message annotations of a message, raw, and the position of what comes behind
+    them and behind the delivery annotations. Raises `DecodeError`."""
+    header = annotations = b""
+    pos = 0
+    while pos < len(data):
+        code, value = _descriptor(data, pos)
+        if code not in _PRELUDE:
+            break
+        end = skip(data, value)
+        if code == HEADER:
+            header = data[pos:end]
+        elif code == MESSAGE_ANNOTATIONS:
+            annotations = data[pos:end]
+        pos = end
+    return header, annotations, pos
+
+
+def sole_text(section: bytes) -> str | None:
+    """The first field of a properties section, if it is a short text and the only one that is
+    not null, as in most messages; None where one must look closer."""
+    if section[:4] != b"\x00\x53\x73\xc0" or section[6:7] != b"\xa1":
+        return None
+    end = 8 + section[7]
+    nulls = section[5] - 1
+    if end + nulls != len(section) or section.count(b"\x40", end) != nulls:
+        return None
+    try:
+        return section[8:end].decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def value_of(section: bytes) -> Any:

@@ -19,16 +19,14 @@ class Arrivals:
 
     def __init__(self, change: Change) -> None:
         self.change = change
-        self._messages: list[tuple[Lifecycle, StoredMessage]] = []
+        self._messages: dict[Lifecycle, list[StoredMessage]] = {}
         self._ids: list[tuple[Lifecycle, str, float]] = []
-        self._sizes: dict[Lifecycle, int] = {}
 
     def put(self, queue: Lifecycle, message: StoredMessage) -> None:
         """A message of `queue`'s, with a sequence number of its."""
         self.change.put(queue.number, message)
-        self._messages.append((queue, message))
-        queue.incoming_size += message.size
-        self._sizes[queue] = self._sizes.get(queue, 0) + message.size
+        self._messages.setdefault(queue, []).append(message)
+        queue.incoming_size += len(message.payload)
 
     def remember(self, queue: Lifecycle, message_id: str, until: float) -> None:
         """An id for the duplicate detection of `queue`."""
@@ -42,13 +40,13 @@ class Arrivals:
 
     def finish(self, error: BrokerError | None) -> None:
         """The transaction is durable, or nothing of it is stored."""
-        for queue, size in self._sizes.items():
-            queue.incoming_size -= size
+        for queue, messages in self._messages.items():
+            queue.incoming_size -= sum(len(message.payload) for message in messages)
         for queue, message_id, until in self._ids:
             if error is None:
                 queue.remember(message_id, until)
             else:
                 queue.withdraw(message_id)
         if error is None:
-            for queue, message in self._messages:
-                queue.arrive(message)
+            for queue, messages in self._messages.items():
+                queue.arrive(*messages)

@@ -19,6 +19,7 @@ from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import DecodeError
 from orchestrator.localcloud.servicebus.model import (
     NEVER,
+    NO_DETAILS,
     IncomingMessage,
     LockedMessage,
     StoredMessage,
@@ -59,6 +60,11 @@ _MESSAGE_ID, _ABSOLUTE_EXPIRY, _CREATION, _GROUP_ID = 0, 8, 9, 10
 def read(payload: bytes, now: float) -> IncomingMessage:
     """One message off the wire. Raises `DecodeError`."""
     parts = s.split(payload)
+    if not parts.header and not parts.message_annotations and not parts.delivery_annotations:
+        # Nearly every message says no more of itself than its id.
+        text = s.sole_text(parts.properties)
+        if text is not None:
+            return IncomingMessage(payload, message_key(text))
     properties = s.list_of(parts.properties, 13)
     message_id = properties[_MESSAGE_ID]
     raw_properties = parts.properties
@@ -146,52 +152,62 @@ def _ttl(header: bytes, properties: list[Any], now: float) -> float | None:
 
 # Outwards
 
-_NUMBERS = (
-    b"\xa3\x15x-opt-sequence-number\x81%b"
-    b"\xa3\x1dx-opt-enqueue-sequence-number\x81%b"
-    b"\xa3\x13x-opt-enqueued-time\x83%b"
-    b"\xa3\x13x-opt-message-state\x54%b"
-)
+_SEQUENCE = b"\xa3\x15x-opt-sequence-number\x81"
+_FIRST_SEQUENCE = b"\xa3\x1dx-opt-enqueue-sequence-number\x81"
+_ENQUEUED = b"\xa3\x13x-opt-enqueued-time\x83"
+_STATE = b"\xa3\x13x-opt-message-state\x54"
 _LOCKED_UNTIL = b"\xa3\x12x-opt-locked-until\x83"
+_numbers = struct.Struct(
+    f">{len(_SEQUENCE)}sq{len(_FIRST_SEQUENCE)}sq{len(_ENQUEUED)}sq{len(_STATE)}sB"
+).pack
 _long = struct.Struct(">q").pack
 
 
 def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
     """A message as a receiver gets it: delivered under `locked`, or deleted or peeked without."""
-    parts = s.split(message.payload)
+    payload = message.payload
     details = message.details
-    count, entries = s.map_entries(parts.message_annotations)
-    sequence = _long(message.sequence)
+    header, annotations, rest = s.prelude(payload)
+    count, entries = s.map_entries(annotations)
+    sequence, first = message.sequence, details.enqueued_sequence
     count += 8
-    own = _NUMBERS % (
+    own = _numbers(
+        _SEQUENCE,
         sequence,
-        sequence if details.enqueued_sequence is None else _long(details.enqueued_sequence),
-        _long(int(message.enqueued_at * 1000)),
-        bytes((message.state,)),
+        _FIRST_SEQUENCE,
+        sequence if first is None else first,
+        _ENQUEUED,
+        int(message.enqueued_at * 1000),
+        _STATE,
+        message.state,
     )
     if locked is not None:
         count += 2
         own += _LOCKED_UNTIL + _long(int(locked.until * 1000))
-    application = parts.application_properties
     if details.dead_letter_source is not None:
         count += 2
         own += encode(t.Symbol("x-opt-deadletter-source")) + encode(details.dead_letter_source)
-    if (
-        details.modified is not None
-        or details.dead_letter_reason is not None
-        or details.dead_letter_description is not None
-    ):
-        application = _changed(message, application)
     return b"".join(
         (
-            _header(message, parts.header),
+            _header(message, header),
             s.map_section(s.MESSAGE_ANNOTATIONS, count, entries + own),
-            parts.properties,
-            application,
-            parts.body,
-            parts.footer,
+            payload[rest:] if details is NO_DETAILS else _content(message, rest),
         )
     )
+
+
+def _content(message: StoredMessage, position: int) -> bytes:
+    """The sections from the properties on, with what settlements have changed."""
+    details = message.details
+    if (
+        details.modified is None
+        and details.dead_letter_reason is None
+        and details.dead_letter_description is None
+    ):
+        return message.payload[position:]
+    parts = s.split(message.payload)
+    application = _changed(message, parts.application_properties)
+    return b"".join((parts.properties, application, parts.body, parts.footer))
 
 
 def _header(message: StoredMessage, original: bytes) -> bytes:

@@ -63,14 +63,20 @@ class Intake(Lifecycle):
         nothing of it is stored.
         """
         self.check_send()
+        limit = self.max_message_size
         for message in messages:
-            self._check_content(len(message.payload), message.session_id)
+            if (
+                message.session_id
+                or len(message.payload) > limit
+                or self.properties.requires_session
+            ):
+                self._check_content(len(message.payload), message.session_id)
         now = self._now()
         fresh, repeated = self._sort_out(messages, now)
         size = sum(len(message.payload) for message in fresh)
         self._check_quota(size)
         arrivals = Arrivals(Change())
-        stamped = [self._stamp(message, now) for message in fresh]
+        stamped = self._stamp(fresh, now)
         if self.properties.requires_duplicate_detection:
             until = now + self.properties.duplicate_detection_window
             for message in fresh:
@@ -165,25 +171,34 @@ class Intake(Lifecycle):
             return None
         return StoreFailed("The message repeats one whose send has just failed: send it again.")
 
-    def _stamp(self, message: IncomingMessage, now: float) -> StoredMessage:
-        scheduled = message.scheduled_at is not None and message.scheduled_at > now
-        start = message.scheduled_at if scheduled and message.scheduled_at is not None else now
-        ttl = self.properties.default_message_ttl
-        if message.ttl is not None and message.ttl < ttl:
-            ttl = message.ttl
-        details = NO_DETAILS
-        if message.session_id or message.partition_key or message.scheduled_at is not None:
-            details = Details(message.session_id, message.partition_key, message.scheduled_at)
-        return StoredMessage(
-            self.next_sequence(),
-            message.payload,
-            now,
-            NEVER if ttl >= FOREVER else start + ttl,
-            # Kept only where it means something: it is most of a small message's cost.
-            message.message_id if self.properties.requires_duplicate_detection else None,
-            details,
-            state=MessageState.SCHEDULED if scheduled else MessageState.ACTIVE,
-        )
+    def _stamp(self, messages: Sequence[IncomingMessage], now: float) -> list[StoredMessage]:
+        longest = self.properties.default_message_ttl
+        # Ids are kept only where they mean something: they are most of a small message's cost.
+        keeps_ids = self.properties.requires_duplicate_detection
+        stamped = []
+        for message in messages:
+            start = now
+            state = MessageState.ACTIVE
+            if message.scheduled_at is not None and message.scheduled_at > now:
+                start = message.scheduled_at
+                state = MessageState.SCHEDULED
+            ttl = longest if message.ttl is None else min(message.ttl, longest)
+            details = NO_DETAILS
+            if message.session_id or message.partition_key or message.scheduled_at is not None:
+                details = Details(message.session_id, message.partition_key, message.scheduled_at)
+            stamped.append(
+                StoredMessage(
+                    self.next_sequence(),
+                    message.payload,
+                    now,
+                    NEVER if ttl >= FOREVER else start + ttl,
+                    message.message_id if keeps_ids else None,
+                    details,
+                    0,
+                    state,
+                )
+            )
+        return stamped
 
     def _check_exists(self) -> None:
         if self.deleted:

@@ -31,7 +31,7 @@ from orchestrator.localcloud.servicebus.model import (
     StoredMessage,
 )
 from orchestrator.localcloud.servicebus.session_shelf import SessionShelf
-from orchestrator.localcloud.servicebus.shelf import Shelf
+from orchestrator.localcloud.servicebus.shelf import Shelf, message_due
 from orchestrator.localcloud.servicebus.store import Change, MessageRow, StateRow, Store
 
 if TYPE_CHECKING:
@@ -221,19 +221,22 @@ class Lifecycle:
         self._last_sequence += 1
         return self._last_sequence
 
-    def arrive(self, message: StoredMessage) -> None:
-        """A message of this queue's is durable now."""
-        self._shelf.add(message)
+    def arrive(self, *messages: StoredMessage) -> None:
+        """Messages of this queue's are durable now."""
+        self._shelf.add(messages)
         self._context.changed(self.namespace, self.path)
-        if message.state is MessageState.ACTIVE and message.lock is None:
-            self._offer(message)
-        self._watch(message)
+        ready = [m for m in messages if m.lock is None and m.state is MessageState.ACTIVE]
+        if ready:
+            self._offer(ready)
+        for message in messages:
+            if message.lock is not None or message_due(message) != NEVER:
+                self._watch(message)
 
     def _receivable(self) -> int:
         return self._shelf.ready if self.properties.status.can_receive else 0
 
-    def _offer(self, message: StoredMessage) -> None:
-        self._shelf.offer(message)
+    def _offer(self, messages: Sequence[StoredMessage]) -> None:
+        self._shelf.offer(messages)
         self._offered()
 
     def _offered(self) -> None:
@@ -311,7 +314,7 @@ class Lifecycle:
             if message.expires_at <= now:
                 self._expire(message)
                 return
-            self._offer(message)
+            self._offer((message,))
         self._watch(message)
 
     # -- what time does ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -246,14 +246,14 @@ class SessionKeeping(Forwarding):
                     lock.locked_until = latest
                     self._watch_session(lock)
 
-    def _offer(self, message: StoredMessage) -> None:
-        super()._offer(message)
+    def _offer(self, messages: Sequence[StoredMessage]) -> None:
+        super()._offer(messages)
         if isinstance(self._shelf, SessionShelf):
-            session = self._shelf.session(message.details.session_id or "")
-            if session.lock is not None:
-                session.lock.line.wake()
-            else:
-                self._serve_soon()
+            for session_id in {message.details.session_id or "" for message in messages}:
+                session = self._shelf.session(session_id)
+                if session.lock is not None:
+                    session.lock.line.wake()
+            self._serve_soon()
 
     def wake_sessions(self) -> None:
         """The settings have changed: who waits may be served now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from orchestrator.localcloud.servicebus.agenda import Agenda
@@ -40,7 +40,7 @@ class SessionLock:
         self.lost = lost
         self.line = line
         self.over = False
-        self.held: dict[object, LockedMessage] = {}
+        self.held: dict[bytes, LockedMessage] = {}
 
     @property
     def session_id(self) -> str:
@@ -99,11 +99,12 @@ class SessionShelf(Shelf):
         if not session.size and session.lock is None and session.state is None:
             self.sessions.pop(session.id, None)
 
-    def add(self, message: StoredMessage) -> None:
-        super().add(message)
-        session = self._of(message)
-        session.size += 1
-        session.index.add(message.sequence)
+    def add(self, messages: Sequence[StoredMessage]) -> None:
+        super().add(messages)
+        for message in messages:
+            session = self._of(message)
+            session.size += 1
+            session.index.add(message.sequence)
 
     def remove(self, message: StoredMessage) -> None:
         super().remove(message)
@@ -112,14 +113,15 @@ class SessionShelf(Shelf):
         session.index.remove(message.sequence)
         self.tidy(session)
 
-    def offer(self, message: StoredMessage) -> None:
-        session = self._of(message)
-        self.ready += 1
-        session.ready += 1
-        heapq.heappush(session.heap, message.sequence)
-        if len(session.heap) > 2 * session.ready + _SLACK:
-            session.heap = sorted({n for n in session.heap if self._is_ready(n)})
-        self.tidy(session)
+    def offer(self, messages: Sequence[StoredMessage]) -> None:
+        self.ready += len(messages)
+        for message in messages:
+            session = self._of(message)
+            session.ready += 1
+            heapq.heappush(session.heap, message.sequence)
+            if len(session.heap) > 2 * session.ready + _SLACK:
+                session.heap = sorted({n for n in session.heap if self._is_ready(n)})
+            self.tidy(session)
 
     def withhold(self, message: StoredMessage) -> None:
         super().withhold(message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from orchestrator.localcloud.servicebus.agenda import Agenda
@@ -48,13 +48,15 @@ class Shelf:
     def __len__(self) -> int:
         return len(self.messages)
 
-    def add(self, message: StoredMessage) -> None:
-        """Take in a message that has just become durable; not yet ready."""
-        self.messages[message.sequence] = message
-        self._index.add(message.sequence)
-        self.size += message.size
-        if message.state is MessageState.SCHEDULED:
-            self.scheduled += 1
+    def add(self, messages: Sequence[StoredMessage]) -> None:
+        """Take in messages that have just become durable; not yet ready."""
+        for message in messages:
+            sequence = message.sequence
+            self.messages[sequence] = message
+            self._index.add(sequence)
+            self.size += len(message.payload)
+            if message.state is MessageState.SCHEDULED:
+                self.scheduled += 1
 
     def remove(self, message: StoredMessage) -> None:
         """Let go of a message that is not ready (see `withhold`)."""
@@ -64,10 +66,11 @@ class Shelf:
         if message.state is MessageState.SCHEDULED:
             self.scheduled -= 1
 
-    def offer(self, message: StoredMessage) -> None:
-        """Make an active message without a lock ready."""
-        self.ready += 1
-        heapq.heappush(self._heap, message.sequence)
+    def offer(self, messages: Sequence[StoredMessage]) -> None:
+        """Make active messages without a lock ready."""
+        self.ready += len(messages)
+        for message in messages:
+            heapq.heappush(self._heap, message.sequence)
         if len(self._heap) > 2 * self.ready + _SLACK:
             self._heap = sorted({n for n in self._heap if self._is_ready(n)})
 

@@ -118,21 +118,20 @@ class Change:
 
     def put(self, queue: int, message: StoredMessage) -> None:
         """Add a message; also notes its sequence number as the queue's last."""
-        details = None if message.details is NO_DETAILS else _encode(message.details)
-        expires_at = None if message.expires_at == NEVER else message.expires_at
+        sequence = message.sequence
         self.puts.append(
             MessageRow(
-                key_of(queue, message.sequence),
-                int(message.state),
+                queue << SEQUENCE_BITS | sequence,
+                message.state,
                 message.delivery_count,
                 message.enqueued_at,
-                expires_at,
+                None if message.expires_at == NEVER else message.expires_at,
                 message.message_id,
-                details,
+                None if message.details is NO_DETAILS else _encode(message.details),
                 message.payload,
             )
         )
-        self.note_sequence(queue, message.sequence)
+        self.note_sequence(queue, sequence)
 
     def note_sequence(self, queue: int, sequence: int) -> None:
         """That number of the queue's is used, even if no message with it is put."""
