@@ -20,6 +20,7 @@ from azure.servicebus.exceptions import (
     MessageLockLostError,
     MessageNotFoundError,
     MessageSizeExceededError,
+    MessagingEntityNotFoundError,
 )
 
 from tests.cloud.servicebus_bus import NAMESPACE, Bus, linked, take, texts
@@ -329,3 +330,17 @@ def test_the_sync_client_sends_receives_renews_and_settles(bus: Bus) -> None:
             assert receiver.peek_messages() == []
     assert seen == [str(n) for n in range(6)]
     assert bus.counts(queue).active == 0
+
+
+async def test_a_queue_that_nobody_uses_is_gone_after_its_time(bus: Bus) -> None:
+    queue = bus.queue(auto_delete_on_idle=300.0)
+    async with linked(bus, queue) as (sender, receiver):
+        await sender.send_messages(ServiceBusMessage("a"))
+        (message,) = await take(receiver, 1)
+        await receiver.complete_message(message)
+        bus.advance(299)
+        assert bus.read(lambda: bus.broker.queue(NAMESPACE, queue)) is not None
+        bus.advance(301)
+        bus.until(lambda: bus.broker.queue(NAMESPACE, queue) is None)
+        with pytest.raises(MessagingEntityNotFoundError):
+            await sender.send_messages(ServiceBusMessage("b"))

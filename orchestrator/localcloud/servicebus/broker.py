@@ -7,7 +7,8 @@ queues and keys exist (the Resource Manager reads and writes them through this c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from orchestrator.clock import Clock
@@ -22,17 +23,20 @@ from orchestrator.localcloud.servicebus.definitions import (
     ROOT_RULE,
     RULE,
     SESSION,
+    USE,
     NamespaceRecord,
     QueueRecord,
     RuleRecord,
     new_key,
 )
 from orchestrator.localcloud.servicebus.errors import (
+    BrokerError,
     EntityAlreadyExists,
     EntityNotFound,
     InvalidOperation,
     StoreCorrupt,
 )
+from orchestrator.localcloud.servicebus.idleness import Idleness
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.limits import STRICT, Limits
 from orchestrator.localcloud.servicebus.model import (
@@ -47,16 +51,23 @@ from orchestrator.localcloud.servicebus.model import (
 from orchestrator.localcloud.servicebus.queue import NUMBERS_PER_QUEUE, Queue
 from orchestrator.localcloud.servicebus.registry import (
     Home,
+    always,
     definition_key,
     durably,
     is_of,
     rule_key,
 )
 from orchestrator.localcloud.servicebus.store import Change, Contents, Store
-from orchestrator.localcloud.servicebus.topic import Topic
-from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionRecord, TopicRecord
+from orchestrator.localcloud.servicebus.topic import Subscription, Topic
+from orchestrator.localcloud.servicebus.topic_definitions import (
+    SUBSCRIPTIONS,
+    SubscriptionRecord,
+    TopicRecord,
+)
 
 __all__ = ["Broker", "durably"]
+
+_log = logging.getLogger(__name__)
 
 
 class Broker(TopicBroker):
@@ -98,6 +109,7 @@ class Broker(TopicBroker):
             resolve=self.queue,
             content=self._content,
             changed=lambda namespace, path: self.meter.changed(namespace, path),
+            delete_idle=self._delete_idle,
         )
         try:
             self._restore(contents, self._context)
@@ -110,16 +122,22 @@ class Broker(TopicBroker):
         """Commit what is queued and close the store. Idempotent."""
         self._clockwork.stop()
         self._write_departures()
+        for part in self._parts():
+            part.note_last_use()
         await self._store.close()
 
     def _restore(self, contents: Contents, context: Context) -> None:
         sessions = [entry for entry in contents.definitions if entry.kind == SESSION]
+        uses = [entry for entry in contents.definitions if entry.kind == USE]
         records = [
-            definitions.decode(entry) for entry in contents.definitions if entry.kind != SESSION
+            definitions.decode(entry)
+            for entry in contents.definitions
+            if entry.kind not in (SESSION, USE)
         ]
         # A subscription is made in its topic.
         records.sort(key=lambda record: isinstance(record, SubscriptionRecord))
         by_number: dict[int, Queue] = {}
+        updated: list[tuple[Queue, float]] = []
         for record in records:
             if isinstance(record, NamespaceRecord):
                 self._namespaces[record.name.lower()] = Home(record)
@@ -149,6 +167,7 @@ class Broker(TopicBroker):
                 namespace.rules[rule_key(record.rule.name, record.rule.entity)] = record.rule
                 continue
             by_number.update((part.number, part) for part in queue.parts)
+            updated.append((queue, record.updated_at))
             self._next_number = max(self._next_number, record.number + NUMBERS_PER_QUEUE)
         for entry in sessions:
             number, _, session_id = entry.key.partition("|")
@@ -163,6 +182,12 @@ class Broker(TopicBroker):
         for seen in contents.history:
             if seen.queue in by_number:
                 by_number[seen.queue].remember(seen.message_id, seen.until)
+        for queue, when in updated:
+            queue.watch_idleness(when)
+        for entry in uses:
+            used = by_number.get(int(entry.key))
+            if used is not None:
+                used.restore_use(definitions.use_record(entry))
 
     def clock_set_back(self) -> None:
         """The clock shows an earlier time than before: locks end no later than they may."""
@@ -282,16 +307,39 @@ class Broker(TopicBroker):
                     properties=properties,
                 )
                 self._install(record, queue)
+                queue.watch_idleness(now)
             return _info(record)
+
+    def _delete_idle(self, entity: Idleness) -> None:
+        """Delete an entity that nobody has used for long enough."""
+        self._start(self._delete_unused(entity))
+
+    async def _delete_unused(self, entity: Idleness) -> None:
+        namespace, path = entity.namespace, entity.path
+        try:
+            if isinstance(entity, Topic):
+                gone = await self._delete_topic(namespace, path, entity.is_idle)
+            elif isinstance(entity, Subscription):
+                topic, _, name = path.partition(SUBSCRIPTIONS)
+                gone = await self._delete_subscription(namespace, topic, name, entity.is_idle)
+            else:
+                gone = await self._delete_queue(namespace, path, entity.is_idle)
+        except BrokerError as error:
+            _log.warning("%s/%s is idle and could not be deleted: %s", namespace, path, error)
+            return
+        if gone:
+            _log.info("deleted %s/%s, which was idle (autoDeleteOnIdle)", namespace, path)
 
     async def delete_queue(self, namespace: str, name: str) -> bool:
         """Delete it with all messages; who subscribed to it is told. False if there was none."""
         return await self._in_turn(self._delete_queue(namespace, name))
 
-    async def _delete_queue(self, namespace: str, name: str) -> bool:
+    async def _delete_queue(
+        self, namespace: str, name: str, only_if: Callable[[], bool] = always
+    ) -> bool:
         async with self._defining:
             home = self._namespaces.get(namespace.lower())
-            if home is None or name.lower() not in home.records:
+            if home is None or name.lower() not in home.records or not only_if():
                 return False
             change = Change()
             self._drop_entity(change, home, name)

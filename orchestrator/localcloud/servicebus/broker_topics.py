@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from orchestrator.localcloud.servicebus import definitions
 from orchestrator.localcloud.servicebus.definitions import SUBSCRIPTION, TOPIC
@@ -12,7 +12,7 @@ from orchestrator.localcloud.servicebus.errors import (
     EntityNotFound,
     InvalidOperation,
 )
-from orchestrator.localcloud.servicebus.registry import Home, Registry, definition_key
+from orchestrator.localcloud.servicebus.registry import Home, Registry, always, definition_key
 from orchestrator.localcloud.servicebus.rules import (
     CompiledRule,
     Rule,
@@ -72,7 +72,7 @@ class TopicBroker(Registry):
             change.define(TOPIC, definition_key(home.name, record.name), definitions.encode(record))
             await self._commit(change)
             if old is None:
-                self._install_topic(record, {})
+                self._install_topic(record, {}).watch_idleness(now)
             else:
                 home.topics[name.lower()] = record
                 topic = home.topic(name)
@@ -87,11 +87,13 @@ class TopicBroker(Registry):
         """Delete it with its subscriptions and all messages; False if there was none."""
         return await self._in_turn(self._delete_topic(namespace, name))
 
-    async def _delete_topic(self, namespace: str, name: str) -> bool:
+    async def _delete_topic(
+        self, namespace: str, name: str, only_if: Callable[[], bool] = always
+    ) -> bool:
         async with self._defining:
             home = self._namespaces.get(namespace.lower())
             topic = None if home is None else home.topic(name)
-            if home is None or topic is None:
+            if home is None or topic is None or not only_if():
                 return False
             entities = [topic, *topic.subscriptions.values()]
             change = Change()
@@ -178,7 +180,7 @@ class TopicBroker(Registry):
                 )
             await self._commit_subscription(record)
             if old is None:
-                self._install_subscription(record, {})
+                self._install_subscription(record, {}).watch_idleness(now)
             else:
                 home.subscriptions[record.path.lower()] = record
                 one = home.subscription(record.path)
@@ -191,12 +193,14 @@ class TopicBroker(Registry):
         """Delete it with its messages; False if there was none."""
         return await self._in_turn(self._delete_subscription(namespace, topic, name))
 
-    async def _delete_subscription(self, namespace: str, topic: str, name: str) -> bool:
+    async def _delete_subscription(
+        self, namespace: str, topic: str, name: str, only_if: Callable[[], bool] = always
+    ) -> bool:
         async with self._defining:
             home = self._namespaces.get(namespace.lower())
             path = topic + SUBSCRIPTIONS + name
             one = None if home is None else home.subscription(path)
-            if home is None or one is None:
+            if home is None or one is None or not only_if():
                 return False
             change = Change()
             self._drop_entity(change, home, path)
@@ -294,6 +298,7 @@ class TopicBroker(Registry):
         one = home.subscription(record.path)
         assert one is not None
         one.set_rules(rules)
+        one.watch_idleness(changed.updated_at)
 
     def _subscription_record(
         self, namespace: str, topic: str, name: str

@@ -23,6 +23,9 @@ RULE = "rule"
 SESSION = "session"
 """A session's state; its key is the queue's number, a bar, and the session id."""
 
+USE = "use"
+"""When an entity that may be deleted for want of use was last used; its key is its number."""
+
 ROOT_RULE = "RootManageSharedAccessKey"
 ALL_RIGHTS = frozenset(Right)
 
@@ -58,10 +61,17 @@ class SessionRecord(msgspec.Struct, frozen=True):
     updated_at: float
 
 
+class UseRecord(msgspec.Struct, frozen=True):
+    """exact: it was not used later (for sure, not only as far as was noted)."""
+
+    last_used: float
+    exact: bool = False
+
+
 Record = NamespaceRecord | QueueRecord | TopicRecord | SubscriptionRecord | RuleRecord
 
 
-def encode(record: Record) -> bytes:
+def encode(record: Record | UseRecord) -> bytes:
     return msgspec.json.encode(record)
 
 
@@ -91,6 +101,17 @@ def session_record(definition: Definition) -> SessionRecord:
     except msgspec.MsgspecError as error:
         raise StoreCorrupt(
             f"The message store holds a session state that cannot be read ({error}): reset the "
+            "local cloud."
+        ) from error
+
+
+def use_record(definition: Definition) -> UseRecord:
+    """Raises StoreCorrupt for what is none."""
+    try:
+        return msgspec.json.decode(definition.body, type=UseRecord)
+    except msgspec.MsgspecError as error:
+        raise StoreCorrupt(
+            f"The message store holds a time of use that cannot be read ({error}): reset the "
             "local cloud."
         ) from error
 

@@ -208,6 +208,7 @@ class Forwarding(Intake):
         self._check_content(len(message.payload), session_id)
         self._check_quota(message.size)
         message_id = self._new_id(message.payload, arrivals, now)
+        self._use(now)
         if message_id is False:
             return
         if message_id is not None:

@@ -35,6 +35,7 @@ from orchestrator.localcloud.servicebus.shelf import Shelf, message_due
 from orchestrator.localcloud.servicebus.store import Change, MessageRow, StateRow, Store
 
 if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.idleness import Idleness
     from orchestrator.localcloud.servicebus.queue import Queue
 
 NOBODY = bytes(16)
@@ -63,6 +64,7 @@ class Context:
     resolve: the queue, topic or subscription of that namespace and path; None if there is none.
     content: reads what a message says of itself, for those who need more than bytes.
     changed: told (namespace, path) when messages have come or gone.
+    delete_idle: delete an entity, unless somebody uses it meanwhile.
     """
 
     clock: Clock
@@ -74,6 +76,7 @@ class Context:
     resolve: Callable[[str, str], Queue | None]
     content: Content
     changed: Callable[[str, str], None]
+    delete_idle: Callable[[Idleness], None]
 
 
 class Lifecycle:
@@ -178,7 +181,11 @@ class Lifecycle:
         now = self._context.clock.time()
         if self._reminded <= now:
             self._tidy(now)
+        self._use(now)
         return now
+
+    def _use(self, now: float) -> None:
+        """Somebody uses the queue."""
 
     def _tidy(self, now: float) -> None:
         for _ in range(_AT_ONCE):

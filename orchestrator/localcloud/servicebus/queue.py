@@ -22,6 +22,7 @@ from orchestrator.localcloud.servicebus.errors import (
     LockLost,
     MessageNotFound,
 )
+from orchestrator.localcloud.servicebus.idleness import Idleness
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.line import Available, Waiter
 from orchestrator.localcloud.servicebus.model import (
@@ -36,7 +37,6 @@ from orchestrator.localcloud.servicebus.model import (
     StoredMessage,
     new_tokens,
 )
-from orchestrator.localcloud.servicebus.session_keeping import SessionKeeping
 from orchestrator.localcloud.servicebus.session_shelf import SessionLock
 from orchestrator.localcloud.servicebus.store import Change
 
@@ -48,7 +48,7 @@ NUMBERS_PER_QUEUE = 4
 what could not be forwarded."""
 
 
-class Queue(SessionKeeping):
+class Queue(Idleness):
     """A queue, or a dead-letter sub-queue of one (which has the same methods).
 
     namespace, path: its name in the first spelling; path of a sub-queue `q/$DeadLetterQueue`.
@@ -106,6 +106,18 @@ class Queue(SessionKeeping):
         """The queue and its sub-queues."""
         return self, self.dead_letter, self.transfer_dead_letter
 
+    def watch_idleness(self, last_used: float, noted_until: float = 0.0) -> None:
+        super().watch_idleness(last_used, noted_until)
+        if not self.is_dead_letter:
+            for part in self.parts[1:]:
+                part.watch_idleness(last_used)
+
+    def unused_since(self, now: float) -> float:
+        if self.is_dead_letter:
+            return super().unused_since(now)
+        below = (self.dead_letter, self.transfer_dead_letter)
+        return max(super().unused_since(now), *(part.unused_since(now) for part in below))
+
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Have `listener` called when the queue was deleted (`deleted`) or its properties
         changed; returns what ends that."""
@@ -138,6 +150,7 @@ class Queue(SessionKeeping):
             queue._line.wake()
             queue.wake_sessions()
             queue.forward_all()
+        self.watch_idleness(self._context.clock.time())
         self.announce()
 
     def close(self) -> None:

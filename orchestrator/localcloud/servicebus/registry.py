@@ -13,6 +13,7 @@ from orchestrator.localcloud.servicebus.definitions import (
     RULE,
     SUBSCRIPTION,
     TOPIC,
+    USE,
     NamespaceRecord,
     QueueRecord,
 )
@@ -104,10 +105,13 @@ class Registry:
     async def _in_turn(self, change: Coroutine[Any, Any, _T]) -> _T:
         """Change definitions to the end even if the caller goes away meanwhile: what is in memory
         follows what is stored."""
+        return await asyncio.shield(self._start(change))
+
+    def _start(self, change: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(change)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
-        return await asyncio.shield(task)
+        return task
 
     async def _commit(self, change: Change) -> None:
         await durably(lambda done: self._store.commit(change, done))
@@ -138,6 +142,7 @@ class Registry:
         queue = home.queues[path.lower()]
         for number in range(queue.number, queue.number + NUMBERS_PER_QUEUE):
             change.drop(number)
+            change.define(USE, str(number), None)
         queue.forget_sessions(change)
         for rule in home.rules.values():
             if is_of(rule, path):
@@ -173,3 +178,8 @@ def rule_key(name: str, entity: str | None) -> tuple[str, str]:
 
 def is_of(rule: AccessRule, entity: str | None) -> bool:
     return (rule.entity or "").lower() == (entity or "").lower()
+
+
+def always() -> bool:
+    """The condition of what happens without one."""
+    return True

@@ -176,6 +176,10 @@ class Topic(Queue):
             content.system["ExpiresAtUtc"] = int(message.expires_at * 1000)
         return content
 
+    def unused_since(self, now: float) -> float:
+        used = [one.unused_since(now) for one in self.subscriptions.values()]
+        return max([super().unused_since(now), *used])
+
     def counts(self) -> QueueCounts:
         return QueueCounts(scheduled=self._shelf.scheduled, size_in_bytes=self._held())
 
