@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from azure.core.pipeline.transport import HttpTransport
     from azure.mgmt.alertsmanagement import AlertsManagementClient
     from azure.mgmt.appcontainers import ContainerAppsAPIClient
+    from azure.mgmt.authorization import AuthorizationManagementClient
     from azure.mgmt.monitor import MonitorManagementClient
     from azure.mgmt.resource.deployments import DeploymentsMgmtClient
     from azure.mgmt.resource.deploymentstacks import DeploymentStacksClient
@@ -181,6 +182,16 @@ class Clients:
                 self.credential, self.endpoints.subscription, **self._manager_options()
             )
             return self._stacks_client.deployment_stacks
+
+    @cached_property
+    def authorization(self) -> AuthorizationManagementClient:
+        """Role assignments."""
+        with self._lock:
+            from azure.mgmt.authorization import AuthorizationManagementClient
+
+            return AuthorizationManagementClient(
+                self.credential, self.endpoints.subscription, **self._manager_options()
+            )
 
     @cached_property
     def monitor(self) -> MonitorManagementClient:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.alerts import AlertVerbs
+    from orchestrator.doctor.findings import Findings
     from orchestrator.executions import Run
     from orchestrator.explanation import Explanation
     from orchestrator.images import ImageVerbs
@@ -206,6 +207,16 @@ class Orchestrator(Nouns):
             queues=self.queues() if names.namespace else Queues(),
             endpoints=reached,
         )
+
+    def doctor(self, *jobs: str, progress: Callable[[str], None] | None = None) -> Findings:
+        """Why did a job not start, not scale, fail, or log nothing? Looks at these jobs, or at all.
+
+        What cannot be read (no permission, say) is a finding, too. `progress`: called with what is
+        looked at next. Raises JobNotFound, and NotReachable when nothing answers at all.
+        """
+        from orchestrator.doctor.visit import Visit
+
+        return Visit(self._doctors_rooms(), self.settings).findings(jobs, progress)
 
     # ---------------------------------------------------------------- jobs
 

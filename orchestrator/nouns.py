@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from orchestrator.alerts import AlertVerbs
     from orchestrator.azure import Clients
+    from orchestrator.doctor.patient import Rooms
     from orchestrator.executions import ExecutionVerbs
     from orchestrator.infra import InfraVerbs
     from orchestrator.jobs import JobVerbs
@@ -132,3 +133,17 @@ class Nouns:
         from orchestrator.alerts import AlertVerbs
 
         return AlertVerbs(self._clients, self.settings)
+
+    def _doctors_rooms(self) -> Rooms:
+        from orchestrator.doctor.patient import Rooms
+
+        return Rooms(
+            clients=self._clients,
+            jobs=self._jobs,
+            executions=self._executions,
+            queues=self._queues,
+            logs=self._logs,
+            system_log=self._system_log,
+            plans=self._plans,
+            time=self._time,
+        )

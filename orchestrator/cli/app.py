@@ -32,6 +32,7 @@ ENTRIES = {
     "plan": Entry("plan", "plan", "Show what deploy would change, field by field.", _PROJECT),
     "drift": Entry("plan", "drift", "Show where live jobs differ from the settings.", _PROJECT),
     "infra": Entry("infra", "infra", "What the jobs live in, from Bicep: deploy, …", _PROJECT),
+    "doctor": Entry("doctor", "doctor", "Why a job does not start, scale, succeed or log.", _JOBS),
     "demo": Entry(
         "demo.command",
         "demo",

@@ -1,0 +1,301 @@
+"""How a job runs: starts that were due, what waits, executions that fail, stick, or overlap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from orchestrator.doctor.findings import Finding
+from orchestrator.doctor.patient import Patient
+from orchestrator.quantities import short_duration
+from orchestrator.records import show
+from orchestrator.results import Execution
+
+DUE = timedelta(minutes=2)  # a start that is later than this is missing
+NEAR = 0.8  # of the replica time-out
+ENOUGH = 5  # executions from which a percentile says something
+SERVICE_BUS_MESSAGES = 5  # KEDA's default of messageCount
+
+
+def schedule(patient: Patient) -> Iterator[Finding]:
+    """The cron expression's last moment brought an execution."""
+    if patient.trigger != "schedule":
+        return
+    expression = str(patient.details.get("cronExpression") or "")
+    due, upcoming = _around(expression, patient.now)
+    if upcoming is None:
+        yield Finding(
+            level="problem",
+            check="schedule",
+            what=f'The cron expression "{expression}" never comes true, or is none.',
+            evidence="It wants five fields, in UTC.",
+            next=f"Correct [jobs.{patient.name}] cron, then: orchestrator deploy {patient.name}",
+        )
+        return
+    made = _moment((patient.resource.get("systemData") or {}).get("createdAt"))
+    newest = max((e.start for e in patient.executions if e.start), default=None)
+    overdue = due is not None and patient.now - due > DUE
+    known = made is not None and due is not None and made < due
+    missed = overdue and known and (newest is None or (due is not None and newest < due - DUE))
+    if missed and not patient.suspended:
+        yield Finding(
+            level="problem",
+            check="schedule",
+            what=f"The start that was due at {show(due)} UTC did not happen.",
+            evidence=f"The newest execution started at {show(newest)} UTC."
+            if newest
+            else "There is no execution yet.",
+            next=f"See why: orchestrator logs --job {patient.name} --system; start it by hand: "
+            f"orchestrator start {patient.name}",
+        )
+    else:
+        yield Finding(
+            level="fine", check="schedule", what=f"The next start is due at {show(upcoming)} UTC."
+        )
+
+
+def _around(expression: str, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """The last moment of a cron expression within 400 days, and the next one."""
+    from cronsim import CronSim, CronSimError
+
+    try:
+        upcoming = next(CronSim(expression, now), None)
+        latest = next(CronSim(expression, now, reverse=True), None)
+    except CronSimError:
+        return None, None
+    return latest, upcoming
+
+
+def waiting(patient: Patient) -> Iterator[Finding]:
+    """What waits in the queues of its scale rules, beside what runs and may run."""
+    if patient.trigger != "event":
+        return
+    scale = patient.details.get("scale") or {}
+    most = scale.get("maxExecutions")
+    most = 100 if most is None else int(most)
+    interval = float(scale.get("pollingInterval") or 30)
+    running = len(patient.running)
+    for rule in patient.rules:
+        metadata = rule.get("metadata") or {}
+        queue = patient.ward.queues.get(str(metadata.get("queueName") or "").lower())
+        if rule.get("type") != "azure-servicebus" or queue is None:
+            continue
+        wanted = int(metadata.get("messageCount") or SERVICE_BUS_MESSAGES)
+        threshold = int(metadata.get("activationMessageCount") or 0)
+        waits = f"{queue.active:,} messages wait in {queue.name}"
+        if queue.active <= threshold:
+            if queue.active:
+                yield Finding(
+                    level="note",
+                    check="queue depth",
+                    what=f"{waits}, which is not more than activationMessageCount, so that they "
+                    "start nothing.",
+                    evidence=f"activationMessageCount is {threshold}.",
+                    next="Lower it in the rule's metadata, if they should.",
+                )
+            else:
+                yield Finding(
+                    level="fine", check="queue depth", what=f"Nothing waits in {queue.name}."
+                )
+        elif running >= most:
+            yield Finding(
+                level="warning",
+                check="queue depth",
+                what=f"{waits}, and the job runs as many executions as it may.",
+                evidence=f"{running} run, max_executions is {most}; one is started for {wanted} "
+                "messages.",
+                next=f"Wait, or raise [jobs.{patient.name}.scale] max_executions.",
+            )
+        elif not running and not patient.suspended and _since_last(patient) > 2 * interval + 30:
+            yield Finding(
+                level="problem",
+                check="queue depth",
+                what=f"{waits}, and no execution of the job runs.",
+                evidence=f"It is polled each {short_duration(timedelta(seconds=interval))}; the "
+                f"last execution started {_ago(patient)}.",
+                next=f"See what the scaler says: orchestrator logs --job {patient.name} --system",
+            )
+        else:
+            yield Finding(level="fine", check="queue depth", what=f"{waits}; {running} run.")
+        if queue.dead_letter:
+            yield Finding(
+                level="warning",
+                check="dead letters",
+                what=f"{queue.dead_letter:,} messages are dead-lettered in {queue.name}.",
+                evidence="Nobody receives them until they are sent again.",
+                next=f"Look why: orchestrator queues dead-letters list {queue.name}",
+            )
+
+
+def _since_last(patient: Patient) -> float:
+    newest = max((e.start for e in patient.executions if e.start), default=None)
+    made = _moment((patient.resource.get("systemData") or {}).get("lastModifiedAt"))
+    last = max((m for m in (newest, made) if m is not None), default=None)
+    return (patient.now - last).total_seconds() if last else float("inf")
+
+
+def _ago(patient: Patient) -> str:
+    newest = max((e.start for e in patient.executions if e.start), default=None)
+    if newest is None:
+        return "never"
+    return f"{show(patient.now - newest)} ago"
+
+
+def failures(patient: Patient) -> Iterator[Finding]:
+    """Executions that failed, and why."""
+    ended = patient.finished
+    failed = [e for e in ended if e.status == "Failed"]
+    if not ended:
+        yield Finding(
+            level="note",
+            check="executions",
+            what="The job has never run to an end.",
+            evidence="No execution is listed as over.",
+            next=f"Start one: orchestrator start {patient.name} --follow"
+            if patient.trigger == "manual"
+            else "",
+        )
+    elif ended[0].status == "Failed":
+        row = _leading(ended)
+        latest = ended[0]
+        why = latest.message or latest.reason or _codes(latest)
+        yield Finding(
+            level="problem",
+            check="executions",
+            what=f"The last {row} executions failed." if row > 1 else "The last execution failed.",
+            evidence=f"{latest.name}: {why.rstrip('.')}.",
+            next=f"Why, in one paragraph: orchestrator executions show {latest.name}",
+        )
+    elif failed:
+        reasons = Counter(e.reason or _codes(e) for e in failed).most_common(2)
+        words = ", ".join(f"{reason} ({n})" for reason, n in reasons)
+        yield Finding(
+            level="note",
+            check="executions",
+            what=f"{len(failed)} of the last {len(ended)} executions failed.",
+            evidence=f"{words}; the last one {ended[0].status.lower()}.",
+            next=f"See them: orchestrator executions list --job {patient.name} --status failed",
+        )
+    else:
+        yield Finding(
+            level="fine",
+            check="executions",
+            what=f"None of the last {len(ended)} executions failed.",
+        )
+
+
+def _leading(ended: Sequence[Execution]) -> int:
+    count = 0
+    for execution in ended:
+        if execution.status != "Failed":
+            break
+        count += 1
+    return count
+
+
+def _codes(execution: Execution) -> str:
+    codes = sorted({r.exit_code for r in execution.replicas if r.exit_code})
+    return f"exit code {', '.join(map(str, codes))}" if codes else "no reason is given"
+
+
+def durations(patient: Patient) -> Iterator[Finding]:
+    """How near the executions come to the replica time-out."""
+    limit = patient.timeout
+    exceeded = [e for e in patient.finished if e.timed_out]
+    took = sorted(e.duration for e in patient.finished if e.succeeded and e.duration)
+    p95 = percentile(took, 0.95)
+    if exceeded:
+        yield Finding(
+            level="warning",
+            check="time-out",
+            what=f"{len(exceeded)} of the last {len(patient.finished)} executions were ended by "
+            "the replica time-out.",
+            evidence=f"It is {short_duration(limit)}; the last one was {exceeded[0].name}.",
+            next=f"Raise [jobs.{patient.name}] timeout, or let an execution do less.",
+        )
+    elif p95 is not None and len(took) >= ENOUGH and p95 >= limit * NEAR:
+        yield Finding(
+            level="warning",
+            check="time-out",
+            what="Executions come near the replica time-out.",
+            evidence=f"95 % of {len(took)} took up to {show(p95)}; the time-out is "
+            f"{short_duration(limit)}.",
+            next=f"Raise [jobs.{patient.name}] timeout.",
+        )
+    elif p95 is not None:
+        yield Finding(
+            level="fine",
+            check="time-out",
+            what=f"95 % took up to {show(p95)} of {short_duration(limit)}.",
+        )
+
+
+def percentile(values: Sequence[timedelta], share: float) -> timedelta | None:
+    """The value below or at which this share of the sorted values lies (nearest rank)."""
+    if not values:
+        return None
+    rank = max(1, -(-len(values) * share // 1))
+    return values[int(rank) - 1]
+
+
+def stuck(patient: Patient) -> Iterator[Finding]:
+    """Executions that should be over, and those that run beside each other."""
+    retries = int(patient.configuration.get("replicaRetryLimit") or 0)
+    took = sorted(e.duration for e in patient.finished if e.succeeded and e.duration)
+    usual = percentile(took, 0.95)
+    unusual = max(usual * 3, timedelta(minutes=1)) if usual and len(took) >= ENOUGH else None
+    for execution in patient.running:
+        if execution.start is None:
+            continue
+        age = patient.now - execution.start
+        if age > patient.timeout + timedelta(minutes=1):
+            yield Finding(
+                level="problem",
+                check="stuck",
+                what=f"{execution.name} is {execution.status.lower()} for longer than its "
+                "replica time-out allows.",
+                evidence=f"{show(age)}; the time-out is {short_duration(patient.timeout)}, with "
+                f"{retries} retries.",
+                next=f"Stop it: orchestrator stop {execution.name}",
+            )
+        elif unusual is not None and age > unusual:
+            yield Finding(
+                level="warning",
+                check="stuck",
+                what=f"{execution.name} runs much longer than is usual.",
+                evidence=f"{show(age)}; 95 % of {len(took)} took up to {show(usual)}.",
+                next=f"See what it does: orchestrator logs --follow {execution.name}",
+            )
+    yield from _overlap(patient, usual)
+
+
+def _overlap(patient: Patient, usual: timedelta | None) -> Iterator[Finding]:
+    if patient.trigger != "schedule":
+        return
+    if len(patient.running) > 1:
+        yield Finding(
+            level="warning",
+            check="overlap",
+            what=f"{len(patient.running)} executions of a scheduled job run at the same time.",
+            evidence=", ".join(e.name for e in patient.running[:5]),
+            next="Let cron start it less often, or let an execution do less.",
+        )
+        return
+    expression = str(patient.details.get("cronExpression") or "")
+    before, after = _around(expression, patient.now)
+    if usual is not None and before is not None and after is not None and usual > after - before:
+        yield Finding(
+            level="warning",
+            check="overlap",
+            what="Executions take longer than the time between two starts.",
+            evidence=f"95 % took up to {show(usual)}; cron starts one each {show(after - before)}.",
+            next="Let cron start it less often: Container Apps starts them beside each other.",
+        )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text or ""))
+    except ValueError:
+        return None

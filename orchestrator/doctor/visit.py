@@ -1,0 +1,208 @@
+"""The visit: the place first, then each job; what cannot be read is told, and the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.doctor import checks_configuration, checks_logs, checks_running
+from orchestrator.doctor.findings import Finding, Findings
+from orchestrator.doctor.patient import Patient, Rooms, Ward
+from orchestrator.errors import NotFound, NotReachable, OrchestratorError
+from orchestrator.failures import told
+from orchestrator.records import show
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+
+# Tokens are refused by a service whose clock is further away (Microsoft Entra allows 5 minutes).
+SKEW = timedelta(minutes=5)
+_NOTABLE = timedelta(seconds=30)
+
+Check = Callable[[Patient], Iterator[Finding]]
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("state", checks_configuration.state),
+    ("identity", checks_configuration.identity),
+    ("permissions", checks_configuration.permissions),
+    ("image", checks_configuration.image),
+    ("secrets", checks_configuration.secrets),
+    ("scale rule", checks_configuration.scale_rules),
+    ("schedule", checks_running.schedule),
+    ("queue depth", checks_running.waiting),
+    ("executions", checks_running.failures),
+    ("time-out", checks_running.durations),
+    ("stuck", checks_running.stuck),
+    ("ingestion", checks_logs.arrival),
+)
+
+
+class Visit:
+    """One look at one profile."""
+
+    def __init__(self, rooms: Rooms, settings: Settings) -> None:
+        self._rooms = rooms
+        self._settings = settings
+        self._date: datetime | None = None
+
+    def findings(
+        self, jobs: Sequence[str] = (), progress: Callable[[str], None] | None = None
+    ) -> Findings:
+        """Look at these jobs, or at all. Raises JobNotFound, NotReachable."""
+        tell = progress or (lambda what: None)
+        tell("the environment")
+        found = list(self._place())
+        ward = Ward(self._rooms)
+        for resource in self._resources(jobs):
+            patient = Patient(ward, resource)
+            for name, check in CHECKS:
+                tell(f"{patient.name}: {name}")
+                found += _of(patient, name, check)
+        tell("the settings")
+        found += self._against_settings(jobs)
+        return Findings(found)
+
+    def _resources(self, jobs: Sequence[str]) -> list[dict[str, Any]]:
+        if jobs:
+            return [self._rooms.jobs.resource(job) for job in jobs]
+        try:
+            return [job.raw for job in self._rooms.jobs.every()]
+        except NotFound:
+            return []  # no resource group: the environment's finding has said so
+
+    # ---------------------------------------------------------------- the place
+
+    def _place(self) -> Iterator[Finding]:
+        try:
+            environment = self._environment()
+        except NotReachable:
+            raise
+        except OrchestratorError as error:
+            yield Finding(level="problem", check="environment", what=error.message, next=error.hint)
+            return
+        yield from self._clock()
+        state = str((environment.get("properties") or {}).get("provisioningState") or "")
+        name = str(environment.get("name") or "")
+        if state not in ("", "Succeeded"):
+            yield Finding(
+                level="problem",
+                check="environment",
+                what=f"The environment {name} is {state}.",
+                evidence="Jobs in it neither start nor change until it is well.",
+                next="Repair it: orchestrator up",
+            )
+        else:
+            yield Finding(
+                level="fine", check="environment", what=f"The environment {name} is there."
+            )
+        logs = (environment.get("properties") or {}).get("appLogsConfiguration") or {}
+        if str(logs.get("destination") or "none").lower() in ("none", ""):
+            yield Finding(
+                level="problem",
+                check="logs",
+                what=f"The environment {name} keeps no logs.",
+                evidence="Its appLogsConfiguration has no destination.",
+                next="Give the profile a workspace, then: orchestrator up",
+            )
+
+    def _environment(self) -> Mapping[str, Any]:
+        clients = self._rooms.clients
+        name = clients.names.need("environment")
+
+        def keep(response: Any) -> None:
+            date = response.http_response.headers.get("Date")
+            try:
+                self._date = parsedate_to_datetime(date) if date else None
+            except ValueError:
+                self._date = None
+
+        def missing(refusal: Any) -> NotFound:
+            return NotFound(
+                f"There is no environment {name} in the resource group "
+                f"{clients.profile.resource_group}.",
+                "Make it: orchestrator up",
+                status=404,
+            )
+
+        with told(clients.profile, "read the environment", missing):
+            environment: Mapping[str, Any] = clients.containers.managed_environments.get(
+                clients.profile.resource_group, name, raw_response_hook=keep
+            ).as_dict()
+        return environment
+
+    def _clock(self) -> Iterator[Finding]:
+        """This machine's clock beside the service's (the Date of its answer, to the second)."""
+        if self._date is None:
+            return
+        here = datetime.fromtimestamp(self._rooms.time.time(), UTC)
+        apart = abs(here - self._date)
+        if apart > _NOTABLE:
+            fast = "ahead of" if here > self._date else "behind"
+            yield Finding(
+                level="problem" if apart > SKEW else "warning",
+                check="clock",
+                what=f"This machine's clock is {show(apart)} {fast} the service's.",
+                evidence=f"Here it is {show(here)} UTC, there {show(self._date)}.",
+                next="Set it (NTP): tokens and --since depend on it.",
+            )
+        else:
+            yield Finding(
+                level="fine", check="clock", what="This machine's clock is the service's."
+            )
+
+    # ---------------------------------------------------------------- the settings
+
+    def _against_settings(self, jobs: Sequence[str]) -> Iterator[Finding]:
+        if self._settings.path is None or not self._settings.jobs:
+            return
+        named = [job for job in jobs if job in self._settings.jobs]
+        if jobs and not named:
+            return
+        try:
+            drift = self._rooms.plans.drift(self._settings, named)
+        except OrchestratorError as error:
+            yield Finding(
+                level="note",
+                check="settings",
+                what=f"Settings and jobs could not be compared: {error.message}",
+                next=error.hint,
+            )
+            return
+        for job in drift.drifted:
+            evidence = "; ".join(str(field) for field in job.fields[:3])
+            more = len(job.fields) - 3
+            yield Finding(
+                level="problem" if job.state == "missing" else "note",
+                check="settings",
+                job=job.name,
+                what="The job is in the settings, and was never deployed."
+                if job.state == "missing"
+                else "The job is deployed, and the settings name it no more."
+                if job.state == "not in the settings"
+                else "The live job is not as the settings say.",
+                evidence=(evidence + (f"; {more} more" if more > 0 else "") + ".").lstrip("."),
+                next="Deploy it: orchestrator deploy"
+                if job.state == "missing"
+                else "Look: orchestrator drift",
+            )
+
+
+def _of(patient: Patient, name: str, check: Check) -> list[Finding]:
+    """A check's findings; one that could not be made is a finding."""
+    try:
+        found = list(check(patient))
+    except NotReachable:
+        raise
+    except OrchestratorError as error:
+        found = [
+            Finding(
+                level="warning",
+                check=name,
+                what=f"This could not be looked at: {error.message}",
+                next=error.hint,
+            )
+        ]
+    return [msgspec.structs.replace(finding, job=patient.name) for finding in found]

@@ -1,0 +1,174 @@
+"""The doctor at a local cloud in which things are really wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orchestrator.doctor.findings import Finding
+from orchestrator.errors import JobNotFound
+from tests.cloud.library_world import SETTINGS, World
+
+MORE = """
+[jobs.ghost]
+trigger = "manual"
+image = "nobody-has-it"
+retries = 0
+
+[jobs.user]
+trigger = "manual"
+image = "talker"
+[jobs.user.env]
+FULLY_QUALIFIED_NAMESPACE = "${servicebus}"
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("doctor"))
+    made.path.write_text(SETTINGS + MORE)
+    made.orc = made.orchestrator()
+    made.orc.up()
+    yield made
+    made.close()
+
+
+def about(world: World, job: str, check: str) -> list[Finding]:
+    return [f for f in world.orc.doctor(job) if f.check == check and f.job == job]
+
+
+def test_a_new_project_has_no_problem(world: World) -> None:
+    found = world.orc.doctor()
+    assert [str(f) for f in found.problems] == []
+    looked_at = {f.check for f in found}
+    assert {"clock", "environment", "state", "identity", "permissions", "image"} <= looked_at
+    assert {"scale rule", "schedule", "queue depth"} <= looked_at
+
+
+def test_a_suspended_job_and_how_it_is_resumed(world: World) -> None:
+    world.orc.suspend("talker")
+    (finding,) = about(world, "talker", "state")
+    assert (finding.level, finding.next) == (
+        "problem",
+        "Let it start again: orchestrator jobs resume talker",
+    )
+    world.orc.resume("talker")
+    assert [f.level for f in about(world, "talker", "state")] == ["fine"]
+
+
+def test_an_image_that_nobody_has(world: World) -> None:
+    world.orc.start("ghost").wait(30)
+    (finding,) = about(world, "ghost", "image")
+    assert finding.level == "problem"
+    assert "nobody-has-it" in finding.evidence
+
+
+def test_executions_that_fail_are_told_with_their_exit_code(world: World) -> None:
+    run = world.orc.start("pair", env={"EXIT": "7"})
+    run.wait(30)
+    (finding,) = about(world, "pair", "executions")
+    assert (finding.level, finding.what) == ("problem", "The last execution failed.")
+    assert run.name in finding.evidence
+    assert finding.next.endswith(run.name)
+
+
+def test_an_execution_that_writes_nothing_is_told_apart_from_late_logs(world: World) -> None:
+    world.orc.start("talker").wait(30)
+    assert [f.what for f in about(world, "talker", "ingestion")] in (
+        ["The newest execution's lines have arrived."],
+        ["The newest execution is still on its way into the log workspace."],
+    )
+
+
+def test_a_role_that_was_taken_away(world: World) -> None:
+    orc = world.orc
+    assert [f.level for f in about(world, "user", "permissions")] == ["fine"]
+    assignments = orc._clients.authorization.role_assignments
+    principal = orc._clients.resources.resources.get_by_id(
+        orc._jobs.identity_id() or "", api_version="2023-01-31"
+    ).as_dict()["properties"]["principalId"]
+    for assignment in list(assignments.list_for_subscription()):
+        if assignment.principal_id == principal:
+            assignments.delete_by_id(assignment.id)
+    (finding,) = about(world, "user", "permissions")
+    assert finding.level == "problem"
+    assert "has no Service Bus data role" in finding.what
+    assert "FULLY_QUALIFIED_NAMESPACE" in finding.evidence
+    (finding,) = about(world, "drain", "permissions")
+    assert finding.what.startswith("The identity of the scale rule out may not read")
+    orc.up()
+    assert [f.level for f in about(world, "drain", "permissions")] == ["fine"]
+
+
+def change(world: World, job: str, patch: dict[str, Any]) -> None:
+    from azure.mgmt.appcontainers.models import JobPatchProperties
+
+    jobs = world.orc._clients.containers.jobs
+    jobs.begin_update("local", job, JobPatchProperties({"properties": patch})).result()
+
+
+def test_a_rule_on_a_queue_that_is_not_there_and_one_without_any_rule(world: World) -> None:
+    rule = {
+        "name": "out",
+        "type": "azure-servicebus",
+        "metadata": {"queueName": "nowhere", "namespace": "sb-local"},
+        "identity": world.orc._jobs.identity_id(),
+    }
+    scale = {"minExecutions": 0, "maxExecutions": 2, "pollingInterval": 3600, "rules": [rule]}
+    change(world, "drain", {"configuration": {"eventTriggerConfig": {"scale": scale}}})
+    found = about(world, "drain", "scale rule")
+    assert "watches the queue nowhere, which does not exist." in " ".join(f.what for f in found)
+    assert {f.level for f in found} == {"problem"}
+    (drifted,) = [f for f in world.orc.doctor("drain") if f.check == "settings"]
+    assert "scale.rules.out.queueName: nowhere -> out" not in drifted.evidence
+    assert "out -> nowhere" in drifted.evidence
+    world.orc.deploy("drain")
+
+
+def test_what_waits_and_starts_nothing_and_what_is_dead_lettered(world: World) -> None:
+    out = world.orc.queues["out"]
+    out.send([f"{n}" for n in range(3)])
+    with world.orc._clients.bus() as bus, bus.get_queue_receiver("out") as receiver:
+        (message,) = receiver.receive_messages(1, max_wait_time=5)
+        receiver.dead_letter_message(message, "poison")
+    rule = world.orc.job("drain").raw["properties"]["configuration"]["eventTriggerConfig"]
+    rule["scale"]["rules"][0]["metadata"]["activationMessageCount"] = "10"
+    change(world, "drain", {"configuration": {"eventTriggerConfig": rule}})
+    (waiting,) = about(world, "drain", "queue depth")
+    assert (waiting.level, waiting.evidence) == ("note", "activationMessageCount is 10.")
+    (dead,) = about(world, "drain", "dead letters")
+    assert (dead.level, dead.next) == (
+        "warning",
+        "Look why: orchestrator queues dead-letters list out",
+    )
+    world.orc.deploy("drain")
+    out.purge()
+
+
+def test_an_environment_that_keeps_no_logs(world: World) -> None:
+    from azure.mgmt.appcontainers.models import ManagedEnvironment
+
+    environments = world.orc._clients.containers.managed_environments
+    here = environments.get("local", "local")
+    environments.begin_create_or_update(
+        "local", "mute", ManagedEnvironment({"location": here.location, "properties": {}})
+    ).result()
+    mute = world.orchestrator(
+        SETTINGS.replace('kind = "local"', 'kind = "local"\nenvironment = "mute"')
+    )
+    found = [f for f in mute.doctor("talker") if f.check == "logs"]
+    assert [f.what for f in found] == ["The environment mute keeps no logs."]
+    gone = world.orchestrator(
+        SETTINGS.replace('kind = "local"', 'kind = "local"\nenvironment = "gone"')
+    )
+    (finding,) = [f for f in gone.doctor("talker") if f.check == "environment"]
+    assert (finding.level, finding.next) == ("problem", "Make it: orchestrator up")
+    mute.close()
+    gone.close()
+
+
+def test_a_typo_is_answered_with_the_near_miss(world: World) -> None:
+    with pytest.raises(JobNotFound, match="talkr"):
+        world.orc.doctor("talkr")

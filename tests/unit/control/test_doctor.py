@@ -1,0 +1,188 @@
+"""The doctor's judgement of how a job runs, on what a job may look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator.doctor import checks_configuration, checks_running
+from orchestrator.doctor.findings import Finding, Findings
+from orchestrator.doctor.patient import Patient
+from orchestrator.results import Execution
+
+NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
+
+
+class Case(Patient):
+    """A patient of whom everything is known beforehand."""
+
+    now = NOW
+    executions: Sequence[Execution] = ()  # type: ignore[assignment]
+    events = ()  # type: ignore[assignment]
+
+    def __init__(self, executions: Sequence[Execution] = (), **configuration: Any) -> None:
+        resource = {
+            "name": "job",
+            "systemData": {"createdAt": "2026-11-01T00:00:00+00:00"},
+            "properties": {
+                "provisioningState": "Succeeded",
+                "configuration": {"triggerType": "Manual", "replicaTimeout": 600, **configuration},
+                "template": {"containers": [{"name": "job", "image": "an:1", "env": []}]},
+            },
+        }
+        super().__init__(None, resource)  # type: ignore[arg-type]
+        self.executions = list(executions)
+
+
+def ran(
+    status: str, start: float, took: float | None = None, *, reason: str = "", name: str = ""
+) -> Execution:
+    """An execution that started so many seconds before now."""
+    begin = NOW - timedelta(seconds=start)
+    return Execution(
+        name=name or f"job-{start:g}",
+        job="job",
+        status=status,
+        start=begin,
+        end=None if took is None else begin + timedelta(seconds=took),
+        reason=reason,
+    )
+
+
+def scheduled(cron: str, executions: Sequence[Execution] = ()) -> Case:
+    return Case(executions, triggerType="Schedule", scheduleTriggerConfig={"cronExpression": cron})
+
+
+def told(found: Iterator[Finding]) -> list[tuple[str, str]]:
+    return [(f.level, f.what) for f in found]
+
+
+def test_a_start_that_was_due_and_did_not_happen_is_a_problem() -> None:
+    patient = scheduled("*/15 * * * *", [ran("Succeeded", 3600, 10)])
+    patient.now = NOW + timedelta(minutes=5)
+    (finding,) = checks_running.schedule(patient)
+    assert (finding.level, finding.what) == (
+        "problem",
+        "The start that was due at 2026-11-24 12:00:00 UTC did not happen.",
+    )
+    assert finding.evidence == "The newest execution started at 2026-11-24 11:00:30 UTC."
+
+
+@pytest.mark.parametrize(
+    "executions",
+    [
+        pytest.param([ran("Running", 25)], id="it did"),
+        pytest.param([ran("Succeeded", 900, 10)], id="it is only just due"),
+    ],
+)
+def test_a_start_that_happened_or_may_still_come_is_none(executions: list[Execution]) -> None:
+    (finding,) = checks_running.schedule(scheduled("*/15 * * * *", executions))
+    assert (finding.level, finding.what) == (
+        "fine",
+        "The next start is due at 2026-11-24 12:15:00 UTC.",
+    )
+
+
+def test_a_job_that_is_younger_than_its_moment_has_missed_nothing() -> None:
+    patient = scheduled("0 3 1 1 *")
+    assert [f.level for f in checks_running.schedule(patient)] == ["fine"]
+
+
+def test_a_cron_expression_that_is_none_is_a_problem() -> None:
+    assert [f.level for f in checks_running.schedule(scheduled("every day"))] == ["problem"]
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "rank"), [(1, 0.95, 1), (20, 0.95, 19), (21, 0.95, 20), (100, 0.5, 50)]
+)
+def test_a_percentile_is_the_nearest_rank(count: int, share: float, rank: int) -> None:
+    values = [timedelta(seconds=n) for n in range(1, count + 1)]
+    assert checks_running.percentile(values, share) == timedelta(seconds=rank)
+    assert checks_running.percentile([], share) is None
+
+
+def test_executions_near_the_time_out_are_a_warning() -> None:
+    near = [ran("Succeeded", 10_000 + n, 500) for n in range(5)]
+    (finding,) = checks_running.durations(Case(near))
+    assert (finding.level, finding.what) == (
+        "warning",
+        "Executions come near the replica time-out.",
+    )
+    assert finding.evidence == "95 % of 5 took up to 8m 20s; the time-out is 10m."
+    far = [ran("Succeeded", 10_000 + n, 100) for n in range(5)]
+    assert [f.level for f in checks_running.durations(Case(far))] == ["fine"]
+
+
+def test_executions_that_the_time_out_ended_are_named() -> None:
+    ended = [ran("Failed", 900, 600, reason="DeadlineExceeded"), ran("Succeeded", 5000, 10)]
+    (finding,) = checks_running.durations(Case(ended))
+    assert finding.what == "1 of the last 2 executions were ended by the replica time-out."
+
+
+def test_an_execution_that_outlived_its_time_out_is_stuck() -> None:
+    (finding,) = checks_running.stuck(Case([ran("Running", 700)]))
+    assert (finding.level, finding.next) == ("problem", "Stop it: orchestrator stop job-700")
+    assert told(checks_running.stuck(Case([ran("Running", 600)]))) == []
+
+
+def test_an_execution_that_runs_far_longer_than_usual_is_told() -> None:
+    usual = [ran("Succeeded", 10_000 + n, 30) for n in range(5)]
+    (finding,) = checks_running.stuck(Case([ran("Running", 100), *usual]))
+    assert (finding.level, finding.what) == (
+        "warning",
+        "job-100 runs much longer than is usual.",
+    )
+    assert told(checks_running.stuck(Case([ran("Running", 80), *usual]))) == []
+
+
+def test_scheduled_executions_beside_each_other_are_told() -> None:
+    two = scheduled("* * * * *", [ran("Running", 20), ran("Running", 80)])
+    assert told(checks_running.stuck(two)) == [
+        ("warning", "2 executions of a scheduled job run at the same time.")
+    ]
+    slow = scheduled("* * * * *", [ran("Succeeded", 1000 + n, 90) for n in range(3)])
+    assert told(checks_running.stuck(slow)) == [
+        ("warning", "Executions take longer than the time between two starts.")
+    ]
+
+
+def test_a_row_of_failures_is_a_problem_and_an_old_one_a_note() -> None:
+    failed = [ran("Failed", n, 1, reason="BackoffLimitExceeded") for n in (10, 20)]
+    (finding,) = checks_running.failures(Case([*failed, ran("Succeeded", 30, 1)]))
+    assert (finding.level, finding.what) == ("problem", "The last 2 executions failed.")
+    assert finding.evidence == "job-10: BackoffLimitExceeded."
+    (finding,) = checks_running.failures(Case([ran("Succeeded", 5, 1), *failed]))
+    assert (finding.level, finding.what) == ("note", "2 of the last 3 executions failed.")
+    assert finding.evidence == "BackoffLimitExceeded (2); the last one succeeded."
+
+
+def test_a_secret_that_is_referred_to_and_is_not_there_is_a_problem() -> None:
+    patient = Case(secrets=[{"name": "other"}])
+    patient.variables.append({"name": "WORD"})
+    container = patient.properties["template"]["containers"][0]
+    container["env"] = [{"name": "WORD", "secretRef": "word"}]
+    (finding,) = checks_configuration.secrets(patient)
+    assert (finding.level, finding.what) == (
+        "problem",
+        "There is no secret word, to which the variable WORD refers.",
+    )
+    assert finding.evidence == "The job's secrets: other."
+
+
+def test_a_tag_that_moves_is_a_note() -> None:
+    patient = Case()
+    patient.properties["template"]["containers"][0]["image"] = "host:5000/an:latest"
+    assert [f.level for f in checks_configuration.image(patient)] == ["note", "fine"]
+    patient.properties["template"]["containers"][0]["image"] = "host:5000/an@sha256:00"
+    assert [f.level for f in checks_configuration.image(patient)] == ["fine"]
+
+
+def test_the_gravest_comes_first() -> None:
+    levels = ("fine", "note", "problem", "warning")
+    found = Findings(Finding(level=level, check="x", what=level) for level in levels)
+    assert [f.level for f in found] == ["problem", "warning", "note", "fine"]
+    assert [f.level for f in found.problems] == ["problem"]
+    assert len(found.worth_telling) == 3
