@@ -205,15 +205,18 @@ def _structured(name: str, args: list[s.Node], folder: Path) -> Any:
     return value
 
 
-def _json(text: str) -> Any:
-    # comments are allowed, as the real compiler reads them
-    stripped = re.sub(
+def without_comments(text: str) -> str:
+    """JSON without the comments that Bicep's own files may have."""
+    return re.sub(
         r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/',
         lambda found: found.group(1) or "",
         text,
         flags=re.DOTALL,
     )
-    return json.loads(stripped)
+
+
+def _json(text: str) -> Any:
+    return json.loads(without_comments(text))
 
 
 def _yaml(text: str) -> Any:

@@ -7,9 +7,10 @@ documentation of private and public module registries.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
+
+from orchestrator.bicep.config import module_alias
 
 PUBLIC = ("mcr.microsoft.com", "bicep")
 
@@ -27,20 +28,6 @@ class ModuleNotFound(Exception):  # noqa: N818 -- it reads by what happened
 def cache_folder() -> Path:
     chosen = os.environ.get("BICEP_CACHE_DIRECTORY")
     return Path(chosen) if chosen else Path.home() / ".bicep"
-
-
-def _alias(folder: Path, kind: str, name: str) -> dict[str, str] | None:
-    """An alias of bicepconfig.json: the nearest such file above the importing one decides."""
-    for place in (folder, *folder.parents):
-        config = place / "bicepconfig.json"
-        if config.is_file():
-            try:
-                found = json.loads(config.read_text("utf-8-sig"))
-                alias = found.get("moduleAliases", {}).get(kind, {}).get(name)
-            except (OSError, ValueError, AttributeError):
-                return None
-            return alias if isinstance(alias, dict) else None
-    return None
 
 
 def full_reference(reference: str, folder: Path) -> tuple[str, str, str]:
@@ -63,7 +50,7 @@ def full_reference(reference: str, folder: Path) -> tuple[str, str, str]:
             raise ModuleNotFound("BCP193", f'"{reference}" names a registry but no module in it.')
         return host, repository, tag
     alias = scheme.removeprefix("br/")
-    configured = _alias(folder, "br", alias)
+    configured = module_alias(folder, "br", alias)
     if configured and configured.get("registry"):
         host = configured["registry"]
         prefix = configured.get("modulePath", "")

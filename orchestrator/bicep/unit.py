@@ -48,7 +48,10 @@ class Unit:
 
     @cached_property
     def experimental(self) -> bool:
-        return any(has_decorator(found.decl, "nullIfNotFound") for found in self.model.resources)
+        """Whether the template needs the service's experimental version of the language."""
+        return bool(self.model.of(sym.ASSERT)) or any(
+            has_decorator(found.decl, "nullIfNotFound") for found in self.model.resources
+        )
 
     @cached_property
     def symbolic(self) -> bool:

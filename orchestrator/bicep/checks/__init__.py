@@ -6,8 +6,10 @@ from orchestrator.bicep.checks import (
     cycles,
     decorators,
     expressions,
+    lambdas,
     loops,
     modules,
+    names,
     resources,
     timing,
     types,
@@ -18,6 +20,7 @@ from orchestrator.bicep.model import Model
 
 def check(model: Model) -> None:
     """Every finding about a file, into the diagnostics of its compilation."""
+    names.check(model)
     if cycles.check(model):
         return  # of types in a circle nothing more can be said
     model.unit  # noqa: B018 -- reads the files that the file loads
@@ -26,6 +29,7 @@ def check(model: Model) -> None:
     decorators.check(model, typing)
     expressions.check(model, typing)
     loops.check(model)
+    lambdas.check(model)
     resources.check(model, typing)
     modules.check(model, typing)
     timing.check(model)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.model import Model
+from orchestrator.bicep.symbols import Symbol
 
 
 def check(model: Model) -> None:
@@ -11,6 +13,8 @@ def check(model: Model) -> None:
         for node in s.walk(decl):
             if isinstance(node, s.For):
                 _loop(model, node)
+            elif isinstance(node, s.Name):
+                _whole_collection(model, node)
 
 
 def _loop(model: Model, node: s.For) -> None:
@@ -29,6 +33,49 @@ def _loop(model: Model, node: s.For) -> None:
         "A loop can't stand here: it is the whole value of a resource, module, variable or "
         "output, or of a property of a resource or module. Elsewhere use map().",
     )
+
+
+def _whole_collection(model: Model, node: s.Name) -> None:
+    """A collection as a whole: in properties, params, outputs and variables, outside of loops."""
+    symbol = node.symbol
+    if not (
+        isinstance(symbol, Symbol)
+        and symbol.kind in (sym.RESOURCE, sym.MODULE)
+        and symbol.is_collection
+    ):
+        return
+    child: s.Node = node
+    parent = node.parent
+    while isinstance(parent, s.Paren):
+        child, parent = parent, parent.parent
+    if isinstance(parent, (s.Member, s.Index)) and parent.base is child:
+        return
+    allowed = False
+    while parent is not None:
+        if isinstance(parent, (s.OutputDecl, s.VarDecl)):
+            allowed = True
+        elif isinstance(parent, s.Prop) and _is_top_level(parent):
+            if parent.name == "dependsOn":
+                return
+            allowed = parent.name in ("properties", "params")
+        elif isinstance(parent, s.For):
+            allowed = False
+            break
+        parent = parent.parent
+    if not allowed:
+        model.error(
+            node, "BCP144", f'"{symbol.name}" is a collection; here name one of it: name[index].'
+        )
+
+
+def _is_top_level(prop: s.Prop) -> bool:
+    body = prop.parent
+    holder = body.parent if body is not None else None
+    if isinstance(holder, s.If):
+        holder = holder.parent
+    if isinstance(holder, s.For):
+        holder = holder.parent
+    return isinstance(holder, (s.ResourceDecl, s.ModuleDecl))
 
 
 def _in_properties(node: s.Node) -> bool:

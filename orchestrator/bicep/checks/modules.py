@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.bicep import kinds, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.checks.resources import depends_on
+from orchestrator.bicep.checks.resources import depends_on, is_true, spelled
 from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.inference import Typing, of_schema, type_kind
@@ -34,7 +34,7 @@ _REACH = {
 
 
 def check(model: Model, typing: Typing) -> None:
-    names: dict[str, list[tuple[Symbol, s.Node]]] = {}
+    names: dict[tuple[str, str], list[tuple[Symbol, s.Node]]] = {}
     for symbol in model.of(sym.MODULE):
         body = symbol.body
         if body is None:
@@ -45,13 +45,16 @@ def check(model: Model, typing: Typing) -> None:
             _scope(model, symbol, body)
         depends_on(model, body)
         name = body.value("name")
+        condition = s.condition_of(symbol.decl.value)  # type: ignore[attr-defined]
         if (
             isinstance(name, s.Str)
             and name.literal is not None
-            and body.prop("scope") is None
-            and not symbol.is_collection
+            and (condition is None or is_true(condition))
         ):
-            names.setdefault(name.literal.lower(), []).append((symbol, name))
+            place = spelled(model, body.value("scope"))
+            own = {"resourceGroup()", "subscription()", "managementGroup()", "tenant()"}
+            key = ("" if place in own else place, name.literal.lower())
+            names.setdefault(key, []).append((symbol, name))
     for same in names.values():
         if len(same) > 1:
             spoken = ", ".join(f'"{symbol.name}"' for symbol, _ in same)

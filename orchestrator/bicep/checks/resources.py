@@ -42,11 +42,26 @@ def _collect(
     node = s.unwrap(value) if value is not None else None
     if resource.existing or not isinstance(node, s.Str) or node.literal is None:
         return
-    if isinstance(resource.decl.value, (s.For, s.If)) or resource.body.prop("scope") is not None:
+    condition = s.condition_of(resource.decl.value)
+    if condition is not None and not is_true(condition):
         return
     parent = resource.parent.symbol if resource.parent is not None else None
-    key = (resource.type.lower(), parent, node.literal.lower())
+    index = resource.parent_index
+    place = spelled(resource.symbol.model, index) + spelled(
+        resource.symbol.model, resource.body.value("scope")
+    )
+    key = (resource.type.lower(), parent, place, node.literal.lower())
     names.setdefault(key, []).append((resource, node))
+
+
+def is_true(node: s.Node) -> bool:
+    inner = s.unwrap(node)
+    return isinstance(inner, s.Bool) and inner.value
+
+
+def spelled(model: Model, node: s.Node | None) -> str:
+    """An expression as the file has it, without blanks."""
+    return "" if node is None else "".join(model.source.text[node.start : node.end].split())
 
 
 def _body(model: Model, typing: Typing, resource: Resource) -> None:

@@ -7,7 +7,7 @@ from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.inlining import KNOWN_EARLY
 from orchestrator.bicep.model import Model
-from orchestrator.bicep.symbols import Symbol
+from orchestrator.bicep.symbols import Resource, Symbol
 from orchestrator.bicep.unit import built_in_name
 
 _EARLY_PROPERTIES = (
@@ -102,12 +102,17 @@ class _Timing:
     def require(self, node: s.Node | None, what: str, code: str) -> None:
         if node is None:
             return
+        if isinstance(node, (s.Object, s.Array, s.Prop)):
+            for child in node.children():
+                self.require(child, what, code)
+            return
         found = self.late(node)
         if found is not None:
             self.model.error(found[0], code, f"{what} can't use {found[1]}: {_REASON}.")
 
     def run(self) -> None:
         for resource in self.model.resources:
+            self._inlined(resource)
             for prop in resource.body.props:
                 if prop.name not in _EARLY_PROPERTIES:
                     continue
@@ -130,6 +135,22 @@ class _Timing:
             if isinstance(symbol.decl, s.OutputDecl) and isinstance(symbol.decl.value, s.For):
                 self.require(symbol.decl.value.array, "A loop", "BCP178")
 
+    def _inlined(self, resource: Resource) -> None:
+        """An existing resource that is written where it is used can't be waited for."""
+        depends = resource.body.prop("dependsOn")
+        if depends is None:
+            return
+        if resource.symbol in self.inlining.resources:
+            self.model.error(
+                depends, "BCP421", "A resource whose name is known late has no dependsOn."
+            )
+        for node in s.walk(depends.value):
+            symbol = getattr(node, "symbol", None)
+            if isinstance(symbol, Symbol) and symbol in self.inlining.resources:
+                self.model.error(
+                    node, "BCP422", f'"{symbol.name}" has a name that is known late: name it not.'
+                )
+
     def _head(self, value: s.Node) -> None:
         if isinstance(value, s.For):
             self.require(value.array, "A loop", "BCP178")
@@ -151,7 +172,15 @@ def _text(node: s.Node) -> str | None:
     if isinstance(node, s.Name) and isinstance(node.symbol, Symbol):
         decl = node.symbol.decl
         return _text(s.unwrap(decl.value)) if isinstance(decl, s.VarDecl) else None
-    return node.literal if isinstance(node, s.Str) else None
+    if not isinstance(node, s.Str):
+        return None
+    found = node.parts[0]
+    for hole, part in zip(node.holes, node.parts[1:], strict=True):
+        text = _text(s.unwrap(hole))
+        if text is None:
+            return None
+        found += text + part
+    return found
 
 
 def check(model: Model) -> None:

@@ -1,0 +1,75 @@
+"""Names that clash, or that are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator.bicep import symbols as sym
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.config import experimental
+from orchestrator.bicep.model import Model
+
+_MAX_LENGTH = 255
+_KINDS = (
+    (sym.PARAM, "parameters"),
+    (sym.VAR, "variables"),
+    (sym.OUTPUT, "outputs"),
+    (sym.TYPE, "types"),
+    (sym.FUNC, "functions"),
+    (sym.ASSIGNMENT, "parameters"),
+)
+
+
+def check(model: Model) -> None:
+    scopes = list(model.declarations(s.TargetScope))
+    for extra in scopes if len(scopes) > 1 else []:
+        model.error(extra, "BCP112", "A file has one targetScope.")
+    model.target_scope  # noqa: B018 -- says when it is none
+    for kind, plural in _KINDS:
+        named = [(symbol.name, _ident(symbol.decl)) for symbol in model.of(kind)]
+        _clashes(model, plural, named)
+        for name, node in named:
+            _reserved(model, kind, name, node)
+    for decl in model.decls:
+        for node in s.walk(decl):
+            if isinstance(node, s.TypeObject):
+                props = [(prop.name, prop) for prop in node.props if prop.name is not None]
+                _clashes(model, "properties", props)
+    for decl in model.declarations(s.AssertDecl):
+        if not experimental(model.path.parent, "assertions"):
+            model.error(
+                decl,
+                "BCP349",
+                "assert is experimental: enable it in bicepconfig.json "
+                '({"experimentalFeaturesEnabled": {"assertions": true}}).',
+            )
+
+
+def _ident(decl: s.Node) -> s.Node:
+    found = getattr(decl, "name", decl)
+    return found if isinstance(found, s.Node) else decl
+
+
+def _clashes(model: Model, plural: str, named: Iterable[tuple[str, s.Node]]) -> None:
+    groups: dict[str, list[tuple[str, s.Node]]] = {}
+    for name, node in named:
+        groups.setdefault(name.lower(), []).append((name, node))
+    for group in groups.values():
+        names = [name for name, _ in group]
+        if len(names) > 1 and len(set(names)) == len(names):
+            for name, node in group:
+                others = ", ".join(f'"{other}"' for other in names if other != name)
+                model.error(
+                    node, "BCP363", f"{plural.capitalize()} that differ by case only: {others}."
+                )
+
+
+def _reserved(model: Model, kind: str, name: str, node: s.Node) -> None:
+    if len(name) > _MAX_LENGTH:
+        model.error(node, "BCP024", f"A name has at most {_MAX_LENGTH} characters.")
+    if name in ("az", "sys") and kind != sym.OUTPUT:
+        model.error(node, "BCP084", f'"{name}" is a namespace of Bicep\'s own: take another name.')
+    if kind == sym.VAR and name.lower() == "copy":
+        model.error(node, "BCP239", '"copy" is a word of the template: take another name.')
+    if kind == sym.TYPE and name in ("resource", "resourceInput", "resourceOutput", "any"):
+        model.error(node, "BCP301", f'"{name}" is a type of Bicep\'s own: take another name.')
