@@ -107,7 +107,7 @@ class Typing:
     def of(self, node: s.Node) -> Kind:
         match node:
             case s.Str():
-                return literal(node.literal) if node.literal is not None else kinds.STRING
+                return self._string(node)
             case s.Int() | s.Bool():
                 return literal(node.value)
             case s.Null():
@@ -143,6 +143,17 @@ class Typing:
             case s.Member():
                 return self._member(node)
         return ANY
+
+    def _string(self, node: s.Str) -> Kind:
+        """A string whose holes are literals is one, too."""
+        found = node.parts[0]
+        for hole, text in zip(node.holes, node.parts[1:], strict=True):
+            kind = self.of(hole)
+            if not kind.is_literal or not isinstance(kind.value, (str, int)):
+                return kinds.STRING
+            shown = str(kind.value)
+            found += (shown.capitalize() if isinstance(kind.value, bool) else shown) + text
+        return literal(found)
 
     def _array(self, node: s.Array) -> Kind:
         if any(isinstance(item, s.Spread) for item in node.items):
@@ -196,6 +207,10 @@ class Typing:
         results = {one.result for one in found if one.accepts_count(len(node.args))}
         if name == "any" or not results:
             return ANY
+        if name in ("first", "last") and len(node.args) == 1:
+            items = kinds.without_null(self.of(node.args[0])).items
+            if items:
+                return items[0 if name == "first" else -1]
         if len(results) > 1 and node.args:
             first = self.of(node.args[0])
             fitting = [

@@ -32,4 +32,4 @@ def check(model: Model) -> None:
     lambdas.check(model)
     resources.check(model, typing)
     modules.check(model, typing)
-    timing.check(model)
+    timing.check(model, typing)

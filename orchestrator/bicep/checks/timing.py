@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.bicep import functions
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.inlining import KNOWN_EARLY
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Resource, Symbol
@@ -26,7 +27,8 @@ _REASON = "it must be known when the deployment starts"
 
 
 class _Timing:
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, typing: Typing) -> None:
+        self.typing = typing
         self.model = model
         self.inlining = model.unit.inlining
         self.within: list[Symbol] = []
@@ -76,7 +78,12 @@ class _Timing:
             name: str | None = node.name.name
         else:
             index = s.unwrap(node.index)
-            name = _text(index)
+            kind = self.typing.of(index)
+            members = kind.members or (kind,)
+            texts = [one.value for one in members if one.is_literal and isinstance(one.value, str)]
+            # of several that it may be, one that is late decides
+            late = [text for text in texts if text not in KNOWN_EARLY]
+            name = (late or texts)[0] if texts and len(texts) == len(members) else None
         base = s.unwrap(node.base)
         plain = base
         while isinstance(plain, s.Index):
@@ -167,21 +174,5 @@ class _Timing:
             self.require(arg, 'The property "scope"', "BCP120")
 
 
-def _text(node: s.Node) -> str | None:
-    """A string that is written out, or the name of one."""
-    if isinstance(node, s.Name) and isinstance(node.symbol, Symbol):
-        decl = node.symbol.decl
-        return _text(s.unwrap(decl.value)) if isinstance(decl, s.VarDecl) else None
-    if not isinstance(node, s.Str):
-        return None
-    found = node.parts[0]
-    for hole, part in zip(node.holes, node.parts[1:], strict=True):
-        text = _text(s.unwrap(hole))
-        if text is None:
-            return None
-        found += text + part
-    return found
-
-
-def check(model: Model) -> None:
-    _Timing(model).run()
+def check(model: Model, typing: Typing) -> None:
+    _Timing(model, typing).run()
