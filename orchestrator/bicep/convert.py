@@ -6,19 +6,15 @@ of a collection, read by index): the template language has no other means to car
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from orchestrator.bicep import arm
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.arm import Arm, Fn, Lit, fn, read
-from orchestrator.bicep.interface import secure_outputs
+from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.naming import Naming
-from orchestrator.bicep.symbols import Local, Resource, Symbol
-from orchestrator.bicep.unit import DEPLOYMENT_API, Unit, built_in_name
-
-Env = dict[Local, Arm]
+from orchestrator.bicep.references import At, Env, Reference, Value
+from orchestrator.bicep.symbols import Local, Symbol
+from orchestrator.bicep.unit import Unit, built_in_name
 
 _BINARY = {
     "||": "or",
@@ -37,45 +33,21 @@ _BINARY = {
 }
 _SAFE = ("tryget", "tryindexfromend")
 _OTHER_SCOPES = ("resourceGroup", "subscription", "managementGroup")
-# a deployment's name: 64 characters, of which a hash takes 13 and a copy's index 3
-_MAX_DEPLOYMENT_NAME = 64
-_HASH = 13
-_COPY_INDEX = 3
-
-
-@dataclass(slots=True, frozen=True)
-class At:
-    """Which member of a collection: its index, and what its loop's variables then are."""
-
-    env: Env
-    index: Arm
-
-
-@dataclass(slots=True, frozen=True)
-class Value:
-    """A value that is known while compiling, as JSON."""
-
-    json: Any
-
-
-@dataclass(slots=True, frozen=True)
-class Reference:
-    """A resource or module, perhaps one of a collection, on which something is read."""
-
-    symbol: Symbol
-    at: At | None
 
 
 class Converter:
-    """`ids` (resources.py) writes what resources are called."""
+    """`ids` (resources.py) writes what resources are called, `reading` what is read of them."""
 
     def __init__(self, unit: Unit, naming: Naming) -> None:
+        from orchestrator.bicep.reading import Reading
         from orchestrator.bicep.resources import Ids
 
         self.unit = unit
         self.model = unit.model
         self.naming = naming
         self.ids = Ids(self)
+        self.typing = Typing(self.model)
+        self.reading = Reading(self)
 
     # --- what a node really is
 
@@ -192,7 +164,7 @@ class Converter:
             case s.Name():
                 return self._name(found, env)
             case s.Nested():
-                return self._whole(self._required_reference(found, env), env)
+                return self.reading.whole(self._required_reference(found, env), env)
             case s.Lambda():
                 names = [Lit(param.name) for param in found.params]
                 return fn("lambda", *names, self.convert(found.body, env))
@@ -272,7 +244,7 @@ class Converter:
         found = self._required_reference(node.base, env)
         resource = self.model.resource_of[found.symbol]
         if self.unit.symbolic:
-            target = self._symbolic(found)
+            target = self.reading.symbolic(found)
         else:
             target = self.ids.resource_id(resource, found.at.env if found.at else env)
         if node.args:
@@ -292,7 +264,7 @@ class Converter:
             case sym.VAR | sym.IMPORT:
                 return fn("variables", Lit(self.naming.variable(symbol)))
             case sym.RESOURCE | sym.MODULE:
-                return self._whole(Reference(symbol, None), env)
+                return self.reading.whole(Reference(symbol, None), env)
         raise AssertionError(f"{symbol.kind} is no value")
 
     def _local(self, local: Local, env: Env) -> Arm:
@@ -337,7 +309,7 @@ class Converter:
             return self._member(node.base, index.literal, node.safe, node, env)
         found = self.reference(node, env)
         if found is not None:
-            return self._whole(found, env)
+            return self.reading.whole(found, env)
         return self._access(
             self.convert(node.base, env),
             self.convert(node.index, env),
@@ -364,13 +336,17 @@ class Converter:
         found = self.reference(base, env)
         if found is not None:
             if found.symbol.kind == sym.RESOURCE:
-                return self._resource_property(found, name, safe, env)
-            return self._module_property(found, name, safe, env, None)
+                return self.reading.resource_property(found, name, safe, env)
+            return self.reading.module_property(found, name, safe, env, None)
         inner, inner_env = self.resolve(base, env)
         if isinstance(inner, s.Member) and inner.name.name == "outputs":
             module = self.reference(inner.base, inner_env)
             if module is not None and module.symbol.kind == sym.MODULE:
-                return self._module_output(module, inner, name, safe, inner_env)
+                return self.reading.module_output(module, inner, name, safe, inner_env)
+            if self.typing.of(inner.base).name == "module":
+                # one of a collection, by way of a variable
+                outputs = arm.as_fn(self.convert(inner, inner_env))
+                return self.reading.output_of(outputs, [Lit(name), Lit("value")], safe)
         if (
             isinstance(inner, s.Name)
             and isinstance(inner.symbol, Symbol)
@@ -389,165 +365,6 @@ class Converter:
         found = self.reference(node, env)
         assert found is not None
         return found
-
-    # --- resources
-
-    def _symbolic(self, found: Reference) -> Arm:
-        name = found.symbol.name
-        if found.symbol.kind == sym.RESOURCE:
-            name = self.model.resource_of[found.symbol].symbolic_name
-        if found.at is None:
-            return Lit(name)
-        return fn("format", Lit(f"{name}[{{0}}]"), found.at.index)
-
-    def symbolic_reference(self, symbol: Symbol, at: At | None) -> Arm:
-        return self._symbolic(Reference(symbol, at))
-
-    def _whole(self, found: Reference, env: Env) -> Arm:
-        if found.symbol.kind == sym.MODULE:
-            return self._module_reference(found, env)
-        return self._resource_reference(found, env, full=True)
-
-    def _resource_reference(self, found: Reference, env: Env, *, full: bool) -> Fn:
-        resource = self.model.resource_of[found.symbol]
-        collection = found.symbol.is_collection and found.at is None
-        if self.unit.symbolic:
-            target = self._symbolic(found)
-        elif collection:
-            target = Lit(resource.symbolic_name)
-        else:
-            target = self.ids.resource_id(resource, found.at.env if found.at else env)
-        if collection:
-            return fn("references", target, *([Lit("full")] if full else []))
-        if full:
-            return fn("reference", target, Lit(resource.api_version), Lit("full"))
-        if self.unit.symbolic:
-            return fn("reference", target)
-        return fn("reference", target, Lit(resource.api_version))
-
-    def condition(self, resource: Resource, env: Env) -> Arm | None:
-        """Under which condition a resource is deployed: its own and those around it."""
-        found: Arm | None = None
-        chain = [one for one in resource.ancestors() if self._encloses(one, resource)]
-        for one in (*chain, resource):
-            node = s.condition_of(one.decl.value)
-            if node is None:
-                continue
-            converted = self.convert(node, env)
-            found = converted if found is None else fn("and", found, converted)
-        return found
-
-    @staticmethod
-    def _encloses(outer: Resource, inner: Resource) -> bool:
-        current: Resource | None = inner
-        while current is not None and current.nested:
-            current = current.parent
-            if current is outer:
-                return True
-        return False
-
-    def _resource_property(self, found: Reference, name: str, safe: bool, env: Env) -> Arm:
-        resource = self.model.resource_of[found.symbol]
-        env = found.at.env if found.at else env
-
-        def guarded(value: Arm) -> Arm:
-            condition = self.condition(resource, env) if safe else None
-            return value if condition is None else fn("if", condition, value, fn("null"))
-
-        match name:
-            case "id":
-                return guarded(self.ids.resource_id(resource, env))
-            case "name":
-                value = resource.body.value("name")
-                assert value is not None
-                return guarded(self.convert(value, env))
-            case "type":
-                return Lit(resource.type)
-            case "apiVersion":
-                return Lit(resource.api_version)
-            case "properties" if not safe:
-                return self._resource_reference(found, env, full=False)
-        base = guarded(self._resource_reference(found, env, full=True))
-        return fn("tryGet", base, Lit(name)) if safe else read(base, Lit(name))
-
-    # --- modules
-
-    def module_name(self, symbol: Symbol, index: Arm | None, env: Env) -> Arm:
-        """The name of a module's deployment: as written, else made of its symbol."""
-        body = symbol.body
-        assert body is not None
-        written = body.value("name")
-        if written is not None:
-            return self.convert(written, env)
-        taken = _HASH + 1
-        args: list[Arm] = []
-        if symbol.is_collection:
-            args.append(index if index is not None else fn("copyIndex"))
-            taken += _COPY_INDEX + 1
-        args.append(fn("uniqueString", Lit(symbol.name), read(fn("deployment"), Lit("name"))))
-        prefix = symbol.name[: _MAX_DEPLOYMENT_NAME - taken]
-        shape = f"{prefix}-{{0}}-{{1}}" if symbol.is_collection else f"{prefix}-{{0}}"
-        return fn("format", Lit(shape), *args)
-
-    def _module_reference(self, found: Reference, env: Env) -> Fn:
-        collection = found.symbol.is_collection and found.at is None
-        function = "references" if collection else "reference"
-        if self.unit.symbolic:
-            return fn(function, self._symbolic(found))
-        if collection:
-            return fn(function, Lit(found.symbol.name))
-        return fn(function, self._module_id(found, env), Lit(DEPLOYMENT_API))
-
-    def _module_id(self, found: Reference, env: Env) -> Arm:
-        if found.at is not None:
-            return self.ids.module_id(found.symbol, found.at.index, found.at.env)
-        return self.ids.module_id(found.symbol, None, env)
-
-    def _module_guard(self, found: Reference, safe: bool, env: Env, value: Arm) -> Arm:
-        decl = found.symbol.decl
-        assert isinstance(decl, s.ModuleDecl)
-        condition = s.condition_of(decl.value)
-        if not safe or condition is None:
-            return value
-        env = found.at.env if found.at else env
-        return fn("if", self.convert(condition, env), value, fn("null"))
-
-    def _module_property(
-        self, found: Reference, name: str, safe: bool, env: Env, secure: bool | None
-    ) -> Arm:
-        index = found.at.index if found.at else None
-        if name == "name":
-            own = found.at.env if found.at else env
-            return self._module_guard(found, safe, env, self.module_name(found.symbol, index, own))
-        assert found.symbol.file is not None
-        if secure if secure is not None else bool(secure_outputs(found.symbol.file)):
-            target = self._symbolic(found) if self.unit.symbolic else self._module_id(found, env)
-            listed = fn("listOutputsWithSecureValues", target, Lit(DEPLOYMENT_API))
-            return self._module_guard(found, safe, env, listed)
-        base = self._module_reference(found, env)
-        if safe:
-            return fn("tryGet", self._module_guard(found, safe, env, base), Lit("outputs"))
-        return read(base, Lit("outputs"))
-
-    def _module_output(
-        self, module: Reference, outputs: s.Member, name: str, safe: bool, env: Env
-    ) -> Arm:
-        assert module.symbol.file is not None
-        secure = name in secure_outputs(module.symbol.file)
-        tail: list[Arm] = [Lit(name)]
-        if not secure:
-            tail.append(Lit("value"))
-        base = arm.as_fn(self._module_property(module, "outputs", outputs.safe, env, secure))
-        if safe:
-            found: Arm = base
-            for step in tail:
-                found = fn("tryGet", found, step)
-            return found
-        if base.name.lower() in _SAFE and not base.props:
-            return fn(base.name, *base.args, *tail)
-        if base.name == "if" and isinstance(base.args[-1], Fn) and base.args[-1].name == "null":
-            return fn("tryGet", base, *tail)
-        return read(base, *tail)
 
 
 def name_of(node: s.Node) -> str:

@@ -9,9 +9,10 @@ from orchestrator.bicep import arm
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.arm import Arm
-from orchestrator.bicep.convert import At, Converter, Env
+from orchestrator.bicep.convert import Converter
 from orchestrator.bicep.inlining import KNOWN_EARLY
 from orchestrator.bicep.model import Model
+from orchestrator.bicep.references import At, Env
 from orchestrator.bicep.symbols import Local, Symbol
 
 
@@ -231,7 +232,7 @@ class Dependencies:
         symbol, at = found.use.symbol, found.at
         resource = self.converter.model.resource_of.get(symbol)
         if self.symbolic:
-            return self.converter.symbolic_reference(symbol, at)
+            return self.converter.reading.symbolic_reference(symbol, at)
         if symbol.is_collection and at is None:
             return arm.Lit(resource.symbolic_name if resource is not None else symbol.name)
         env = at.env if at is not None else {}

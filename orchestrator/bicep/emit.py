@@ -8,7 +8,7 @@ from orchestrator.bicep import arm, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.arm import Arm, Fn, Lit, fn, read
-from orchestrator.bicep.convert import Converter, Env, Reference, Value
+from orchestrator.bicep.convert import Converter
 from orchestrator.bicep.dependencies import Dependencies, Uses
 from orchestrator.bicep.imports import _LOADED, Closure
 from orchestrator.bicep.model import (
@@ -20,6 +20,7 @@ from orchestrator.bicep.model import (
     has_decorator,
 )
 from orchestrator.bicep.naming import NAMESPACE, Naming
+from orchestrator.bicep.references import Env, Reference, Value
 from orchestrator.bicep.schema import Schemas, describe, merge
 from orchestrator.bicep.symbols import Resource, Symbol
 from orchestrator.bicep.unit import DEPLOYMENT_API, DEPLOYMENT_TYPE
@@ -388,7 +389,7 @@ class TemplateWriter:
             return None
         if len(nodes) == 1:
             return self._value(nodes[0])
-        converted = self.converter.condition(resource, {})
+        converted = self.converter.reading.condition(resource, {})
         assert converted is not None
         return arm.to_text(converted)
 
@@ -470,7 +471,7 @@ class TemplateWriter:
         found["apiVersion"] = DEPLOYMENT_API
         props = [prop for prop in body.props if prop.name not in _MODULE_APART]
         found.update(self.writer.properties(props, {}))
-        found["name"] = arm.to_text(self.converter.module_name(symbol, None, {}))
+        found["name"] = arm.to_text(self.converter.reading.module_name(symbol, None, {}))
         scope = self.converter.ids.module_scope(symbol)
         found.update(self._scope_properties(scope, {}))
         if scope.kind != scopes.RESOURCE_GROUP:

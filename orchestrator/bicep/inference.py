@@ -27,6 +27,17 @@ _TEMPLATE_KINDS = {
     "array": kinds.ARRAY,
 }
 _DEPTH = 40
+# functions that go over an array, and which variables of their lambdas are its items
+_ITEM_PLACES = {
+    "map": (0,),
+    "filter": (0,),
+    "sort": (0, 1),
+    "reduce": (1,),
+    "toObject": (0,),
+    "groupBy": (0,),
+}
+# functions that give some of an array's items
+_SAME_ITEMS = ("filter", "sort", "skip", "take", "distinct")
 
 
 def of_schema(file: ArmFile, schema: Any, depth: int = 0) -> Kind:
@@ -100,6 +111,22 @@ class Typing:
             return self.type(local.type)
         if local.kind == "item" and isinstance(local.scope, s.For):
             return item_of(self.of(local.scope.array))
+        if isinstance(local.scope, s.Lambda):
+            return self._lambda_variable(local, local.scope)
+        return ANY
+
+    def _lambda_variable(self, local: Local, scope: s.Lambda) -> Kind:
+        """A variable of a lambda that goes over an array."""
+        call = scope.parent
+        while isinstance(call, s.Paren):
+            call = call.parent
+        if not isinstance(call, (s.Call, s.MethodCall)) or not call.args:
+            return ANY
+        place = scope.locals.index(local)
+        if built_in_name(call) not in _ITEM_PLACES:
+            return ANY
+        if place in _ITEM_PLACES[built_in_name(call)]:
+            return item_of(self.of(call.args[0]))
         return ANY
 
     # --- expressions
@@ -208,9 +235,15 @@ class Typing:
         if name == "any" or not results:
             return ANY
         if name in ("first", "last") and len(node.args) == 1:
-            items = kinds.without_null(self.of(node.args[0])).items
-            if items:
-                return items[0 if name == "first" else -1]
+            given = kinds.without_null(self.of(node.args[0]))
+            if given.items:
+                return given.items[0 if name == "first" else -1]
+            if given.name == "array":
+                return item_of(given)
+        if name in _SAME_ITEMS and node.args:
+            given = kinds.without_null(self.of(node.args[0]))
+            if given.name == "array":
+                return array_of(item_of(given))
         if len(results) > 1 and node.args:
             first = self.of(node.args[0])
             fitting = [

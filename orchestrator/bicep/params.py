@@ -9,11 +9,15 @@ from typing import Any
 from orchestrator.bicep import arm
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.modules import parameter_kind
+from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.convert import Converter
 from orchestrator.bicep.diagnostics import UNSUPPORTED, nearest
 from orchestrator.bicep.evaluate import EvaluationFault, Scope, evaluate
 from orchestrator.bicep.imports import _LOADED, Closure
+from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.interface import parameters
+from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.model import ArmFile, Compilation, Model
 from orchestrator.bicep.naming import Naming
 from orchestrator.bicep.symbols import Symbol
@@ -296,6 +300,8 @@ def _check(file: ParameterFile) -> None:
                 f'The template has no parameter "{name}".'
                 + (f' Did you mean "{meant}"?' if meant else ""),
             )
+        else:
+            _fits(owner, name, parameter_kind(model.using, declared[name]))
     missing = [
         name for name, one in declared.items() if one.required and name not in file.assignments
     ]
@@ -303,3 +309,13 @@ def _check(file: ParameterFile) -> None:
         using = next(model.declarations(s.UsingDecl))
         names = ", ".join(f'"{name}"' for name in missing)
         model.error(using, "BCP258", f"The template needs values for {names}.")
+
+
+def _fits(owner: ParameterFile, name: str, wanted: Kind) -> None:
+    value = owner.own[name].value
+    inner = s.unwrap(value)
+    if isinstance(inner, (s.Call, s.MethodCall)) and built_in_name(inner) == "getSecret":
+        return
+    check_value(
+        owner.model, Typing(owner.model), value, wanted, f'The parameter "{name}"', "BCP033"
+    )

@@ -12,7 +12,8 @@ from orchestrator.bicep.symbols import Resource, Symbol
 from orchestrator.bicep.unit import DEPLOYMENT_TYPE
 
 if TYPE_CHECKING:
-    from orchestrator.bicep.convert import Converter, Env
+    from orchestrator.bicep.convert import Converter
+from orchestrator.bicep.references import Env
 
 _MANAGEMENT_GROUPS = "Microsoft.Management/managementGroups"
 
@@ -105,7 +106,7 @@ class Ids:
         return self._id(scope, resource.type, segments, root_env)
 
     def module_id(self, symbol: Symbol, index: Arm | None, env: Env) -> Arm:
-        name = self.converter.module_name(symbol, index, env)
+        name = self.converter.reading.module_name(symbol, index, env)
         return self._id(self.module_scope(symbol), DEPLOYMENT_TYPE, [name], env)
 
     def _id(self, scope: Scope, type_: str, names: list[Arm], env: Env) -> Arm:

@@ -79,11 +79,11 @@ def _body(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
             model.error(name, "BCP036", f"A name is a string; this is {found.spell()}.")
 
 
-def _kind(symbol: Symbol, parameter: Parameter) -> Kind:
-    file = symbol.file
+def parameter_kind(file: Model | ArmFile, parameter: Parameter) -> Kind:
+    """What a template takes for a parameter."""
     if isinstance(file, ArmFile):
         found = of_schema(file, parameter.schema)
-    elif file is not None and parameter.type is not None:
+    elif isinstance(file, Model) and parameter.type is not None:
         found = type_kind(file, parameter.type)
     else:
         return kinds.ANY
@@ -130,7 +130,12 @@ def _arguments(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> 
         if isinstance(inner, s.MethodCall) and inner.name.name == "getSecret":
             continue
         check_value(
-            model, typing, one.value, _kind(symbol, parameter), f'The parameter "{name}"', "BCP036"
+            model,
+            typing,
+            one.value,
+            parameter_kind(symbol.file, parameter),
+            f'The parameter "{name}"',
+            "BCP036",
         )
 
 

@@ -1,0 +1,175 @@
+"""What is wrong is refused, with its place: never a wrong template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bicep import BicepError, compile_file
+from tests.unit.bicep.compiling import refused, template, write
+
+LOOP = "resource a 'Microsoft.Rp/things@2020-01-01' = [for i in range(0, 2): { name: 'a${i}' }]\n"
+ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
+
+
+# source, code, line, column: of the first finding
+@pytest.mark.parametrize(
+    ("source", "code", "line", "column"),
+    [
+        # syntax
+        ("var a = 'open\n", "BCP004", 1, 9),
+        ("var a = '\\q'\n", "BCP006", 1, 10),
+        ("param p\n", "BCP014", 1, 8),
+        ("var a =\n", "BCP009", 1, 8),
+        ("var a = [1 2]\n", "BCP236", 1, 12),
+        ("vra a = 1\n", "BCP007", 1, 1),
+        ("var a = (1\n", "BCP018", 2, 1),
+        ("var a = {\n  b:\n    1\n}\n", "BCP009", 2, 5),
+        ("resource a 'x' {}\n", "BCP018", 1, 16),
+        ("extension kubernetes\n", "unsupported", 1, 1),
+        # names
+        ("var a = missing\n", "BCP057", 1, 9),
+        ("param location string\nvar a = locatoin\n", "BCP082", 2, 9),
+        ("var a = 1\nvar a = 2\n", "BCP028", 2, 5),
+        ("var a = tolower('A')\n", "BCP082", 1, 9),
+        ("param p strin\n", "BCP082", 1, 9),
+        ("param Name string\nparam name string\n", "BCP363", 1, 7),
+        ("var copy = 1\n", "BCP239", 1, 5),
+        # kinds
+        ("var a = 'a' + 'b'\n", "BCP045", 1, 9),
+        ("var a = !1\n", "BCP044", 1, 9),
+        ("var a = 1 ? 2 : 3\n", "BCP046", 1, 9),
+        ("param p int = 'x'\n", "BCP033", 1, 15),
+        ("param p 'a' | 'b' = 'c'\n", "BCP033", 1, 21),
+        ("output o bool = 'x'\n", "BCP033", 1, 17),
+        ("var a = toLower(1)\n", "BCP070", 1, 17),
+        ("var a = toLower()\n", "BCP071", 1, 9),
+        ("var a = map([1], (x, y, z) => x)\n", "BCP070", 1, 18),
+        ("var a = [1][3]\n", "BCP311", 1, 13),
+        ("var a = { b: 1 }.c\n", "BCP053", 1, 18),
+        ("var a = 'x'.b\n", "BCP055", 1, 13),
+        ("var a = { b: 1, b: 2 }\n", "BCP025", 1, 17),
+        ("type t = { a: string }\nparam p t = {}\n", "BCP035", 2, 13),
+        ("type t = { a: string }\nparam p t = { a: 1 }\n", "BCP036", 2, 18),
+        ("@sealed()\ntype t = { a: string? }\nparam p t = { b: 1 }\n", "BCP037", 3, 15),
+        ("func f(s string) string => s\nvar a = f(1)\n", "BCP070", 2, 11),
+        ("func f() string => outer\nvar outer = 'x'\n", "BCP057", 1, 20),
+        ("type t = string | int\n", "BCP286", 1, 10),
+        ("type t = 'a' | 1\n", "BCP294", 1, 10),
+        ("type t = u\ntype u = t\n", "BCP298", 1, 10),
+        # places
+        ("var a = utcNow()\n", "BCP065", 1, 9),
+        ("var a = x => x\n", "BCP242", 1, 9),
+        ("var a = { b: [for i in [1]: i] }\n", "BCP138", 1, 14),
+        ("param p string = v\nvar v = 'x'\n", "BCP072", 1, 18),
+        ("var a = b\nvar b = a\n", "BCP080", 2, 9),
+        ("var a = a\n", "BCP079", 1, 9),
+        ("targetScope = 'planet'\n", "BCP033", 1, 15),
+        ("@minLength(1)\nparam p int\n", "BCP124", 1, 1),
+        ("@secret()\nparam p string\n", "BCP057", 1, 2),
+        ("@secure()\nvar v = 'x'\n", "BCP130", 1, 1),
+        ("@description(concat('a', 'b'))\nparam p int\n", "BCP032", 1, 14),
+        ("@allowed([1, 'x'])\nparam p int\n", "BCP034", 1, 14),
+        # resources
+        ("resource a 'Microsoft.Rp/things' = { name: 'a' }\n", "BCP029", 1, 12),
+        ("resource a 'Microsoft.Rp/things@1' = { }\n", "BCP035", 1, 10),
+        ("resource a 'Microsoft.Rp/things@1' = { name: 'a/b' }\n", "BCP169", 1, 46),
+        ("resource a 'Microsoft.Rp/things@1' = { name: 'a', id: 'x' }\n", "BCP073", 1, 51),
+        ("resource a 'Microsoft.Rp/things@1' existing = { name: 'a', tags: {} }\n", "BCP173", 1, 60),
+        (ONE + "resource b 'Microsoft.Rp/others/kids@1' = { name: 'b', parent: a }\n", "BCP036", 2, 64),
+        (ONE + "resource b 'Microsoft.Rp/things/kids@1' = { name: 'a/b', parent: a }\n", "BCP170", 2, 51),
+        (ONE + "resource b 'Microsoft.Rp/things@1' = { name: 'A' }\n", "BCP121", 1, 55),
+        (ONE + "resource b 'Microsoft.Rp/others@1' = { name: a.properties.x }\n", "BCP120", 2, 46),
+        (ONE + "resource b 'Microsoft.Rp/others@1' = if (a.properties.x) { name: 'b' }\n", "BCP177", 2, 42),
+        (ONE + "var v = [for i in [1]: a.properties.x]\n", "BCP182", 2, 24),
+        (ONE + "resource b 'Microsoft.Rp/others@1' = { name: 'b', dependsOn: [ 'a' ] }\n", "BCP034", 2, 64),
+        ("resource b 'Microsoft.Rp/others@1' = { name: 'b', scope: resourceGroup('x') }\n", "BCP139", 1, 58),
+        (LOOP + "resource b 'Microsoft.Rp/others@1' = { name: 'b', properties: { x: a.id } }\n", "BCP055", 2, 70),
+        (LOOP + "output o array = map([0], i => a[i].properties.x)\n", "BCP247", 2, 34),
+        (LOOP + "output o array = [for i in [0]: a]\n", "BCP144", 2, 33),
+        (ONE + "var v = a.getSecret('x')\n", "BCP180", 2, 9),
+        # files
+        ("module m 'none.bicep' = { name: 'm' }\n", "BCP091", 1, 10),
+        ("module m '/abs.bicep' = { name: 'm' }\n", "BCP051", 1, 10),
+        ("module m 'main.bicep' = { name: 'm' }\n", "BCP095", 1, 10),
+        ("module m 'br/nobody:a:1' = { name: 'm' }\n", "BCP213", 1, 10),
+        ("var v = loadTextContent('none.txt')\n", "BCP091", 1, 25),
+    ],
+)  # fmt: skip
+def test_refusal(tmp_path: Path, source: str, code: str, line: int, column: int) -> None:
+    first, *_ = refused(tmp_path, source)
+    assert (first.code, first.line, first.column) == (code, line, column), str(first)
+    assert first.path == tmp_path / "main.bicep"
+
+
+MODULE = "param name string\nparam size 'S' | 'L' = 'S'\nparam tags { a: int }?\noutput id string = name\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "said"),
+    [
+        ("module m 'mod.bicep' = { name: 'm' }", "BCP035", '"name"'),
+        ("module m 'mod.bicep' = { name: 'm', params: { name: 'x', nmae: 1 } }", "BCP037", "nmae"),
+        ("module m 'mod.bicep' = { name: 'm', params: { name: 1 } }", "BCP036", "string"),
+        ("module m 'mod.bicep' = { name: 'm', params: { name: null } }", "BCP036", "null"),
+        ("module m 'mod.bicep' = { name: 'm', params: { name: 'x', size: 'M' } }", "BCP036", "'L'"),
+        ("module m 'mod.bicep' = { name: 'm', params: { name: 'x', tags: { a: 'b' } } }", "BCP036", "int"),
+        ("module m 'mod.bicep' = { name: 'm', params: { name: 'x' }, scop: 1 }", "BCP037", "scope"),
+        ("module m 'mod.bicep' = { name: 'm', scope: subscription(), params: { name: 'x' } }", "BCP134", "subscription"),
+        ("module m 'mod.bicep' = { name: 'm', params: { name: 'x' } }\noutput o string = m.outputs.idd", "BCP083", "id"),
+        ("import { thing } from 'mod.bicep'", "BCP360", "@export()"),
+    ],
+)  # fmt: skip
+def test_refusal_of_a_modules_use(tmp_path: Path, source: str, code: str, said: str) -> None:
+    first, *_ = refused(tmp_path, source + "\n", mod__bicep=MODULE)
+    assert first.code == code
+    assert said in first.message + first.hint
+
+
+def test_everything_that_is_wrong_is_said_at_once_and_shown(tmp_path: Path) -> None:
+    path = write(tmp_path, {"main.bicep": "var a = missing\n\tvar\nvar b = 'x' + 1\n"})
+    with pytest.raises(BicepError) as caught:
+        compile_file(path)
+    assert [found.code for found in caught.value.diagnostics] == ["BCP057", "BCP015", "BCP045"]
+    assert str(caught.value).startswith(
+        f'{path}(1,9): error BCP057: There is no name "missing" here.\n'
+        "    1 | var a = missing\n"
+        "      |         ^^^^^^^\n"
+    )
+    assert "= Join strings by interpolation: '${a}${b}'" in str(caught.value)
+
+
+def test_a_statement_that_can_not_be_read_is_not_missed_elsewhere(tmp_path: Path) -> None:
+    found = refused(tmp_path, "param a string =\nvar b = a\n")
+    assert [one.code for one in found] == ["BCP009"]
+
+
+def test_what_is_wrong_in_a_module_is_said_with_the_modules_file(tmp_path: Path) -> None:
+    (found,) = refused(
+        tmp_path, "module m 'mod.bicep' = { name: 'm' }\n", mod__bicep="var a = missing\n"
+    )
+    assert found.path == tmp_path / "mod.bicep"
+
+
+def test_a_secret_of_unknown_kind_is_warned_of(tmp_path: Path) -> None:
+    source = "@secure()\nparam p resourceInput<'Microsoft.Rp/things@2020-01-01'>.properties.login\n"
+    compiled = compile_file(write(tmp_path, {"main.bicep": source}))
+    assert compiled.template["parameters"]["p"]["type"] == "secureObject"
+    assert [warning.code for warning in compiled.warnings] == ["assumed"]
+
+
+def test_null_where_it_is_only_perhaps_is_no_error(tmp_path: Path) -> None:
+    found = template(
+        tmp_path,
+        "param p string?\nparam on bool\nvar a = toLower(p)\noutput o string = on ? 'a' : p\n",
+    )
+    assert found["variables"]["a"] == "[toLower(parameters('p'))]"
+
+
+def test_a_file_that_is_not_there_or_no_bicep(tmp_path: Path) -> None:
+    with pytest.raises(BicepError, match="There is no file"):
+        compile_file(tmp_path / "none.bicep")
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(BicepError, match=r"is no \.bicep file"):
+        compile_file(tmp_path / "a.txt")
