@@ -101,6 +101,10 @@ class Alerts:
             if alert["properties"]["essentials"]["monitorCondition"] == "Fired":
                 self._open[_key(alert)] = name
         self._read_rules()
+        for alert in self.store.alerts.values():
+            muted = alert.get("_muted_until", 0.0)
+            if muted > self._muted.get(alert["_rule"], 0.0):
+                self._muted[alert["_rule"]] = muted
         self._webhooks.send()
         self._task = asyncio.create_task(self._run(), name="alerts")
 
@@ -306,7 +310,7 @@ class Alerts:
     def _tell(self, alert: JSON, rule: Rule, finding: Finding, moment: float) -> None:
         notifications: list[Notification] = []
         now = self._clock.time()
-        if now < self._muted.get(rule.id.lower(), 0.0):
+        if now < self._muted.get(alert["_rule"], 0.0):
             self._note(alert, "ActionsSuppressed", "", "", "The rule's actions are muted.")
         else:
             for group, properties in rule.actions:
@@ -314,7 +318,7 @@ class Alerts:
                     alert, rule, finding, moment, group, properties
                 )
             if rule.mute:
-                self._muted[rule.id.lower()] = now + rule.mute
+                self._muted[alert["_rule"]] = alert["_muted_until"] = now + rule.mute
         self._save(alert, notifications)
         self._webhooks.send()
 

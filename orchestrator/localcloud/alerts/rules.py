@@ -151,8 +151,8 @@ def read_metric_alert(resource: Mapping[str, Any]) -> Rule:
         frequency=_minutes(properties, "evaluationFrequency", METRIC_FREQUENCIES, "PT1M"),
         window=_minutes(properties, "windowSize", METRIC_WINDOWS, "PT5M"),
         actions=tuple(
-            (str(action.get("actionGroupId", "")), action.get("webHookProperties") or {})
-            for action in properties.get("actions") or ()
+            (str(action.get("actionGroupId", "")), _texts(action, "webHookProperties"))
+            for action in _objects(properties, "actions")
         ),
         **_common(properties, scopes),
     )
@@ -205,9 +205,9 @@ def read_query_rule(resource: Mapping[str, Any]) -> Rule:
             "counted.",
             "criteria.allOf[0].metricMeasureColumn",
         )
-    failing = one.get("failingPeriods") or {}
-    periods = int(failing.get("numberOfEvaluationPeriods", 1))
-    least = int(failing.get("minFailingPeriodsToAlert", 1))
+    failing = _optional(one, "failingPeriods")
+    periods = _integer(failing, "numberOfEvaluationPeriods", 1)
+    least = _integer(failing, "minFailingPeriodsToAlert", 1)
     if not 1 <= least <= periods <= 6:
         raise refuse(
             f"failingPeriods says {least} of {periods}; it is at least 1, of at most 6.",
@@ -223,7 +223,10 @@ def read_query_rule(resource: Mapping[str, Any]) -> Rule:
             "muteActionsDuration",
         )
     span = properties.get("overrideQueryTimeRange")
-    actions = properties.get("actions") or {}
+    actions = _optional(properties, "actions")
+    groups = actions.get("actionGroups") or []
+    if not isinstance(groups, list):
+        raise refuse("The actionGroups are a list of ids.", "actions.actionGroups")
     return Rule(
         id=str(resource["id"]),
         name=str(resource["name"]),
@@ -245,11 +248,8 @@ def read_query_rule(resource: Mapping[str, Any]) -> Rule:
         failing=least,
         mute=parse_duration(mute, "muteActionsDuration") if mute else 0.0,
         span=parse_duration(span, "overrideQueryTimeRange") if span else 0.0,
-        actions=tuple(
-            (str(group), actions.get("actionProperties") or {})
-            for group in actions.get("actionGroups") or ()
-        ),
-        custom=actions.get("customProperties"),
+        actions=tuple((str(group), _texts(actions, "actionProperties")) for group in groups),
+        custom=_texts(actions, "customProperties") or None,
         **_common(properties, _scopes(properties)),
     )
 
@@ -267,7 +267,7 @@ def healthy_after(frequency: float) -> int:
 
 def _common(properties: Mapping[str, Any], scopes: tuple[str, ...]) -> dict[str, Any]:
     severity = properties.get("severity", 3)
-    if not isinstance(severity, int) or not 0 <= severity <= 4:
+    if isinstance(severity, bool) or not isinstance(severity, int) or not 0 <= severity <= 4:
         raise refuse(f"A severity is 0 to 4, not {severity!r}.", "severity")
     return {
         "description": str(properties.get("description") or ""),
@@ -290,10 +290,51 @@ def _dimensions(one: Mapping[str, Any]) -> tuple[Dimension, ...]:
         Dimension(
             str(d.get("name", "")),
             _choice(d, "operator", ("Include", "Exclude")) == "Include",
-            tuple(str(value) for value in d.get("values") or ("*",)),
+            tuple(_strings(d, "values")) or ("*",),
         )
-        for d in one.get("dimensions") or ()
+        for d in _objects(one, "dimensions")
     )
+
+
+def _objects(parent: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A list of objects that may be left out."""
+    value = parent.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise refuse(f"The {name} are a list of objects.", name)
+    return value
+
+
+def _strings(parent: Mapping[str, Any], name: str) -> list[str]:
+    value = parent.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise refuse(f"The {name} are a list of texts.", name)
+    return value
+
+
+def _texts(parent: Mapping[str, Any], name: str) -> dict[str, str]:
+    """An object of texts that may be left out."""
+    value = _optional(parent, name)
+    return {str(key): str(part) for key, part in value.items()}
+
+
+def _optional(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = parent.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise refuse(f"The {name} are an object.", name)
+    return value
+
+
+def _integer(parent: Mapping[str, Any], name: str, default: int) -> int:
+    value = parent.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise refuse(f"The {name} is a whole number, not {value!r}.", name)
+    return value
 
 
 def _minutes(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from orchestrator.localcloud.metrics.history import RETENTION, Dimensions, MetricHistory
 from orchestrator.localcloud.servicebus.broker import Broker
@@ -20,6 +21,11 @@ LOOK_AFTER = 0.1
 
 _SERVER = frozenset({"amqp:internal-error", "com.microsoft:timeout"})
 _SUB_QUEUES = ("/$deadletterqueue", "/$transfer/$deadletterqueue")
+
+_SETTLEMENTS = {"complete": "CompleteMessage", "abandon": "AbandonMessage"}
+
+_Event: TypeAlias = tuple[str, str, str | None, str | None]
+"""(metric or "request", namespace, path, condition of a request)."""
 
 ResourceOf = Callable[[str], str | None]
 """Name -> the resource id that has it; None: there is no such resource."""
@@ -42,7 +48,7 @@ class NamespaceMeter:
         self._broker = broker
         self._namespace = namespace
         self._changed: set[tuple[str, str]] = set()
-        self._counts: dict[tuple[str, str, Dimensions], int] = {}
+        self._counts: dict[_Event, int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._connections: dict[str, int] = {}
 
@@ -51,11 +57,11 @@ class NamespaceMeter:
     def changed(self, namespace: str, path: str) -> None:
         """Messages of an entity have come, gone or changed, or it was made or deleted."""
         self._changed.add((namespace, path))
-        self._soon()
+        if self._timer is None:
+            self._soon()
 
     def _soon(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LOOK_AFTER, self.look)
+        self._timer = asyncio.get_running_loop().call_later(LOOK_AFTER, self.look)
 
     def look(self) -> None:
         """Read the depths of what has changed, and write down what was counted; time that is about
@@ -64,10 +70,8 @@ class NamespaceMeter:
             self._timer.cancel()
             self._timer = None
         counts, self._counts = self._counts, {}
-        for (namespace, metric, dimensions), number in counts.items():
-            resource = self._namespace(namespace)
-            if resource is not None:
-                self._history.add(resource, metric, dimensions, float(number))
+        for event, number in counts.items():
+            self._write(event, number)
         changed, self._changed = self._changed, set()
         for namespace, name in {(n, _entity(path)) for n, path in changed}:
             self._measure(namespace, name)
@@ -131,56 +135,71 @@ class NamespaceMeter:
 
     # ------------------------------------------------------------------ counts
 
+    # Done for every message: gathered here, and made metrics of by the next look.
+
     def request(self, namespace: str, path: str, condition: str | None) -> None:
         """A client's request is answered; `condition`: the AMQP error, None for success."""
-        entity = (("EntityName", _entity(path) or NAMESPACE_ONLY),)
-        self._count(namespace, "IncomingRequests", entity, 1)
-        if condition is None:
-            metric, result = "SuccessfulRequests", "Success"
-        elif condition == SERVER_BUSY:
-            metric, result = "ThrottledRequests", "ServerBusy"
-        elif condition in _SERVER:
-            metric, result = "ServerErrors", "InternalServerError"
-        else:
-            metric, result = "UserErrors", "ClientError"
-        self._count(namespace, metric, (*entity, ("OperationResult", result)), 1)
+        self._tally(("request", namespace, path, condition), 1)
 
     def incoming(self, namespace: str, path: str, messages: int, size: int) -> None:
         """Messages were accepted, of so many bytes together."""
-        entity = (("EntityName", _entity(path)),)
-        self._count(namespace, "IncomingMessages", entity, messages)
-        self._count(namespace, "IncomingBytes", entity, size)
+        self._tally(("IncomingMessages", namespace, path, None), messages)
+        self._tally(("IncomingBytes", namespace, path, None), size)
 
     def outgoing(self, namespace: str, path: str, messages: int, size: int) -> None:
         """Messages were handed to a receiver."""
-        entity = (("EntityName", _entity(path)),)
-        self._count(namespace, "OutgoingMessages", entity, messages)
-        self._count(namespace, "OutgoingBytes", entity, size)
+        self._tally(("OutgoingMessages", namespace, path, None), messages)
+        self._tally(("OutgoingBytes", namespace, path, None), size)
 
     def settled(self, namespace: str, path: str, operation: str) -> None:
         """A received message was settled: `complete`, `abandon`, …"""
-        metric = {"complete": "CompleteMessage", "abandon": "AbandonMessage"}.get(operation)
+        metric = _SETTLEMENTS.get(operation)
         if metric is not None:
-            self._count(namespace, metric, (("EntityName", _entity(path)),), 1)
+            self._tally((metric, namespace, path, None), 1)
 
     def connected(self, namespace: str) -> None:
         """A client has opened a connection."""
-        self._count(namespace, "ConnectionsOpened", (), 1)
+        self._tally(("ConnectionsOpened", namespace, None, None), 1)
         self._connections[namespace] = self._connections.get(namespace, 0) + 1
         self._level(namespace, "ActiveConnections", (), self._connections[namespace])
 
     def disconnected(self, namespace: str) -> None:
         """It is closed, or broken."""
-        self._count(namespace, "ConnectionsClosed", (), 1)
+        self._tally(("ConnectionsClosed", namespace, None, None), 1)
         self._connections[namespace] = max(0, self._connections.get(namespace, 0) - 1)
         self._level(namespace, "ActiveConnections", (), self._connections[namespace])
 
-    def _count(self, namespace: str, metric: str, dimensions: Dimensions, number: int) -> None:
-        """Gathered until the next look: this is done for every message."""
+    def _tally(self, key: _Event, number: int) -> None:
         if number:
-            key = namespace, metric, dimensions
             self._counts[key] = self._counts.get(key, 0) + number
-            self._soon()
+            if self._timer is None:
+                self._soon()
+
+    def _write(self, event: _Event, number: int) -> None:
+        """Add so many events to the metrics that they count for."""
+        metric, namespace, path, condition = event
+        resource = self._namespace(namespace)
+        if resource is None:
+            return
+        entity: Dimensions = ()
+        if path is not None:
+            entity = (("EntityName", _entity(path) or NAMESPACE_ONLY),)
+        if metric == "request":
+            self._history.add(resource, "IncomingRequests", entity, float(number))
+            metric, result = _outcome(condition)
+            entity = (*entity, ("OperationResult", result))
+        self._history.add(resource, metric, entity, float(number))
+
+
+def _outcome(condition: str | None) -> tuple[str, str]:
+    """(metric, OperationResult) of a request that was answered so."""
+    if condition is None:
+        return "SuccessfulRequests", "Success"
+    if condition == SERVER_BUSY:
+        return "ThrottledRequests", "ServerBusy"
+    if condition in _SERVER:
+        return "ServerErrors", "InternalServerError"
+    return "UserErrors", "ClientError"
 
 
 @lru_cache(maxsize=4096)

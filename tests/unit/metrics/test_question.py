@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.metrics.question import read_filter, read_question
@@ -58,3 +60,33 @@ def test_too_many_points_are_refused_and_a_grain_can_adjust_itself() -> None:
         read_question(BUS, asked, NOW)
     adjusted = read_question(BUS, asked | {"interval": "PT45M", "autoadjusttimegrain": "true"}, NOW)
     assert adjusted.interval == "PT1H"
+
+
+NAMES = (
+    "timespan", "interval", "metricnames", "aggregation", "$filter", "top", "orderby", "rollupby",
+    "metricnamespace", "resulttype", "starttime", "endtime", "autoadjusttimegrain",
+)  # fmt: skip
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(NAMES),
+        st.one_of(
+            st.text(max_size=20),
+            st.sampled_from(
+                ["PT1H", "FULL", "Size", "EntityName eq '*'", "3", "sum desc", "P9999D"]
+            ),
+        ),
+        max_size=5,
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_question_is_understood_or_refused(asked: dict[str, str]) -> None:
+    refused: ArmError | None = None
+    try:
+        question = read_question(BUS, asked, NOW)
+    except ArmError as error:
+        refused = error
+    else:
+        assert question.first <= question.last
+    assert refused is None or (refused.status == 400 and refused.message)
