@@ -26,6 +26,7 @@ from orchestrator.localcloud.arm.http import (
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.config import CloudConfig
+from orchestrator.localcloud.deployments.provider import Deployments
 from orchestrator.localcloud.identity import METRICS_AUDIENCES, Identity
 from orchestrator.localcloud.identity_directory import Directory
 from orchestrator.localcloud.identity_graph import Graph
@@ -211,6 +212,7 @@ class LocalCloud:
             tenant=settings.tenant,
             providers=[
                 Resources(),
+                Deployments(),
                 Authorization(self.directory.principal_type),
                 self.apps,
                 ContainerRegistry(),

@@ -133,14 +133,6 @@ def test_a_role_is_found_by_name_and_assigned_once(cloud: CloudInThread, group: 
     assert (missing.status, missing.error["code"]) == (404, "RoleDefinitionDoesNotExist")
 
 
-def test_a_deployment_is_refused_in_so_many_words(cloud: CloudInThread, group: Any) -> None:
-    wire = Wire(cloud)
-    path = f"{group.id}/providers/Microsoft.Resources/deployments/d"
-    answer = wire.ask("PUT", path, {"properties": {"mode": "Incremental", "template": {}}})
-    assert answer.status == 501
-    assert "deployments" in answer.error["message"]
-
-
 def test_the_sdk_reads_conflicts_and_bad_requests(
     client: ResourceManagementClient, group: Any
 ) -> None:

@@ -26,6 +26,9 @@ POLL = {"retry-after-ms": "100"}
 KEEP = 24 * 3600
 """Seconds for which a finished operation can be asked for."""
 
+CANCELED = ("DeploymentCanceled",)
+"""Codes of errors that mean: stopped because somebody asked for it."""
+
 _QUICK = 0.25
 
 STATUSES = "operationStatuses"
@@ -98,7 +101,8 @@ class Operations:
         except asyncio.CancelledError:
             raise
         except ArmError as error:
-            outcome = {"status": "Failed", "error": error.inner()}
+            status = "Canceled" if error.code in CANCELED else "Failed"
+            outcome = {"status": status, "error": error.inner()}
         except Exception:  # noqa: BLE001 - the last resort: logged, kept
             _log.exception("operation %s (%s) failed", record["id"], record["kind"])
             outcome = {
@@ -136,11 +140,11 @@ class Operations:
 
     def link(self, call: Call, id: ResourceId, record: JSON, what: str) -> str:
         """The address of an operation; `what` is STATUSES or RESULTS."""
-        subscription = id.subscription or "none"
+        scope = f"/subscriptions/{id.subscription}" if id.subscription else ""
         namespace = id.namespace or "Microsoft.Resources"
         version = call.query.get("api-version", "2024-11-01")
         return (
-            f"{call.base}/subscriptions/{subscription}/providers/{namespace}/locations/global/"
+            f"{call.base}{scope}/providers/{namespace}/locations/global/"
             f"{what}/{record['id']}?api-version={version}"
         )
 

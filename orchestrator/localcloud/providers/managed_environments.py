@@ -88,6 +88,7 @@ class ManagedEnvironments(ResourceType):
         properties["defaultDomain"] = f"local-{mark}.{resource['location']}.azurecontainerapps.io"
         properties["staticIp"] = "127.0.0.1"
         properties["kedaConfiguration"] = {"version": "2.17.2"}
+        properties["daprConfiguration"] = {"version": "1.13.6-msft.4"}
         properties.setdefault("customDomainConfiguration", {})["customDomainVerificationId"] = (
             stable_guid(call.id.text, "domain").replace("-", "").upper()
         )

@@ -46,33 +46,14 @@ _DELETE_GROUP = "delete resource group"
 _GROUP = "/subscriptions/{}/resourceGroups/{}"
 
 
-class Deployments(ResourceType):
-    """Template deployments: refused, lest one believes that something was deployed."""
-
-    type: ClassVar[str] = "Microsoft.Resources/deployments"
-
-    def parse(self, raw: bytes) -> Any:
-        """Nothing: the bodies that `az` sends are not JSON."""
-        return {}
-
-    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        """Refuse."""
-        raise ArmError(
-            "DeploymentsNotSupported",
-            "This local cloud does not run template deployments yet; create the resources one by "
-            "one.",
-            501,
-        )
-
-
 class Resources(Provider):
-    """Microsoft.Resources, without deployments."""
+    """Microsoft.Resources, without deployments (they have a house of their own)."""
 
     namespace: ClassVar[str] = "Microsoft.Resources"
 
     def types(self) -> Iterable[ResourceType]:
-        """Deployments, tags."""
-        return [Deployments(), Tags()]
+        """Tags."""
+        return [Tags()]
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Everything that lies outside the pattern of resource ids."""
@@ -179,7 +160,7 @@ class Resources(Provider):
             # Top-level tracked resources only, as Azure's list has it.
             if len(id.names) != 1 or id.group is None or not record.id.key.startswith(prefix):
                 continue
-            if parse(id.scope).is_resource:
+            if parse(id.scope).is_resource or _is_own(id):
                 continue
             if not visible(call.arm.access, call, id.text):
                 continue
@@ -292,6 +273,11 @@ class Resources(Provider):
             id, _DELETE_GROUP, partial(arm.changes.empty_group, inner, id)
         )
         return Reply(None, 202, arm.operations.location(call, id, record))
+
+
+def _is_own(id: ResourceId) -> bool:
+    """Deployments lie in a group, but are none of its resources."""
+    return (id.namespace or "").lower() == "microsoft.resources"
 
 
 def _group(call: Call) -> JSON:

@@ -1,0 +1,122 @@
+"""From a request to a checked plan: everything that can be known to be wrong is found here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import ResourceId, parse
+from orchestrator.localcloud.arm.provider import JSON
+from orchestrator.localcloud.deployments import records
+from orchestrator.localcloud.deployments.calls import Caller, Client
+from orchestrator.localcloud.deployments.complete import remove_the_rest
+from orchestrator.localcloud.deployments.request import Wanted
+from orchestrator.localcloud.deployments.scopes import (
+    check_schema,
+    environment_of,
+    kind_of,
+    scope_of,
+)
+from orchestrator.localcloud.templates.environment import Scope
+from orchestrator.localcloud.templates.graph import connect
+from orchestrator.localcloud.templates.plan import Instance, Plan
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.arm.dispatch import ResourceManager
+    from orchestrator.localcloud.deployments.engine import Engine
+
+MAX_RESOURCES = 800
+_NAME = re.compile(r"[-\w._()]{1,64}")
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A deployment that can be run.
+
+    Attributes:
+        plan: What it deploys.
+        bodies: Each resource to deploy, with its body as far as it is known.
+    """
+
+    plan: Plan
+    scope: Scope
+    mode: str
+    location: str | None
+    tags: JSON
+    hash: str
+    caller: Caller
+    bodies: list[tuple[Instance, Any]] = field(default_factory=list)
+
+    def ids(self) -> list[str]:
+        """The ids of what is deployed, nested deployments' resources left out."""
+        return [item.id for item, _ in self.bodies if not item.is_deployment]
+
+    async def complete(self, arm: ResourceManager, engine: Engine) -> None:
+        """Delete from the group what the template does not have. Raises ArmError."""
+        from orchestrator.localcloud.deployments.provider import outcome
+
+        kept = [*outcome(arm, self, engine), *self.plan.declared()]
+        await remove_the_rest(arm, Client(arm, self.caller), self.scope, kept)
+
+
+async def prepare(arm: ResourceManager, id: ResourceId, wanted: Wanted, caller: Caller) -> Prepared:
+    """Check a deployment.
+
+    Args:
+        id: Of the deployment, or of an action on it.
+
+    Raises:
+        ArmError: It is refused, and nothing has happened.
+    """
+    scope = scope_of(id)
+    name = id.names[0]
+    if not _NAME.fullmatch(name):
+        raise ArmError(
+            "InvalidDeploymentName",
+            f"The deployment name '{name}' is not valid: at most 64 letters, digits and '-', '_', "
+            "'.', '(', ')' are allowed.",
+        )
+    kind = kind_of(scope)
+    if kind != "group" and not wanted.location:
+        raise ArmError(
+            "LocationRequired",
+            "The location property is required for this deployment: a deployment to a "
+            f"{kind} is kept in a region.",
+            target="location",
+        )
+    if kind != "group" and wanted.mode == "Complete":
+        raise ArmError(
+            "InvalidDeploymentMode",
+            f"A deployment to a {kind} has the mode 'Incremental' only.",
+            target="properties.mode",
+        )
+    check_schema(scope, wanted.document.schema)
+    document = wanted.document
+    hash_ = records.template_hash(document.raw)
+    deployment: JSON = {
+        "name": name,
+        "properties": {
+            "template": document.raw,
+            "templateHash": hash_,
+            "parameters": {key: {"value": value} for key, value in wanted.given.items()},
+            "mode": wanted.mode,
+            "provisioningState": "Accepted",
+        },
+    }
+    if wanted.location:
+        deployment["location"] = wanted.location
+    environment = await environment_of(arm, caller, scope, deployment)
+    plan = Plan(document, wanted.given, environment)
+    prepared = Prepared(plan, scope, wanted.mode, wanted.location, wanted.tags, hash_, caller)
+    connect(plan, lambda item, body: prepared.bodies.append((item, body)))
+    if len(plan.instances) > MAX_RESOURCES:
+        raise ArmError(
+            "InvalidTemplate",
+            f"Deployment template validation failed: 'The number of template resources limit "
+            f"exceeded. Limit: '{MAX_RESOURCES}' and actual: '{len(plan.instances)}'.'.",
+        )
+    for item, _ in prepared.bodies:
+        parse(item.id)
+    return prepared

@@ -1,0 +1,361 @@
+"""Microsoft.Resources/deployments: requests at resource groups, subscriptions, management groups
+and the tenant (ARM REST "Deployments", 2021-04-01 and later).
+
+A PUT is checked whole before it is accepted; then it runs in the background, and its caller follows
+`Azure-AsyncOperation`. A deployment that a server's end interrupts goes on at the next start: what
+it has deployed stays, the rest follows.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from orchestrator.localcloud.arm.content import strip_nulls
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
+from orchestrator.localcloud.arm.operations import iso
+from orchestrator.localcloud.arm.provider import (
+    JSON,
+    Answer,
+    Call,
+    Handler,
+    Provider,
+    Reply,
+    ResourceType,
+)
+from orchestrator.localcloud.deployments import records
+from orchestrator.localcloud.deployments.calls import Caller, Client
+from orchestrator.localcloud.deployments.engine import Engine
+from orchestrator.localcloud.deployments.preparing import Prepared, prepare
+from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL
+from orchestrator.localcloud.deployments.request import parse_body, wanted
+from orchestrator.localcloud.deployments.scopes import PREFIXES
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.arm.dispatch import ResourceManager
+
+_KIND = "deployment"
+
+
+class DeploymentType(ResourceType):
+    """A deployment: kept, shown, listed, deleted; made by `Deployments`."""
+
+    type: ClassVar[str] = records.DEPLOYMENTS
+    provisioning: ClassVar[bool] = False
+    delete_status: ClassVar[int] = 202
+
+    def __init__(self, owner: Deployments) -> None:
+        self._owner = owner
+
+    def parse(self, raw: bytes) -> Any:
+        """`az` sends template files as they are."""
+        return parse_body(raw)
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """Without what only the engine needs."""
+        return shown(resource)
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """The deployments at exactly this scope, the latest first."""
+        own = call.id.key + "/"
+        found = [
+            record.read()
+            for record in call.arm.store.records(self.type)
+            if record.id.key.startswith(own) and "/" not in record.id.key[len(own) :]
+        ]
+        return sorted(found, key=lambda item: item["properties"]["timestamp"], reverse=True)
+
+    async def deleting(self, call: Call, resource: JSON) -> None:
+        """What runs is stopped, and writes no more."""
+        self._owner.abandon(call.id)
+
+    def actions(self) -> Mapping[str, Handler]:
+        """Cancel, export, and the outputs that are secret."""
+        return {
+            "cancel": self._owner.cancel,
+            "exportTemplate": self._export,
+            "listOutputsWithSecureValues": self._secure_outputs,
+        }
+
+    async def _export(self, call: Call) -> Answer:
+        template: JSON = _stored(call)[PRIVATE]["template"]
+        return {"template": template}
+
+    async def _secure_outputs(self, call: Call) -> Answer:
+        resource = _stored(call)
+        outputs = resource["properties"].get("outputs", {})
+        found = {name: item["value"] for name, item in outputs.items() if "value" in item}
+        found.update(resource[PRIVATE].get("secureOutputs", {}))
+        return found
+
+
+class OperationType(ResourceType):
+    """What a deployment did: one for each resource, and one for its outputs."""
+
+    type: ClassVar[str] = records.OPERATIONS
+    provisioning: ClassVar[bool] = False
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """Without what only the engine needs."""
+        return shown(resource)
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """The latest first."""
+        found = call.arm.store.collection(call.id)
+        return sorted(found, key=lambda item: item["properties"]["timestamp"], reverse=True)
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Nobody writes them from outside."""
+        raise ArmError("MethodNotAllowed", "The operations of a deployment can only be read.", 405)
+
+
+class Deployments(Provider):
+    """Template deployments."""
+
+    namespace: ClassVar[str] = "Microsoft.Resources"
+
+    def __init__(self) -> None:
+        self._runs: dict[str, Engine] = {}
+
+    def types(self) -> Iterable[ResourceType]:
+        """Deployments and their operations."""
+        return [DeploymentType(self), OperationType()]
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """What is asked of a deployment that need not exist yet, at each scope."""
+        found: dict[tuple[str, str], Handler] = {}
+        for prefix in PREFIXES:
+            path = f"{prefix}/providers/{records.DEPLOYMENTS}/{{}}"
+            found["PUT", path] = self.put
+            found["POST", f"{path}/validate"] = self.validate
+        return found
+
+    def actions(self) -> Mapping[str, Handler]:
+        """`calculateTemplateHash`."""
+        return {"calculateTemplateHash": self._hash}
+
+    async def _hash(self, call: Call) -> Answer:
+        import json
+
+        return {
+            "minifiedTemplate": json.dumps(call.body, separators=(",", ":"), ensure_ascii=False),
+            "templateHash": records.template_hash(call.body),
+        }
+
+    # --------------------------------------------------------------------- PUT ----
+
+    async def put(self, call: Call) -> Answer:
+        """Check a deployment, keep it, run it."""
+        arm = call.arm
+        prepared = await prepare(arm, call.id, wanted(call.body), Caller.of(call))
+        async with arm.changes.turn(call.id):
+            old = arm.store.get(call.id)
+            if old is not None and old["properties"]["provisioningState"] not in TERMINAL:
+                raise ArmError(
+                    "DeploymentActive",
+                    f"Unable to edit or replace deployment '{call.id.name}': previous deployment "
+                    f"from '{old['properties']['timestamp']}' is still active. Please see "
+                    "https://aka.ms/arm-deploy for usage details.",
+                    409,
+                )
+            id = parse(old["id"]) if old is not None else call.id
+            record = self._record(id, prepared, call)
+            await arm.store.write(
+                put=[(id, record, secrets.token_hex(8))],
+                delete=[item.id for item in arm.store.inside(id)],
+            )
+            engine = self._engine(arm, id, prepared)
+        operation = await arm.operations.start(
+            id, _KIND, partial(self._run, arm, id, engine, prepared)
+        )
+        reply = Reply(shown(record), 201 if old is None else 200)
+        reply.headers = arm.operations.async_operation(call, id, operation)
+        return reply
+
+    def _record(self, id: ResourceId, prepared: Prepared, call: Call) -> JSON:
+        now = call.arm.clock.time()
+        properties: JSON = {
+            "templateHash": prepared.hash,
+            "parameters": prepared.plan.inputs.shown(),
+            "mode": prepared.mode,
+            "provisioningState": "Accepted",
+            "timestamp": iso(now),
+            "duration": "PT0S",
+            "correlationId": call.correlation,
+            "providers": records.providers(prepared.plan),
+            "dependencies": records.dependencies(prepared.plan),
+        }
+        record: JSON = {
+            "id": id.text,
+            "name": id.name,
+            "type": records.DEPLOYMENTS,
+            "properties": properties,
+            PRIVATE: {
+                "template": prepared.plan.document.raw,
+                "inputs": prepared.plan.inputs.values(),
+                "caller": Caller.of(call).stored(),
+                "began": now,
+            },
+        }
+        if prepared.location is not None:
+            record["location"] = prepared.location
+        if prepared.tags:
+            record["tags"] = strip_nulls(prepared.tags)
+        return record
+
+    def _engine(self, arm: ResourceManager, id: ResourceId, prepared: Prepared) -> Engine:
+        engine = Engine(arm, id, prepared.plan, Client(arm, prepared.caller))
+        self._runs[id.key] = engine
+        return engine
+
+    async def _run(
+        self, arm: ResourceManager, id: ResourceId, engine: Engine, prepared: Prepared
+    ) -> None:
+        state, error = "Succeeded", None
+        try:
+            await self._update(arm, id, engine, {"provisioningState": "Running"})
+            await engine.run()
+            if prepared.mode == "Complete":
+                await prepared.complete(arm, engine)
+        except ArmError as refusal:
+            error = refusal
+            state = "Canceled" if refusal.code == "DeploymentCanceled" else "Failed"
+        finally:
+            if self._runs.get(id.key) is engine:
+                del self._runs[id.key]
+        changes: JSON = {"provisioningState": state}
+        if state == "Succeeded":
+            changes["outputs"] = engine.outputs
+        changes["outputResources"] = [{"id": made} for made in outcome(arm, prepared, engine)]
+        if error is not None:
+            changes["error"] = error.inner()
+        await self._update(arm, id, engine, changes, last=True)
+        if error is not None:
+            raise error
+
+    async def _update(
+        self,
+        arm: ResourceManager,
+        id: ResourceId,
+        engine: Engine,
+        changes: JSON,
+        *,
+        last: bool = False,
+    ) -> None:
+        record = arm.store.get(id)
+        if record is None or not engine.ledger.open:
+            return
+        now = arm.clock.time()
+        record["properties"] |= changes
+        record["properties"]["timestamp"] = iso(now)
+        record["properties"]["duration"] = records.duration(now - record[PRIVATE]["began"])
+        if last:
+            # Secret parameters are kept only while the deployment may have to go on.
+            record[PRIVATE].pop("inputs", None)
+            if engine.secure_outputs:
+                record[PRIVATE]["secureOutputs"] = engine.secure_outputs
+        await arm.store.write(put=[(id, record, secrets.token_hex(8))])
+
+    # ------------------------------------------------------------------- others ----
+
+    async def validate(self, call: Call) -> Answer:
+        """What a PUT would check, and what it would deploy; nothing is kept."""
+        prepared = await prepare(call.arm, call.id, wanted(call.body), Caller.of(call))
+        plan = prepared.plan
+        properties: JSON = {
+            "templateHash": prepared.hash,
+            "parameters": plan.inputs.shown(),
+            "mode": prepared.mode,
+            "provisioningState": "Succeeded",
+            "timestamp": iso(call.arm.clock.time()),
+            "duration": "PT0S",
+            "correlationId": call.correlation,
+            "providers": records.providers(plan),
+            "dependencies": records.dependencies(plan),
+            "validatedResources": [{"id": id} for id in prepared.ids()],
+        }
+        return {
+            "id": call.id.parent.text if call.id.parent else call.id.text,
+            "name": call.id.names[0],
+            "type": records.DEPLOYMENTS,
+            "properties": properties,
+        }
+
+    async def cancel(self, call: Call) -> Answer:
+        """Begin nothing new; what is under way ends."""
+        record = _stored(call)
+        state = record["properties"]["provisioningState"]
+        engine = self._runs.get(call.id.key)
+        if state in TERMINAL or engine is None:
+            raise ArmError(
+                "DeploymentCannotBeCancelled",
+                f"The deployment '{call.id.name}' cannot be cancelled because its provisioning "
+                f"state is '{state}'.",
+                409,
+            )
+        engine.canceled = True
+        for key, run in self._runs.items():
+            if any(key == made.id.lower() for made in engine.nested()):
+                run.canceled = True
+        return Reply(None, 204)
+
+    def abandon(self, id: ResourceId) -> None:
+        """Its record goes: stop, and write no more."""
+        engine = self._runs.get(id.key)
+        if engine is not None:
+            engine.canceled = True
+            engine.ledger.open = False
+
+    async def resume(self, arm: ResourceManager) -> None:
+        """Go on with the deployments that a server's end has interrupted."""
+        pending = {parse(item["resource"]).key: item for item in arm.operations.unfinished(_KIND)}
+        for stored in arm.store.of_type(records.DEPLOYMENTS):
+            if stored["properties"]["provisioningState"] in TERMINAL:
+                continue
+            id = parse(stored["id"])
+            operation = pending.pop(id.key, None) or arm.operations.finished(id, kind=_KIND)
+            operation |= {"status": "InProgress"}
+            arm.operations.resume(operation, partial(self._again, arm, id, stored))
+
+    async def _again(self, arm: ResourceManager, id: ResourceId, stored: JSON) -> None:
+        private = stored[PRIVATE]
+        properties = {
+            "template": private["template"],
+            "parameters": {name: {"value": value} for name, value in private["inputs"].items()},
+            "mode": stored["properties"]["mode"],
+        }
+        body = {"properties": properties, "location": stored.get("location")}
+        caller = Caller.read(private["caller"])
+        prepared = await prepare(arm, id, wanted(body), caller)
+        await self._run(arm, id, self._engine(arm, id, prepared), prepared)
+
+
+def shown(resource: JSON) -> JSON:
+    """A stored thing without its private member."""
+    return {name: item for name, item in resource.items() if name != PRIVATE}
+
+
+def outcome(arm: ResourceManager, prepared: Prepared, engine: Engine) -> list[str]:
+    """The resources that a deployment and those nested in it have made, in the template's order."""
+    made = set(engine.made)
+    found: list[str] = []
+    for item in prepared.plan.instances.values():
+        if item.id not in made:
+            continue
+        if not item.is_deployment:
+            found.append(item.id)
+            continue
+        inner = arm.store.get(item.id) or {}
+        resources = inner.get("properties", {}).get("outputResources", [])
+        found.extend(entry["id"] for entry in resources)
+    return list(dict.fromkeys(found))
+
+
+def _stored(call: Call) -> JSON:
+    record = call.arm.store.get(call.id)
+    if record is None:
+        raise missing(call.id)
+    return record

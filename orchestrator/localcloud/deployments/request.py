@@ -1,0 +1,207 @@
+"""What a deployment's request asks for: template, parameters, mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.localcloud.arm.content import parse as parse_json
+from orchestrator.localcloud.arm.errors import ArmError, invalid_content
+from orchestrator.localcloud.arm.provider import JSON
+from orchestrator.localcloud.templates.document import Document
+from orchestrator.localcloud.templates.environment import Environment, Scope
+from orchestrator.localcloud.templates.errors import ExpressionError, NotYetKnown
+from orchestrator.localcloud.templates.evaluation import Evaluation
+from orchestrator.localcloud.templates.reading import read
+from orchestrator.localcloud.templates.values import member
+
+MODES = {"incremental": "Incremental", "complete": "Complete"}
+
+
+def parse_body(raw: bytes) -> Any:
+    """A body that may hold a template file as it is: `az` quotes nothing of it.
+
+    Raises:
+        ArmError: It cannot be read.
+    """
+    try:
+        return parse_json(raw)
+    except ArmError as refusal:
+        try:
+            return read(raw.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            raise refusal from None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A deployment as it is asked for.
+
+    Attributes:
+        document: The template.
+        given: Parameter values by name.
+        mode: `Incremental` or `Complete`.
+        location, tags: Of the deployment itself.
+        properties: The whole request's.
+    """
+
+    document: Document
+    given: JSON
+    mode: str
+    location: str | None
+    tags: JSON
+    properties: JSON = field(default_factory=dict)
+
+
+def wanted(body: Any, *, modes: bool = True) -> Wanted:
+    """Read a request.
+
+    Raises:
+        ArmError: Something is missing, or cannot be had here.
+    """
+    if not isinstance(body, dict):
+        raise invalid_content(
+            "The request content was invalid and could not be deserialized: 'Required property "
+            "'properties' not found in JSON.'."
+        )
+    properties = member(body, "properties")
+    if not isinstance(properties, dict):
+        raise invalid_content(
+            "The request content was invalid and could not be deserialized: 'Required property "
+            "'properties' not found in JSON. Path ''.'.",
+            target="properties",
+        )
+    template = _template(properties)
+    mode = member(properties, "mode", "Incremental" if not modes else None)
+    if not isinstance(mode, str) or mode.lower() not in MODES:
+        raise ArmError(
+            "InvalidDeploymentMode" if mode is not None else "InvalidRequestContent",
+            f"The deployment mode '{mode}' is not valid: it must be 'Incremental' or 'Complete'."
+            if mode is not None
+            else "The request content was invalid and could not be deserialized: 'Required "
+            "property 'mode' not found in JSON. Path 'properties'.'.",
+            target="properties.mode",
+        )
+    if member(properties, "onErrorDeployment") is not None:
+        raise ArmError(
+            "OnErrorDeploymentNotSupported",
+            "This local cloud does not go back to an earlier deployment when one fails; deploy "
+            "without 'onErrorDeployment'.",
+            target="properties.onErrorDeployment",
+        )
+    location = member(body, "location")
+    tags = member(body, "tags") or {}
+    return Wanted(
+        Document(template),
+        given_parameters(properties),
+        MODES[mode.lower()],
+        location if isinstance(location, str) else None,
+        tags if isinstance(tags, dict) else {},
+        properties,
+    )
+
+
+def _template(properties: JSON) -> JSON:
+    template = member(properties, "template")
+    link = member(properties, "templateLink")
+    if template is not None and link is not None:
+        raise ArmError(
+            "InvalidDeployment",
+            "The deployment has both 'template' and 'templateLink'; only one can be given.",
+        )
+    if link is not None:
+        where = member(link, "uri") or member(link, "id") if isinstance(link, dict) else link
+        raise ArmError(
+            "TemplateLinkNotSupported",
+            f"The template '{where}' is linked. This local cloud fetches nothing from elsewhere; "
+            "send the template itself (`az deployment … --template-file`).",
+            target="properties.templateLink",
+        )
+    if template is None:
+        raise invalid_content(
+            "The request content was invalid and could not be deserialized: 'The deployment has "
+            "neither 'template' nor 'templateLink'.'.",
+            target="properties.template",
+        )
+    if isinstance(template, str):
+        try:
+            template = read(template)
+        except ValueError as error:
+            raise invalid_content(f"The template is not valid JSON: {error}.") from None
+    found: JSON = template
+    return found
+
+
+def given_parameters(properties: JSON) -> JSON:
+    """The values of `parameters`: `{"name": {"value": …}}`.
+
+    Raises:
+        ArmError: One has no value that can be had here.
+    """
+    if member(properties, "parametersLink") is not None:
+        raise ArmError(
+            "ParametersLinkNotSupported",
+            "The parameters are linked. This local cloud fetches nothing from elsewhere; send the "
+            "parameters themselves.",
+            target="properties.parametersLink",
+        )
+    given = member(properties, "parameters") or {}
+    if not isinstance(given, dict):
+        raise ArmError(
+            "InvalidDeploymentParameterValue",
+            "'parameters' must be an object with a value for each name.",
+            target="properties.parameters",
+        )
+    # A whole parameters file has them one level deeper.
+    inner = member(given, "parameters")
+    if member(given, "$schema") is not None and isinstance(inner, dict):
+        given = inner
+    values: JSON = {}
+    inputs = member(properties, "externalInputs") or {}
+    for name, item in given.items():
+        if not isinstance(item, dict):
+            raise ArmError(
+                "InvalidDeploymentParameterValue",
+                f"The value of deployment parameter '{name}' is not valid: it must be an object "
+                "with 'value'. Please see https://aka.ms/arm-create-parameter-file for usage "
+                "details.",
+                target=f"properties.parameters.{name}",
+            )
+        if member(item, "reference") is not None:
+            raise ArmError(
+                "KeyVaultParameterReferenceNotSupported",
+                f"The parameter '{name}' refers to a secret in a key vault, and this local cloud "
+                "has no vaults' secrets. Give the value itself (it is kept secret where the "
+                "template says 'securestring').",
+                target=f"properties.parameters.{name}",
+            )
+        keys = {key.lower() for key in item}
+        if "value" in keys:
+            values[name] = member(item, "value")
+        elif "expression" in keys:
+            values[name] = _expression(name, member(item, "expression"), inputs)
+        else:
+            raise ArmError(
+                "InvalidDeploymentParameterKey",
+                f"One of the deployment parameters has an invalid key: '{name}' has no 'value'. "
+                "Please see https://aka.ms/arm-create-parameter-file for details.",
+                target=f"properties.parameters.{name}",
+            )
+    return values
+
+
+def _expression(name: str, text: Any, inputs: JSON) -> Any:
+    """A parameter's value that is computed from external inputs."""
+
+    def nothing(other: str) -> Any:
+        raise ExpressionError(f"'{other}' cannot be used there.")
+
+    environment = Environment(Scope(), external_inputs=inputs)
+    try:
+        return Evaluation(environment, parameter=nothing, variable=nothing).resolve(text)
+    except (ExpressionError, NotYetKnown) as error:
+        raise ArmError(
+            "InvalidDeploymentParameterValue",
+            f"The expression of deployment parameter '{name}' is not valid: {error}",
+            target=f"properties.parameters.{name}",
+        ) from None
