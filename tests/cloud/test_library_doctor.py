@@ -129,7 +129,7 @@ def test_a_rule_on_a_queue_that_is_not_there_and_one_without_any_rule(world: Wor
 
 def test_what_waits_and_starts_nothing_and_what_is_dead_lettered(world: World) -> None:
     out = world.orc.queues["out"]
-    out.send([f"{n}" for n in range(3)])
+    out.send("one", "two", "three")
     with world.orc._clients.bus() as bus, bus.get_queue_receiver("out") as receiver:
         (message,) = receiver.receive_messages(1, max_wait_time=5)
         receiver.dead_letter_message(message, "poison")

@@ -185,8 +185,10 @@ class Peer(asyncio.BufferedProtocol):
         self._front.joined(self)
         self._tick()
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # asyncio's TLS reads record by record into slices of it, and a slice of a bytearray is a
+        # copy.
+        return memoryview(self._buffer)
 
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(memoryview(self._buffer)[:nbytes])
