@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from orchestrator.saved_queries import SavedQueries, SavedQuery
     from orchestrator.settings import Settings
-    from orchestrator.system_log import SystemEvents
+    from orchestrator.system_log import SystemEvent, SystemEvents
 
 # A moment or how far back: a datetime, a timedelta, seconds, or text such as "2h".
 Since: TypeAlias = datetime | timedelta | float | str | None
@@ -437,6 +437,44 @@ class Orchestrator(Nouns):
             grep=grep,
             since=moment_of(since, self._time),
             stream=check_stream(stream),
+            notice=notice,
+        )
+        return follower.one(execution) if execution is not None else follower.all()
+
+    def follow_events(
+        self,
+        job: str | None = None,
+        execution: str | None = None,
+        *,
+        tail: int | None = None,
+        grep: str | None = None,
+        since: Since = None,
+        notice: Callable[[str], None] | None = None,
+    ) -> Iterator[SystemEvent]:
+        """Events of the system log as they happen, none twice, none left out.
+
+        With `execution` (as in `run`): its events from the first on, ending when it has ended. With
+        a job alone: its events from now on, or `since` a time, or from the last `tail` on; this
+        does not end by itself. They come live from the job's event stream; what that does not tell
+        comes from the stored ones, as soon as these are ingested. `grep`, `notice`: as in `follow`.
+        """
+        from orchestrator.errors import BadInput
+        from orchestrator.executions import moment_of
+        from orchestrator.follow_events import EventFollower
+        from orchestrator.log_stream import Streams
+
+        if execution is not None:
+            execution, job = self._executions.resolve(execution, job)
+        elif job is None:
+            raise BadInput("Follow which job, or which execution?", "Name one of them.")
+        follower = EventFollower(
+            Streams(self._clients, self._jobs, job),
+            self._executions,
+            self._system_log,
+            self._time,
+            tail=tail,
+            grep=grep,
+            since=moment_of(since, self._time),
             notice=notice,
         )
         return follower.one(execution) if execution is not None else follower.all()

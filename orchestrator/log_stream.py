@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import logging
 import re
 import socket
 import threading
@@ -84,20 +85,32 @@ class Streams:
 
     def open(self, place: Place, tail: int) -> OpenStream:
         """The stream, from the last `tail` lines on. Raises NotFound when it is no more."""
-        from azure.core.exceptions import HttpResponseError
-        from azure.core.rest import HttpRequest
-
-        token, base = self._credentials()
+        _, endpoint = self._credentials()
         url = (
-            f"{base}/subscriptions/{self._clients.endpoints.subscription}"
+            f"{_host(endpoint)}/subscriptions/{self._clients.endpoints.subscription}"
             f"/resourceGroups/{quote(self._clients.profile.resource_group)}"
             f"/jobs/{quote(place.job)}/executions/{quote(place.execution)}"
             f"/replicas/{quote(place.replica)}/containers/{quote(place.container)}/logstream"
         )
-        params = {"follow": "true", "output": "text", "tailLines": str(min(tail, MOST_TAIL))}
+        return self._open(url, f"read the log stream of {place.replica}", tail, output="text")
+
+    def open_events(self, tail: int) -> OpenStream:
+        """The job's own event stream, as `az containerapp logs show --type system` reads an app's.
+
+        Raises NotFound where the service has none for jobs.
+        """
+        _, endpoint = self._credentials()
+        return self._open(endpoint, f"read the event stream of the job {self.job}", tail)
+
+    def _open(self, url: str, doing: str, tail: int, **params: str) -> OpenStream:
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        token, _ = self._credentials()
+        params = {"follow": "true", **params, "tailLines": str(min(tail, MOST_TAIL))}
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
         request = HttpRequest("GET", url, params=params, headers=headers)
-        with told(self._clients.profile, f"read the log stream of {place.replica}"):
+        with told(self._clients.profile, doing):
             response = self._client().send_request(
                 request, stream=True, read_timeout=STREAM_TIMEOUT
             )
@@ -122,13 +135,12 @@ class Streams:
                 answer = self._ask("POST", "/getAuthToken", "get a token for the log stream")
                 self._token = str((answer.get("properties") or {}).get("token") or "")
             endpoint = str(self._properties().get("eventStreamEndpoint") or "")
-            base = endpoint.partition("/subscriptions/")[0]
-            if not base:
+            if not _host(endpoint):
                 raise ServiceFailed(
                     f"The job {self.job} tells no address for its log stream.",
                     f"Read what is stored: orchestrator logs --job {self.job}",
                 )
-            return self._token, base
+            return self._token, endpoint
 
     def _properties(self) -> dict[str, Any]:
         if not self._resource:
@@ -151,28 +163,41 @@ class Streams:
     def _client(self) -> PipelineClient[Any, Any]:
         with self._lock:
             if self._pipeline is None:
+                # That a stream ends when we close it is no news for the user.
+                logger = logging.getLogger("azure.core.pipeline.transport")
+                if not logger.handlers:
+                    logger.addHandler(logging.NullHandler())
                 self._pipeline = self._clients.plain_pipeline()
             return self._pipeline
 
 
+def _host(endpoint: str) -> str:
+    return endpoint.partition("/subscriptions/")[0]
+
+
 class OpenStream:
-    """A stream that is open. `lines()` is for one thread; `close()` may be called by another."""
+    """A stream that is open. It is read by one thread; `close()` may be called by another."""
 
     def __init__(self, response: Any) -> None:
         self._response = response
 
     def lines(self) -> Iterator[StreamedLine]:
         """Line by line until the service ends it. Raises azure-core's errors when it breaks."""
+        partial: dict[str, str] = {}
+        for written in self.texts():
+            if line := parsed(written, partial):
+                yield line
+
+    def texts(self) -> Iterator[str]:
+        """The same, as it is sent."""
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         rest = ""
-        partial: dict[str, str] = {}
         for block in self._response.iter_raw():
             *whole, rest = (rest + decode(block)).split("\n")
             for written in whole:
-                if line := parsed(written.removesuffix("\r"), partial):
-                    yield line
-        if rest and (line := parsed(rest, partial)):
-            yield line
+                yield written.removesuffix("\r")
+        if rest:
+            yield rest
 
     def close(self) -> None:
         """Close it, and wake the thread that reads it."""

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -23,6 +23,10 @@ from orchestrator.cli.session import Session
 if TYPE_CHECKING:
     from orchestrator.executions import Run
     from orchestrator.results import Execution, LogLine, Record
+    from orchestrator.system_log import SystemEvent
+
+
+_R = TypeVar("_R", "LogLine", "SystemEvent")
 
 
 class Deadline:
@@ -40,9 +44,9 @@ class RanOutError(Exception):
     """The deadline came before the lines ended."""
 
 
-def pump(lines: Iterator[LogLine], deadline: Deadline) -> Iterator[LogLine]:
+def pump(lines: Iterator[_R], deadline: Deadline) -> Iterator[_R]:
     """The same lines, read on another thread. Raises RanOutError, and whatever reading raises."""
-    waiting: queue.Queue[LogLine | BaseException | None] = queue.Queue(maxsize=10_000)
+    waiting: queue.Queue[_R | BaseException | None] = queue.Queue(maxsize=10_000)
 
     def read() -> None:
         try:
@@ -84,6 +88,20 @@ def line_writer(
         printer = LinePrinter(sys.stdout, prefix=prefix, timestamps=timestamps, raw=raw)  # type: ignore[arg-type]
         return printer.print
 
+    return _record_writer(session)
+
+
+def event_writer(session: Session) -> Callable[[SystemEvent], None]:
+    """The same for events of the system log."""
+    session.begin()
+    if session.plain:
+        from orchestrator.display.loglines import EventPrinter
+
+        return EventPrinter(sys.stdout).print
+    return _record_writer(session)
+
+
+def _record_writer(session: Session) -> Callable[[Any], None]:
     from orchestrator.display.formats import json_line, write
     from orchestrator.display.views import View, of_data
 

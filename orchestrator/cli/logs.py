@@ -30,6 +30,7 @@ from orchestrator.cli.session import Session, current
             "what the platform did with an execution",
             "orchestrator logs --execution sender@latest --system",
         ),
+        ("what the platform does, live", "orchestrator logs --job receiver --system --follow"),
         ("as records, live", "orchestrator logs --job receiver --follow -o jsonl"),
     ],
 )
@@ -76,21 +77,20 @@ def logs(
     if raw and (timestamps or not session.plain):
         raise click.UsageError("--raw is the text alone; leave out --timestamps, -o and --query.")
     if follow:
-        if until is not None or system:
-            wrong = "--until" if until is not None else "--system"
-            raise click.UsageError(f"{wrong} is for what is stored; leave out --follow.")
+        if until is not None:
+            raise click.UsageError("--until is for what is stored; leave out --follow.")
+        if system and (stream is not None or raw):
+            raise click.UsageError("Events have no stream and no raw text; leave out --system.")
         if since is not None and tail is not None:
             raise click.UsageError("--follow begins --since a time or with --tail N, not both.")
         if not (job or execution):
             raise click.UsageError("--follow needs --job or --execution.")
-        _follow(
-            session,
-            job,
-            execution,
-            given={"tail": tail, "grep": grep, "since": since, "stream": stream},
-            timestamps=timestamps,
-            raw=raw,
-        )
+        given = {"tail": tail, "grep": grep, "since": since}
+        if system:
+            _follow_events(session, job, execution, given)
+            return
+        given["stream"] = stream
+        _follow(session, job, execution, given=given, timestamps=timestamps, raw=raw)
         return
     orc = session.connect()
     began: Any = since or ("1h" if execution is None else None)
@@ -132,6 +132,17 @@ def _say_none(session: Session, state: str) -> None:
     """Say on stderr why there is nothing: what is on its way is not what was never written."""
     if state in _WHY_NONE:
         session.say(_WHY_NONE[state])
+
+
+def _follow_events(
+    session: Session, job: str | None, execution: str | None, given: dict[str, Any]
+) -> None:
+    from orchestrator.cli.following import Deadline, event_writer, pump
+
+    events = session.connect().follow_events(job, execution, **given, notice=session.say)
+    written = event_writer(session)
+    for event in pump(events, Deadline(None)):
+        written(event)
 
 
 def _follow(

@@ -19,6 +19,7 @@ from orchestrator.display.terminal import colour, is_terminal
 
 if TYPE_CHECKING:
     from orchestrator.results import LogLine
+    from orchestrator.system_log import SystemEvent
 
 Prefix = Literal["auto", "none", "replica", "execution"]
 _COLOURS = ("cyan", "magenta", "green", "blue", "bright_cyan", "bright_magenta", "bright_green")
@@ -95,6 +96,33 @@ class LinePrinter:
         if self._prefix == "auto" and len(self._speakers) < 2:
             return ""
         return click.style(name, fg=self._speakers[name]) if self._colour else name
+
+
+class EventPrinter:
+    """Writes system events to a stream, a line each: when, what, of whom, and the sentence.
+
+    What went wrong is yellow on a terminal; the rest is told apart by its columns.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._colour = colour(stream)
+        self._terminal = is_terminal(stream)
+        self._widths = [20, 0]
+
+    def print(self, event: SystemEvent) -> None:
+        """Write one event and flush it."""
+        when = str(machine(event.time.astimezone(UTC)))
+        words = [event.reason, event.replica or event.execution or event.job]
+        self._widths = [max(w, len(word)) for w, word in zip(self._widths, words, strict=True)]
+        reason, whose = (w.ljust(n) for w, n in zip(words, self._widths, strict=True))
+        if self._colour:
+            when = click.style(when, dim=True)
+            reason = click.style(reason, fg="yellow" if event.type == "Warning" else "green")
+        text = " ".join(event.text.splitlines())
+        whole = "  ".join([when, reason, whose, _calm(text) if self._terminal else text])
+        click.echo(whole, file=self._stream, color=self._colour)
+        self._stream.flush()
 
 
 def _calm(text: str) -> str:

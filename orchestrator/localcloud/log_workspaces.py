@@ -62,21 +62,25 @@ class LogWorkspaces:
         return authenticate(self._identity, request, LOGS_AUDIENCES)
 
     def authorize_stream(self, request: web.Request) -> object:
-        """Let a reader of a job's log stream in: with the token that its `getAuthToken` gave.
+        """Let a reader of a job's or an environment's stream in: with the token that its
+        `getAuthToken` gave.
 
         Raises:
-            ArmError: 401 for no such token, 403 for one of another job.
+            ArmError: 401 for no such token, 403 for one of another resource.
         """
         claims = authenticate(self._identity, request, (LOG_STREAM_AUDIENCE,), own=False)
         names = request.match_info
+        kind, name = "jobs", names.get("job", "")
+        if not name:
+            kind, name = "managedEnvironments", names["environment"]
         wanted = (
             f"/subscriptions/{names['subscription']}/resourceGroups/{names['group']}"
-            f"/providers/Microsoft.App/jobs/{names['job']}"
+            f"/providers/Microsoft.App/{kind}/{name}"
         ).lower()
         if str(claims.get("resource", "")).lower() != wanted:
             raise ArmError(
                 "AuthorizationFailed",
-                f"The token does not open the log streams of job '{names['job']}'.",
+                f"The token does not open the log streams of '{name}'.",
                 403,
             )
         return claims

@@ -35,6 +35,7 @@ from orchestrator.localcloud.listeners import HOST, bind
 from orchestrator.localcloud.log_workspaces import LogWorkspaces
 from orchestrator.localcloud.logs.api import LogsApi
 from orchestrator.localcloud.logs.database import LogStoreError
+from orchestrator.localcloud.logs.event_stream import add_event_routes
 from orchestrator.localcloud.logs.query import QueryEngine
 from orchestrator.localcloud.logs.store import LogStore
 from orchestrator.localcloud.logs.stream import add_stream_routes
@@ -323,6 +324,7 @@ class LocalCloud:
             lambda request: authenticate(self.identity, request, METRICS_AUDIENCES),
         ).add_routes(app)
         add_stream_routes(app, self.logs, self.workspaces.authorize_stream)
+        add_event_routes(app, self.logs, self.workspaces.authorize_stream)
         app.router.add_route("*", "/{path:.*}", arm_handler(self.arm, self.identity))
         await self._serve("HTTPS", app, sockets["https"], tls=True)
         steering = SteeringApi(self.identity, self.time, self.faults)

@@ -56,6 +56,10 @@ def test_the_platforms_events_are_told(cli: Cli, failed: str) -> None:
     until(lambda: any(e["reason"] == "BackoffLimitExceeded" for e in events()))
     assert {e["execution"] for e in events()} <= {failed, ""}
     assert "BackoffLimitExceeded" in ok(cli("logs", "--execution", failed, "--system"))
+    live = ok(cli("logs", "--execution", failed, "--system", "--follow"))
+    assert [line.split()[1] for line in live.splitlines()] == [e["reason"] for e in events()]
+    assert "BackoffLimitExceeded" in live
+    assert cli("logs", "--execution", failed, "--system", "--follow", "--raw").status == 2
     only = ok(cli("logs", "--execution", failed, "--system", "--grep", "backoff", "-o", "json"))
     assert [e["reason"] for e in json.loads(only)] == ["BackoffLimitExceeded"]
 

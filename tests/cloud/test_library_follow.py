@@ -142,7 +142,7 @@ class BreakingStreams(RequestsTransport):
 
     def send(self, request: Any, **options: Any) -> Any:
         response = super().send(request, **options)
-        if "/logstream" in request.url:
+        if "/logstream" in request.url or "/eventstream" in request.url:
             self.opened += 1
             if next(self._left) > 0:
                 self._cut(response)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.logs import tables
+from orchestrator.localcloud.logs.model import SystemEvent
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -324,6 +325,28 @@ class LogDatabase:
         if after is None:
             rows.reverse()
         return [StoredLine(*row) for row in rows]
+
+    def last_events(
+        self, resource: str, environment: str, *, limit: int
+    ) -> list[tuple[int, SystemEvent]]:
+        """The last events, oldest first, with their times in microseconds since the epoch.
+
+        Args:
+            resource: Resource id of a job in small letters; "" for any.
+            environment: Name of an environment; "" for any.
+            limit: At most so many.
+        """
+        with self.cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT epoch_us(time), job, execution, replica, reason, text, type, environment, "
+                "resource_id, origin, container, count FROM event "
+                "WHERE ($1 = '' OR resource_id = $1) "
+                "AND ($2 = '' OR lower(environment) = lower($2)) "
+                "ORDER BY time DESC LIMIT $3",
+                [resource, environment, limit],
+            ).fetchall()
+        rows.reverse()
+        return [(at, SystemEvent(at / 1e6, *values)) for at, *values in rows]
 
     def containers(self, execution: str, replica: str) -> list[str]:
         """Names of the containers of a replica that have ever written a line."""

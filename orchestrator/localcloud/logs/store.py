@@ -26,6 +26,7 @@ from orchestrator.localcloud.logs.database import (
     LogStoreError,
     StoredLine,
 )
+from orchestrator.localcloud.logs.event_feed import EventFeed, FeedEvent
 from orchestrator.localcloud.logs.feed import Feed
 from orchestrator.localcloud.logs.model import MAX_LINE_BYTES, ConsoleLine, SystemEvent
 
@@ -83,6 +84,7 @@ class LogStore:
         self.path = path
         self.clock = clock
         self.feed = Feed()
+        self.events = EventFeed()
         self._workspace_of = workspace_of
         self._flush_delay = flush_delay
         self._idle_close = idle_close
@@ -191,6 +193,7 @@ class LogStore:
         )  # fmt: skip
         row = tuple(value if value.isascii() else storable(value) for value in values)
         micros = self._event_time(event.resource_id, round(event.time * 1_000_000))
+        self.events.publish(micros, event)
         batch.events.append((micros, event.count, row))
         batch.size += len(event.text)
         self._lines += 1
@@ -379,6 +382,13 @@ class LogStore:
         return await self._read(
             lambda: self._database.tail(execution, replica, container, limit=limit, after=after)
         )
+
+    async def last_events(self, resource: str, environment: str, *, limit: int) -> list[FeedEvent]:
+        """The last events of a job or an environment; see `LogDatabase.last_events`."""
+        rows = await self._read(
+            lambda: self._database.last_events(resource, environment, limit=limit)
+        )
+        return [FeedEvent(at, event) for at, event in rows]
 
     async def containers(self, execution: str, replica: str) -> list[str]:
         """Names of the containers of a replica that have ever written a line."""

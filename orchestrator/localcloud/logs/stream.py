@@ -158,7 +158,8 @@ def as_json(line: FeedLine) -> str:
     return json.dumps(body, ensure_ascii=False) + "\n"
 
 
-def _refused(status: int, code: str, message: str) -> web.Response:
+def refused(status: int, code: str, message: str) -> web.Response:
+    """An error as Resource Manager writes one."""
     return web.json_response({"error": {"code": code, "message": message}}, status=status)
 
 
@@ -187,20 +188,20 @@ async def _stream(request: web.Request, store: LogStore) -> web.StreamResponse:
     query = {name.lower(): value for name, value in request.query.items()}
     output = query.get("output", "text").lower()
     if output not in ("text", "json"):
-        return _refused(400, "BadRequest", f"output is '{output}'; expected text or json")
+        return refused(400, "BadRequest", f"output is '{output}'; expected text or json")
     try:
         tail = int(query.get("taillines", MAX_TAIL))
     except ValueError:
         tail = -1
     if not 0 <= tail <= MAX_TAIL:
-        return _refused(
+        return refused(
             400,
             "BadRequest",
             f"tailLines is '{query['taillines']}'; expected a number from 0 to {MAX_TAIL}",
         )
     follow = query.get("follow", "false").lower() == "true"
     execution, replica, container = names["execution"], names["replica"], names["container"]
-    missing = _refused(
+    missing = refused(
         404,
         "ReplicaNotFound",
         f"Container '{container}' of replica '{replica}' of execution '{execution}' of job "
