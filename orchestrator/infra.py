@@ -29,14 +29,20 @@ from orchestrator.infra_template import Template, compiled, infra_file, load
 from orchestrator.names import STACK, plain_outputs
 from orchestrator.queue_body import IMMUTABLE, immutable
 from orchestrator.results import Change, Changes, Step
+from orchestrator.waiting import backoff
 
 if TYPE_CHECKING:
     from orchestrator.infra_removal import Doomed, Removal
     from orchestrator.settings import Settings
+    from orchestrator.waiting import Time
 
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
 MADE_BY = {"made-by": "orchestrator"}  # the tag of a resource group that was made here
 BEFORE = "There before the first deployment, and kept by `orchestrator infra destroy`:"
+_PATIENCE = 3600.0  # seconds that another deployment is waited for
+_TERMINAL = ("succeeded", "failed", "canceled")
+# Codes of a refusal because another deployment runs.
+_BUSY = ("DeploymentStackInNonTerminalState", "DeploymentActive")
 _LONGEST = 4096  # characters of a stack's description
 _LOOK = 1.0  # seconds between two looks at a running deployment
 
@@ -50,7 +56,8 @@ class InfraVerbs:
     win over it. See `orchestrator.infra_template` for where the others come from.
     """
 
-    def __init__(self, clients: Clients, settings: Settings) -> None:
+    def __init__(self, clients: Clients, settings: Settings, time: Time) -> None:
+        self._time = time
         self._clients = clients
         self._settings = settings
         self._profile = clients.profile
@@ -96,14 +103,15 @@ class InfraVerbs:
     ) -> Deployed:
         """Let Resource Manager check it; gives the resources that it would make.
 
-        Raises DeploymentFailed with what it refuses, BicepError, BadInput.
+        Raises DeploymentFailed with what it refuses, NotFound when there is no resource group yet,
+        BicepError, BadInput.
         """
-        made = self.load(template, parameters=parameters, values=values, name=name)
-        self.ensure_group()
         from azure.mgmt.resource.deployments.models import Deployment
 
+        made = self.load(template, parameters=parameters, values=values, name=name)
+
         body = Deployment({"properties": {"mode": "Incremental", **self._what_is_deployed(made)}})
-        with self._checking(made, "validate"):
+        with self._checking(made, f"validate {made.name}"):
             result = self._clients.deployments.deployments.begin_validate(
                 self._group, made.name, body
             ).result()
@@ -128,9 +136,7 @@ class InfraVerbs:
         name: str | None = None,
     ) -> WhatIf:
         """What `deploy` would change, without changing it. Raises as `validate`."""
-        made = self.load(template, parameters=parameters, values=values, name=name)
-        self.ensure_group()
-        return self._foresee(made)
+        return self._foresee(self.load(template, parameters=parameters, values=values, name=name))
 
     # ---------------------------------------------------------------- deploy
 
@@ -155,19 +161,45 @@ class InfraVerbs:
         made = self.load(template, parameters=parameters, values=values, name=name)
         tell(Step(title="looking at what is there", number=0, total=0))
         group = self.ensure_group()
-        stack = self._find(made.name)
+        stack = self._settled(made.name, tell)
         foreseen = self._foresee(made)
         _refuse_impossible(foreseen)
         nothing = foreseen.certain and not foreseen.changed
         if stack is not None and _state(stack) == "succeeded" and nothing:
             return self._deployed(stack, changes=(group, *foreseen.changes()))
         kept = kept_of(stack) if stack is not None else _there_before(foreseen)
-        self._send(made, stack, kept, foreseen, tell)
+        before = _deployment_id(stack)
+        watch = Watch(self._clients, foreseen, tell, before=before)
+        try:
+            self._send(made, kept, watch, watched=progress is not None)
+        except Conflict as error:
+            if error.code not in _BUSY:
+                raise
+            # Somebody else has begun one in between: theirs is waited for, and looked at.
+            return self.deploy(
+                template, parameters=parameters, values=values, name=name, progress=progress
+            )
         self._clients.names.forget()
         after = self._find(made.name)
         if after is None:
             raise NotFound(f"The deployment {made.name} is gone.", "Somebody has destroyed it.")
         return self._deployed(after, changes=(group, *foreseen.changes()))
+
+    def _settled(self, name: str, tell: Progress) -> dict[str, Any] | None:
+        """The stack once nobody deploys to it. Raises Conflict when that takes an hour."""
+        end = self._time.time() + _PATIENCE
+        for pause in backoff(0.1, 5.0):
+            stack = self._find(name)
+            if stack is None or _state(stack) in _TERMINAL:
+                return stack
+            if self._time.time() > end:
+                break
+            tell(Step(title="another deployment runs; waiting for its end", number=0, total=0))
+            self._time.sleep(pause)
+        raise Conflict(
+            f"Another deployment of {name} to {self._group} has not ended within an hour.",
+            f"See what it does: orchestrator infra show --name {name}",
+        )
 
     def ensure_group(self) -> Change:
         """The resource group, made if it is not there. Raises ProfileError without a location."""
@@ -205,7 +237,7 @@ class InfraVerbs:
         body = DeploymentWhatIf(
             {"properties": {"mode": "Incremental", **self._what_is_deployed(made)}}
         )
-        with self._checking(made, "foresee what changes by"):
+        with self._checking(made, f"foresee what {made.name} would change"):
             result = self._clients.deployments.deployments.begin_what_if(
                 self._group, made.name, body
             ).result()
@@ -217,10 +249,10 @@ class InfraVerbs:
     def _send(
         self,
         made: Template,
-        stack: Mapping[str, Any] | None,
         kept: list[str],
-        foreseen: WhatIf,
-        tell: Progress,
+        watch: Watch,
+        *,
+        watched: bool,
     ) -> None:
         from azure.core.exceptions import HttpResponseError
         from azure.mgmt.resource.deploymentstacks.models import DeploymentStack
@@ -236,33 +268,33 @@ class InfraVerbs:
                 "tags": MADE_BY,
             }
         )
-        watch = Watch(self._clients, foreseen, tell, before=_deployment_id(stack))
         with told(self._profile, f"deploy {made.name}"):
             try:
                 poller = self._clients.stacks.begin_create_or_update_at_resource_group(
                     self._group, made.name, body
                 )
                 pause = 0.05
-                while not poller.done():
+                while watched and not poller.done():
                     poller.wait(pause)
                     watch.look(lambda: self._find(made.name))
                     pause = min(pause * 2, _LOOK)
                 poller.result()
             except HttpResponseError as error:
                 refusal = Refusal(error)
-                if not _of_the_template(refusal):
+                if not _of_the_template(refusal) or refusal.code in _BUSY:
                     raise
                 failures = watch.failures(lambda: self._find(made.name))
                 failures = failures or failures_of(refusal.body)
                 raise self._failed(made, "failed", failures) from error
-        watch.end(lambda: self._find(made.name))
+        if watched:
+            watch.look(lambda: self._find(made.name))
 
     @contextmanager
     def _checking(self, made: Template, doing: str) -> Iterator[None]:
         """A template that is refused as a whole is told resource by resource."""
         from azure.core.exceptions import HttpResponseError
 
-        with told(self._profile, f"{doing} {made.name}"):
+        with told(self._profile, doing):
             try:
                 yield
             except HttpResponseError as error:

@@ -105,13 +105,19 @@ def parse_id(resource_id: str) -> ResourceId:
     return ResourceId(kind, tuple(words[2::2]), scope, group)
 
 
+def short(value: str) -> str:
+    """An id without its beginning, which is the same everywhere; other text as it is."""
+    at = value.lower().find("/providers/") if value.startswith("/subscriptions/") else -1
+    return value if at < 0 else f"…{value[at + len('/providers') :]}"
+
+
 def title(resource_id: str, properties: Mapping[str, Any] | None = None) -> str:
     """A resource's name as people know it; of a role assignment, the role and on what."""
     parts = parse_id(resource_id)
     if parts.noun == "role":
         role = str((properties or {}).get("roleDefinitionId") or "").rpartition("/")[2].lower()
         on = parse_id(parts.scope).name if parts.scope else parts.group
-        return f"{ROLES.get(role, 'role')} on {on}" if on else ROLES.get(role, parts.name)
+        return f"{ROLES.get(role, '')} on {on}".strip() if on else ROLES.get(role, parts.name)
     if parts.noun == "diagnostics" and parts.scope:
         return f"{parts.name} of {parse_id(parts.scope).name}"
     return parts.name

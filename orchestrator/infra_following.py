@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.failures import told
 from orchestrator.infra_changes import WhatIf, parse_id, title
 from orchestrator.quantities import parse_iso_duration
@@ -32,6 +33,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         noun: What it is called.
         name: Its name.
         state: Running, Succeeded, Failed, …
+        time: When it was last told of, as the service writes it.
         seconds: How long it took; None while it runs or where nobody tells.
         error: The service's error when it failed: code, message, details.
     """
@@ -40,6 +42,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     noun: str
     name: str
     state: str
+    time: str = ""
     seconds: float | None = None
     error: Mapping[str, Any] | None = None
 
@@ -80,7 +83,8 @@ class Follower:
         before = {key for key, operation in self.operations.items() if operation.finished}
         with told(self._clients.profile, "see how far the deployment is"):
             self._walk(self._root)
-        return [o for key, o in self.operations.items() if o.finished and key not in before]
+        done = [o for key, o in self.operations.items() if o.finished and key not in before]
+        return sorted(done, key=lambda o: o.time)
 
     def running(self) -> list[Operation]:
         """The resources that are being made now."""
@@ -95,7 +99,7 @@ class Follower:
             return
         scope, name = _scope_and_name(deployment_id)
         inner: list[tuple[str, str, Mapping[str, Any]]] = []
-        for found in self._clients.deployments.deployment_operations.list_at_scope(scope, name):
+        for found in self._operations(scope, name):
             properties = found.as_dict().get("properties") or {}
             target = properties.get("targetResource") or {}
             target_id = str(target.get("id") or "")
@@ -120,6 +124,14 @@ class Follower:
             if state.lower() == "failed" and after == before and not self._known_failure(target_id):
                 self._note(target_id, state, properties)
 
+    def _operations(self, scope: str, name: str) -> list[Any]:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            return list(self._clients.deployments.deployment_operations.list_at_scope(scope, name))
+        except ResourceNotFoundError:  # a module that is about to be begun
+            return []
+
     def _known_failure(self, deployment_id: str) -> bool:
         return deployment_id.lower() in self.operations
 
@@ -134,6 +146,7 @@ class Follower:
             noun="module" if module else parts.noun,
             name=title(target_id, shown if isinstance(shown, Mapping) else None),
             state=state,
+            time=str(properties.get("timestamp") or ""),
             seconds=_seconds(properties.get("duration")),
             error=_error(properties.get("statusMessage")),
         )
@@ -165,30 +178,29 @@ class Watch:
         self._told: set[str] = set()
 
     def look(self, stack: Callable[[], Mapping[str, Any] | None]) -> None:
-        """Ask how far it is. `stack` reads the stack, until its deployment is known."""
-        follower = self._find(stack)
+        """Ask how far it is. `stack` reads the stack, until its deployment is known.
+
+        Looking is no part of the deployment: what goes wrong with it is left to the next look.
+        """
+        try:
+            follower = self._find(stack)
+            done = follower.look() if follower is not None else []
+        except OrchestratorError:
+            return
         if follower is None:
             return
-        for operation in follower.look():
+        for operation in done:
             if operation.id.lower() not in self._told:
                 self._finished(operation)
         running = [o for o in follower.running() if o.id.lower() not in self._told]
         if running:
-            first = running[0]
             more = f" and {len(running) - 1} more" if len(running) > 1 else ""
-            self._step(f"{first.noun} {first.name}{more}")
-
-    def end(self, stack: Callable[[], Mapping[str, Any] | None]) -> None:
-        """It has ended well: tell what has not been told."""
-        self.look(stack)
+            self._step(f"{self._title(running[0])}{more}")
 
     def failures(self, stack: Callable[[], Mapping[str, Any] | None]) -> list[Failure]:
         """It has ended badly: which resources, and why."""
-        follower = self._find(stack)
-        if follower is None:
-            return []
         self.look(stack)
-        return follower.failures()
+        return self._follower.failures() if self._follower is not None else []
 
     def _find(self, stack: Callable[[], Mapping[str, Any] | None]) -> Follower | None:
         if self._follower is None:
@@ -205,7 +217,12 @@ class Watch:
         change = foreseen or Change(name=operation.name, kind=operation.noun, action="unchanged")
         if operation.failed:
             return
-        self._step(f"{operation.noun} {operation.name}", change, operation.seconds)
+        self._step(self._title(operation), change, operation.seconds)
+
+    def _title(self, operation: Operation) -> str:
+        """What it is called: what-if knew what a role allows, an operation knows where it is."""
+        foreseen = self._changes.get(operation.id.lower())
+        return f"{operation.noun} {foreseen.name if foreseen else operation.name}"
 
     def _step(self, what: str, change: Change | None = None, seconds: float | None = None) -> None:
         total = max(len(self._changes), self._number)

@@ -134,6 +134,8 @@ def infra_file(settings: Settings, profile: Profile) -> Path:
 
 def from_settings(settings: Settings, profile: Profile) -> dict[str, Any]:
     """What the settings say, by the names of parameters that it is for."""
+    from orchestrator.planning import PROJECT_TAG
+
     registry, dot, rest = (profile.registry or "").partition(".")
     watched = {
         rule.queue
@@ -152,6 +154,7 @@ def from_settings(settings: Settings, profile: Profile) -> dict[str, Any]:
     }
     return {
         **{key: value for key, value in named.items() if value},
+        "tags": {PROJECT_TAG: settings.project},
         "sharedIdentityName": (profile.identity or SHARED_IDENTITY) if shares else "",
         "queues": [
             {"name": name, "properties": queue_properties(spec)}

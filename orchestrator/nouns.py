@@ -120,7 +120,7 @@ class Nouns:
     def _infra(self) -> InfraVerbs:
         from orchestrator.infra import InfraVerbs
 
-        return InfraVerbs(self._clients, self.settings)
+        return InfraVerbs(self._clients, self.settings, self._time)
 
     @cached_property
     def _metrics(self) -> MetricVerbs:

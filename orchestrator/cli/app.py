@@ -20,7 +20,7 @@ _QUEUES = "Queues"
 _SHELL = "Setup"
 
 ENTRIES = {
-    "up": Entry("world", "up", "Make everything real: queues, identity, jobs.", _PROJECT),
+    "up": Entry("world", "up", "Make everything real: infrastructure, then jobs.", _PROJECT),
     "down": Entry("world", "down", "Stop the local cloud; keep its state.", _PROJECT),
     "status": Entry(
         "world",

@@ -212,6 +212,7 @@ def deploy(
     with Progress() as progress:
         if orc.profile.kind == "local":
             ensure_cloud(session, progress)
+        told = progress.shown
         found = orc.infra.deploy(
             template,
             **_given(assignments, parameters, name),
@@ -221,9 +222,10 @@ def deploy(
         _show(session, found)
         return
     from orchestrator.display.deployed import write_deployed
+    from orchestrator.display.terminal import is_terminal
 
     session.begin()
-    write_deployed(found, sys.stdout)
+    write_deployed(found, sys.stdout, told=told and is_terminal(sys.stdout))
     session.hint("Next: orchestrator deploy, for the jobs")
 
 
@@ -279,7 +281,10 @@ def destroy(name: str, yes: bool) -> None:
         ask(f"Delete {_counted(doomed)} for good (profile {orc.profile.name})?")
     with Progress() as progress:
         changes = orc.infra.destroy(name, doomed=doomed, progress=_in_turn(progress))
-    session.show(changes)
+    if session.plain and not yes:  # they have just read the list
+        session.say(f"{_counted(doomed)} deleted.")
+    else:
+        session.show(changes)
 
 
 def _counted(doomed: Doomed) -> str:

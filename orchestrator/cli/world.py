@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def up() -> None:
     """Make everything in orchestrator.toml real, saying what changed.
 
-    Environment, namespace, queues, workspace, identity and its roles, then the jobs. What is there
-    and right is left alone. For a local profile the local cloud is started first.
+    What the jobs live in comes from a Bicep template (`infra deploy`), then the jobs (`deploy`).
+    What is there and right is left alone. For a local profile the local cloud is started first.
     """
     from orchestrator.display.progress import Progress
 
@@ -39,7 +39,7 @@ def up() -> None:
         if orc.profile.kind == "local":
             ensure_cloud(session, progress)
         changes = orc.up(progress=shown_in(progress))
-    session.show(changes)
+    _show_changes(session, changes)
     _next(session, changes)
 
 
@@ -194,9 +194,27 @@ def shown_in(progress: Progress) -> Callable[[Step], None]:
 
     def show(step: Step) -> None:
         if step.change is None:
-            progress.begin(f"{step.number}/{step.total}  {step.title}")
+            count = f"{step.number}/{step.total}  " if step.total else ""
+            progress.begin(f"{count}{step.title}")
 
     return show
+
+
+def _show_changes(session: Session, changes: Changes) -> None:
+    """For people, what was there and right is a number: it is most of it, most of the time."""
+    from orchestrator.results import Changes
+
+    if not session.plain:
+        session.show(changes)
+        return
+    from orchestrator.display.deployed import summary
+
+    shown = [c for c in changes if c.action != "unchanged"]
+    if shown:
+        session.show(Changes(shown))
+        click.echo()
+    session.begin()
+    click.echo(summary(changes))
 
 
 def _facts(session: Session) -> list[str]:

@@ -11,7 +11,7 @@ import click
 from orchestrator.display.tables import write_table
 from orchestrator.display.terminal import colour
 from orchestrator.display.views import of_records
-from orchestrator.infra_changes import order
+from orchestrator.infra_changes import order, short
 from orchestrator.records import one_line
 from orchestrator.results import Changes
 
@@ -20,24 +20,32 @@ if TYPE_CHECKING:
 
     from orchestrator.infra_changes import Deployed, Resource
     from orchestrator.infra_removal import Doomed
+    from orchestrator.results import Change
 
 
-def write_deployed(found: Deployed, stream: TextIO) -> None:
-    """Write what a deployment has changed, and its outputs."""
+def write_deployed(found: Deployed, stream: TextIO, *, told: bool = False) -> None:
+    """Write what a deployment has changed, and its outputs. `told`: each resource was told as it
+    was done, to the same people."""
     changed = [c for c in found.changes if c.action != "unchanged"]
-    if changed:
+    if changed and (not told or any(c.fields for c in changed)):
         without = () if any(c.fields for c in changed) else ("fields",)
         write_table(of_records(Changes(changed), without=without), stream)
+    if changed:
         click.echo(file=stream)
-    click.echo(told_unchanged(len(found.changes) - len(changed), some=bool(changed)), file=stream)
+    click.echo(summary(found.changes), file=stream)
     write_outputs(found.outputs, stream)
 
 
-def told_unchanged(count: int, *, some: bool) -> str:
-    """A sentence on what was there and right; `some`: beside other things that were not."""
-    if some:
-        return f"{count} {'was' if count == 1 else 'were'} there and right."
-    return f"All {count} resources are there and right; nothing was changed."
+def summary(changes: Sequence[Change]) -> str:
+    """How many were made, changed and left: a sentence."""
+    counts = {
+        "created": sum(c.action == "created" for c in changes),
+        "updated": sum(c.action == "updated" for c in changes),
+        "there and right": sum(c.action == "unchanged" for c in changes),
+    }
+    if counts["there and right"] == len(changes):
+        return f"All {len(changes)} resources are there and right; nothing was changed."
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) + "."
 
 
 def write_resources(found: Deployed, stream: TextIO) -> None:
@@ -59,7 +67,8 @@ def write_outputs(outputs: dict[str, Any], stream: TextIO) -> None:
     click.echo(file=stream)
     head = "Outputs"
     click.echo(click.style(head, bold=True) if colour(stream) else head, file=stream)
-    width = max(map(len, outputs))
+    outputs = {name: value for name, value in outputs.items() if value not in ("", [], None)}
+    width = max(map(len, outputs), default=0)
     for name, value in outputs.items():
         lines = _lines(value)
         for i, line in enumerate(lines):
@@ -81,20 +90,21 @@ _TELLING = ("job", "name")  # of an entry, what people know it by; -o json has t
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return one_line(value)
+        return one_line(short(value))  # -o json has all of it
     return json.dumps(value, ensure_ascii=False)
 
 
 def write_doomed(doomed: Doomed, stream: TextIO) -> None:
     """Write what would go, by type, and what stays."""
+    first = [("job", doomed.jobs)] if doomed.jobs else []
+    last = [("resource group", [f"{doomed.resource_group}, if it is empty then"])]
     _write_group(
         "These go for good, with everything in them:",
         doomed.resources,
         stream,
-        ("job", doomed.jobs),
+        first,
+        last if doomed.group else [],
     )
-    if doomed.group:
-        click.echo(f"  resource group  {doomed.resource_group}, if it is empty then", file=stream)
     if doomed.kept:
         _write_group("These were there before, and stay:", doomed.kept, stream)
     click.echo(file=stream)
@@ -104,12 +114,14 @@ def _write_group(
     head: str,
     resources: Sequence[Resource],
     stream: TextIO,
-    first: tuple[str, Sequence[str]] | None = None,
+    first: Sequence[tuple[str, Sequence[str]]] = (),
+    last: Sequence[tuple[str, Sequence[str]]] = (),
 ) -> None:
-    rows = [first] if first and first[1] else []
+    rows = list(first)
     by_kind = sorted(resources, key=lambda r: (order(r.kind), r.kind))
     for kind, group in groupby(by_kind, key=lambda r: r.kind):
         rows.append((kind, [r.name for r in group]))
+    rows += last
     click.echo(head, file=stream)
     width = max((len(kind) for kind, _ in rows), default=0)
     for kind, names in rows:

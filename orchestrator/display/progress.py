@@ -66,7 +66,8 @@ class Progress:
         from rich.text import Text
 
         line = Text.assemble((_mark(self.stream), "green"), " ", text)
-        line.append(f"  {show_duration(seconds)}", "dim")
+        if seconds >= 0.05:  # "0.0s" says nothing
+            line.append(f"  {show_duration(seconds)}", "dim")
         self._out().print(line, overflow="fold")
 
     def note(self, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from orchestrator.display.terminal import can_encode, colour
-from orchestrator.infra_changes import order
+from orchestrator.infra_changes import order, short
 from orchestrator.records import one_line
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _write_properties(change: ResourceChange, stream: TextIO) -> None:
             )
         return
     arrow = "→" if can_encode(stream, "→") else "->"
-    width = max((len(p.path) for p in change.properties), default=0)
+    width = max((len(_short(p.path)) for p in change.properties), default=0)
     for field in change.properties:
         sign, style = _PROPERTY_SIGNS.get(field.effect, ("~", "cyan"))
         path = _short(field.path).ljust(width)
@@ -106,7 +106,7 @@ def _short(path: str) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "(none)"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = short(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = one_line(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 

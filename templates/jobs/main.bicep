@@ -28,7 +28,7 @@ param pullIdentityId string
 param scalerIdentityId string
 
 @description('Server of the registry; empty: the images have no server in front.')
-param registryLoginServer string = ''
+param registryLoginServer string
 
 @description('Tag of the images; empty: none.')
 param imageTag string = ''

@@ -38,7 +38,7 @@ def test_the_parts_of_ids() -> None:
 def test_a_role_is_named_by_what_it_allows_where() -> None:
     definition = "/x/roleDefinitions/69a216fc-b8fb-44d8-bc22-1f3c2cd27a39"
     assert title(ROLE, {"roleDefinitionId": definition}) == "Data Sender on results"
-    assert title(ROLE) == "role on results"
+    assert title(ROLE) == "on results"
     diagnostics = f"{BUS}/providers/Microsoft.Insights/diagnosticSettings/to-workspace"
     assert title(diagnostics) == "to-workspace of bus"
 
@@ -126,9 +126,9 @@ def test_a_what_if_is_written_calmly() -> None:
         "+ queue  parameters\n"
         "    lockDuration  PT5M\n"
         "~ queue  results\n"
-        "    ~ lockDuration             PT1M -> PT5M\n"
-        "    ~ list[0]                  a -> b\n"
-        "    + tags.team                x\n"
+        "    ~ lockDuration  PT1M -> PT5M\n"
+        "    ~ list[0]       a -> b\n"
+        "    + tags.team     x\n"
         "? cs     odd  nobody knows\n"
         "\n"
         "Resource group rg: 1 to create, 1 to change, 1 that cannot be foreseen, 1 unchanged, "
@@ -200,14 +200,14 @@ def test_modules_are_looked_through_and_each_resource_is_told_once() -> None:
         "bus": [operation(BUS, "Succeeded"), operation(QUEUE, "Running")],
     }
     assert [(o.name, o.seconds) for o in found.look()] == [("bus", 1.5)]
-    assert {o.name for o in found.running()} == {"results", "role on results"}
+    assert {o.name for o in found.running()} == {"results", "on results"}
     operations.of["bus"][1] = operation(QUEUE, "Succeeded")
     operations.of["root"] = [
         operation(f"{DEPLOYMENTS}/bus", "Succeeded"),
         operation(ROLE, "Succeeded"),
         operation("", "Succeeded", kind="EvaluateDeploymentOutput"),
     ]
-    assert {o.name for o in found.look()} == {"results", "role on results"}
+    assert {o.name for o in found.look()} == {"results", "on results"}
     operations.asked.clear()
     assert found.look() == []
     assert operations.asked == ["root"]  # the module is over, and is not asked for again
