@@ -7,6 +7,7 @@ the sentences are our own. What the built-in compiler does not do has the code `
 from __future__ import annotations
 
 import bisect
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -87,9 +88,8 @@ class Diagnostic:
         self.end_column = end_column if end_line == self.line else len(source.line(self.line)) + 1
 
     def __str__(self) -> str:
-        return (
-            f"{self.path}({self.line},{self.column}): {self.severity} {self.code}: {self.message}"
-        )
+        place = f"{_shown(self.path)}({self.line},{self.column})"
+        return f"{place}: {self.severity} {self.code}: {self.message}"
 
     def render(self) -> str:
         """The finding, its line of the file, and a caret below what is meant."""
@@ -102,6 +102,13 @@ class Diagnostic:
         if self.hint:
             lines.append(f"{' ' * (len(gutter) - 2)}= {self.hint}")
         return "\n".join(lines)
+
+
+def _shown(path: Path) -> Path:
+    """A file below the working folder by its way from there."""
+    with contextlib.suppress(ValueError, OSError):
+        return path.relative_to(Path.cwd())
+    return path
 
 
 class Diagnostics:

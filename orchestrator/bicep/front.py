@@ -19,6 +19,7 @@ from orchestrator.errors import BicepError, SettingsError
 
 VARIABLE = "ORCHESTRATOR_BICEP"
 BUILT_IN = "builtin"
+THE_BUILT_IN = "the built-in compiler"
 # a build reads files and perhaps restores modules from a registry
 _TIMEOUT_SECONDS = 120
 
@@ -31,7 +32,7 @@ class Built:
     """
 
     template: dict[str, Any]
-    compiler: str  # "bicep /path/to/bicep" or "built-in"
+    compiler: str  # "bicep /path/to/bicep" or THE_BUILT_IN
     warnings: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
@@ -45,6 +46,13 @@ class BuiltParams:
     using: Path | None
     compiler: str
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The values as ARM's own parameters file."""
+        from orchestrator.bicep.params import SCHEMA
+
+        return {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": self.parameters}
 
 
 def real_bicep() -> Path | None:
@@ -115,7 +123,7 @@ def build(path: str | Path) -> Built:
     if program is None:
         compiled = compile_file(where)
         warnings = [warning.render() for warning in compiled.warnings]
-        return Built(compiled.template, "built-in", warnings, compiled.files)
+        return Built(compiled.template, THE_BUILT_IN, warnings, compiled.files)
     if not where.is_file():
         raise BicepError(f"There is no file {where}.")
     template, said = _run(program, "build", where)
@@ -135,7 +143,7 @@ def build_params(path: str | Path) -> BuiltParams:
             found.values,
             found.template,
             found.using,
-            "built-in",
+            THE_BUILT_IN,
             [warning.render() for warning in found.warnings],
         )
     if not where.is_file():

@@ -207,7 +207,9 @@ class Typing:
 
     def _binary(self, node: s.Binary) -> Kind:
         if node.op in ("+", "-", "*", "/", "%"):
-            return kinds.INT
+            # what does not fit is said where it stands, and nothing is concluded from it
+            sides = (self.of(node.left), self.of(node.right))
+            return kinds.INT if all(kinds.fits(side, kinds.INT) for side in sides) else ANY
         if node.op == "??":
             return union([kinds.without_null(self.of(node.left)), self.of(node.right)])
         return kinds.BOOL

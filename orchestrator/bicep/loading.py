@@ -85,7 +85,7 @@ def _text(node: s.Node, folder: Path, encoding: s.Node | None, limit: int) -> st
             raise LoadFault("BCP070", f"The encoding is one of {allowed}.", encoding)
         name = _ENCODINGS[chosen]
     try:
-        text = _bytes(node, folder).decode(name, errors="replace")
+        text = _bytes(node, folder).decode(name, errors="replace").removeprefix("\ufeff")
     except (UnicodeDecodeError, LookupError) as fault:
         raise LoadFault("BCP091", f"The file can't be read as {name}: {fault}.", node) from None
     if len(text) > limit:

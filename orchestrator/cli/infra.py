@@ -14,6 +14,7 @@ from orchestrator.cli.grammar import Entry, LazyGroup, command
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
+    from orchestrator.client import Orchestrator
     from orchestrator.display.progress import Progress
     from orchestrator.infra_changes import Deployed
     from orchestrator.infra_removal import Doomed
@@ -98,6 +99,8 @@ def _given(
 def build(template: str | None, shown: bool, target: str | None) -> None:
     """Compile TEMPLATE to an ARM template, a .json file beside it. Nothing is contacted.
 
+    A .bicepparam file becomes ARM's own parameters file.
+
     The Bicep compiler of `bicep`, `az` or `azd` is used where there is one, else a built-in one.
     """
     from orchestrator.errors import BadInput
@@ -106,7 +109,8 @@ def build(template: str | None, shown: bool, target: str | None) -> None:
     session = current()
     orc = session.connect()
     source = Path(template) if template else infra_file(orc.settings, orc.profile)
-    text = json.dumps(orc.infra.build(source), indent=2, ensure_ascii=False) + "\n"
+    document, compiler = _compiled(session, orc, source)
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if shown:
         click.echo(text, nl=False)
         return
@@ -119,7 +123,24 @@ def build(template: str | None, shown: bool, target: str | None) -> None:
         raise BadInput(
             f"{place} can't be written: {error.strerror}.", "Name another: -f FILE"
         ) from None
-    session.say(f"{place} written")
+    session.say(f"{place} written" + (f", by {compiler}" if compiler else ""))
+
+
+def _compiled(session: Session, orc: Orchestrator, source: Path) -> tuple[dict[str, Any], str]:
+    """(an ARM template, or the parameters of a .bicepparam file; which compiler made it)."""
+    from orchestrator.bicep import front
+
+    if source.suffix == ".bicepparam":
+        values = front.build_params(source)
+        document, compiler, warnings = values.document, values.compiler, values.warnings
+    elif source.suffix == ".bicep":
+        built = front.build(source)
+        document, compiler, warnings = built.template, built.compiler, built.warnings
+    else:
+        return orc.infra.build(source), ""
+    for warning in warnings:
+        session.say(warning)
+    return document, compiler
 
 
 @command(

@@ -52,7 +52,7 @@ def real(path: Path, text: str = REAL) -> Path:
 
 def test_the_built_in_compiler_where_there_is_no_other(tmp_path: Path) -> None:
     built = front.build(write(tmp_path, {"main.bicep": "output o int = 1\n"}))
-    assert built.compiler == "built-in"
+    assert built.compiler == front.THE_BUILT_IN
     assert built.template["outputs"] == {"o": {"type": "int", "value": 1}}
 
 
@@ -87,7 +87,7 @@ def test_a_variable_chooses_the_compiler(tmp_path: Path, monkeypatch: pytest.Mon
     real(tmp_path / "path" / "bicep")
     source = write(tmp_path, {"main.bicep": "output o int = 1\n"})
     monkeypatch.setenv(front.VARIABLE, "builtin")
-    assert front.build(source).compiler == "built-in"
+    assert front.build(source).compiler == front.THE_BUILT_IN
     other = real(tmp_path / "elsewhere" / "my-bicep")
     monkeypatch.setenv(front.VARIABLE, str(other))
     assert front.build(source).compiler == f"bicep {other}"
@@ -111,4 +111,4 @@ def test_values_from_the_built_in_compiler(tmp_path: Path) -> None:
     built = front.build_params(path)
     assert json.loads(json.dumps(built.parameters)) == {"p": {"value": 2}}
     assert built.using == tmp_path / "m.bicep"
-    assert built.compiler == "built-in"
+    assert built.compiler == front.THE_BUILT_IN
