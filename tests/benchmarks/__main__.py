@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.benchmarks import bare
+from tests.benchmarks import bare, broker_cpu, broker_depth, broker_others
 from tests.benchmarks.measuring import (
     Row,
     ended,
@@ -213,6 +213,20 @@ def throughput(here: World, runs: int) -> list[Row]:
     ]
 
 
+def broker(runs: int) -> tuple[list[Row], str]:
+    """What the broker alone costs; and a word on what could not be measured."""
+    few = min(runs, 3)
+    say("measuring the broker's CPU beside its client's …")
+    rows = broker_cpu.rows(few)
+    say(f"measuring a queue of {broker_depth.DEPTH:,} messages …")
+    rows += broker_depth.rows()
+    reason = broker_others.missing()
+    if reason is not None:
+        return rows, f"No comparison with RabbitMQ: {reason}."
+    say("measuring RabbitMQ beside the broker …")
+    return rows + broker_others.rows(few), ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="measurements of each (7)")
@@ -235,10 +249,13 @@ def main() -> None:
             began = time.perf_counter()
             rows += step(here, runs)
             say(f"  {shown(time.perf_counter() - began, 's')}")
+    of_broker, note = broker(runs)
     machine = f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores"
     load = "" if sys.platform == "win32" else f", load {os.getloadavg()[0]:.1f}"
     print(f"Python {platform.python_version()}, {machine}{load}; medians of {runs} runs\n")
-    print(table(rows))
+    print(table(rows + of_broker))
+    if note:
+        print(f"\n{note}")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,14 @@
 """The queue engine alone, without AMQP: `python -m tests.benchmarks.broker_queue`.
 
-Messages per second on each store with the CPU of all threads, latency against the queue's depth,
-memory of an idle message. Nothing is asserted.
+Messages per second on each store with the CPU of all threads. Nothing is asserted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import statistics
 import tempfile
 import time
-import tracemalloc
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
@@ -125,50 +121,10 @@ async def throughput(store: Store, name: str) -> None:
     await broker.close()
 
 
-async def depth() -> None:
-    broker, queue = await open_queue(MemoryStore())
-    print(f"\n{'depth':>10}{'send':>10}{'receive and complete':>24}{'peek':>8}   µs, medians")
-    for target in (0, 1_000, 10_000, 100_000):
-        while queue.counts().active < target:
-            await send(queue, messages(100))
-        times: tuple[list[float], list[float], list[float]] = ([], [], [])
-        for message in messages(2_000):
-            moments = [time.perf_counter()]
-            await send(queue, [message])
-            moments.append(time.perf_counter())
-            await complete(queue, queue.acquire(1)[0])
-            moments.append(time.perf_counter())
-            queue.peek(target // 2, 1)
-            moments.append(time.perf_counter())
-            for kept, start, end in zip(times, moments, moments[1:], strict=False):
-                kept.append((end - start) * 1e6)
-        sent, received, peeked = (statistics.median(kept) for kept in times)
-        print(f"{target:>10,}{sent:>10.1f}{received:>24.1f}{peeked:>8.1f}")
-    await broker.close()
-
-
-async def memory(store: Store) -> None:
-    broker, queue = await open_queue(store)
-    gc.collect()
-    tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
-    for number in range(0, 100_000, 100):
-        await send(queue, messages(100, number))
-    gc.collect()
-    after, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    await broker.close()
-    print(
-        f"\nan idle message of {SIZE} bytes takes {(after - before) / 100_000:.0f} bytes of memory"
-    )
-
-
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         await throughput(MemoryStore(), "memory store")
         await throughput(SqliteStore(Path(folder) / "broker.sqlite"), "SQLite store")
-        await depth()
-        await memory(SqliteStore(Path(folder) / "memory.sqlite"))
 
 
 if __name__ == "__main__":

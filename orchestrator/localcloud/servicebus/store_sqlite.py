@@ -20,7 +20,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -182,20 +182,45 @@ class SqliteStore:
                 f" PRAGMA user_version={SCHEMA_VERSION}; {_SCHEMA} COMMIT;"
             )
 
-    @staticmethod
-    def _load(connection: sqlite3.Connection) -> Contents:
+    def _load(self, connection: sqlite3.Connection) -> Contents:
         # A lock may have been noted for a message whose send then failed.
         connection.execute("DELETE FROM states WHERE key NOT IN (SELECT key FROM messages)")
-        definitions = connection.execute("SELECT kind, key, body FROM definitions")
-        history = connection.execute("SELECT queue, message_id, until FROM history ORDER BY until")
-        states = {row[0]: StateRow(*row) for row in connection.execute("SELECT * FROM states")}
-        messages = connection.execute("SELECT * FROM messages ORDER BY key")
+        definitions = connection.execute("SELECT kind, key, body FROM definitions").fetchall()
+        # Every page is read now, so that damage is found here; the rows are fetched as they are
+        # taken in, so that they are not in memory twice.
+        connection.execute("SELECT sum(length(payload)) FROM messages").fetchone()
+        connection.execute("SELECT count(until) FROM history").fetchone()
         return Contents(
             definitions=[Definition(*row) for row in definitions],
             last=dict(connection.execute("SELECT queue, last FROM sequences")),
-            messages=[(MessageRow(*row), states.get(row[0])) for row in messages],
-            history=[HistoryRow(*row) for row in history],
+            messages=self._messages(connection),
+            history=self._history(connection),
         )
+
+    def _messages(
+        self, connection: sqlite3.Connection
+    ) -> Iterator[tuple[MessageRow, StateRow | None]]:
+        rows = connection.execute(
+            "SELECT messages.*, states.* FROM messages LEFT JOIN states USING (key) ORDER BY key"
+        )
+        enqueued_at = 0.0
+        for row in self._read(rows):
+            key, state, delivery_count, at, *rest = row[:8]
+            if at != enqueued_at:
+                enqueued_at = at  # one object for all messages of one send
+            message = MessageRow(key, state, delivery_count, enqueued_at, *rest)
+            yield message, None if row[8] is None else StateRow(*row[8:])
+
+    def _history(self, connection: sqlite3.Connection) -> Iterator[HistoryRow]:
+        rows = connection.execute("SELECT queue, message_id, until FROM history ORDER BY until")
+        for row in self._read(rows):
+            yield HistoryRow(*row)
+
+    def _read(self, rows: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from rows
+        except sqlite3.Error as error:
+            raise self._opening_error(error) from error
 
     # -- the event loop's side ----------------------------------------------------------------
 
