@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.localcloud.metrics.catalogue import Metric
-from orchestrator.localcloud.metrics.history import Dimensions, Key, MetricHistory, Point
+from orchestrator.localcloud.metrics.history import Dimensions, MetricHistory, Point
 from orchestrator.localcloud.metrics.question import Question
 
 JSON = dict[str, Any]
@@ -43,8 +43,12 @@ class MetricReader:
     def series(self, question: Question, metric: Metric, resource: str) -> list[Series]:
         """The series of one metric of one resource, as the question splits and orders them."""
         split = question.split
-        joined: dict[Dimensions, list[Key]] = {}
-        for key in self._history.series(resource, metric.name):
+        joined: dict[Dimensions, list[dict[int, Point]]] = {}
+        # Nothing is known of what is to come.
+        last = min(question.last, self._history.minute + 1)
+        for key, points in self._history.points(
+            resource, metric.name, question.first, last
+        ).items():
             values = {name.lower(): value for name, value in key[2]}
             if split is not None and not split.keeps(values):
                 continue
@@ -53,12 +57,12 @@ class MetricReader:
                 for name in (split.names if split is not None else ())
                 if name.lower() not in question.rolled
             )
-            joined.setdefault(apart, []).append(key)
+            joined.setdefault(apart, []).append(points)
         if split is None and not joined:
             joined[()] = []
         found = [
-            Series(apart, self._buckets(question, metric, keys))
-            for apart, keys in sorted(joined.items())
+            Series(apart, self._buckets(question, metric, parts, last))
+            for apart, parts in sorted(joined.items())
         ]
         if split is not None:
             order, descending = question.order or (metric.primary, True)
@@ -66,13 +70,13 @@ class MetricReader:
             found = found[: question.top]
         return found
 
-    def _buckets(self, question: Question, metric: Metric, keys: list[Key]) -> list[Point | None]:
+    def _buckets(
+        self, question: Question, metric: Metric, parts: list[dict[int, Point]], last: int
+    ) -> list[Point | None]:
         history = self._history
-        # Nothing is known of what is to come.
-        last = min(question.last, history.minute + 1)
         first, grain = question.first, question.grain or max(1, question.last - question.first)
         buckets: list[Point | None] = [None] * max(0, -(-(last - first) // grain))
-        for points in history.points(keys, first, last).values():
+        for points in parts:
             for minute, until, point in _runs(points, metric, first, last):
                 _spread(buckets, (minute - first), (until - first), grain, point)
         if metric.kind == "count":

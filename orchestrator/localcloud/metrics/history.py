@@ -14,11 +14,12 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.clock import Clock
+from orchestrator.localcloud.metrics.catalogue import CATALOGUE
 from orchestrator.localcloud.state import make_private
 
 _log = logging.getLogger(__name__)
@@ -26,7 +27,13 @@ _log = logging.getLogger(__name__)
 RETENTION = 93 * 1440
 """Minutes that are kept (https://learn.microsoft.com/azure/azure-monitor/metrics/data-platform)."""
 
-MOST_ROWS = 2_000_000
+MOST_ROWS = 500_000
+KNOWN = 10_000
+"""Series whose numbers are kept in memory; others are looked up."""
+
+LEVELS = tuple(
+    name for metrics in CATALOGUE.values() for name, m in metrics.items() if m.kind == "level"
+)
 WRITE_AFTER = 1.0
 """Seconds of the machine from a measurement until it is written."""
 _PRUNE_EVERY = 3600 * 6
@@ -42,6 +49,7 @@ CREATE TABLE IF NOT EXISTS points (
   count INTEGER NOT NULL, total REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL, level REAL,
   PRIMARY KEY (series, minute)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS points_by_minute ON points (minute);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
 """
 
@@ -94,7 +102,6 @@ class MetricHistory:
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
         self._ids: dict[Key, int] = {}
-        self._by_metric: dict[tuple[str, str], list[Key]] = {}
         self._pending: dict[tuple[Key, int], Point] = {}
         self._levels: dict[Key, tuple[int, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -114,7 +121,6 @@ class MetricHistory:
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             self._path.replace(aside)
             self._ids.clear()
-            self._by_metric.clear()
             self._levels.clear()
             self._open()
 
@@ -134,19 +140,18 @@ class MetricHistory:
             )
             found = connection.execute("SELECT value FROM facts WHERE name = 'since'").fetchone()
             self.since = int(found[0])
-            names = {}
+            marks = ", ".join("?" * len(LEVELS))
             for number, resource, metric, dimensions in connection.execute(
-                "SELECT id, resource, metric, dimensions FROM series"
-            ):
-                key = (resource, metric, tuple((n, v) for n, v in json.loads(dimensions)))
-                names[number] = key
-                self._know(key, number)
-            for number, minute, level in connection.execute(
-                "SELECT series, max(minute), level FROM points WHERE minute <= ? GROUP BY series",
-                (self.minute,),
-            ):
-                if level is not None and number in names:
-                    self._levels[names[number]] = (minute, level)
+                f"SELECT id, resource, metric, dimensions FROM series WHERE metric IN ({marks})",
+                LEVELS,
+            ).fetchall():
+                last = connection.execute(
+                    "SELECT minute, level FROM points WHERE series = ? AND minute <= ? "
+                    "ORDER BY minute DESC LIMIT 1",
+                    (number, self.minute),
+                ).fetchone()
+                if last is not None and last[1] is not None:
+                    self._levels[resource, metric, _read(dimensions)] = last
         except BaseException:
             connection.close()
             raise
@@ -216,17 +221,10 @@ class MetricHistory:
             known = self._levels.get(key)
             if known is not None:
                 point.level = known[1]
-            if key not in self._ids:
-                self._know(key, 0)
             if self._timer is None and self._connection is not None:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later(WRITE_AFTER, self._due)
         return point
-
-    def _know(self, key: Key, number: int) -> None:
-        if key not in self._ids:
-            self._by_metric.setdefault((key[0], key[1]), []).append(key)
-        self._ids[key] = number
 
     # ------------------------------------------------------------------ writing
 
@@ -241,24 +239,14 @@ class MetricHistory:
         pending, self._pending = self._pending, {}
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for key in {key for key, _ in pending if not self._ids.get(key)}:
-                # In a later version of this loop's turn it may be known from before: never twice.
-                connection.execute(
-                    "INSERT OR IGNORE INTO series (resource, metric, dimensions) VALUES (?, ?, ?)",
-                    (key[0], key[1], json.dumps(key[2])),
-                )
-                found = connection.execute(
-                    "SELECT id FROM series WHERE resource = ? AND metric = ? AND dimensions = ?",
-                    (key[0], key[1], json.dumps(key[2])),
-                ).fetchone()
-                self._ids[key] = found[0]
+            numbers = {key: self._number(connection, key) for key, _ in pending}
             connection.executemany(
                 "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series, minute) "
                 "DO UPDATE SET count = count + excluded.count, total = total + excluded.total, "
                 "low = min(low, excluded.low), high = max(high, excluded.high), "
                 "level = excluded.level",
                 [
-                    (self._ids[key], minute, p.count, p.total, p.low, p.high, p.level)
+                    (numbers[key], minute, p.count, p.total, p.low, p.high, p.level)
                     for (key, minute), p in pending.items()
                 ],
             )
@@ -269,6 +257,23 @@ class MetricHistory:
                 connection.execute("ROLLBACK")
             # A full disk costs these measurements, and nothing else.
             _log.warning("metrics were not written: %s", error)
+
+    def _number(self, connection: sqlite3.Connection, key: Key) -> int:
+        """The number of a series, which is made where there is none yet."""
+        known = self._ids.get(key)
+        if known is not None:
+            return known
+        row = (key[0], key[1], json.dumps(key[2]))
+        connection.execute(
+            "INSERT OR IGNORE INTO series (resource, metric, dimensions) VALUES (?, ?, ?)", row
+        )
+        number = connection.execute(
+            "SELECT id FROM series WHERE resource = ? AND metric = ? AND dimensions = ?", row
+        ).fetchone()[0]
+        if len(self._ids) >= KNOWN:
+            self._ids.clear()
+        self._ids[key] = int(number)
+        return int(number)
 
     def _prune(self, connection: sqlite3.Connection) -> None:
         now = self._clock.time()
@@ -284,45 +289,52 @@ class MetricHistory:
             ).fetchone()
             oldest = max(oldest, found[0])
         # The newest row of a level stays: it still holds.
-        connection.execute(
+        gone = connection.execute(
             "DELETE FROM points WHERE minute < ? AND (level IS NULL OR minute < ("
             " SELECT max(p.minute) FROM points p WHERE p.series = points.series))",
             (oldest,),
-        )
-        connection.execute("DELETE FROM series WHERE id NOT IN (SELECT series FROM points)")
-        left = {row[0] for row in connection.execute("SELECT id FROM series")}
-        for key, number in list(self._ids.items()):
-            if number and number not in left:
-                del self._ids[key]
-                self._by_metric[key[0], key[1]].remove(key)
+        ).rowcount
+        if gone:
+            connection.execute("DELETE FROM series WHERE id NOT IN (SELECT series FROM points)")
+            self._ids.clear()
 
     # ------------------------------------------------------------------ reading
 
-    def series(self, resource: str, metric: str) -> list[Key]:
-        """The series of a metric of a resource."""
-        return list(self._by_metric.get((resource.lower(), metric), ()))
-
-    def points(self, keys: Iterable[Key], first: int, last: int) -> Mapping[Key, dict[int, Point]]:
-        """The points of series in the minutes from `first` on and before `last`.
-
-        Of a level also the one before `first`, which holds until the next.
-        """
+    def points(
+        self, resource: str, metric: str, first: int, last: int
+    ) -> Mapping[Key, dict[int, Point]]:
+        """What was measured of a metric in the minutes from `first` on and before `last`, by series
+        and minute; of a level also the point before `first`, which holds until the next."""
         self._write()
-        found: dict[Key, dict[int, Point]] = {}
         connection = self._connection
+        found: dict[Key, dict[int, Point]] = {}
         if connection is None:
             return found
-        for key in keys:
-            number = self._ids.get(key, 0)
-            if not number:
-                continue
+        place = (resource.lower(), metric)
+        if metric in LEVELS:
             rows = connection.execute(
-                "SELECT minute, count, total, low, high, level FROM points WHERE series = ? AND "
-                "minute < ? AND minute >= coalesce((SELECT max(minute) FROM points WHERE "
-                "series = ? AND minute < ?), ?) ORDER BY minute",
-                (number, last, number, first, first),
+                "SELECT s.dimensions, p.minute, p.count, p.total, p.low, p.high, p.level "
+                "FROM series s JOIN points p ON p.series = s.id "
+                "WHERE s.resource = ? AND s.metric = ? AND p.minute < ? AND p.minute >= coalesce("
+                "(SELECT max(minute) FROM points WHERE series = s.id AND minute < ?), ?)",
+                (*place, last, first, first),
             )
-            points = {row[0]: Point(*row[1:]) for row in rows}
-            if points:
-                found[key] = points
+        else:
+            # By the minutes, of which few are asked for: there may be a series for each execution.
+            rows = connection.execute(
+                "SELECT s.dimensions, p.minute, p.count, p.total, p.low, p.high, p.level "
+                "FROM points p INDEXED BY points_by_minute CROSS JOIN series s ON s.id = p.series "
+                "WHERE p.minute >= ? AND p.minute < ? AND s.resource = ? AND s.metric = ?",
+                (first, last, *place),
+            )
+        read: dict[str, Key] = {}
+        for dimensions, minute, *point in rows:
+            key = read.get(dimensions)
+            if key is None:
+                key = read[dimensions] = (*place, _read(dimensions))
+            found.setdefault(key, {})[minute] = Point(*point)
         return found
+
+
+def _read(dimensions: str) -> Dimensions:
+    return tuple((name, value) for name, value in json.loads(dimensions))
