@@ -100,3 +100,29 @@ def test_the_command_in_every_form(cli: Cli) -> None:
     neither = cli("metrics")
     assert neither.status == 2
     assert "--job" in neither.err
+
+
+def test_what_time_does_is_measured_when_it_happens(world: World) -> None:
+    """Hours pass in one go; a message that expires on the way is gone from then on."""
+    world.orc.queues["out"].send("short", time_to_live="10m")
+    SteeringClient(world.cloud.connection).advance(3600)
+    [depth] = world.orc.metrics.queue("out", "ActiveMessages", since="65m", interval="1m")
+    values = depth.values
+    assert max(values[:12]) == 1
+    assert set(values[15:]) == {0}
+    assert len(values) > 50
+
+
+def test_a_topic_is_as_deep_as_its_subscriptions(world: World) -> None:
+    group, namespace = world.orc.profile.resource_group, str(world.orc.profile.namespace)
+    bus = world.orc._clients.service_bus
+    bus.topics.create_or_update(group, namespace, "news", {})
+    for name in ("one", "two"):
+        bus.subscriptions.create_or_update(group, namespace, "news", name, {})
+    with world.orc._clients.bus() as client, client.get_topic_sender("news") as sender:
+        from azure.servicebus import ServiceBusMessage
+
+        sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
+    found = {s.metric: s for s in world.orc.metrics.queue("news", since="10m")}
+    assert found["ActiveMessages"].last == 4
+    assert found["IncomingMessages"].total == 2

@@ -191,7 +191,8 @@ class Alerts:
 
     async def _evaluate(self, key: str, rule: Rule, moment: float) -> None:
         if rule.signal == "Metric":
-            findings = evaluate_metrics(rule, self._metrics, moment)
+            await self._metrics.ready()
+            findings = await asyncio.to_thread(evaluate_metrics, rule, self._metrics, moment)
         else:
             findings = await evaluate_query(rule, self._queries, self._scope_of, moment)
             seen = {(finding.target.lower(), finding.dimensions) for finding in findings}

@@ -60,7 +60,7 @@ class MetricsBatch:
         for resource in self._resources(await _ids(request), request.match_info["subscription"]):
             if resource.type.lower() != namespace.lower():
                 raise bad(f"'{resource.text}' has no metric namespace '{namespace}'.")
-            answer = self._metrics.answer(resource, query)
+            answer = await self._metrics.answer(resource, query)
             start, _, end = answer["timespan"].partition("/")
             values.append(
                 {

@@ -14,6 +14,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ RETENTION = 93 * 1440
 """Minutes that are kept (https://learn.microsoft.com/azure/azure-monitor/metrics/data-platform)."""
 
 MOST_ROWS = 500_000
+WIDE = 180
+"""Minutes from which on an answer is read series by series, and not minute by minute."""
+
 KNOWN = 10_000
 """Series whose numbers are kept in memory; others are looked up."""
 
@@ -101,6 +105,9 @@ class MetricHistory:
         self._path = path
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
+        # Answers are read in threads, by a connection of their own.
+        self._reader: sqlite3.Connection | None = None
+        self._reading = threading.Lock()
         self._ids: dict[Key, int] = {}
         self._pending: dict[tuple[Key, int], Point] = {}
         self._levels: dict[Key, tuple[int, float]] = {}
@@ -142,7 +149,7 @@ class MetricHistory:
             self.since = int(found[0])
             marks = ", ".join("?" * len(LEVELS))
             for number, resource, metric, dimensions in connection.execute(
-                f"SELECT id, resource, metric, dimensions FROM series WHERE metric IN ({marks})",
+                f"SELECT id, resource, metric, dimensions FROM series WHERE metric IN ({marks})",  # noqa: S608
                 LEVELS,
             ).fetchall():
                 last = connection.execute(
@@ -156,14 +163,22 @@ class MetricHistory:
             connection.close()
             raise
         self._connection = connection
+        self._reader = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, timeout=5.0
+        )
+        self._reader.execute("PRAGMA query_only = ON")
 
     def close(self) -> None:
         """Write what is pending and close the file."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        with self._reading:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
         if self._connection is not None:
-            self._write()
+            self.flush()
             self._connection.close()
             self._connection = None
 
@@ -230,9 +245,10 @@ class MetricHistory:
 
     def _due(self) -> None:
         self._timer = None
-        self._write()
+        self.flush()
 
-    def _write(self) -> None:
+    def flush(self) -> None:
+        """Write what is pending: an answer tells what is written."""
         connection = self._connection
         if connection is None or not self._pending:
             return
@@ -304,12 +320,20 @@ class MetricHistory:
         self, resource: str, metric: str, first: int, last: int
     ) -> Mapping[Key, dict[int, Point]]:
         """What was measured of a metric in the minutes from `first` on and before `last`, by series
-        and minute; of a level also the point before `first`, which holds until the next."""
-        self._write()
-        connection = self._connection
+        and minute; of a level also the point before `first`, which holds until the next.
+
+        May be called in any thread; `flush` before.
+        """
+        with self._reading:
+            if self._reader is None:
+                return {}
+            return self._points(self._reader, resource, metric, first, last)
+
+    @staticmethod
+    def _points(
+        connection: sqlite3.Connection, resource: str, metric: str, first: int, last: int
+    ) -> Mapping[Key, dict[int, Point]]:
         found: dict[Key, dict[int, Point]] = {}
-        if connection is None:
-            return found
         place = (resource.lower(), metric)
         if metric in LEVELS:
             rows = connection.execute(
@@ -318,6 +342,13 @@ class MetricHistory:
                 "WHERE s.resource = ? AND s.metric = ? AND p.minute < ? AND p.minute >= coalesce("
                 "(SELECT max(minute) FROM points WHERE series = s.id AND minute < ?), ?)",
                 (*place, last, first, first),
+            )
+        elif last - first > WIDE:
+            rows = connection.execute(
+                "SELECT s.dimensions, p.minute, p.count, p.total, p.low, p.high, p.level "
+                "FROM series s CROSS JOIN points p ON p.series = s.id "
+                "WHERE s.resource = ? AND s.metric = ? AND p.minute >= ? AND p.minute < ?",
+                (*place, first, last),
             )
         else:
             # By the minutes, of which few are asked for: there may be a series for each execution.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,26 +54,29 @@ class Metrics:
 
     async def look(self) -> None:
         """Measure what has changed, now; called before the clock is moved on."""
-        self._look()
-
-    def _look(self) -> None:
         self.jobs.look()
         if self._entities is not None:
             self._entities.look()
 
-    def answer(self, resource: ResourceId, query: Mapping[str, str]) -> dict[str, Any]:
+    async def ready(self) -> None:
+        """See to it that all that has happened can be read."""
+        await self.look()
+        self._history.flush()
+
+    async def answer(self, resource: ResourceId, query: Mapping[str, str]) -> dict[str, Any]:
         """What a request for the metrics of a resource is answered.
 
         Raises:
             ArmError: 400; it asks for what there is not.
         """
         question = read_question(resource.type, query, self._clock.now())
-        self._look()
-        return self._reader.answer(question, resource.text, self.region(resource))
+        await self.ready()
+        region = self.region(resource)
+        # In a thread: a month of many executions takes a while.
+        return await asyncio.to_thread(self._reader.answer, question, resource.text, region)
 
     def series(self, question: Question, metric: Metric, resource: str) -> list[Series]:
-        """The series of one metric, as a question asks for them."""
-        self._look()
+        """The series of one metric, as a question asks for them; in any thread, `ready` before."""
         return self._reader.series(question, metric, resource)
 
     def region(self, resource: ResourceId) -> str:

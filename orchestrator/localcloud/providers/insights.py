@@ -62,7 +62,7 @@ class Insights(Provider):
         return resource
 
     async def _read(self, call: Call) -> Answer:
-        return self._metrics.answer(await self._resource(call), call.query)
+        return await self._metrics.answer(await self._resource(call), call.query)
 
     async def _definitions(self, call: Call) -> Answer:
         resource = await self._resource(call)
