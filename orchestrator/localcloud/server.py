@@ -45,10 +45,12 @@ from orchestrator.localcloud.providers.activity_log import ActivityLog
 from orchestrator.localcloud.providers.alerts_management import AlertsManagement
 from orchestrator.localcloud.providers.authorization import Authorization, built_in
 from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
+from orchestrator.localcloud.providers.diagnostics import Diagnostics
 from orchestrator.localcloud.providers.generic import Generic
 from orchestrator.localcloud.providers.insights import Insights
 from orchestrator.localcloud.providers.managed_identity import ManagedIdentity, directory
 from orchestrator.localcloud.providers.monitor import OperationalInsights
+from orchestrator.localcloud.providers.network import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
 from orchestrator.localcloud.providers.resources import Resources
 from orchestrator.localcloud.providers.service_bus import ServiceBus
@@ -218,10 +220,12 @@ class LocalCloud:
                 self.apps,
                 ContainerRegistry(),
                 ManagedIdentity(),
+                Network(),
                 OperationalInsights(),
                 self.service_bus,
                 self.insights,
                 ActivityLog(),
+                Diagnostics(),
                 AlertsManagement(lambda: self.alerts),
             ],
             fallback=Generic(),

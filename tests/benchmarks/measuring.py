@@ -88,6 +88,8 @@ def shown(value: float, unit: str) -> str:
         return f"{value * 1000:,.0f} ms" if value < 10 else f"{value:,.1f} s"
     if unit == "MB":
         return f"{value:,.0f} MB"
+    if unit == "ms":
+        return f"{value:.2f} ms"
     return f"{value:,.0f} {unit}"
 
 

@@ -43,28 +43,43 @@ LOCATIONS = {
 }
 
 NAMESPACES = {
-    "Microsoft.AlertsManagement": ["alerts"],
     "Microsoft.App": [
-        "jobs",
-        "managedEnvironments",
-        "containerApps",
-        "operations",
-        "locations",
+        *("jobs", "jobs/executions", "managedEnvironments", "managedEnvironments/storages"),
+        *("managedEnvironments/certificates", "managedEnvironments/managedCertificates"),
+        *("containerApps", "operations", "locations", "locations/usages"),
     ],
     "Microsoft.Authorization": ["roleAssignments", "roleDefinitions", "locks"],
-    "Microsoft.ContainerRegistry": ["registries"],
-    "Microsoft.Insights": [
-        "diagnosticSettings",
-        "metricAlerts",
-        "scheduledQueryRules",
-        "actionGroups",
-        "metrics",
+    "Microsoft.ContainerRegistry": [
+        "registries",
+        "registries/replications",
+        "checkNameAvailability",
     ],
-    "Microsoft.ManagedIdentity": ["userAssignedIdentities"],
-    "Microsoft.Network": ["virtualNetworks", "privateEndpoints", "privateDnsZones"],
-    "Microsoft.OperationalInsights": ["workspaces"],
-    "Microsoft.Resources": ["resourceGroups", "subscriptions", "tenants", "deployments"],
-    "Microsoft.ServiceBus": ["namespaces", "namespaces/queues"],
+    "Microsoft.Insights": [
+        *("diagnosticSettings", "metricAlerts", "actionGroups", "scheduledQueryRules"),
+        *("components", "eventtypes", "metrics", "metricDefinitions"),
+    ],
+    "Microsoft.KeyVault": ["vaults", "vaults/secrets", "checkNameAvailability"],
+    "Microsoft.ManagedIdentity": [
+        "userAssignedIdentities",
+        "userAssignedIdentities/federatedIdentityCredentials",
+    ],
+    "Microsoft.Network": [
+        *("virtualNetworks", "virtualNetworks/subnets", "networkSecurityGroups", "routeTables"),
+        *("publicIPAddresses", "natGateways", "networkInterfaces", "privateEndpoints"),
+        *("privateEndpoints/privateDnsZoneGroups", "privateDnsZones"),
+        *("privateDnsZones/virtualNetworkLinks", "privateDnsZones/A"),
+    ],
+    "Microsoft.OperationalInsights": ["workspaces", "workspaces/tables"],
+    "Microsoft.Resources": [
+        *("resourceGroups", "subscriptions", "tenants", "deployments", "tags"),
+        *("deploymentStacks", "deploymentScripts", "templateSpecs"),
+    ],
+    "Microsoft.ServiceBus": [
+        *("namespaces", "namespaces/queues", "namespaces/topics", "checkNameAvailability"),
+        *("namespaces/topics/subscriptions", "namespaces/topics/subscriptions/rules"),
+        *("namespaces/authorizationRules", "namespaces/networkRuleSets"),
+    ],
+    "Microsoft.Storage": ["storageAccounts", "checkNameAvailability"],
 }
 
 

@@ -22,6 +22,11 @@ from orchestrator.localcloud.arm.provider import (
 )
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import Identity
+from orchestrator.localcloud.providers.environment_parts import (
+    Storages,
+    profile_types,
+    region_usages,
+)
 from orchestrator.localcloud.providers.job_rules import Surroundings, check_name, check_properties
 from orchestrator.localcloud.providers.managed_environments import (
     ENVIRONMENTS,
@@ -93,7 +98,15 @@ class ContainerApps(Provider):
 
     def types(self) -> Iterable[ResourceType]:
         """Jobs, their executions, environments."""
-        return [Jobs(self), Executions(self), ManagedEnvironments(self.identity)]
+        return [Jobs(self), Executions(self), ManagedEnvironments(self.identity), Storages()]
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """What a region offers."""
+        at = "/subscriptions/{}/providers/Microsoft.App/locations/{}/"
+        return {
+            ("GET", at + "usages"): region_usages,
+            ("GET", at + "availableManagedEnvironmentsWorkloadProfileTypes"): profile_types,
+        }
 
     def running(self) -> JobRuntime:
         """The runtime.
@@ -139,6 +152,7 @@ class Jobs(ResourceType):
                 system="principalId" in identity,
             ),
         )
+        resource.setdefault("identity", {"type": "None"})
         properties["runningState"] = before.get("runningState", "Ready")
         properties["outboundIpAddresses"] = ["127.0.0.1"]
         return resource

@@ -10,6 +10,13 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import missing, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
 from orchestrator.localcloud.identity import Identity, stable_guid
+from orchestrator.localcloud.providers.environment_parts import (
+    check_certificate_name,
+    check_network,
+    check_profiles,
+    profile_states,
+    usages,
+)
 from orchestrator.localcloud.providers.faults import Faults
 from orchestrator.localcloud.providers.spelling import respell
 from orchestrator.localcloud.providers.stream_token import stream_token
@@ -74,16 +81,22 @@ class ManagedEnvironments(ResourceType):
             known = before.get("appLogsConfiguration", {}).get("logAnalyticsConfiguration", {})
             if "sharedKey" not in analytics and "sharedKey" in known:
                 analytics["sharedKey"] = known["sharedKey"]
-        for path, profile in faults.objects(properties.get("workloadProfiles"), "workloadProfiles"):
-            faults.text(profile.get("name"), f"{path}.name", required=True)
-            faults.text(
-                profile.get("workloadProfileType"), f"{path}.workloadProfileType", required=True
-            )
+        check_profiles(properties, faults)
         faults.raise_any()
         properties.setdefault(
             "workloadProfiles", [{"name": "Consumption", "workloadProfileType": "Consumption"}]
         )
         properties.setdefault("zoneRedundant", False)
+        properties.setdefault("publicNetworkAccess", "Enabled")
+        properties.setdefault("peerAuthentication", {"mtls": {"enabled": False}})
+        properties.setdefault("peerTrafficConfiguration", {"encryption": {"enabled": False}})
+        if old is not None and before.get("zoneRedundant") != properties["zoneRedundant"]:
+            raise ArmError(
+                "ManagedEnvironmentZoneRedundantImmutable",
+                "'zoneRedundant' of an environment cannot be changed after it was created.",
+                target="zoneRedundant",
+            )
+        check_network(call, properties, before)
         mark = stable_guid(call.id.text)[:8]
         properties["defaultDomain"] = f"local-{mark}.{resource['location']}.azurecontainerapps.io"
         properties["staticIp"] = "127.0.0.1"
@@ -125,7 +138,11 @@ class ManagedEnvironments(ResourceType):
 
     def actions(self) -> Mapping[str, Handler]:
         """A token for its log stream."""
-        return {"getAuthToken": self._token}
+        return {"getAuthToken": self._token, "checkNameAvailability": check_certificate_name}
+
+    def reads(self) -> Mapping[str, Handler]:
+        """What is used of it."""
+        return {"usages": usages, "workloadProfileStates": profile_states}
 
     async def _token(self, call: Call) -> Answer:
         resource = call.arm.store.get(call.id)

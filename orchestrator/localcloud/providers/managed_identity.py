@@ -26,8 +26,8 @@ class ManagedIdentity(Provider):
     namespace: ClassVar[str] = "Microsoft.ManagedIdentity"
 
     def types(self) -> Iterable[ResourceType]:
-        """User-assigned identities."""
-        return [UserAssignedIdentities()]
+        """User-assigned identities, their federated credentials."""
+        return [UserAssignedIdentities(), FederatedCredentials()]
 
 
 class UserAssignedIdentities(ResourceType):
@@ -53,6 +53,40 @@ class UserAssignedIdentities(ResourceType):
             "principalId": before.get("principalId") or str(uuid.uuid4()),
             "clientId": before.get("clientId") or str(uuid.uuid4()),
         }
+        return resource
+
+
+class FederatedCredentials(ResourceType):
+    """Whose tokens an identity trusts; kept, and not exchanged for tokens here."""
+
+    type: ClassVar[str] = f"{IDENTITIES}/federatedIdentityCredentials"
+    provisioning: ClassVar[bool] = False
+    create_status: ClassVar[int] = 201
+    create_polled: ClassVar[bool] = False
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Issuer, subject and audience are needed; the pair is unique."""
+        properties = resource["properties"]
+        for name in ("issuer", "subject", "audiences"):
+            if not properties.get(name):
+                raise ArmError(
+                    "BadRequest",
+                    f"'properties.{name}' is missing.",
+                    target=f"properties.{name}",
+                )
+        for record in call.arm.store.records(self.type):
+            if record.id.key == call.id.key or record.id.top.key != call.id.top.key:
+                continue
+            other = record.read()["properties"]
+            if (other["issuer"], other["subject"]) == (
+                properties["issuer"],
+                properties["subject"],
+            ):
+                raise ArmError(
+                    "Conflict",
+                    "Issuer and subject combination already exists for this Managed Identity.",
+                    409,
+                )
         return resource
 
 

@@ -25,6 +25,10 @@ from orchestrator.localcloud.arm.store import ResourceStore
 WORKSPACES = "Microsoft.OperationalInsights/workspaces"
 _NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9]{2,61}[A-Za-z0-9]")
 _KEYS = "sharedKeys"
+SKUS = (
+    *("PerGB2018", "Free", "Standard", "Premium", "PerNode", "Standalone"),
+    *("CapacityReservation", "LACluster"),
+)
 
 
 class OperationalInsights(Provider):
@@ -33,8 +37,8 @@ class OperationalInsights(Provider):
     namespace: ClassVar[str] = "Microsoft.OperationalInsights"
 
     def types(self) -> Iterable[ResourceType]:
-        """Workspaces."""
-        return [Workspaces()]
+        """Workspaces and their tables."""
+        return [Workspaces(), Tables()]
 
 
 class Workspaces(ResourceType):
@@ -56,8 +60,35 @@ class Workspaces(ResourceType):
         before = old["properties"] if old else {}
         properties = resource["properties"]
         now = iso(call.arm.clock.time())
-        properties.setdefault("sku", {"name": "PerGB2018"})
-        properties.setdefault("retentionInDays", 30)
+        sku = properties.setdefault("sku", before.get("sku", {"name": "PerGB2018"}))
+        if isinstance(sku, dict):
+            found = next((it for it in SKUS if it.lower() == str(sku.get("name")).lower()), None)
+            if found is None:
+                raise ArmError(
+                    "InvalidParameter",
+                    f"The sku '{sku.get('name')}' is not valid: {', '.join(SKUS)} are.",
+                    target="properties.sku.name",
+                )
+            sku |= {"name": found, "lastSkuUpdate": before.get("createdDate") or now}
+        days = properties.setdefault("retentionInDays", before.get("retentionInDays", 30))
+        if isinstance(days, bool) or not isinstance(days, int) or not (7 <= days <= 730):
+            raise ArmError(
+                "InvalidParameter",
+                f"'retentionInDays' is {days}; 30 to 730 days are possible (7 with the free tier).",
+                target="properties.retentionInDays",
+            )
+        features = properties.setdefault("features", {})
+        features.setdefault("legacy", 0)
+        features.setdefault("searchVersion", 1)
+        features.setdefault("enableLogAccessUsingOnlyResourcePermissions", True)
+        properties.setdefault(
+            "workspaceCapping",
+            {
+                "dailyQuotaGb": -1.0,
+                "quotaNextResetTime": now,
+                "dataIngestionStatus": "RespectQuota",
+            },
+        )
         properties.setdefault("publicNetworkAccessForIngestion", "Enabled")
         properties.setdefault("publicNetworkAccessForQuery", "Enabled")
         properties["customerId"] = before.get("customerId") or str(uuid.uuid4())
@@ -92,6 +123,52 @@ class Workspaces(ResourceType):
 
         await call.arm.changes.alter(call, change)
         return await self._shared_keys(call)
+
+
+class Tables(ResourceType):
+    """Tables of a workspace; those that Container Apps writes are there from the start."""
+
+    type: ClassVar[str] = f"{WORKSPACES}/tables"
+
+    async def get(self, call: Call) -> JSON | None:
+        """A table."""
+        stored = call.arm.store.get(call.id)
+        if stored is not None:
+            return stored
+        for name in _TABLES:
+            if name.lower() == call.id.name.lower() and call.id.top in call.arm.store:
+                return self._table(call, name)
+        return None
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """All tables."""
+        stored = call.arm.store.collection(call.id)
+        known = {item["name"].lower() for item in stored}
+        return [
+            *(self._table(call, name) for name in _TABLES if name.lower() not in known),
+            *stored,
+        ]
+
+    def _table(self, call: Call, name: str) -> JSON:
+        parent = call.id.parent
+        assert parent is not None
+        workspace = call.arm.store.get(parent) or {"properties": {}}
+        days = workspace["properties"].get("retentionInDays", 30)
+        return {
+            "id": parent.child("tables", name).text,
+            "name": name,
+            "type": self.type,
+            "properties": {
+                "retentionInDays": days,
+                "totalRetentionInDays": days,
+                "plan": "Analytics",
+                "schema": {"name": name, "tableType": "CustomLog"},
+                "provisioningState": "Succeeded",
+            },
+        }
+
+
+_TABLES = ("ContainerAppConsoleLogs_CL", "ContainerAppSystemLogs_CL")
 
 
 def _key() -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import missing
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import (
     JSON,
@@ -56,27 +59,142 @@ class ContainerRegistry(Provider):
 
 
 class Registries(ResourceType):
-    """A registry; no image lies in it yet."""
+    """A registry; no image lies in it yet. Its admin's passwords are told by `listCredentials`."""
 
     type: ClassVar[str] = REGISTRIES
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        """Give it its login server."""
-        if old is None and not _NAME.fullmatch(call.id.name):
-            raise ArmError(
-                "InvalidResourceName",
-                "Registry names may contain only alpha numeric characters and must be between 5 "
-                "and 50 characters.",
-                target="name",
-            )
+        """Check its sku, give it its login server."""
+        if old is None:
+            if not _NAME.fullmatch(call.id.name):
+                raise ArmError(
+                    "InvalidResourceName",
+                    "Registry names may contain only alpha numeric characters and must be between "
+                    "5 and 50 characters.",
+                    target="name",
+                )
+            _check_free(call)
         before = old["properties"] if old else {}
         properties = resource["properties"]
-        resource.setdefault("sku", {"name": "Basic"})
-        resource["sku"]["tier"] = resource["sku"].get("name", "Basic")
-        properties.setdefault("adminUserEnabled", False)
-        properties.setdefault("publicNetworkAccess", "Enabled")
+        sku = resource.get("sku") or (old or {}).get("sku") or {"name": "Basic"}
+        name = str(sku.get("name", "")) if isinstance(sku, dict) else ""
+        found = next((word for word in SKUS if word.lower() == name.lower()), None)
+        if found is None:
+            raise ArmError(
+                "InvalidSku",
+                f"The sku '{name}' is not valid: {', '.join(SKUS)} are.",
+                target="sku.name",
+            )
+        resource["sku"] = {"name": found, "tier": found}
+        for key, value in _DEFAULTS.items():
+            properties.setdefault(key, value)
+        properties.setdefault("policies", _policies())
+        if found != "Premium":
+            for key in ("networkRuleSet", "privateEndpointConnections"):
+                properties.pop(key, None)
+        else:
+            properties.setdefault("networkRuleSet", {"defaultAction": "Allow", "ipRules": []})
+            properties.setdefault("privateEndpointConnections", [])
         properties["loginServer"] = f"{call.id.name.lower()}.azurecr.io"
         properties["creationDate"] = before.get("creationDate") or iso(call.arm.clock.time())
+        resource[_PASSWORDS] = (old or {}).get(_PASSWORDS) or [_password(), _password()]
         return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """Without its passwords."""
+        resource.pop(_PASSWORDS, None)
+        return resource
+
+    def actions(self) -> Mapping[str, Handler]:
+        """Its admin's credentials."""
+        return {"listCredentials": self._credentials, "regenerateCredential": self._regenerate}
+
+    def reads(self) -> Mapping[str, Handler]:
+        """What is used of it."""
+        return {"listUsages": self._usages}
+
+    async def _credentials(self, call: Call) -> Answer:
+        resource = call.arm.store.get(call.id)
+        if resource is None:
+            raise missing(call.id)
+        if not resource["properties"].get("adminUserEnabled"):
+            raise ArmError(
+                "UnAuthorizedForCredentialOperations",
+                f"Cannot perform credential operations for {call.id.text} as admin user is "
+                "disabled. Kindly enable admin user as per docs: "
+                "https://docs.microsoft.com/en-us/azure/container-registry/"
+                "container-registry-authentication#admin-account",
+            )
+        if _PASSWORDS not in resource:
+            # It was made before registries had an admin here.
+            resource = await call.arm.changes.alter(call, _give_passwords)
+        first, second = resource[_PASSWORDS]
+        return {
+            "username": call.id.name,
+            "passwords": [
+                {"name": "password", "value": first},
+                {"name": "password2", "value": second},
+            ],
+        }
+
+    async def _regenerate(self, call: Call) -> Answer:
+        which = call.object().get("name", "password")
+
+        def change(resource: JSON) -> None:
+            resource[_PASSWORDS][1 if which == "password2" else 0] = _password()
+
+        await self._credentials(call)
+        await call.arm.changes.alter(call, change)
+        return await self._credentials(call)
+
+    async def _usages(self, call: Call) -> Answer:
+        return {
+            "value": [
+                {"name": "Size", "limit": 10 * 2**30, "currentValue": 0, "unit": "Bytes"},
+                {"name": "Webhooks", "limit": 2, "currentValue": 0, "unit": "Count"},
+            ]
+        }
+
+
+SKUS = ("Basic", "Standard", "Premium")
+_PASSWORDS = "adminPasswords"
+_DEFAULTS: Mapping[str, object] = {
+    "adminUserEnabled": False,
+    "anonymousPullEnabled": False,
+    "dataEndpointEnabled": False,
+    "dataEndpointHostNames": [],
+    "networkRuleBypassOptions": "AzureServices",
+    "publicNetworkAccess": "Enabled",
+    "zoneRedundancy": "Disabled",
+    "encryption": {"status": "disabled"},
+}
+
+
+def _policies() -> JSON:
+    return {
+        "quarantinePolicy": {"status": "disabled"},
+        "trustPolicy": {"type": "Notary", "status": "disabled"},
+        "retentionPolicy": {"days": 7, "status": "disabled"},
+        "exportPolicy": {"status": "enabled"},
+        "azureADAuthenticationAsArmPolicy": {"status": "enabled"},
+    }
+
+
+def _password() -> str:
+    return base64.b64encode(secrets.token_bytes(33)).decode()
+
+
+def _give_passwords(resource: JSON) -> None:
+    resource.setdefault(_PASSWORDS, [_password(), _password()])
+
+
+def _check_free(call: Call) -> None:
+    for record in call.arm.store.records(REGISTRIES):
+        if record.id.name.lower() == call.id.name.lower():
+            raise ArmError(
+                "AlreadyInUse",
+                f"The registry DNS name {call.id.name.lower()}.azurecr.io is already in use.",
+                409,
+            )

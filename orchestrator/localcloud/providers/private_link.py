@@ -1,0 +1,351 @@
+"""Private endpoints and private DNS zones (Microsoft.Network).
+
+An endpoint gets an address of its subnet, its connection is approved, and its DNS zone group writes
+the records, as on Azure. Nobody resolves them here: replicas reach the local cloud on the loopback.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import ResourceId, group_id, parse
+from orchestrator.localcloud.arm.provider import JSON, Call, ResourceType
+from orchestrator.localcloud.arm.store import ResourceStore
+from orchestrator.localcloud.identity import stable_guid
+from orchestrator.localcloud.providers.embedded import existing
+
+ENDPOINTS = "Microsoft.Network/privateEndpoints"
+INTERFACES = "Microsoft.Network/networkInterfaces"
+ZONES = "Microsoft.Network/privateDnsZones"
+RESERVED = 4
+"""Azure keeps the first addresses of a subnet for itself."""
+
+# Group id -> the host name of what is connected, by its resource's name.
+_HOSTS = {
+    "namespace": "{}.servicebus.windows.net",
+    "registry": "{}.azurecr.io",
+    "vault": "{}.vault.azure.net",
+    "blob": "{}.blob.core.windows.net",
+    "file": "{}.file.core.windows.net",
+    "queue": "{}.queue.core.windows.net",
+    "table": "{}.table.core.windows.net",
+}
+
+
+def endpoints_in(store: ResourceStore, subnet: str) -> list[str]:
+    """Ids of the private endpoints in a subnet (lower-case id)."""
+    return [
+        record.id.text
+        for record in store.records(ENDPOINTS)
+        if str(record.read()["properties"].get("subnet", {}).get("id", "")).lower() == subnet
+    ]
+
+
+class PrivateEndpoints(ResourceType):
+    """An endpoint: an address in a subnet for a resource that exists."""
+
+    type: ClassVar[str] = ENDPOINTS
+    tracked: ClassVar[bool] = True
+    create_status: ClassVar[int] = 201
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Connect it and give it an address."""
+        properties = resource["properties"]
+        before = old["properties"] if old else {}
+        subnet = existing(call, properties.get("subnet"), "properties.subnet")
+        properties["subnet"] = {"id": subnet.text}
+        manual = properties.setdefault("manualPrivateLinkServiceConnections", [])
+        automatic = properties.setdefault("privateLinkServiceConnections", [])
+        if not manual and not automatic:
+            raise ArmError(
+                "PrivateEndpointMustHaveConnection",
+                f"Private endpoint {call.id.text} must have a private link service connection.",
+            )
+        configs = []
+        address = before.get("customDnsConfigs") or []
+        own = [ip for config in address for ip in config["ipAddresses"]]
+        ip = own[0] if own else _free_address(call, subnet)
+        for item in (*automatic, *manual):
+            configs.append(_connect(call, item, ip, approved=item in automatic))
+        properties["customDnsConfigs"] = configs
+        name = properties.setdefault("customNetworkInterfaceName", "") or (
+            f"{call.id.name}.nic.{stable_guid(call.id.text)}"
+        )
+        interface = f"{call.id.scope}/providers/{INTERFACES}/{name}"
+        properties["networkInterfaces"] = [{"id": interface}]
+        properties.setdefault("ipConfigurations", [])
+        return resource
+
+
+def _connect(call: Call, item: JSON, ip: str, *, approved: bool) -> JSON:
+    """Complete one connection; what DNS should say of it."""
+    inner = item.setdefault("properties", {})
+    target = existing(
+        call, {"id": inner.get("privateLinkServiceId")}, "properties.privateLinkServiceId"
+    )
+    groups = inner.get("groupIds") or []
+    name = item.setdefault("name", call.id.name)
+    item["id"] = f"{call.id.text}/privateLinkServiceConnections/{name}"
+    item["type"] = f"{ENDPOINTS}/privateLinkServiceConnections"
+    inner["provisioningState"] = "Succeeded"
+    inner["privateLinkServiceConnectionState"] = {
+        "status": "Approved" if approved else "Pending",
+        "description": "Auto-approved" if approved else "Awaiting Approval",
+        "actionsRequired": "None",
+    }
+    group = str(groups[0]).lower() if groups else ""
+    if group.startswith("managedenvironments"):
+        found = call.arm.store.get(target) or {}
+        host = str(found.get("properties", {}).get("defaultDomain", target.name))
+    else:
+        host = _HOSTS.get(group, "{}").format(target.name.lower())
+    return {"fqdn": host, "ipAddresses": [ip]}
+
+
+def _free_address(call: Call, subnet: ResourceId) -> str:
+    network = call.arm.store.get(subnet.top)
+    assert network is not None
+    prefix = next(
+        (
+            item["properties"].get("addressPrefix")
+            or item["properties"].get("addressPrefixes", [None])[0]
+            for item in network["properties"].get("subnets", [])
+            if item["name"].lower() == subnet.name.lower()
+        ),
+        None,
+    )
+    taken = {
+        ip
+        for id in endpoints_in(call.arm.store, subnet.key)
+        for config in (call.arm.store.get(id) or {"properties": {}})["properties"].get(
+            "customDnsConfigs", []
+        )
+        for ip in config["ipAddresses"]
+    }
+    whole = ipaddress.ip_network(str(prefix))
+    last = whole.num_addresses - 1
+    for number in range(RESERVED, min(last, 65536)):
+        candidate = str(whole[number])
+        if candidate not in taken:
+            return candidate
+    raise ArmError(
+        "SubnetIsFull", f"Subnet {subnet.name} with address prefix {prefix} is already full.", 400
+    )
+
+
+class NetworkInterfaces(ResourceType):
+    """Interfaces; those of private endpoints exist without having been made."""
+
+    type: ClassVar[str] = INTERFACES
+    tracked: ClassVar[bool] = True
+    create_status: ClassVar[int] = 201
+
+    async def get(self, call: Call) -> JSON | None:
+        """A stored one, or a private endpoint's."""
+        stored = call.arm.store.get(call.id)
+        if stored is not None:
+            return stored
+        return next((it for it in _of_endpoints(call) if parse(it["id"]).key == call.id.key), None)
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """Stored ones and those of private endpoints."""
+        scope = call.id.scope.lower() + "/"
+        return [
+            *call.arm.store.collection(call.id),
+            *(it for it in _of_endpoints(call) if it["id"].lower().startswith(scope)),
+        ]
+
+
+def _of_endpoints(call: Call) -> Iterable[JSON]:
+    for endpoint in call.arm.store.of_type(ENDPOINTS):
+        properties = endpoint["properties"]
+        configs = properties["customDnsConfigs"]
+        for interface in properties.get("networkInterfaces", []):
+            id = parse(interface["id"])
+            yield {
+                "id": id.text,
+                "name": id.name,
+                "type": INTERFACES,
+                "location": endpoint["location"],
+                "properties": {
+                    "provisioningState": "Succeeded",
+                    "privateEndpoint": {"id": endpoint["id"]},
+                    "ipConfigurations": [
+                        {
+                            "id": f"{id.text}/ipConfigurations/privateEndpointIpConfig",
+                            "name": "privateEndpointIpConfig",
+                            "properties": {
+                                "privateIPAddress": configs[0]["ipAddresses"][0],
+                                "privateIPAllocationMethod": "Dynamic",
+                                "subnet": properties["subnet"],
+                                "primary": True,
+                                "privateIPAddressVersion": "IPv4",
+                                "provisioningState": "Succeeded",
+                            },
+                        }
+                    ],
+                },
+            }
+
+
+class ZoneGroups(ResourceType):
+    """`privateDnsZoneGroups` of an endpoint: which zones get its records."""
+
+    type: ClassVar[str] = f"{ENDPOINTS}/privateDnsZoneGroups"
+    create_status: ClassVar[int] = 201
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Fill in the records of each zone."""
+        endpoint = call.arm.store.get(call.id.top)
+        assert endpoint is not None
+        for config in resource["properties"].setdefault("privateDnsZoneConfigs", []):
+            inner = config.setdefault("properties", {})
+            path = "properties.privateDnsZoneConfigs.privateDnsZoneId"
+            zone = existing(call, {"id": inner.get("privateDnsZoneId")}, path)
+            inner["privateDnsZoneId"] = zone.text
+            inner["recordSets"] = [
+                {
+                    "recordType": "A",
+                    "recordSetName": _record(entry["fqdn"], zone.name),
+                    "fqdn": f"{_record(entry['fqdn'], zone.name)}.{zone.name}",
+                    "ttl": 10,
+                    "ipAddresses": entry["ipAddresses"],
+                    "provisioningState": "Succeeded",
+                }
+                for entry in endpoint["properties"]["customDnsConfigs"]
+            ]
+        return resource
+
+    async def changed(self, call: Call, resource: JSON, old: JSON | None) -> None:
+        """Write the records."""
+        gone = set(_records(old)) - set(_records(resource)) if old else set()
+        made = _records(resource)
+        await call.arm.store.write(
+            put=[
+                (parse(id), _record_set(parse(id), entry), secrets.token_hex(8))
+                for id, entry in made.items()
+            ],
+            delete=sorted(gone),
+        )
+
+    async def deleted(self, call: Call, resource: JSON) -> None:
+        """Take the records back."""
+        await call.arm.store.write(delete=sorted(_records(resource)))
+
+
+def _record(host: str, zone: str) -> str:
+    """The name of a host in a zone, whose own name begins with `privatelink.`."""
+    public = zone.lower().removeprefix("privatelink.")
+    return host.lower().removesuffix(public).rstrip(".") or "@"
+
+
+def _records(group: JSON) -> dict[str, JSON]:
+    return {
+        f"{config['properties']['privateDnsZoneId']}/A/{entry['recordSetName']}": entry
+        for config in group["properties"]["privateDnsZoneConfigs"]
+        for entry in config["properties"]["recordSets"]
+    }
+
+
+def _record_set(id: ResourceId, entry: JSON) -> JSON:
+    return {
+        "id": id.text,
+        "name": id.name,
+        "type": f"{ZONES}/A",
+        "properties": {
+            "fqdn": f"{entry['fqdn']}.",
+            "ttl": entry["ttl"],
+            "isAutoRegistered": False,
+            "aRecords": [{"ipv4Address": ip} for ip in entry["ipAddresses"]],
+            "metadata": {"creator": "created by private endpoint"},
+        },
+    }
+
+
+class PrivateDnsZones(ResourceType):
+    """A private DNS zone; always `global`."""
+
+    type: ClassVar[str] = ZONES
+    tracked: ClassVar[bool] = True
+    create_status: ClassVar[int] = 201
+    delete_status: ClassVar[int] = 202
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check where it lies."""
+        if resource["location"] != "global":
+            raise ArmError(
+                "LocationNotAvailableForResourceType",
+                f"The provided location '{resource['location']}' is not available for resource "
+                f"type '{ZONES}'. List of available regions for the resource type is 'global'.",
+            )
+        labels = call.id.name.split(".")
+        if not all(labels) or (len(labels) < 2 and old is None):
+            raise ArmError(
+                "InvalidPrivateDnsZoneName",
+                f"The zone name '{call.id.name}' is invalid: it has at least two labels.",
+            )
+        return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """With live counts."""
+        inside = call.arm.store.inside(resource["id"])
+        links = sum(1 for item in inside if item.id.types[-1].lower() == "virtualnetworklinks")
+        resource["properties"] |= {
+            "maxNumberOfRecordSets": 25000,
+            "numberOfRecordSets": 1 + len(inside) - links,
+            "maxNumberOfVirtualNetworkLinks": 1000,
+            "numberOfVirtualNetworkLinks": links,
+            "maxNumberOfVirtualNetworkLinksWithRegistration": 100,
+            "numberOfVirtualNetworkLinksWithRegistration": 0,
+        }
+        return resource
+
+    async def deleting(self, call: Call, resource: JSON) -> None:
+        """Not while a network is linked to it; with its group it goes, links and all."""
+        if group_deleting(call):
+            return
+        links = [
+            item.id.name
+            for item in call.arm.store.inside(resource["id"])
+            if item.id.types[-1].lower() == "virtualnetworklinks"
+        ]
+        if links:
+            raise ArmError(
+                "CannotDeleteResource",
+                "Cannot delete resource while nested resources exist. Some existing nested "
+                f"resource IDs include: '{resource['id']}/virtualNetworkLinks/{links[0]}'. Please "
+                "delete all nested resources before deleting this resource.",
+                409,
+            )
+
+
+def group_deleting(call: Call) -> bool:
+    """Whether what is deleted goes with its whole group: then nothing in it holds it back."""
+    if call.id.group is None or call.id.subscription is None:
+        return False
+    group = call.arm.store.get(group_id(call.id.subscription, call.id.group)) or {}
+    return bool(group.get("properties", {}).get("provisioningState") == "Deleting")
+
+
+class PrivateDnsLinks(ResourceType):
+    """`virtualNetworkLinks` of a zone."""
+
+    type: ClassVar[str] = f"{ZONES}/virtualNetworkLinks"
+    create_status: ClassVar[int] = 201
+    delete_status: ClassVar[int] = 202
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check the network."""
+        properties: dict[str, Any] = resource["properties"]
+        path = "properties.virtualNetwork"
+        properties["virtualNetwork"] = {
+            "id": existing(call, properties.get("virtualNetwork"), path).text
+        }
+        resource.setdefault("location", "global")
+        properties.setdefault("registrationEnabled", False)
+        properties["virtualNetworkLinkState"] = "Completed"
+        return resource

@@ -1,0 +1,51 @@
+"""A type that takes one change at a time refuses the second; others let it wait."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.provider import Call, Provider, ResourceType
+from tests.unit.arm.world import GROUP, World, world
+
+
+class Strict(ResourceType):
+    type: ClassVar[str] = "Contoso.Lab/strict"
+
+    def busy(self, call: Call) -> ArmError:
+        return ArmError("Busy", "One change at a time.", 409)
+
+
+class Lab(Provider):
+    namespace: ClassVar[str] = "Contoso.Lab"
+
+    def types(self) -> list[ResourceType]:
+        return [Strict()]
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("strict", 4), ("things", 0)])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_changes_at_the_same_time(
+    tmp_path: Path, kind: str, refused: int, method: str
+) -> None:
+    async with world(tmp_path, Lab()) as arm:
+        await arm.group()
+        path = f"{GROUP}/providers/Contoso.Lab/{kind}/x"
+        await arm.put(path, {})
+        body = {"properties": {"n": 1}}
+        asked = [arm.ask(method, path, body) for _ in range(5)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        errors = [it for it in found if isinstance(it, ArmError)]
+        assert [error.code for error in errors] == ["Busy"] * refused
+        # It is free again, and others were never held up.
+        assert (await arm.ask(method, path, body)).status == 200
+        await _beside(arm, kind)
+
+
+async def _beside(arm: World, kind: str) -> None:
+    paths = [f"{GROUP}/providers/Contoso.Lab/{kind}/y{number}" for number in range(3)]
+    await asyncio.gather(*(arm.put(path, {}) for path in paths))
