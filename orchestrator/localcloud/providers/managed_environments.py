@@ -86,7 +86,7 @@ class ManagedEnvironments(ResourceType):
         properties.setdefault(
             "workloadProfiles", [{"name": "Consumption", "workloadProfileType": "Consumption"}]
         )
-        properties.setdefault("zoneRedundant", False)
+        properties.setdefault("zoneRedundant", before.get("zoneRedundant", False))
         properties.setdefault("publicNetworkAccess", "Enabled")
         properties.setdefault("peerAuthentication", {"mtls": {"enabled": False}})
         properties.setdefault("peerTrafficConfiguration", {"encryption": {"enabled": False}})
