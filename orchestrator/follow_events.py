@@ -91,6 +91,7 @@ class EventFollower:
         self._reading = False
         self._failures = 0
         self._again_at = 0.0
+        self._unreachable = 0
         self._whole = True  # the stream has told all there was since its first event
         self._sent: deque[str] = deque(maxlen=MOST_TAIL)  # lines told before a reconnection
         self._expected: Counter[str] = Counter()
@@ -181,7 +182,14 @@ class EventFollower:
         many: int | None = None if execution else _NEWEST
         while True:
             query = kql.system_events(self._streams.job, execution=execution, tail=many)
-            found = self._system_log.events(query)
+            try:
+                found = self._system_log.events(query)
+            except NotReachable:
+                self._unreachable += 1
+                if self._unreachable >= _TRIES:
+                    raise
+                return []
+            self._unreachable = 0
             rows = Counter((e.time, (e.reason, e.text, e.replica)) for e in found)
             known = any(row in self._stored for row in rows)
             if many is None or len(found) < many or known or not self._stored:
