@@ -146,7 +146,6 @@ def metric_alert(
                         "operator": "LessThanOrEqual" if threshold is None else "GreaterThan",
                         "threshold": threshold or 0,
                         "timeAggregation": aggregation,
-                        "skipMetricValidation": True,
                     }
                     for name, metric, aggregation, threshold in criteria
                 ],
@@ -239,7 +238,7 @@ def _compare(live: Any, wanted: Any, path: str) -> Iterator[FieldChange]:
     if isinstance(wanted, dict):
         live = live if isinstance(live, dict) else {}
         for name, value in wanted.items():
-            if name not in ("skipQueryValidation", "skipMetricValidation"):
+            if name != "skipQueryValidation":  # an order, not a property
                 yield from _compare(live.get(name), value, f"{path}.{name}" if path else name)
         return
     if isinstance(wanted, list):

@@ -12,6 +12,8 @@ from orchestrator.cli.parameters import Duration, complete_queues, job_option
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from orchestrator.metric_series import MetricTable
 
 
@@ -29,6 +31,19 @@ class Reach(click.ParamType):  # type: ignore[type-arg]  # generic in newer clic
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
         return str(value)
+
+
+def _complete_metrics(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Azure Monitor's names, of the job or of the queue that is named."""
+    from click.shell_completion import CompletionItem
+
+    from orchestrator.metrics import JOB_METRICS, QUEUE_METRICS
+
+    known = {**({} if ctx.params.get("queue") else JOB_METRICS)}
+    known |= {} if ctx.params.get("job") else QUEUE_METRICS
+    return [CompletionItem(n) for n in known if n.lower().startswith(incomplete.lower())]
 
 
 @command(
@@ -56,6 +71,7 @@ class Reach(click.ParamType):  # type: ignore[type-arg]  # generic in newer clic
     "metrics_",
     multiple=True,
     metavar="NAME",
+    shell_complete=_complete_metrics,
     help="This metric only, by Azure Monitor's name (Executions, ActiveMessages); repeatable.",
 )
 @click.option(
