@@ -9,6 +9,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +31,9 @@ __all__ = [
     "compile_params",
     "using_of",
 ]
+
+
+_DEPTH = 20_000
 
 
 @dataclass(slots=True)
@@ -62,6 +68,22 @@ class Parameters:
         return {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": self.values}
 
 
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Expressions may be nested deeper than Python allows by itself; somewhere it ends."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _DEPTH))
+    try:
+        yield
+    except RecursionError:
+        raise BicepError(
+            "Something is nested too deeply here to be compiled.",
+            "Split the expression: give its parts names with var.",
+        ) from None
+    finally:
+        sys.setrecursionlimit(before)
+
+
 def _load(path: Path, suffix: str) -> tuple[Compilation, Model]:
     from orchestrator.bicep.model import Compilation, Model
 
@@ -88,8 +110,9 @@ def compile_file(path: str | Path) -> Compiled:
     from orchestrator.bicep.emit import template_of
 
     where = Path(path)
-    compilation, model = _load(where, ".bicep")
-    template = template_of(model)
+    with _deep():
+        compilation, model = _load(where, ".bicep")
+        template = template_of(model)
     compilation.diagnostics.refuse_errors()
     return Compiled(where, template, compilation.diagnostics.warnings, list(compilation.models))
 
@@ -103,10 +126,11 @@ def compile_params(path: str | Path) -> Parameters:
     from orchestrator.bicep.params import evaluate_file
 
     where = Path(path)
-    compilation, model = _load(where, ".bicepparam")
-    found = evaluate_file(compilation, model)
-    compilation.diagnostics.refuse_errors()
-    template = template_of(model.using) if model.using is not None else None
+    with _deep():
+        compilation, model = _load(where, ".bicepparam")
+        found = evaluate_file(compilation, model)
+        compilation.diagnostics.refuse_errors()
+        template = template_of(model.using) if model.using is not None else None
     compilation.diagnostics.refuse_errors()
     return Parameters(
         where,

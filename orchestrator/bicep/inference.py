@@ -71,6 +71,7 @@ class Typing:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._symbols: dict[Symbol, Kind] = {}
+        self._kinds: dict[s.Node, Kind] = {}
         self._running: set[Symbol] = set()
 
     # --- types
@@ -132,6 +133,14 @@ class Typing:
     # --- expressions
 
     def of(self, node: s.Node) -> Kind:
+        found = self._kinds.get(node)
+        if found is None:
+            found = self._of(node)
+            if not self._running:
+                self._kinds[node] = found
+        return found
+
+    def _of(self, node: s.Node) -> Kind:
         match node:
             case s.Str():
                 return self._string(node)

@@ -1,4 +1,4 @@
-"""Where a module lives: a path, or a registry's copy in Bicep's own cache on this machine.
+"""Where a module lives: a path, or a registry, by way of Bicep's own cache on this machine.
 
 The cache is the real compiler's (`~/.bicep`, or the folder in BICEP_CACHE_DIRECTORY):
 `br/REGISTRY/REPOSITORY/TAG$/main.json`, slashes of the repository as `$`. Source: Bicep's
@@ -61,10 +61,23 @@ def full_reference(reference: str, folder: Path) -> tuple[str, str, str]:
     return host, f"{prefix}/{path}".strip("/"), tag
 
 
+def _fetch(name: str, host: str, repository: str, tag: str, place: Path) -> None:
+    from orchestrator.bicep.restore import Registry, RestoreFailed, restore
+
+    try:
+        restore(Registry(host, repository), tag, place)
+    except RestoreFailed as failed:
+        raise ModuleNotFound(
+            "BCP190",
+            f'"{name}" is not in the cache of modules, and can\'t be fetched: {failed}.',
+            f"Its place is {place}.",
+        ) from None
+
+
 def resolve_reference(reference: str, folder: Path) -> tuple[Path, str]:
     """The file that a reference means, and its full name when it comes from a registry.
 
-    Raises: ModuleNotFound when the reference is malformed, unsupported, or not in the cache.
+    Raises: ModuleNotFound when it is malformed, unsupported, or the module can't be had.
     """
     if reference.startswith(("br:", "br/")):
         host, repository, tag = full_reference(reference, folder)
@@ -72,13 +85,9 @@ def resolve_reference(reference: str, folder: Path) -> tuple[Path, str]:
         place = (
             cache_folder() / "br" / host / repository.replace("/", "$") / f"{tag}$" / "main.json"
         )
-        if place.is_file():
-            return place, name
-        raise ModuleNotFound(
-            "BCP190",
-            f'"{name}" is not in the cache of modules ({place.parent}).',
-            "Restore it once with the real compiler: bicep restore FILE.",
-        )
+        if not place.is_file():
+            _fetch(name, host, repository, tag, place)
+        return place, name
     if reference.startswith(("ts:", "ts/")):
         raise ModuleNotFound(
             "unsupported",

@@ -173,3 +173,10 @@ def test_a_file_that_is_not_there_or_no_bicep(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(BicepError, match=r"is no \.bicep file"):
         compile_file(tmp_path / "a.txt")
+
+
+def test_what_is_nested_too_deeply_is_told_or_compiled(tmp_path: Path) -> None:
+    found = template(tmp_path, f"var a = {' + '.join('1' * 2000)}\n")
+    assert found["variables"]["a"].count("add(") == 1999
+    with pytest.raises(BicepError, match="nested too deeply"):
+        template(tmp_path, f"var a = {'(' * 30000}1{')' * 30000}\n")
