@@ -161,17 +161,27 @@ def prelude(data: bytes) -> tuple[bytes, bytes, int]:
     return header, annotations, pos
 
 
-def sole_text(section: bytes) -> str | None:
-    """The first field of a properties section, if it is a short text and the only one that is
-    not null, as in most messages; None where one must look closer."""
-    if section[:4] != b"\x00\x53\x73\xc0" or section[6:7] != b"\xa1":
+def sole_id(data: bytes) -> str | None:
+    """The id of a message that is no more than a properties section with a short text as id and
+    one data section, as most are; None where one must look closer."""
+    if len(data) < 8 or data[:4] != b"\x00\x53\x73\xc0" or data[6] != 0xA1:
         return None
-    end = 8 + section[7]
-    nulls = section[5] - 1
-    if end + nulls != len(section) or section.count(b"\x40", end) != nulls:
+    end = 8 + data[7]
+    nulls = data[5] - 1
+    body = end + nulls
+    if body != 5 + data[4] or data.count(b"\x40", end, body) != nulls:
+        return None
+    head = data[body : body + 4]
+    if head == b"\x00\x53\x75\xa0":
+        behind = body + 5 + int.from_bytes(data[body + 4 : body + 5], "big")
+    elif head == b"\x00\x53\x75\xb0":
+        behind = body + 8 + int.from_bytes(data[body + 4 : body + 8], "big")
+    else:
+        return None
+    if behind != len(data):
         return None
     try:
-        return section[8:end].decode()
+        return data[8:end].decode()
     except UnicodeDecodeError:
         return None
 

@@ -22,11 +22,11 @@ class Arrivals:
         self._messages: dict[Lifecycle, list[StoredMessage]] = {}
         self._ids: list[tuple[Lifecycle, str, float]] = []
 
-    def put(self, queue: Lifecycle, message: StoredMessage) -> None:
-        """A message of `queue`'s, with a sequence number of its."""
-        self.change.put(queue.number, message)
-        self._messages.setdefault(queue, []).append(message)
-        queue.incoming_size += len(message.payload)
+    def put(self, queue: Lifecycle, *messages: StoredMessage) -> None:
+        """Messages of `queue`'s, with sequence numbers of its, ascending."""
+        self.change.put(queue.number, *messages)
+        self._messages.setdefault(queue, []).extend(messages)
+        queue.incoming_size += sum(len(message.payload) for message in messages)
 
     def remember(self, queue: Lifecycle, message_id: str, until: float) -> None:
         """An id for the duplicate detection of `queue`."""

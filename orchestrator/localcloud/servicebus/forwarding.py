@@ -214,7 +214,7 @@ class Forwarding(Intake):
         if message_id is not None:
             until = now + self.properties.duplicate_detection_window
             arrivals.remember(self, message_id, until)
-        self._place(self._restamp(message, message_id, now), arrivals, now)
+        self._place([self._restamp(message, message_id, now)], arrivals, now)
 
     def _restamp(self, message: StoredMessage, message_id: str | None, now: float) -> StoredMessage:
         """`message` as one of this queue's own."""

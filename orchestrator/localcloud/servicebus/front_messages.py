@@ -59,12 +59,10 @@ _MESSAGE_ID, _ABSOLUTE_EXPIRY, _CREATION, _GROUP_ID = 0, 8, 9, 10
 
 def read(payload: bytes, now: float) -> IncomingMessage:
     """One message off the wire. Raises `DecodeError`."""
+    text = s.sole_id(payload)
+    if text is not None:
+        return IncomingMessage(payload, message_key(text))
     parts = s.split(payload)
-    if not parts.header and not parts.message_annotations and not parts.delivery_annotations:
-        # Nearly every message says no more of itself than its id.
-        text = s.sole_text(parts.properties)
-        if text is not None:
-            return IncomingMessage(payload, message_key(text))
     properties = s.list_of(parts.properties, 13)
     message_id = properties[_MESSAGE_ID]
     raw_properties = parts.properties

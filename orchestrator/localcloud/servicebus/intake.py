@@ -82,8 +82,8 @@ class Intake(Lifecycle):
             for message in fresh:
                 if message.message_id is not None:
                     arrivals.remember(self, message.message_id, until)
-        for stored in stamped:
-            self._place(stored, arrivals, now)
+        if stamped:
+            self._place(stamped, arrivals, now)
 
         def finished(error: BrokerError | None) -> None:
             arrivals.finish(error)

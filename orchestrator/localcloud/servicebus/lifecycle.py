@@ -468,7 +468,7 @@ class Lifecycle:
             message.details,
         )
         arrivals = Arrivals(Change())
-        self._place(active, arrivals, now)
+        self._place([active], arrivals, now)
         arrivals.change.delete(self.number, message.sequence)
 
         def finished(error: BrokerError | None) -> None:
@@ -481,6 +481,6 @@ class Lifecycle:
 
         self._commit(arrivals.change, finished)
 
-    def _place(self, message: StoredMessage, arrivals: Arrivals, now: float) -> None:
-        """Plan where a message goes that this entity has accepted and stamped."""
-        arrivals.put(self, message)
+    def _place(self, messages: Sequence[StoredMessage], arrivals: Arrivals, now: float) -> None:
+        """Plan where messages go that this entity has accepted and stamped."""
+        arrivals.put(self, *messages)

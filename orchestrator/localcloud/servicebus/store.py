@@ -116,12 +116,12 @@ class Change:
         self.definitions: dict[tuple[str, str], bytes | None] = {}
         self.drops: list[int] = []
 
-    def put(self, queue: int, message: StoredMessage) -> None:
-        """Add a message; also notes its sequence number as the queue's last."""
-        sequence = message.sequence
-        self.puts.append(
+    def put(self, queue: int, *messages: StoredMessage) -> None:
+        """Add messages; also notes the last one's sequence number as the queue's last."""
+        base = key_of(queue, 0)
+        self.puts += [
             MessageRow(
-                queue << SEQUENCE_BITS | sequence,
+                base | message.sequence,
                 message.state,
                 message.delivery_count,
                 message.enqueued_at,
@@ -130,8 +130,9 @@ class Change:
                 None if message.details is NO_DETAILS else _encode(message.details),
                 message.payload,
             )
-        )
-        self.note_sequence(queue, sequence)
+            for message in messages
+        ]
+        self.note_sequence(queue, messages[-1].sequence)
 
     def note_sequence(self, queue: int, sequence: int) -> None:
         """That number of the queue's is used, even if no message with it is put."""

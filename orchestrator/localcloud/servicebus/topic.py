@@ -186,12 +186,13 @@ class Topic(Queue):
     def _held(self) -> int:
         return self._shelf.size + sum(one._held() for one in self.subscriptions.values())
 
-    def _place(self, message: StoredMessage, arrivals: Arrivals, now: float) -> None:
-        if message.state is MessageState.SCHEDULED:
-            super()._place(message, arrivals, now)
-            return
-        arrivals.change.note_sequence(self.number, message.sequence)
-        reader = _Reader(self, message)
-        for subscription in self.subscriptions.values():
-            if not subscription.deleted:
-                subscription.take_copies(message, reader, arrivals)
+    def _place(self, messages: Sequence[StoredMessage], arrivals: Arrivals, now: float) -> None:
+        for message in messages:
+            if message.state is MessageState.SCHEDULED:
+                super()._place([message], arrivals, now)
+                continue
+            arrivals.change.note_sequence(self.number, message.sequence)
+            reader = _Reader(self, message)
+            for subscription in self.subscriptions.values():
+                if not subscription.deleted:
+                    subscription.take_copies(message, reader, arrivals)

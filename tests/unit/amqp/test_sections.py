@@ -83,3 +83,35 @@ def test_any_bytes_are_a_message_or_a_decode_error(raw: bytes) -> None:
         s.map_entries(parts.message_annotations)
     except DecodeError:
         return
+
+
+@pytest.mark.parametrize("size", [0, 10, 255, 256, 5000])
+@pytest.mark.parametrize("fields", [1, 2, 13])
+def test_a_plain_message_is_known_by_its_id(size: int, fields: int) -> None:
+    message = s.section(s.PROPERTIES, ["näme", *[None] * (fields - 1)]) + s.section(
+        s.DATA, bytes(size)
+    )
+    assert s.sole_id(message) == "näme"
+    # Cut anywhere, or with anything behind it, it is looked at closely.
+    assert all(s.sole_id(message[:cut]) is None for cut in range(0, len(message), 7))
+    assert s.sole_id(message + b"\x40") is None
+    assert s.sole_id(message + s.section(s.DATA, b"more")) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        s.section(s.PROPERTIES, ["id"]),
+        s.section(s.PROPERTIES, [None, "user"]) + s.section(s.DATA, b""),
+        s.section(s.PROPERTIES, ["id", None, "to"]) + s.section(s.DATA, b""),
+        s.section(s.PROPERTIES, ["x" * 300]) + s.section(s.DATA, b""),
+        s.section(s.PROPERTIES, ["id"]) + s.section(s.VALUE, "text"),
+        s.section(s.HEADER, [True]) + s.section(s.PROPERTIES, ["id"]) + s.section(s.DATA, b""),
+        b"\x00\x53\x73\xc0\x03\x01\xa1\xff" + s.section(s.DATA, b""),
+        b"\x00\x53\x73\xc0\x03\x00\xa1\x00" + s.section(s.DATA, b""),
+        b"\x00\x53\x73\xc0\x04\x01\xa1\x01\xff" + s.section(s.DATA, b""),
+    ],
+)
+def test_any_other_message_is_looked_at_closely(message: bytes) -> None:
+    assert s.sole_id(message) is None
