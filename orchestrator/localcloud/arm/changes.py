@@ -125,6 +125,26 @@ class Changes:
             }
             return await self._keep(call, resource, old, record)
 
+    async def preview(self, call: Call) -> JSON:
+        """What a PUT of `call.body` would show, with nothing stored and nothing told to anybody.
+
+        Raises:
+            ArmError: The PUT would be refused for its content.
+        """
+        record = self._arm.store.record(call.id)
+        old = record.read() if record else None
+        body = strip_nulls(call.object())
+        resource = {key: value for key, value in body.items() if key not in READ_ONLY}
+        kind = self._arm.kind(call.id)
+        id = record.id if record else call.id
+        call = replace(call, id=id)
+        self._envelope(call, kind, resource, old)
+        resource = await kind.prepare(call, resource, old)
+        if kind.provisioning:
+            resource.setdefault("properties", {})["provisioningState"] = "Succeeded"
+        whole = {"id": id.text, "name": id.name, "type": old["type"] if old else id.type}
+        return await kind.show(call, whole | resource)
+
     async def alter(self, call: Call, change: Callable[[JSON], None]) -> JSON:
         """Change the stored resource at `call.id` in place, for an action; returns it.
 

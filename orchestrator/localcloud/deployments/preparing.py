@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +62,20 @@ class Prepared:
         await remove_the_rest(arm, Client(arm, self.caller), self.scope, kept)
 
 
-async def prepare(arm: ResourceManager, id: ResourceId, wanted: Wanted, caller: Caller) -> Prepared:
+async def prepare(
+    arm: ResourceManager,
+    id: ResourceId,
+    wanted: Wanted,
+    caller: Caller,
+    *,
+    assumed: Mapping[str, str] | None = None,
+) -> Prepared:
     """Check a deployment.
 
     Args:
         id: Of the deployment, or of an action on it.
+        assumed: Resource groups (ids in small letters) that will exist by then, with their
+            locations.
 
     Raises:
         ArmError: It is refused, and nothing has happened.
@@ -107,7 +117,7 @@ async def prepare(arm: ResourceManager, id: ResourceId, wanted: Wanted, caller: 
     }
     if wanted.location:
         deployment["location"] = wanted.location
-    environment = await environment_of(arm, caller, scope, deployment)
+    environment = await environment_of(arm, caller, scope, deployment, assumed or {})
     plan = Plan(document, wanted.given, environment)
     prepared = Prepared(plan, scope, wanted.mode, wanted.location, wanted.tags, hash_, caller)
     connect(plan, lambda item, body: prepared.bodies.append((item, body)))

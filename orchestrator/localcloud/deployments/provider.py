@@ -33,6 +33,7 @@ from orchestrator.localcloud.deployments.preparing import Prepared, prepare
 from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL
 from orchestrator.localcloud.deployments.request import parse_body, wanted
 from orchestrator.localcloud.deployments.scopes import PREFIXES
+from orchestrator.localcloud.deployments.whatif import what_if
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
@@ -131,6 +132,7 @@ class Deployments(Provider):
             path = f"{prefix}/providers/{records.DEPLOYMENTS}/{{}}"
             found["PUT", path] = self.put
             found["POST", f"{path}/validate"] = self.validate
+            found["POST", f"{path}/whatIf"] = what_if
         return found
 
     def actions(self) -> Mapping[str, Handler]:

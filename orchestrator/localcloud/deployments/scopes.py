@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,11 @@ def check_schema(scope: Scope, schema: str) -> None:
 
 
 async def environment_of(
-    arm: ResourceManager, caller: Caller, scope: Scope, deployment: JSON
+    arm: ResourceManager,
+    caller: Caller,
+    scope: Scope,
+    deployment: JSON,
+    assumed: Mapping[str, str],
 ) -> Environment:
     """What functions tell a template that is deployed to `scope`.
 
@@ -107,7 +112,16 @@ async def environment_of(
             "displayName": found["displayName"],
         }
         if scope.group is not None:
-            group = arm.store.get(group_id(scope.subscription, scope.group))
+            own = group_id(scope.subscription, scope.group)
+            group = arm.store.get(own)
+            if group is None and own.key in assumed:
+                group = {
+                    "id": own.text,
+                    "name": scope.group,
+                    "type": "Microsoft.Resources/resourceGroups",
+                    "location": assumed[own.key],
+                    "properties": {"provisioningState": "Succeeded"},
+                }
             if group is None:
                 raise group_not_found(scope.group)
             group.setdefault("tags", {})

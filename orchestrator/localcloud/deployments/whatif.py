@@ -1,0 +1,261 @@
+"""What-if: what a deployment would change, told before anything is (ARM REST "What If").
+
+A resource is compared with what the service would show of it after the deployment: its own
+provider completes the wanted body as it would on a PUT. So a default that the service fills in is
+no change, and neither is a secret that it never gives back. A nested deployment is looked into.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import ResourceId, parse
+from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Reply
+from orchestrator.localcloud.deployments.calls import Caller, Client
+from orchestrator.localcloud.deployments.complete import beyond
+from orchestrator.localcloud.deployments.differences import differences, without
+from orchestrator.localcloud.deployments.preparing import Prepared, prepare
+from orchestrator.localcloud.deployments.request import wanted
+from orchestrator.localcloud.deployments.scopes import kind_of
+from orchestrator.localcloud.templates.errors import (
+    ExpressionError,
+    NotYetKnown,
+    Request,
+)
+from orchestrator.localcloud.templates.evaluation import Evaluation
+from orchestrator.localcloud.templates.expressions import is_expression
+from orchestrator.localcloud.templates.placing import GROUP
+from orchestrator.localcloud.templates.plan import Instance
+from orchestrator.localcloud.templates.values import member
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.arm.dispatch import ResourceManager
+
+SECRET = "*******"  # noqa: S105 - what stands for one
+_ORDER = ("Delete", "Create", "Deploy", "Modify", "Unsupported", "NoChange", "NoEffect", "Ignore")
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What is found out about one request."""
+
+    arm: ResourceManager
+    caller: Caller
+    only_ids: bool
+    changes: list[JSON] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set)
+    groups: dict[str, str] = field(default_factory=dict)
+
+    async def look_into(self, prepared: Prepared) -> None:
+        """Predict everything that a deployment and those nested in it would do."""
+        self.secrets |= prepared.plan.inputs.secrets()
+        for item, _ in prepared.bodies:
+            if item.type.lower() == GROUP:
+                body = await self._body(item)
+                self.groups[item.id.lower()] = str(body.get("location", ""))
+        for item, _ in prepared.bodies:
+            try:
+                body = await self._body(item)
+            except ArmError as error:
+                self._unsupported(item, error.message)
+                continue
+            if item.is_deployment:
+                await self._nested(item, body)
+            else:
+                await self._resource(item, body)
+
+    async def _body(self, item: Instance) -> JSON:
+        """A body as far as it can be known without deploying anything."""
+        client = Client(self.arm, self.caller)
+        hopeless: set[Request] = set()
+        while True:
+            asked: list[Request] = []
+
+            def unknown(
+                at: Evaluation,
+                text: str,
+                error: NotYetKnown,
+                asked: list[Request] = asked,
+            ) -> Any:
+                asked.append(error.request)
+                return text
+
+            try:
+                body = item.body(replace(item.evaluation, unknown=unknown))
+            except (ExpressionError, RecursionError) as error:
+                raise ArmError("InvalidTemplate", str(error)) from None
+            news = [request for request in asked if request not in hopeless]
+            if not news:
+                return body
+            for request in news:
+                try:
+                    if request.kind != "reference":
+                        raise ArmError("NotAsked", "An action is not done for a prediction.")
+                    reply = await client.send("GET", request.id, api_version=request.api_version)
+                    item.evaluation.answers.keep(request, reply.body)
+                except ArmError:
+                    hopeless.add(request)
+
+    async def _nested(self, item: Instance, body: JSON) -> None:
+        try:
+            inner = await prepare(
+                self.arm, parse(item.id), wanted(body), self.caller, assumed=self.groups
+            )
+        except ArmError as error:
+            self._unsupported(item, error.message)
+            return
+        await self.look_into(inner)
+
+    def _unsupported(self, item: Instance, reason: str) -> None:
+        self.changes.append(
+            {"resourceId": item.id, "changeType": "Unsupported", "unsupportedReason": reason}
+        )
+
+    # ---------------------------------------------------------------- resources ----
+
+    async def _resource(self, item: Instance, body: JSON) -> None:
+        id = parse(item.id)
+        stored = self.arm.store.get(id)
+        after = {"apiVersion": item.api_version, "id": item.id, "type": item.type}
+        after |= {"name": id.name} | _plain(body)
+        change: JSON = {"resourceId": stored["id"] if stored else item.id}
+        if item.symbol is not None:
+            change["symbolicName"] = item.symbol
+        if stored is None:
+            change |= {"changeType": "Create", "after": after}
+        elif self.only_ids:
+            change |= {"changeType": "Deploy"}
+        else:
+            before = await self._shown(id)
+            predicted, noise = await self._predicted(id, before, body)
+            delta = without(differences(before, predicted), noise)
+            change |= {
+                "changeType": "Modify" if delta else "NoChange",
+                "before": before | {"apiVersion": item.api_version},
+                "after": predicted | {"apiVersion": item.api_version},
+                "delta": delta,
+            }
+        if self.only_ids:
+            for name in ("before", "after", "delta"):
+                change.pop(name, None)
+        self.changes.append(change)
+
+    async def _shown(self, id: ResourceId) -> JSON:
+        reply = await Client(self.arm, self.caller).send("GET", id)
+        found: JSON = dict(reply.body)
+        found.pop("systemData", None)
+        return found
+
+    async def _predicted(self, id: ResourceId, before: JSON, body: JSON) -> tuple[JSON, list[JSON]]:
+        """The resource after the deployment, and what would change if nothing were changed."""
+        try:
+            if not id.namespace:
+                raise ArmError("NoPreview", "Resource groups have no provider.")
+            after = await self._preview(id, body)
+            same = differences(before, await self._preview(id, _input(before)))
+        except ArmError:
+            # Values that come later cannot be completed by the service: compare what is said.
+            return _overlaid(before, _plain(body)), []
+        after.pop("systemData", None)
+        said = {path.lower() for path in _paths("", body)}
+        return after, [item for item in same if item["path"].lower() not in said]
+
+    async def _preview(self, id: ResourceId, body: JSON) -> JSON:
+        call = Call(
+            "PUT",
+            id,
+            self.arm,
+            body=copy.deepcopy(body),
+            claims=self.caller.claims,
+            base=self.caller.base,
+            correlation=self.caller.correlation,
+        )
+        return await self.arm.changes.preview(call)
+
+    async def rest(self, prepared: Prepared) -> None:
+        """What the group holds beyond the template: ignored, or deleted by the mode Complete."""
+        if kind_of(prepared.scope) != "group":
+            return
+        kept = [change["resourceId"] for change in self.changes]
+        kept += prepared.plan.declared()
+        for id in beyond(self.arm, prepared.scope, kept):
+            kind = "Delete" if prepared.mode == "Complete" else "Ignore"
+            change: JSON = {"resourceId": id.text, "changeType": kind}
+            if not self.only_ids:
+                change["before"] = await self._shown(id)
+            self.changes.append(change)
+
+
+async def what_if(call: Call) -> Answer:
+    """Answer `POST …/deployments/{name}/whatIf`."""
+    properties = member(call.object(), "properties") or {}
+    settings = member(properties, "whatIfSettings") or {}
+    form = str(member(settings, "resultFormat", "FullResourcePayloads"))
+    caller = Caller.of(call)
+    target = call.id.parent or call.id
+    prepared = await prepare(call.arm, target, wanted(call.body), caller)
+    prediction = Prediction(call.arm, caller, form.lower() == "resourceidonly")
+    await prediction.look_into(prepared)
+    await prediction.rest(prepared)
+    changes = sorted(
+        prediction.changes,
+        key=lambda item: (_ORDER.index(item["changeType"]), item["resourceId"].lower()),
+    )
+    result: JSON = {
+        "status": "Succeeded",
+        "properties": {
+            "correlationId": call.correlation,
+            "changes": _masked(changes, prediction.secrets),
+        },
+    }
+    operation = call.arm.operations.finished(target, result=result, kind="what-if")
+    await call.arm.store.write(operations=[operation])
+    return Reply(None, 202, call.arm.operations.location(call, target, operation))
+
+
+def _plain(body: JSON) -> JSON:
+    return {name: item for name, item in body.items() if item is not None}
+
+
+def _input(before: JSON) -> JSON:
+    return {name: item for name, item in before.items() if name not in ("systemData", "etag")}
+
+
+def _overlaid(before: Any, said: Any) -> Any:
+    """What is there with what is said put over it; values that come later leave what is there."""
+    if isinstance(said, str) and is_expression(said) and before is not None:
+        return before
+    if isinstance(before, dict) and isinstance(said, dict):
+        found = dict(before)
+        for name, item in said.items():
+            key = next((one for one in found if one.lower() == name.lower()), name)
+            if item is not None:
+                found[key] = _overlaid(found.get(key), item)
+        return found
+    if isinstance(before, list) and isinstance(said, list) and len(before) == len(said):
+        return [_overlaid(left, right) for left, right in zip(before, said, strict=True)]
+    return said
+
+
+def _paths(path: str, value: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name, item in value.items():
+        where = f"{path}.{name}" if path else name
+        found.append(where)
+        if isinstance(item, dict):
+            found += _paths(where, item)
+    return found
+
+
+def _masked(value: Any, secrets: set[str]) -> Any:
+    if isinstance(value, str):
+        return SECRET if any(secret in value for secret in secrets) else value
+    if isinstance(value, dict):
+        return {name: _masked(item, secrets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, secrets) for item in value]
+    return value
