@@ -27,6 +27,7 @@ from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.config import CloudConfig
 from orchestrator.localcloud.deployments.provider import Deployments
+from orchestrator.localcloud.deployments.stacks import DeploymentStacks
 from orchestrator.localcloud.identity import METRICS_AUDIENCES, Identity
 from orchestrator.localcloud.identity_directory import Directory
 from orchestrator.localcloud.identity_graph import Graph
@@ -216,6 +217,7 @@ class LocalCloud:
             providers=[
                 Resources(),
                 Deployments(),
+                DeploymentStacks(),
                 Authorization(self.directory.principal_type),
                 self.apps,
                 ContainerRegistry(),

@@ -36,32 +36,39 @@ def beyond(arm: ResourceManager, scope: Scope, kept: Iterable[str]) -> list[Reso
     return sorted(found, key=lambda id: id.key)
 
 
-async def remove_the_rest(
-    arm: ResourceManager, client: Client, scope: Scope, kept: Iterable[str]
-) -> None:
-    """Delete what is beyond the template; what another still uses is tried again after it.
-
-    Raises:
-        ArmError: Something cannot be deleted.
-    """
-    rest = beyond(arm, scope, kept)
+async def remove(client: Client, ids: Iterable[ResourceId]) -> list[tuple[ResourceId, ArmError]]:
+    """Delete resources; what another still uses is tried again after it. Gives what refused."""
+    rest = list(ids)
     for tries in range(TRIES):
         refused: list[tuple[ResourceId, ArmError]] = []
         for id in rest:
             try:
                 await client.finish("DELETE", id, None, "")
             except ArmError as error:
-                refused.append((id, error))
-        if not refused:
-            return
-        if len(refused) == len(rest) or tries == TRIES - 1:
-            raise ArmError(
-                "DeploymentFailed",
-                "At least one resource could not be deleted in the mode 'Complete'.",
-                409,
-                details=[
-                    ArmError(error.code, error.message, error.status, target=id.text)
-                    for id, error in refused
-                ],
-            )
+                if error.status != 404:
+                    refused.append((id, error))
+        if not refused or len(refused) == len(rest) or tries == TRIES - 1:
+            return refused
         rest = [id for id, _ in refused]
+    return []
+
+
+async def remove_the_rest(
+    arm: ResourceManager, client: Client, scope: Scope, kept: Iterable[str]
+) -> None:
+    """Delete what is beyond the template.
+
+    Raises:
+        ArmError: Something cannot be deleted.
+    """
+    refused = await remove(client, beyond(arm, scope, kept))
+    if refused:
+        raise ArmError(
+            "DeploymentFailed",
+            "At least one resource could not be deleted in the mode 'Complete'.",
+            409,
+            details=[
+                ArmError(error.code, error.message, error.status, target=id.text)
+                for id, error in refused
+            ],
+        )

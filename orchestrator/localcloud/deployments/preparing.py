@@ -13,7 +13,7 @@ from orchestrator.localcloud.arm.provider import JSON
 from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove_the_rest
-from orchestrator.localcloud.deployments.request import Wanted
+from orchestrator.localcloud.deployments.request import Wanted, wanted
 from orchestrator.localcloud.deployments.scopes import (
     check_schema,
     environment_of,
@@ -22,6 +22,7 @@ from orchestrator.localcloud.deployments.scopes import (
 )
 from orchestrator.localcloud.templates.environment import Scope
 from orchestrator.localcloud.templates.graph import connect
+from orchestrator.localcloud.templates.placing import GROUP
 from orchestrator.localcloud.templates.plan import Instance, Plan
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Prepared:
     Attributes:
         plan: What it deploys.
         bodies: Each resource to deploy, with its body as far as it is known.
+        open: The keys of those whose bodies hold what only the running cloud can tell.
     """
 
     plan: Plan
@@ -49,10 +51,7 @@ class Prepared:
     hash: str
     caller: Caller
     bodies: list[tuple[Instance, Any]] = field(default_factory=list)
-
-    def ids(self) -> list[str]:
-        """The ids of what is deployed, nested deployments' resources left out."""
-        return [item.id for item, _ in self.bodies if not item.is_deployment]
+    open: set[str] = field(default_factory=set)
 
     async def complete(self, arm: ResourceManager, engine: Engine) -> None:
         """Delete from the group what the template does not have. Raises ArmError."""
@@ -62,10 +61,43 @@ class Prepared:
         await remove_the_rest(arm, Client(arm, self.caller), self.scope, kept)
 
 
+async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) -> list[str]:
+    """The ids of all that a deployment and those nested in it deploy, each of them checked.
+
+    Raises:
+        ArmError: A nested template is not valid; it says which.
+    """
+    groups = {
+        item.id.lower(): str(body.get("location", ""))
+        for item, body in prepared.bodies
+        if item.type.lower() == GROUP
+    }
+    found: list[str] = []
+    for item, body in prepared.bodies:
+        if not item.is_deployment:
+            found.append(item.id)
+            continue
+        try:
+            inner = await prepare(arm, parse(item.id), wanted(body), caller, assumed=groups)
+        except ArmError as error:
+            if item.key in prepared.open:
+                # Checked again once the values are known.
+                continue
+            raise ArmError(
+                "InvalidTemplateDeployment",
+                f"The template deployment '{item.name}' is not valid according to the validation "
+                "procedure. See inner errors for details.",
+                target=item.id,
+                details=[error],
+            ) from None
+        found += await validated(arm, caller, inner)
+    return found
+
+
 async def prepare(
     arm: ResourceManager,
     id: ResourceId,
-    wanted: Wanted,
+    request: Wanted,
     caller: Caller,
     *,
     assumed: Mapping[str, str] | None = None,
@@ -89,38 +121,44 @@ async def prepare(
             "'.', '(', ')' are allowed.",
         )
     kind = kind_of(scope)
-    if kind != "group" and not wanted.location:
+    if kind != "group" and not request.location:
         raise ArmError(
             "LocationRequired",
             "The location property is required for this deployment: a deployment to a "
             f"{kind} is kept in a region.",
             target="location",
         )
-    if kind != "group" and wanted.mode == "Complete":
+    if kind != "group" and request.mode == "Complete":
         raise ArmError(
             "InvalidDeploymentMode",
             f"A deployment to a {kind} has the mode 'Incremental' only.",
             target="properties.mode",
         )
-    check_schema(scope, wanted.document.schema)
-    document = wanted.document
+    check_schema(scope, request.document.schema)
+    document = request.document
     hash_ = records.template_hash(document.raw)
     deployment: JSON = {
         "name": name,
         "properties": {
             "template": document.raw,
             "templateHash": hash_,
-            "parameters": {key: {"value": value} for key, value in wanted.given.items()},
-            "mode": wanted.mode,
+            "parameters": {key: {"value": value} for key, value in request.given.items()},
+            "mode": request.mode,
             "provisioningState": "Accepted",
         },
     }
-    if wanted.location:
-        deployment["location"] = wanted.location
+    if request.location:
+        deployment["location"] = request.location
     environment = await environment_of(arm, caller, scope, deployment, assumed or {})
-    plan = Plan(document, wanted.given, environment)
-    prepared = Prepared(plan, scope, wanted.mode, wanted.location, wanted.tags, hash_, caller)
-    connect(plan, lambda item, body: prepared.bodies.append((item, body)))
+    plan = Plan(document, request.given, environment)
+    prepared = Prepared(plan, scope, request.mode, request.location, request.tags, hash_, caller)
+
+    def seen(item: Instance, body: Any, known: bool) -> None:
+        prepared.bodies.append((item, body))
+        if not known:
+            prepared.open.add(item.key)
+
+    connect(plan, seen)
     if len(plan.instances) > MAX_RESOURCES:
         raise ArmError(
             "InvalidTemplate",

@@ -29,8 +29,8 @@ from orchestrator.localcloud.arm.provider import (
 from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.engine import Engine
-from orchestrator.localcloud.deployments.preparing import Prepared, prepare
-from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL
+from orchestrator.localcloud.deployments.preparing import Prepared, prepare, validated
+from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, shown
 from orchestrator.localcloud.deployments.request import parse_body, wanted
 from orchestrator.localcloud.deployments.scopes import PREFIXES
 from orchestrator.localcloud.deployments.whatif import what_if
@@ -267,6 +267,7 @@ class Deployments(Provider):
         """What a PUT would check, and what it would deploy; nothing is kept."""
         prepared = await prepare(call.arm, call.id, wanted(call.body), Caller.of(call))
         plan = prepared.plan
+        ids = await validated(call.arm, prepared.caller, prepared)
         properties: JSON = {
             "templateHash": prepared.hash,
             "parameters": plan.inputs.shown(),
@@ -277,7 +278,7 @@ class Deployments(Provider):
             "correlationId": call.correlation,
             "providers": records.providers(plan),
             "dependencies": records.dependencies(plan),
-            "validatedResources": [{"id": id} for id in prepared.ids()],
+            "validatedResources": [{"id": id} for id in ids],
         }
         return {
             "id": call.id.parent.text if call.id.parent else call.id.text,
@@ -333,11 +334,6 @@ class Deployments(Provider):
         caller = Caller.read(private["caller"])
         prepared = await prepare(arm, id, wanted(body), caller)
         await self._run(arm, id, self._engine(arm, id, prepared), prepared)
-
-
-def shown(resource: JSON) -> JSON:
-    """A stored thing without its private member."""
-    return {name: item for name, item in resource.items() if name != PRIVATE}
 
 
 def outcome(arm: ResourceManager, prepared: Prepared, engine: Engine) -> list[str]:

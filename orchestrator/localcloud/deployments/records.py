@@ -27,6 +27,11 @@ PRIVATE = "private"
 TERMINAL = ("Succeeded", "Failed", "Canceled")
 
 
+def shown(resource: JSON) -> JSON:
+    """A stored thing without its private member."""
+    return {name: item for name, item in resource.items() if name != PRIVATE}
+
+
 def template_hash(template: Any) -> str:
     """A number that is the same for the same template."""
     text = json.dumps(template, ensure_ascii=False, separators=(",", ":"))

@@ -12,15 +12,16 @@ from orchestrator.localcloud.templates.expressions import parse
 from orchestrator.localcloud.templates.plan import Instance, Plan
 from orchestrator.localcloud.templates.values import member
 
-Seen = Callable[[Instance, Any], None]
+Seen = Callable[[Instance, Any, bool], None]
 
 
-def connect(plan: Plan, seen: Seen = lambda instance, body: None) -> None:
+def connect(plan: Plan, seen: Seen = lambda instance, body, known: None) -> None:
     """Fill `depends` of every instance, and check every expression that can be checked by now.
 
     Args:
         plan: Its instances are completed.
-        seen: Told each resource that will be deployed, with its body as far as it is known.
+        seen: Told each resource that will be deployed, with its body as far as it is known, and
+            whether that is all of it.
 
     Raises:
         TemplateError: An expression is not valid, a dependency leads nowhere or in a circle.
@@ -28,7 +29,8 @@ def connect(plan: Plan, seen: Seen = lambda instance, body: None) -> None:
     for instance in plan.instances.values():
         _explicit(plan, instance)
         if instance.condition and not instance.existing:
-            seen(instance, _implicit(plan, instance))
+            body, known = _implicit(plan, instance)
+            seen(instance, body, known)
     _skip_existing(plan)
     _acyclic(plan)
 
@@ -46,10 +48,13 @@ def _explicit(plan: Plan, instance: Instance) -> None:
     instance.depends.discard(instance.key)
 
 
-def _implicit(plan: Plan, instance: Instance) -> Any:
+def _implicit(plan: Plan, instance: Instance) -> tuple[Any, bool]:
     """Evaluate the body as far as it goes, and wait for what the rest asks for."""
 
+    asked: list[str] = []
+
     def unknown(at: Evaluation, text: str, error: NotYetKnown) -> Any:
+        asked.append(text)
         found = {error.request.id.lower()}
         for call in invocations(parse(text)):
             name = call.name.lower()
@@ -68,11 +73,12 @@ def _implicit(plan: Plan, instance: Instance) -> Any:
         return text
 
     try:
-        return instance.body(replace(instance.evaluation, unknown=unknown))
+        body = instance.body(replace(instance.evaluation, unknown=unknown))
     except ExpressionError as error:
         raise plan.at_fault(instance.name, error.message) from None
     except RecursionError:
         raise plan.at_fault(instance.name, "its expressions are nested too deeply") from None
+    return body, not asked
 
 
 def _skip_existing(plan: Plan) -> None:

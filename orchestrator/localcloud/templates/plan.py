@@ -268,10 +268,12 @@ class Plan:
     @staticmethod
     def at_fault(where: str, message: str) -> TemplateError:
         """An expression of a resource that cannot be evaluated."""
+        more = " Please see https://aka.ms/arm-functions for usage details."
+        if "Please see" in message:
+            more = ""
         return TemplateError(
             "Deployment template validation failed: 'The template resource "
-            f"'{where}' at line '1' and column '1' is not valid: {message.rstrip('.')}. Please see "
-            "https://aka.ms/arm-functions for usage details.'."
+            f"'{where}' at line '1' and column '1' is not valid: {message.rstrip('.')}.{more}'."
         )
 
     # --------------------------------------------------------------- references ----
