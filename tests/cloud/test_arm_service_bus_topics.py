@@ -107,7 +107,7 @@ def test_topics_subscriptions_and_rules_live_and_count(
 
 async def _counted(cloud: CloudInThread, namespace: str) -> tuple[int | None, list[str] | None]:
     """What the scaler is told of a subscription and of its topic."""
-    queues = WaitingMessages(cloud.server.broker)
+    queues = WaitingMessages(cloud.server.broker, cloud.server.bus_access)
     assert queues.names(namespace, "nowhere") is None
     assert queues.names("nowhere", "events") is None
     length = queues.length(namespace, "events/subscriptions/one")
