@@ -126,3 +126,16 @@ def test_a_topic_is_as_deep_as_its_subscriptions(world: World) -> None:
     found = {s.metric: s for s in world.orc.metrics.queue("news", since="10m")}
     assert found["ActiveMessages"].last == 4
     assert found["IncomingMessages"].total == 2
+
+
+def test_a_queue_that_is_gone_has_no_depth_any_more(world: World) -> None:
+    clock = SteeringClient(world.cloud.connection)
+    world.orc.queues.create("gone")
+    world.orc.queues["gone"].send("one")
+    clock.advance(300)
+    world.orc.queues.delete("gone")
+    clock.advance(600)
+    [depth] = world.orc.metrics.queue("gone", "ActiveMessages", since="16m", interval="1m")
+    values = [value for _, value in depth.points]
+    assert values[-5:] == [None] * 5
+    assert [value for value in values if value is not None][-1] == 1

@@ -286,3 +286,12 @@ def test_the_batch_wants_a_token_of_its_own_audience(world: World) -> None:
         timeout=10,
     )
     assert answer.status_code == 401
+
+
+def test_a_whole_subscription_is_refused_not_answered_with_nothing(
+    world: World, monitor: MonitorManagementClient
+) -> None:
+    with pytest.raises(HttpResponseError, match="getBatch"):
+        monitor.metrics.list_at_subscription_scope(
+            region="westeurope", metricnamespace="Microsoft.App/jobs", metricnames="Executions"
+        )

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from orchestrator.localcloud.alerts.room import Alerts
 from orchestrator.localcloud.arm.ids import ResourceId, parse
-from orchestrator.localcloud.arm.provider import Answer, Call, Handler, Provider, ResourceType
+from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, Provider, ResourceType
 from orchestrator.localcloud.metrics.answer import localizable
 from orchestrator.localcloud.metrics.catalogue import metrics_of, type_name
-from orchestrator.localcloud.metrics.question import AGGREGATIONS, GRAINS
+from orchestrator.localcloud.metrics.question import AGGREGATIONS, GRAINS, bad
 from orchestrator.localcloud.metrics.room import Metrics
 from orchestrator.localcloud.providers.alert_rules import ActionGroups, MetricAlerts, QueryRules
 
@@ -54,7 +54,23 @@ class Insights(Provider):
             found["GET", at + "metrics"] = self._read
             found["GET", at + "metricDefinitions"] = self._definitions
             found["GET", at + "metricNamespaces"] = self._namespaces
+        whole = "/subscriptions/{}" + _BELOW
+        found["GET", whole + "metricDefinitions"] = self._definitions_of_type
+        found["GET", whole + "metrics"] = found["POST", whole + "metrics"] = self._of_subscription
         return found
+
+    async def _of_subscription(self, call: Call) -> Answer:
+        raise bad(
+            "The local cloud answers for one resource, or for many named ones by "
+            "/subscriptions/{id}/metrics:getBatch; not for all of a subscription.",
+            "NotSupported",
+        )
+
+    async def _definitions_of_type(self, call: Call) -> Answer:
+        kind = call.query.get("metricnamespace", "")
+        if not metrics_of(kind):
+            raise bad(f"The metric namespace '{kind}' has no metrics here.")
+        return _definitions(call.id.scope or call.id.text, kind)
 
     async def _resource(self, call: Call) -> ResourceId:
         resource = parse(call.id.scope)
@@ -66,28 +82,7 @@ class Insights(Provider):
 
     async def _definitions(self, call: Call) -> Answer:
         resource = await self._resource(call)
-        kind = type_name(resource.type)
-        return {
-            "value": [
-                {
-                    "id": f"{resource.text}{_BELOW}metricdefinitions/{metric.name}",
-                    "resourceId": resource.text,
-                    "namespace": kind,
-                    "category": "Basic",
-                    "name": localizable(metric.name, metric.title),
-                    "displayDescription": metric.text,
-                    "isDimensionRequired": False,
-                    "unit": metric.unit,
-                    "primaryAggregationType": metric.primary,
-                    "supportedAggregationTypes": list(AGGREGATIONS),
-                    "metricAvailabilities": [
-                        {"timeGrain": grain, "retention": "P93D"} for grain in GRAINS.values()
-                    ],
-                    "dimensions": [localizable(name) for name in metric.dimensions],
-                }
-                for metric in metrics_of(resource.type).values()
-            ]
-        }
+        return _definitions(resource.text, resource.type)
 
     async def _namespaces(self, call: Call) -> Answer:
         resource = await self._resource(call)
@@ -105,3 +100,28 @@ class Insights(Provider):
                 }
             ]
         }
+
+
+def _definitions(resource: str, kind: str) -> JSON:
+    """The definitions of a resource type's metrics, as those of a resource."""
+    return {
+        "value": [
+            {
+                "id": f"{resource}{_BELOW}metricdefinitions/{metric.name}",
+                "resourceId": resource,
+                "namespace": type_name(kind),
+                "category": "Basic",
+                "name": localizable(metric.name, metric.title),
+                "displayDescription": metric.text,
+                "isDimensionRequired": False,
+                "unit": metric.unit,
+                "primaryAggregationType": metric.primary,
+                "supportedAggregationTypes": list(AGGREGATIONS),
+                "metricAvailabilities": [
+                    {"timeGrain": grain, "retention": "P93D"} for grain in GRAINS.values()
+                ],
+                "dimensions": [localizable(name) for name in metric.dimensions],
+            }
+            for metric in metrics_of(kind).values()
+        ]
+    }
