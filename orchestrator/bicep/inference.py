@@ -27,6 +27,30 @@ _TEMPLATE_KINDS = {
     "array": kinds.ARRAY,
 }
 _DEPTH = 40
+# Source: Bicep's documentation of scope and deployment functions
+_SCOPE_PROPERTIES = {
+    "resourceGroup": ("id", "name", "type", "location", "managedBy", "tags", "properties"),
+    "subscription": ("id", "subscriptionId", "tenantId", "displayName"),
+    "tenant": ("tenantId", "country", "countryCode", "displayName"),
+    "managementGroup": ("id", "name", "type", "properties"),
+    "deployment": ("name", "properties"),
+    "environment": (
+        "activeDirectoryDataLake",
+        "authentication",
+        "batch",
+        "gallery",
+        "graph",
+        "graphAudience",
+        "media",
+        "name",
+        "portal",
+        "resourceManager",
+        "sqlManagement",
+        "suffixes",
+        "vmImageAliasDoc",
+    ),
+}
+_NO_TEXTS = frozenset({"tags", "properties", "authentication", "suffixes"})
 # functions that go over an array, and which variables of their lambdas are its items
 _ITEM_PLACES = {
     "map": (0,),
@@ -240,7 +264,18 @@ class Typing:
                 return _target_result(target) if target is not None else ANY
         return ANY
 
+    def _scope(self, name: str) -> Kind:
+        """What is known of where a deployment is."""
+        names = _SCOPE_PROPERTIES[name]
+        if name == "deployment" and self.model.target_scope != "resourceGroup":
+            names = (*names, "location")
+        texts = {one: Property(lambda: kinds.STRING) for one in names if one not in _NO_TEXTS}
+        others = {one: Property(lambda: ANY) for one in names if one in _NO_TEXTS}
+        return Kind("object", props={**texts, **others}, closed=True)
+
     def _built_in(self, name: str, node: s.Call | s.MethodCall) -> Kind:
+        if name in _SCOPE_PROPERTIES and not node.args:
+            return self._scope(name)
         found = functions.signatures(name)
         results = {one.result for one in found if one.accepts_count(len(node.args))}
         if name == "any" or not results:

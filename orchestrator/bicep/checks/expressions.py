@@ -42,6 +42,7 @@ _INSTEAD = {
     "parameters": "the parameter's name",
     "copyIndex": "a loop with an index: [for (item, index) in items: …]",
 }
+_MAX_INT = 2**63 - 1
 _NUMBERS = ("+", "-", "*", "/", "%")
 _ORDER = ("<", "<=", ">", ">=")
 
@@ -115,6 +116,8 @@ class Checker:
 
     def _node(self, node: s.Node, decl: s.Decl) -> None:
         match node:
+            case s.Int():
+                self._int(node)
             case s.Unary():
                 self._unary(node)
             case s.Binary():
@@ -139,6 +142,11 @@ class Checker:
                 self._for(node)
             case s.Spread():
                 self._spread(node)
+
+    def _int(self, node: s.Int) -> None:
+        negative = isinstance(node.parent, s.Unary) and node.parent.op == "-"
+        if node.value > _MAX_INT + negative:
+            self.model.error(node, "BCP010", "This number does not fit in 64 bits.")
 
     def _bool(self, node: s.Node, what: str) -> None:
         found = self.typing.of(node)

@@ -118,6 +118,7 @@ class _Timing:
             self.model.error(found[0], code, f"{what} can't use {found[1]}: {_REASON}.")
 
     def run(self) -> None:
+        self._reads_of_inlined()
         for resource in self.model.resources:
             self._inlined(resource)
             for prop in resource.body.props:
@@ -157,6 +158,37 @@ class _Timing:
                 self.model.error(
                     node, "BCP422", f'"{symbol.name}" has a name that is known late: name it not.'
                 )
+
+    def _reads_of_inlined(self) -> None:
+        """Of an existing resource whose name is known late only its name and id can be read."""
+        if not self.inlining.resources:
+            return
+        for decl in self.model.decls:
+            for node in s.walk(decl):
+                if not isinstance(node, (s.Member, s.Index, s.MethodCall)):
+                    continue
+                base = s.unwrap(node.base)
+                while isinstance(base, s.Index) and not isinstance(node, s.Index):
+                    base = s.unwrap(base.base)
+                symbol = getattr(base, "symbol", None)
+                if not isinstance(symbol, Symbol) or symbol not in self.inlining.resources:
+                    continue
+                name: str | None = None
+                if isinstance(node, s.Index):
+                    index = s.unwrap(node.index)
+                    if not isinstance(index, s.Str):
+                        continue
+                    name = index.literal
+                else:
+                    name = node.name.name
+                if name not in KNOWN_EARLY and name != "getSecret":
+                    self.model.error(
+                        node,
+                        "BCP307",
+                        f'"{symbol.name}" has a name that is known only while deploying: of it '
+                        "only id, name, type and apiVersion can be read.",
+                        "Give the name as a parameter of a module that reads the resource.",
+                    )
 
     def _head(self, value: s.Node) -> None:
         if isinstance(value, s.For):

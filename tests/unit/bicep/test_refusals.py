@@ -48,6 +48,8 @@ ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
         ("var a = map([1], (x, y, z) => x)\n", "BCP070", 1, 18),
         ("var a = [1][3]\n", "BCP311", 1, 13),
         ("var a = { b: 1 }.c\n", "BCP053", 1, 18),
+        ("var a = resourceGroup().nme\n", "BCP083", 1, 25),
+        ("var a = 9223372036854775808\n", "BCP010", 1, 9),
         ("var a = 'x'.b\n", "BCP055", 1, 13),
         ("var a = { b: 1, b: 2 }\n", "BCP025", 1, 17),
         ("type t = { a: string }\nparam p t = {}\n", "BCP035", 2, 13),
@@ -104,6 +106,22 @@ def test_refusal(tmp_path: Path, source: str, code: str, line: int, column: int)
 
 
 MODULE = "param name string\nparam size 'S' | 'L' = 'S'\nparam tags { a: int }?\noutput id string = name\n"
+
+
+def test_little_is_known_of_an_existing_resource_with_a_late_name(tmp_path: Path) -> None:
+    source = """
+    module m 'mod.bicep' = { name: 'm', params: { name: 'x' } }
+    resource a 'Microsoft.Rp/things@2020-01-01' existing = { name: m.outputs.id }
+    output o string = a.READ
+    """
+    found = template(tmp_path, source.replace("READ", "id"), mod__bicep=MODULE)
+    assert [one["name"] for one in found["resources"]] == ["m"]
+    assert found["outputs"]["o"]["value"] == (
+        "[resourceId('Microsoft.Rp/things', reference(resourceId("
+        "'Microsoft.Resources/deployments', 'm'), '2025-04-01').outputs.id.value)]"
+    )
+    (late,) = refused(tmp_path, source.replace("READ", "properties.x"), mod__bicep=MODULE)
+    assert (late.code, late.line) == ("BCP307", 3)
 
 
 @pytest.mark.parametrize(
