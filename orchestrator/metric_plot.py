@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
             panels.setdefault(series.metric, []).append(series)
     if not panels:
         raise BadInput("There is no data to draw.", "Look further back: --since 1d")
-    figure = Figure(figsize=(9, 1.0 + 1.7 * len(panels)), dpi=120, layout="constrained")
+    figure = _shown(Figure)(figsize=(9, 1.0 + 1.7 * len(panels)), dpi=120, layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (metric, group) in zip(axes, panels.items(), strict=True):
         bars = group[0].aggregation in ("Total", "Count")
@@ -102,6 +103,18 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
     if path is not None:
         figure.savefig(path)
     return figure
+
+
+def _shown(figure: Any) -> Any:
+    """A figure that a notebook shows by itself, whether or not pyplot was imported."""
+
+    class Drawn(figure):  # type: ignore[misc]
+        def _repr_png_(self) -> bytes:
+            picture = io.BytesIO()
+            self.savefig(picture, format="png")
+            return picture.getvalue()
+
+    return Drawn
 
 
 def _tick(value: float, unit: str) -> str:

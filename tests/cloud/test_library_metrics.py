@@ -74,7 +74,8 @@ def test_what_there_is_not(world: World) -> None:
 
 def test_a_plot_is_a_picture(world: World, tmp_path: Path) -> None:
     found = world.orc.metrics.job("talker")
-    found.plot(tmp_path / "talker.png")
+    figure = found.plot(tmp_path / "talker.png")
+    assert figure._repr_png_().startswith(b"\x89PNG"), "a notebook shows it"
     assert (tmp_path / "talker.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(errors.BadInput, match="picture"):
         found.plot(tmp_path / "talker.foo")
