@@ -1,7 +1,8 @@
 """Parts of a managed environment: workload profiles, its network, storages, usages.
 
-Rules: "Workload profiles in Azure Container Apps", "Virtual network configuration" (a subnet of at
-least /27, delegated to Microsoft.App/environments, for environments with workload profiles).
+Rules: "Workload profiles in Azure Container Apps", "Virtual network configuration": with workload
+profiles a subnet of at least /27, delegated to Microsoft.App/environments; without (an empty list),
+of at least /23, not delegated.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from orchestrator.localcloud.providers.faults import Faults
 ENVIRONMENTS = "Microsoft.App/managedEnvironments"
 JOBS = "Microsoft.App/jobs"
 DELEGATE = "Microsoft.App/environments"
-SMALLEST = 27
+SMALLEST, SMALLEST_WITHOUT_PROFILES = 27, 23
 
 PROFILES: Mapping[str, tuple[int, int, int, str]] = {
     # type: cores, GiB, GPUs, category
@@ -105,21 +106,33 @@ def check_network(call: Call, properties: JSON, before: JSON) -> None:
     subnet = _subnet(call, id.text)
     several = subnet.get("addressPrefixes") or ["0.0.0.0/32"]
     prefix = str(subnet.get("addressPrefix") or several[0])
-    if ipaddress.ip_network(prefix, strict=False).prefixlen > SMALLEST:
+    services = [
+        str(item.get("properties", {}).get("serviceName", "")).lower()
+        for item in subnet.get("delegations", [])
+    ]
+    delegated = DELEGATE.lower() in services
+    # Who names no profiles at all gets what fits to the subnet.
+    profiles = bool(properties.get("workloadProfiles", delegated))
+    if not profiles:
+        properties.setdefault("workloadProfiles", [])
+    smallest = SMALLEST if profiles else SMALLEST_WITHOUT_PROFILES
+    if ipaddress.ip_network(prefix, strict=False).prefixlen > smallest:
         raise ArmError(
             "ManagedEnvironmentInvalidNetworkConfiguration",
             f"The environment network configuration is invalid: the subnet '{id.text}' ({prefix}) "
-            f"must be at least of size /{SMALLEST}.",
+            f"must be at least of size /{smallest}.",
             target=path,
         )
-    services = [
-        str(item.get("properties", {}).get("serviceName", ""))
-        for item in subnet.get("delegations", [])
-    ]
-    if DELEGATE.lower() not in [name.lower() for name in services]:
+    if profiles and not delegated:
         raise ArmError(
             "ManagedEnvironmentSubnetDelegationError",
             f"The subnet of the environment must be delegated to the service '{DELEGATE}'.",
+            target=path,
+        )
+    if services and not profiles:
+        raise ArmError(
+            "ManagedEnvironmentSubnetIsDelegated",
+            "The subnet of an environment without workload profiles must not be delegated.",
             target=path,
         )
     properties.setdefault("infrastructureResourceGroup", f"ME_{call.id.name}_{call.id.group}"[:90])

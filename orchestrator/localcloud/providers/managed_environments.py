@@ -83,6 +83,7 @@ class ManagedEnvironments(ResourceType):
                 analytics["sharedKey"] = known["sharedKey"]
         check_profiles(properties, faults)
         faults.raise_any()
+        check_network(call, properties, before)
         properties.setdefault(
             "workloadProfiles", [{"name": "Consumption", "workloadProfileType": "Consumption"}]
         )
@@ -96,7 +97,6 @@ class ManagedEnvironments(ResourceType):
                 "'zoneRedundant' of an environment cannot be changed after it was created.",
                 target="zoneRedundant",
             )
-        check_network(call, properties, before)
         mark = stable_guid(call.id.text)[:8]
         properties["defaultDomain"] = f"local-{mark}.{resource['location']}.azurecontainerapps.io"
         properties["staticIp"] = "127.0.0.1"
