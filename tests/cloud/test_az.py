@@ -1,0 +1,123 @@
+"""The unmodified Azure CLI on the local cloud, with what `local env --az` gives it.
+
+Skipped where there is no `az`: `pip install azure-cli` in a virtual environment of its own, and put
+it on PATH, or name it in ORCHESTRATOR_TEST_AZ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli import az_configuration
+from orchestrator.cli.shell_exports import variables
+from tests.conftest import CloudInThread
+
+AZ = os.environ.get("ORCHESTRATOR_TEST_AZ") or shutil.which("az")
+
+pytestmark = pytest.mark.skipif(
+    AZ is None, reason="there is no az here: pip install azure-cli elsewhere, and put it on PATH"
+)
+
+
+class Az:
+    """Runs commands of `az` in an environment as `local env --az` exports it."""
+
+    def __init__(self, cloud: CloudInThread, folder: Path) -> None:
+        config = az_configuration.write(folder, cloud.connection)
+        values = variables(cloud.connection)
+        del values["ARM_CLOUD_METADATA_URL"]
+        self._env = {**os.environ, **values, "AZURE_CONFIG_DIR": str(config)}
+        self._env.pop("AZURE_CLIENT_ID", None)
+
+    def refused(self, line: str, *more: str) -> str:
+        """A command that fails: what it said."""
+        done = self._run(line, more)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    def __call__(self, line: str, *more: str) -> Any:
+        done = self._run(line, more)
+        assert done.returncode == 0, f"az {line}\n{done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def _run(self, line: str, more: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(AZ), *line.split(), *more, "--output", "json"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture(scope="module")
+def az(cloud: CloudInThread, tmp_path_factory: pytest.TempPathFactory) -> Az:
+    made = Az(cloud, tmp_path_factory.mktemp("az"))
+    made("group create -n azlab -l westeurope")
+    return made
+
+
+def test_it_is_logged_in_without_a_step(az: Az, cloud: CloudInThread) -> None:
+    account = az("account show")
+    assert account["id"] == cloud.connection["subscription"]
+    assert account["environmentName"] == az_configuration.CLOUD
+    assert az("ad signed-in-user show")["userPrincipalName"] == "developer@localhost"
+
+
+def test_a_job_with_a_registry_identity_is_created_and_started(az: Az) -> None:
+    """As the sample's 01-create-job.sh does, whose look-ups in Graph have to be answered."""
+    identity = az("identity create -n azworker -g azlab")
+    registry = az("acr create -n azlabregistry --sku Basic -g azlab")
+    az("containerapp env create -n azenv -g azlab --logs-destination none")
+    az(
+        "containerapp job create -n azjob -g azlab --environment azenv --trigger-type Manual "
+        "--replica-timeout 300 --replica-retry-limit 0 --cpu 0.25 --memory 0.5Gi "
+        f"--image {registry['loginServer']}/python:v1 --registry-server {registry['loginServer']}",
+        *("--registry-identity", identity["id"]),
+    )
+    held = az(f"role assignment list --scope {registry['id']}")
+    assert [(it["roleDefinitionName"], it["principalId"]) for it in held] == [
+        ("AcrPull", identity["principalId"])
+    ]
+    started = az("containerapp job start -n AZJOB -g AzLab")
+    listed = az("containerapp job execution list -n azjob -g azlab")
+    assert [execution["name"] for execution in listed] == [started["name"]]
+    assert az("containerapp job identity show -n azjob -g azlab")["type"] == "UserAssigned"
+    in_use = az.refused("containerapp env delete -n azenv -g azlab --yes")
+    assert "ManagedEnvironmentInUse" in in_use
+
+
+def test_a_lock_holds_and_the_activity_log_tells(az: Az) -> None:
+    az("lock create -n keep --lock-type CanNotDelete -g azlab")
+    try:
+        assert "ScopeLocked" in az.refused("group delete -n azlab --yes")
+    finally:
+        az("lock delete -n keep -g azlab")
+    found = az("monitor activity-log list -g azlab --offset 1h")
+    failed = [it["operationName"]["value"] for it in found if it["status"]["value"] == "Failed"]
+    assert "Microsoft.Resources/subscriptions/resourceGroups/delete" in failed
+
+
+def test_bicep_is_deployed_with_the_compiler_that_is_there(az: Az, tmp_path: Path) -> None:
+    template = tmp_path / "main.bicep"
+    template.write_text(
+        "param name string\n"
+        "resource id 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {\n"
+        "  name: name\n"
+        "  location: resourceGroup().location\n"
+        "}\n"
+        "output principal string = id.properties.principalId\n"
+    )
+    line = f"deployment group create -g azlab -n fromaz --template-file {template}"
+    made = az(line, "--parameters", "name=frombicep")
+    principal = az("identity show -n frombicep -g azlab")["principalId"]
+    assert made["properties"]["outputs"]["principal"]["value"] == principal
