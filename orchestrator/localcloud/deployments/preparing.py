@@ -134,8 +134,8 @@ async def prepare(
             f"A deployment to a {kind} has the mode 'Incremental' only.",
             target="properties.mode",
         )
-    check_schema(scope, request.document.schema)
     document = request.document
+    check_schema(scope, document.schema, empty=not document.resources)
     hash_ = records.template_hash(document.raw)
     deployment: JSON = {
         "name": name,

@@ -63,8 +63,8 @@ def kind_of(scope: Scope) -> str:
     return "management group" if scope.management_group is not None else "tenant"
 
 
-def check_schema(scope: Scope, schema: str) -> None:
-    """A template says for which scope it is written.
+def check_schema(scope: Scope, schema: str, *, empty: bool) -> None:
+    """A template says for which scope it is written; one without resources is of every scope.
 
     Raises:
         ArmError: It is for another one.
@@ -79,7 +79,7 @@ def check_schema(scope: Scope, schema: str) -> None:
             "'2014-04-01-preview,2015-01-01,2018-05-01,2019-04-01,2019-08-01'. Please see "
             "https://aka.ms/arm-template for usage details.'.",
         )
-    if file != wanted.lower():
+    if file != wanted.lower() and not empty:
         raise ArmError(
             "InvalidTemplate",
             "Deployment template validation failed: 'The template schema "

@@ -8,6 +8,7 @@ the stack does the same with all of it. Deny settings are kept and shown, and de
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -28,7 +29,13 @@ from orchestrator.localcloud.arm.provider import (
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove
 from orchestrator.localcloud.deployments.preparing import prepare, validated
-from orchestrator.localcloud.deployments.records import DEPLOYMENTS, PRIVATE, duration, shown
+from orchestrator.localcloud.deployments.records import (
+    DEPLOYMENTS,
+    PRIVATE,
+    TERMINAL,
+    duration,
+    shown,
+)
 from orchestrator.localcloud.deployments.request import parse_body, wanted
 from orchestrator.localcloud.deployments.scopes import PREFIXES
 from orchestrator.localcloud.templates.values import member
@@ -168,6 +175,7 @@ class DeploymentStacks(Provider):
         before = [item["id"] for item in properties["resources"]]
         error: ArmError | None = None
         try:
+            await _quiet(arm, parse(properties["deploymentId"]))
             body = _body(private, private["properties"])
             await client.finish("PUT", parse(properties["deploymentId"]), body, "2025-04-01")
         except ArmError as refusal:
@@ -311,6 +319,15 @@ class DeploymentStacks(Provider):
             for operation in arm.operations.unfinished(kind):
                 id = parse(operation["resource"])
                 arm.operations.resume(operation, partial(work, arm, id))
+
+
+async def _quiet(arm: ResourceManager, deployment: ResourceId) -> None:
+    """Wait for the deployment that goes on by itself after a restart."""
+    while True:
+        found = arm.store.get(deployment)
+        if found is None or found["properties"]["provisioningState"] in TERMINAL:
+            return
+        await asyncio.sleep(0.05)
 
 
 def _properties(call: Call) -> JSON:

@@ -43,19 +43,24 @@ def outer_template(template: Any, at: Evaluation) -> Any:
     Raises:
         ExpressionError, NotYetKnown: As evaluation does.
     """
+    if isinstance(template, str):
+        # A whole template out of a variable: its expressions are its own.
+        return at.text(template)
+    return _resolved(template, at)
+
+
+def _resolved(template: Any, at: Evaluation) -> Any:
     if isinstance(template, dict):
         loops = any(key.lower() == "copy" for key in template)
         return {
             (str(_text(key, at, loops)) if key.startswith("[") else key): (
                 # A template inside that evaluates itself is left alone.
-                item
-                if key.lower() == "template" and inner_scope(template)
-                else outer_template(item, at)
+                item if key.lower() == "template" and inner_scope(template) else _resolved(item, at)
             )
             for key, item in template.items()
         }
     if isinstance(template, list):
-        return [outer_template(item, at) for item in template]
+        return [_resolved(item, at) for item in template]
     return _text(template, at, False) if isinstance(template, str) else template
 
 

@@ -245,7 +245,7 @@ async def test_what_cannot_be_had_is_refused_before_anything_happens(tmp_path: P
             "InvalidDeploymentParameterValue"
         )
         assert (await refusal()).code == "InvalidRequestContent"
-        wrong = dict(template(), **{"$schema": SUBSCRIPTION_SCHEMA})
+        wrong = dict(template(resources=[machine("a")]), **{"$schema": SUBSCRIPTION_SCHEMA})
         assert "not valid for a deployment to a group" in (await refusal(template=wrong)).message
         with pytest.raises(ArmError, match="NotFound"):
             await d.world.get(f"{DEPLOYMENTS}/d")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -107,6 +108,14 @@ def starts_with(value: Any, start: Any) -> bool:
 def ends_with(value: Any, end: Any) -> bool:
     """Without regard to case."""
     return text("endsWith", value).lower().endswith(text("endsWith", end).lower())
+
+
+@plain("like", 2)
+def like(value: Any, pattern: Any) -> bool:
+    """Whether a text is of a pattern in which `*` stands for any letters."""
+    parts = [re.escape(part) for part in text("like", pattern).split("*")]
+    whole = re.compile(".*".join(parts), re.IGNORECASE | re.DOTALL)
+    return whole.fullmatch(text("like", value)) is not None
 
 
 @plain("split", 2)
