@@ -14,25 +14,23 @@ from typing import Any
 from orchestrator.localcloud.arm.provider import JSON
 from orchestrator.localcloud.templates.values import key_of, same
 
-_UNSEEN = frozenset(
-    ("id", "name", "type", "apiversion", "systemdata", "etag", "properties.provisioningstate")
-)
+_UNSEEN = frozenset(("id", "name", "type", "apiversion"))
+_OF_THE_SERVICE = frozenset(("systemdata", "etag", "provisioningstate"))
 _ID = re.compile(r"/(subscriptions|providers)/", re.IGNORECASE)
 
 
 def differences(before: JSON, after: JSON) -> list[JSON]:
     """The changes that lead from one resource to the other; none where they are equal."""
     return [
-        change
-        for change in _members("", before, after)
-        if change["path"].lower() not in _UNSEEN
-        and change["path"].split(".")[0].lower() not in _UNSEEN
+        change for change in _members("", before, after) if change["path"].lower() not in _UNSEEN
     ]
 
 
 def _members(path: str, before: JSON, after: JSON) -> list[JSON]:
     found: list[JSON] = []
     for name, old in before.items():
+        if name.lower() in _OF_THE_SERVICE:
+            continue
         key = key_of(after, name)
         where = f"{path}.{name}" if path else name
         if key is None:
@@ -41,6 +39,8 @@ def _members(path: str, before: JSON, after: JSON) -> list[JSON]:
         else:
             found += _values(where, old, after[key])
     for name, new in after.items():
+        if name.lower() in _OF_THE_SERVICE:
+            continue
         if key_of(before, name) is None and not empty(new):
             found.append(change(f"{path}.{name}" if path else name, "Create", None, new))
     return found
@@ -133,6 +133,15 @@ def empty(value: Any) -> bool:
 
 
 def without(changes: list[JSON], noise: list[JSON]) -> list[JSON]:
-    """The changes at other paths than those of `noise`: what changes at every look."""
-    unstable = {item["path"].lower() for item in noise}
-    return [item for item in changes if item["path"].lower() not in unstable]
+    """The changes that are not among `noise`: what changes at every look, at any depth."""
+    unstable = {item["path"].lower(): item for item in noise}
+    found = []
+    for item in changes:
+        same_place = unstable.get(item["path"].lower())
+        if same_place is None:
+            found.append(item)
+        elif item["children"] and same_place["children"]:
+            children = without(item["children"], same_place["children"])
+            if children:
+                found.append(item | {"children": children})
+    return found

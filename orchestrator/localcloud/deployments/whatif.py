@@ -162,7 +162,7 @@ class Prediction:
             return _overlaid(before, _plain(body)), []
         after.pop("systemData", None)
         said = {path.lower() for path in _paths("", body)}
-        return after, [item for item in same if item["path"].lower() not in said]
+        return after, [i for i in same if i["children"] or i["path"].lower() not in said]
 
     async def _preview(self, id: ResourceId, body: JSON) -> JSON:
         call = Call(

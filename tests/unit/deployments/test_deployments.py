@@ -353,7 +353,8 @@ async def test_what_if_tells_changes_and_no_noise(tmp_path: Path) -> None:
         parameters={"pw": {"type": "securestring", "defaultValue": "hush"}},
         resources=[
             machine("same", secret="[parameters('pw')]"),
-            machine("changed", a=1, list=["x", "y"], old="gone"),
+            machine("changed", a=1, list=["x", "y"], old="gone", parts=[{"n": 1}, {"n": 2}]),
+            machine("steady", parts=[{"n": 1}]),
             machine("left"),
         ],
     )
@@ -361,7 +362,14 @@ async def test_what_if_tells_changes_and_no_noise(tmp_path: Path) -> None:
         parameters={"pw": {"type": "securestring", "defaultValue": "hush"}},
         resources=[
             machine("same", secret="[parameters('pw')]", speed=5),
-            machine("changed", a=2, list=["x", "z"], near="[reference('same').speed]"),
+            machine(
+                "changed",
+                a=2,
+                list=["x", "z"],
+                near="[reference('same').speed]",
+                parts=[{"n": 1}, {"n": 3}],
+            ),
+            machine("steady", parts=[{"n": 1}]),
             machine("new", secret="[parameters('pw')]"),
         ],
     )
@@ -373,6 +381,7 @@ async def test_what_if_tells_changes_and_no_noise(tmp_path: Path) -> None:
             "new": "Create",
             "changed": "Modify",
             "same": "NoChange",
+            "steady": "NoChange",
             "left": "Ignore",
         }
         delta = {item["path"]: item for item in changes["changed"]["delta"]}
@@ -381,7 +390,10 @@ async def test_what_if_tells_changes_and_no_noise(tmp_path: Path) -> None:
             "properties.list": "Array",
             "properties.old": "Delete",
             "properties.near": "Create",
+            "properties.parts": "Array",
         }
+        (part,) = delta["properties.parts"]["children"]
+        assert [(item["path"], item["after"]) for item in part["children"]] == [("n", 3)]
         assert (delta["properties.a"]["before"], delta["properties.a"]["after"]) == (1, 2)
         assert delta["properties.near"]["after"] == 5
         inner = [(i["propertyChangeType"], i["before"], i["after"])

@@ -28,12 +28,17 @@ class Machine(ResourceType):
         self.gate = asyncio.Event()
         self.gate.set()
         self.puts: list[str] = []
+        self.looks = 0
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """`broken` refuses; `speed` has a default."""
         if resource["properties"].get("broken"):
             raise ArmError("MachineBroken", "The machine is broken.", 409)
         resource["properties"].setdefault("speed", 5)
+        # As some services do: other values at every look.
+        resource["properties"]["seen"] = self.looks = self.looks + 1
+        for part in resource["properties"].get("parts", []):
+            part["mark"] = part["etag"] = self.looks
         return resource
 
     async def apply(self, call: Call, resource: JSON, old: JSON | None) -> None:
