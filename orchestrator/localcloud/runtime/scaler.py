@@ -204,7 +204,7 @@ def _entity(metadata: Mapping[str, str], *, regex: bool) -> tuple[str, str, re.P
     if not queue:
         raise RuleFault("no service bus entity type set: the rule's metadata has no queueName")
     if regex:
-        return "", f"a namespace for queues like {queue}", _pattern("queueName", queue)
+        return "", f"queue {queue}", _pattern("queueName", queue)
     return queue, f"queue {queue}", None
 
 
