@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.system_log import SystemLog
 
 _SETTLE = 0.15  # seconds without a line after which a stream's beginning counts as told
+_OPENING = 2.0  # seconds for which others wait for a stream that is being opened
 _GRACE = 5.0  # seconds that streams get to end by themselves once their execution has
 _APART = 2.0  # seconds by which a stored line's time may differ from the streamed one's
 _HELD = 0.05  # seconds for which a line waits for earlier ones of other containers
@@ -56,6 +57,7 @@ class _Reader:
         self.failures = 0
         self.again_at = 0.0
         self.opened_at = 0.0
+        self.listening_at: float | None = None  # since when its stream is open
         self.first: list[StreamedLine] | None = []  # held back until the beginning is told
         self.heard_at = 0.0
         self.last_time: float | None = None
@@ -235,6 +237,7 @@ class Follower:
     def _open(self, reader: _Reader) -> None:
         reader.state = "reading"
         reader.opened_at = reader.heard_at = self._time.time()
+        reader.listening_at = None
         tail = self._tail if reader.last_time is None else MOST_TAIL
         threading.Thread(
             target=self._read,
@@ -248,6 +251,7 @@ class Follower:
             stream = self._streams.open(reader.place, tail)
             reader.stream = stream
             reader.reopened()
+            reader.listening_at = self._time.time()
             for line in stream.lines():
                 self._news.put((reader, line))
         except (OrchestratorError, AzureError, OSError) as error:
@@ -426,10 +430,14 @@ class Follower:
         now = self._time.time()
         reading = [r for r in self._readers.values() if r.state == "reading"]
         alone = len(reading) < 2
-        if not everything and not alone:
+        if not everything:
             for reader in reading:  # a stream that is being opened tells of what was before
-                opening = now - reader.opened_at < _SETTLE or reader.first
-                if reader.first is not None and reader.looks is None and opening:
+                if reader.first is None or reader.looks is not None:
+                    continue
+                since = reader.listening_at
+                if since is None and now - reader.opened_at < _OPENING:
+                    return
+                if reader.first or (since is not None and now - since < _SETTLE):
                     return
         while self._ordered and (everything or alone or self._ordered[0][2] <= now):
             yield heapq.heappop(self._ordered)[3]

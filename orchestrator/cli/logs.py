@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.grammar import command
 from orchestrator.cli.parameters import Moment, Regex, complete_executions, job_option, since_option
 from orchestrator.cli.session import Session, current
+
+if TYPE_CHECKING:
+    from orchestrator.client import Orchestrator
 
 
 @command(
@@ -145,6 +148,12 @@ def _follow_events(
         written(event)
 
 
+def _of_many(orc: Orchestrator, execution: str, job: str | None) -> bool:
+    """Whether an execution may have several replicas, so that the first to speak is named, too."""
+    of = orc.job(orc.run(execution, job).job)
+    return max(of.parallelism, of.completions) > 1
+
+
 def _follow(
     session: Session,
     job: str | None,
@@ -158,7 +167,7 @@ def _follow(
 
     orc = session.connect()
     lines = orc.follow(job, execution, **given, notice=session.say)
-    prefix = "auto" if execution is not None else "replica"
+    prefix = "replica" if execution is None or _of_many(orc, execution, job) else "auto"
     written = line_writer(session, prefix=prefix, timestamps=timestamps, raw=raw)
     for line in pump(lines, Deadline(None)):
         written(line)

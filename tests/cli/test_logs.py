@@ -112,3 +112,10 @@ def test_nothing_written_is_told_from_no_table_yet(cli: Cli) -> None:
     finally:
         ok(cli("local", "fault", "remove", "--all"))
     assert len(ok(cli("logs", "--execution", late)).splitlines()) == 2
+
+
+def test_followed_replicas_are_named_from_the_first_line_on(cli: Cli) -> None:
+    name = ok(cli("start", "twins", "--wait")).splitlines()[0].strip()
+    lines = ok(cli("logs", "--execution", name, "--follow")).splitlines()
+    assert lines
+    assert {line.split()[0].rpartition("-")[0] for line in lines} == {name}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -204,6 +205,31 @@ def test_lines_of_several_replicas_come_in_the_order_of_their_times(world: World
     assert len({line.replica for line in lines}) == 2
     times = [line.time for line in lines]
     assert times == sorted(times)
+
+
+class SlowToOpen(RequestsTransport):
+    """The real transport, but the second log stream takes its time to open."""
+
+    opened = 0
+
+    def send(self, request: Any, **options: Any) -> Any:
+        if "/logstream" in request.url:
+            self.opened += 1
+            if self.opened == 2:
+                time.sleep(0.6)
+        return super().send(request, **options)
+
+
+def test_a_replica_whose_stream_opens_late_is_waited_for(world: World) -> None:
+    run = world.orc.start("pair", env={"LINES": "10", "PAUSE": "0.02"})
+    run.wait(30)
+    orc = world.orchestrator(
+        transport=SlowToOpen(connection_verify=world.cloud.connection["ca_bundle"])
+    )
+    lines = list(orc.follow("pair", run.name))
+    assert len({line.replica for line in lines}) == 2
+    assert [line.time for line in lines] == sorted(line.time for line in lines)
+    orc.close()
 
 
 def test_only_one_of_the_two_streams_is_told_when_that_is_asked(world: World) -> None:

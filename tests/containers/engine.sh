@@ -75,6 +75,8 @@ http: {addr: "$registry"}
 END
 alive() { test -e "$folder/$1.pid" && kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; }
 if ! alive podman; then
+  # conmon leaves an empty file "oom" in the folder where the service was started.
+  cd "$folder"
   setsid nohup podman system service --time=0 "unix://$folder/podman.sock" \
     >"$folder/podman.log" 2>&1 3>&- </dev/null &
   echo $! >"$folder/podman.pid"
