@@ -142,6 +142,7 @@ from orchestrator.localcloud.servicebus.model import IncomingMessage, QueuePrope
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 
 COUNT, SIZE = int(os.environ["COUNT"]), int(os.environ["SIZE"])
+PROPERTIES = QueueProperties(requires_duplicate_detection=bool(os.environ["DUPLICATES"]))
 
 async def send(queue, count):
     for _ in range(count // 100):
@@ -161,9 +162,9 @@ async def main():
         print((resident() - before_all) / queue.counts().active)
         return
     await broker.put_namespace("bench")
-    await broker.put_queue("bench", "warm", QueueProperties())
+    await broker.put_queue("bench", "warm", PROPERTIES)
     await send(broker.queue("bench", "warm"), 5000)
-    await broker.put_queue("bench", "q", QueueProperties())
+    await broker.put_queue("bench", "q", PROPERTIES)
     before = resident()
     await send(broker.queue("bench", "q"), COUNT)
     await broker.written()
@@ -175,16 +176,19 @@ asyncio.run(main())
 """
 
 
-def memory(size: int, count: int = DEPTH) -> list[Row]:
-    """Bytes of resident memory for each message that waits: after it came, and after a restart."""
+def memory(size: int, *, duplicates: bool = False, count: int = DEPTH) -> list[Row]:
+    """Bytes of resident memory for each message that waits: after it came, and after a restart.
+    duplicates: in a queue that detects them, which keeps each message's id for its window."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         told = {"COUNT": str(count), "SIZE": str(size), "FOLDER": folder}
+        told["DUPLICATES"] = "yes" if duplicates else ""
+        kind = ", duplicate detection" if duplicates else ""
         for what in ("", ", after a restart"):
             _, said = ended(python(MEMORY), cwd=Path.cwd(), env=os.environ | told)
             rows.append(
                 Row(
-                    f"memory of a waiting message of {size:,} bytes{what}",
+                    f"memory of a waiting message of {size:,} bytes{kind}{what}",
                     float(said),
                     "bytes",
                     "2 × its size + 300",
@@ -198,7 +202,11 @@ def memory(size: int, count: int = DEPTH) -> list[Row]:
 def rows(depth: int = DEPTH, times: int = TIMES) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         latencies = asyncio.run(measure(Path(folder), depth, times))
-    return [*latencies, *(row for size in (100, 1000) for row in memory(size))]
+    return [
+        *latencies,
+        *(row for size in (100, 200, 1000) for row in memory(size)),
+        *memory(200, duplicates=True),
+    ]
 
 
 def main() -> None:

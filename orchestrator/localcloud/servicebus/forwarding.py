@@ -147,7 +147,6 @@ class Forwarding(Intake):
                     message.payload,
                     message.enqueued_at,
                     message.expires_at,
-                    None,
                     replace(
                         details,
                         hops=hops,
@@ -190,7 +189,6 @@ class Forwarding(Intake):
                 message.payload,
                 message.enqueued_at,
                 NEVER,
-                message.message_id,
                 details,
                 message.delivery_count,
             ),
@@ -214,9 +212,9 @@ class Forwarding(Intake):
         if message_id is not None:
             until = now + self.properties.duplicate_detection_window
             arrivals.remember(self, message_id, until)
-        self._place([self._restamp(message, message_id, now)], arrivals, now)
+        self._place([self._restamp(message, now)], arrivals, now)
 
-    def _restamp(self, message: StoredMessage, message_id: str | None, now: float) -> StoredMessage:
+    def _restamp(self, message: StoredMessage, now: float) -> StoredMessage:
         """`message` as one of this queue's own."""
         ttl = self.properties.default_message_ttl
         ends = NEVER if ttl >= FOREVER else now + ttl
@@ -225,6 +223,5 @@ class Forwarding(Intake):
             message.payload,
             now,
             min(message.expires_at, ends),
-            message_id,
             message.details,
         )

@@ -173,8 +173,6 @@ class Intake(Lifecycle):
 
     def _stamp(self, messages: Sequence[IncomingMessage], now: float) -> list[StoredMessage]:
         longest = self.properties.default_message_ttl
-        # Ids are kept only where they mean something: they are most of a small message's cost.
-        keeps_ids = self.properties.requires_duplicate_detection
         stamped = []
         for message in messages:
             start = now
@@ -192,7 +190,6 @@ class Intake(Lifecycle):
                     message.payload,
                     now,
                     NEVER if ttl >= FOREVER else start + ttl,
-                    message.message_id if keeps_ids else None,
                     details,
                     0,
                     state,

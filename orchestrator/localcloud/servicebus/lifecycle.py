@@ -428,7 +428,6 @@ class Lifecycle:
             message.payload,
             message.enqueued_at,
             NEVER,  # time to live is not observed in a dead-letter queue
-            message.message_id,
             replace(
                 message.details,
                 scheduled_at=None,
@@ -464,7 +463,6 @@ class Lifecycle:
             message.payload,
             now,
             now + lifetime,
-            message.message_id,
             message.details,
         )
         arrivals = Arrivals(Change())

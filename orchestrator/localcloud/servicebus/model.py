@@ -158,7 +158,6 @@ class StoredMessage:
     enqueued_at: when it was accepted (or, scheduled, became active), epoch seconds.
     expires_at: when its time to live ends; NEVER if it does not.
     delivery_count: failed deliveries so far (AMQP header.delivery-count): 0 at first delivery.
-    message_id: the canonical key where the queue detects duplicates, otherwise None.
     details: see `Details`; `NO_DETAILS` for most.
     """
 
@@ -168,7 +167,6 @@ class StoredMessage:
         "enqueued_at",
         "expires_at",
         "lock",
-        "message_id",
         "payload",
         "sequence",
         "state",
@@ -180,7 +178,6 @@ class StoredMessage:
         payload: bytes,
         enqueued_at: float,
         expires_at: float = NEVER,
-        message_id: str | None = None,
         details: Details = NO_DETAILS,
         delivery_count: int = 0,
         state: MessageState = MessageState.ACTIVE,
@@ -189,7 +186,6 @@ class StoredMessage:
         self.payload = payload
         self.enqueued_at = enqueued_at
         self.expires_at = expires_at
-        self.message_id = message_id
         self.details = details
         self.delivery_count = delivery_count
         self.state = state
@@ -207,7 +203,7 @@ class StoredMessage:
         return self.sequence if first is None else first
 
     def __repr__(self) -> str:
-        return f"StoredMessage({self.sequence}, {self.state.name}, id={self.message_id!r})"
+        return f"StoredMessage({self.sequence}, {self.state.name})"
 
 
 _VERSION = bytes(byte & 0x0F | 0x40 for byte in range(256))

@@ -51,7 +51,6 @@ class MessageRow(NamedTuple):
     delivery_count: int
     enqueued_at: float
     expires_at: float | None
-    message_id: str | None
     details: bytes | None
     payload: bytes
 
@@ -65,7 +64,6 @@ class MessageRow(NamedTuple):
             payload=self.payload,
             enqueued_at=self.enqueued_at,
             expires_at=NEVER if self.expires_at is None else self.expires_at,
-            message_id=self.message_id,
             details=NO_DETAILS if self.details is None else _decode(self.details),
             delivery_count=self.delivery_count,
             state=MessageState(self.state),
@@ -126,7 +124,6 @@ class Change:
                 message.delivery_count,
                 message.enqueued_at,
                 None if message.expires_at == NEVER else message.expires_at,
-                message.message_id,
                 None if message.details is NO_DETAILS else _encode(message.details),
                 message.payload,
             )

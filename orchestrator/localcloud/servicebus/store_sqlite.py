@@ -67,7 +67,11 @@ CREATE TABLE history (
 # Rows per statement: few sizes, so that each stays prepared.
 _SIZES = (512, 64, 8, 1)
 _SMALL_SIZES = (8, 1)
-_NO_SPECIALS = (None, None, None)
+# (The column message_id is not in use: an id is in its message, and in the history.)
+_MESSAGE = ",".join(f"messages.{name}" for name in MessageRow._fields)
+_EVERYTHING = f"SELECT {_MESSAGE}, states.* FROM messages LEFT JOIN states USING (key) ORDER BY key"  # noqa: S608
+_PLAIN = "REPLACE INTO messages (key,state,delivery_count,enqueued_at,payload) VALUES"
+_NO_SPECIALS = (None, None)
 _LARGE_GROUP = 4 * 1024 * 1024
 # Changes that wait in memory at most, however patient they are.
 _LONGEST_WAIT = 4096
@@ -200,16 +204,14 @@ class SqliteStore:
     def _messages(
         self, connection: sqlite3.Connection
     ) -> Iterator[tuple[MessageRow, StateRow | None]]:
-        rows = connection.execute(
-            "SELECT messages.*, states.* FROM messages LEFT JOIN states USING (key) ORDER BY key"
-        )
+        rows = connection.execute(_EVERYTHING)
         enqueued_at = 0.0
         for row in self._read(rows):
-            key, state, delivery_count, at, *rest = row[:8]
+            key, state, delivery_count, at, *rest = row[:7]
             if at != enqueued_at:
                 enqueued_at = at  # one object for all messages of one send
             message = MessageRow(key, state, delivery_count, enqueued_at, *rest)
-            yield message, None if row[8] is None else StateRow(*row[8:])
+            yield message, None if row[7] is None else StateRow(*row[7:])
 
     def _history(self, connection: sqlite3.Connection) -> Iterator[HistoryRow]:
         rows = connection.execute("SELECT queue, message_id, until FROM history ORDER BY until")
@@ -349,10 +351,10 @@ def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
     deletes = [key for change in changes for key in change.deletes]
     gone = set(deletes)
     states = {row.key: row for change in changes for row in change.states if row.key not in gone}
-    plain = [row for row in puts if row[1:3] == (0, 0) and row[4:7] == _NO_SPECIALS]
+    plain = [row for row in puts if row[1:3] == (0, 0) and row[4:6] == _NO_SPECIALS]
     _insert_plain(connection, plain)
     if len(plain) < len(puts):
-        special = [row for row in puts if row[1:3] != (0, 0) or row[4:7] != _NO_SPECIALS]
+        special = [row for row in puts if row[1:3] != (0, 0) or row[4:6] != _NO_SPECIALS]
         _insert(connection, "messages", MessageRow._fields, special)
     _insert(connection, "states", StateRow._fields, list(states.values()))
     _delete(connection, "messages", deletes)
@@ -414,9 +416,9 @@ def _insert(
 def _insert_plain(connection: sqlite3.Connection, rows: Sequence[MessageRow]) -> None:
     """Messages as most are: just sent, without anything that only some have."""
     for part in _parts(rows, _sizes(rows)):
-        values = ",".join(["(?,0,0,?,NULL,NULL,NULL,?)"] * len(part))
+        values = ",".join(["(?,0,0,?,?)"] * len(part))
         parameters = [value for row in part for value in (row.key, row.enqueued_at, row.payload)]
-        connection.execute(f"REPLACE INTO messages VALUES {values}", parameters)  # noqa: S608
+        connection.execute(f"{_PLAIN} {values}", parameters)
 
 
 def _delete(connection: sqlite3.Connection, table: str, keys: Sequence[int]) -> None:

@@ -96,7 +96,6 @@ class Subscription(Queue):
                 payload,
                 message.enqueued_at,
                 min(message.expires_at, ends),
-                None,
                 replace(
                     message.details,
                     session_id=session_id,
@@ -124,7 +123,6 @@ class Subscription(Queue):
                 message.payload,
                 message.enqueued_at,
                 NEVER,
-                None,
                 details,
             ),
         )

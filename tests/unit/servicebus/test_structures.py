@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.localcloud.servicebus.agenda import Agenda
+from orchestrator.localcloud.servicebus.history import DuplicateHistory
 from orchestrator.localcloud.servicebus.model import NEVER
 from orchestrator.localcloud.servicebus.sequences import SequenceIndex
 
@@ -74,3 +75,23 @@ def test_an_agenda_gives_nothing_before_its_time() -> None:
     agenda.add(5.0, 1)
     assert agenda.pop_due(4.9) is None
     assert agenda.pop_due(5.0) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 9)), max_size=80))
+def test_a_history_forgets_each_id_after_its_last_window(
+    steps: list[tuple[int, bool, int]],
+) -> None:
+    history, model, now = DuplicateHistory(), dict[str, float](), 0.0
+    for number, forget, pause in steps:
+        now += pause
+        name = str(number)
+        assert history.seen(name, now) == (model.get(name, 0.0) > now)
+        if not history.seen(name, now):
+            history.remember(name, now + 10.0)
+            model[name] = now + 10.0
+        if forget:
+            due = {name for name, until in model.items() if until <= now}
+            assert set(history.forget_due(now, 100)) == due
+            model = {name: until for name, until in model.items() if until > now}
+            assert history.next_due() == min(model.values(), default=NEVER)
+            assert len(history) == len(model)
