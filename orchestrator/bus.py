@@ -215,6 +215,9 @@ def _translated(error: ServiceBusError, profile: Profile, doing: str) -> Orchest
     if isinstance(error, sdk.ServiceBusAuthenticationError):
         if "unauthorized-access" in str(error).lower():
             return PermissionDenied(said, _role_hint(profile))
+        if getattr(error.inner_exception, "status_code", None) == 404:
+            # Azure tells it at the token already: there is nothing that it could be put on.
+            return _NoSuchQueueError(said)
         return AuthenticationFailed(said, sign_in_hint(profile))
     if isinstance(error, sdk.OperationTimeoutError):
         return NotReachable(

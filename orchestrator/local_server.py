@@ -43,6 +43,7 @@ def start(settings: Settings, profile: Profile, state: Path | None = None) -> tu
         amqps_port=spec.amqps_port,
         executor=spec.executor,
         rbac=spec.rbac,
+        limits=spec.limits,
     )
     try:
         ran = process.status(folder).state in ("running", "starting")

@@ -77,6 +77,7 @@ def config_of(
         project=Path(orc.settings.folder).resolve(),
         executor=profile.spec.executor,
         rbac=rbac or profile.spec.rbac,
+        limits=profile.spec.limits,
         **chosen,
     )
 

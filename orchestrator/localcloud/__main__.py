@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         amqps_port=options.amqps_port,
         executor=options.executor,
         rbac=options.rbac,
+        limits=options.limits,
     )
     return asyncio.run(_serve(config, detached=options.detached))
 
@@ -145,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--amqps-port", type=int, metavar="N", help="Service Bus port, TLS")
     add("--executor", choices=("process", "container"), default="process", help="what replicas are")
     add("--rbac", choices=("off", "enforce"), default="off", help="whether roles are obeyed")
+    add(
+        "--limits",
+        choices=("strict", "relaxed"),
+        default="strict",
+        help="quotas of Service Bus",
+    )
     add("--detached", action="store_true", help=argparse.SUPPRESS)
     return parser
 

@@ -18,6 +18,7 @@ class CloudConfig:
             one; 0: any free one (remembered from then on).
         executor: What a replica is: a process of this machine, or containers on an engine.
         rbac: Whether role assignments are obeyed ("enforce"), or everybody may do everything.
+        limits: Service Bus's quotas and sizes: those of Azure, or without what only protects it.
     """
 
     state: Path
@@ -28,6 +29,7 @@ class CloudConfig:
     amqps_port: int | None = None
     executor: Literal["process", "container"] = "process"
     rbac: Literal["off", "enforce"] = "off"
+    limits: Literal["strict", "relaxed"] = "strict"
 
     @property
     def pinned(self) -> dict[str, int | None]:

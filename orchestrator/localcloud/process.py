@@ -187,6 +187,8 @@ def _command(folder: StateFolder, config: CloudConfig) -> list[str]:
         command += ["--executor", config.executor]
     if config.rbac != "off":
         command += ["--rbac", config.rbac]
+    if config.limits != "strict":
+        command += ["--limits", config.limits]
     return command
 
 

@@ -64,6 +64,7 @@ from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front import ServiceBusFront
 from orchestrator.localcloud.servicebus.front_websocket import websocket_middleware
+from orchestrator.localcloud.servicebus.limits import BY_NAME
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 from orchestrator.localcloud.state import LocalCloudError, Settings, StateFolder, unusable
 from orchestrator.localcloud.steering.api import SteeringApi
@@ -191,7 +192,11 @@ class LocalCloud:
 
     async def _open_rooms(self, settings: Settings) -> None:
         """Everything that has a state, without anybody being served yet."""
-        self.broker = Broker(SqliteStore(self.state.file("broker.sqlite")), self.clock)
+        self.broker = Broker(
+            SqliteStore(self.state.file("broker.sqlite")),
+            self.clock,
+            limits=BY_NAME[self.config.limits],
+        )
         with _readable():
             await self.broker.open()
         self._at_end("broker", self.broker.close)
@@ -307,7 +312,12 @@ class LocalCloud:
             rights_of=rights,
         )
         administration = AdministrationApi(
-            self.broker, self.identity.check, SystemClock(), self.service_bus.align, rights
+            self.broker,
+            self.identity.check,
+            SystemClock(),
+            self.service_bus.align,
+            self.service_bus.sku,
+            rights,
         )
         app = web.Application(
             client_max_size=CLIENT_MAX_SIZE,

@@ -64,6 +64,7 @@ class ProfileSpec(Table, frozen=True, kw_only=True):
     amqps_port: Annotated[int, rules.port] | None = None
     executor: Literal["process", "container"] = "process"
     rbac: Literal["off", "enforce"] = "off"
+    limits: Literal["strict", "relaxed"] = "strict"
 
 
 AZURE_ONLY = (
@@ -74,7 +75,16 @@ AZURE_ONLY = (
     "service_bus_suffix",
     "ca_bundle",
 )
-LOCAL_ONLY = ("state", "port", "identity_port", "amqp_port", "amqps_port", "executor", "rbac")
+LOCAL_ONLY = (
+    "state",
+    "port",
+    "identity_port",
+    "amqp_port",
+    "amqps_port",
+    "executor",
+    "rbac",
+    "limits",
+)
 AZURE_NEEDS = ("subscription", "resource_group")
 
 

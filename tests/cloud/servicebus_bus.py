@@ -158,6 +158,10 @@ class Bus:
             f"SharedAccessKey={key or self.key};UseDevelopmentEmulator=true"
         )
 
+    def tls_connection_string(self) -> str:
+        """Of a client that knows TLS only, and trusts `ca`."""
+        return f"Endpoint=sb://{self.tls}/;SharedAccessKeyName={RULE};SharedAccessKey={self.key}"
+
     def client(self, **options: Any) -> ServiceBusClient:
         """A sync client on the plain port."""
         return ServiceBusClient(self.plain, self.credential, use_tls=False, **options)  # type: ignore[arg-type]

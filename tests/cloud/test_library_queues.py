@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from azure.servicebus import exceptions as sdk
+from azure.servicebus._pyamqp.error import TokenAuthFailure
 
 from orchestrator import dead_letters, errors
 from orchestrator.bus import bus_told
@@ -537,6 +538,16 @@ def test_what_the_sdk_raises_is_told_in_a_sentence_with_a_next_step(
     assert caught.value.message.startswith("Could not peek into the queue q")
     assert "Error condition" not in caught.value.message
     assert caught.value.hint
+
+
+def test_a_token_refused_for_want_of_a_queue_means_that_there_is_none(world: World) -> None:
+    # What azure-servicebus makes of Azure's answer to the token for a queue that is not there.
+    refused = TokenAuthFailure(404, "The messaging entity could not be found.")
+    with (
+        pytest.raises(errors.QueueNotFound, match="no such queue"),
+        bus_told(world.orc.profile, "peek", lambda: errors.QueueNotFound("no such queue")),
+    ):
+        raise sdk.ServiceBusAuthenticationError(message=None, error=refused)
 
 
 def test_a_message_shows_itself_in_a_line() -> None:

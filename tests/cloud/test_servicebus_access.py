@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -103,6 +104,34 @@ async def test_an_unknown_queue_is_not_found_to_sender_receiver_and_management(b
         with pytest.raises(ServiceBusError):
             async with client.get_queue_receiver("nowhere") as receiver:
                 await receiver.peek_messages()
+
+
+async def test_a_namespace_dialled_by_its_name_refuses_the_token_for_what_is_not_there(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on Azure: not the link, but the token before it is answered, with 404.
+    resolve = socket.getaddrinfo
+
+    def lead(host: Any, port: Any, *more: Any, **options: Any) -> Any:
+        if host == f"{NAMESPACE}.servicebus.windows.net":
+            host, _, port = bus.tls.partition(":")
+        return resolve(host, port, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lead)
+    client = AsyncServiceBusClient(
+        f"{NAMESPACE}.servicebus.windows.net",
+        bus.credential.aio,  # type: ignore[arg-type]
+        connection_verify=bus.ca,
+        retry_total=0,
+    )
+    async with client:
+        with pytest.raises(ServiceBusAuthenticationError):
+            async with client.get_queue_sender("nowhere") as sender:
+                await sender.send_messages(ServiceBusMessage("x"))
+        queue = bus.queue()
+        async with client.get_queue_sender(queue) as sender:
+            await sender.send_messages(ServiceBusMessage("x"))
+    assert bus.counts(queue).active == 1
 
 
 async def test_a_wrong_key_is_not_authentic(bus: Bus) -> None:

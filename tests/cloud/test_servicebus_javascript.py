@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -100,4 +101,26 @@ def test_the_javascript_sdk_works_by_session(bus: Bus) -> None:
         "received": ["a0", "a1", "a2"],
         "none": "ServiceTimeout",
     }
+    assert active(bus, queue) == 0
+
+
+@pytest.mark.parametrize("websocket", [True, False])
+def test_the_javascript_sdk_works_over_tls_and_over_websocket(bus: Bus, websocket: bool) -> None:
+    if websocket and not (FOLDER / "node_modules" / "ws").is_dir():
+        pytest.skip("ws is not installed: npm install --prefix tests/cloud/javascript")
+    queue = bus.queue()
+    assert NODE is not None
+    script = "websocket.js" if websocket else "messaging.js"
+    ended = subprocess.run(
+        [NODE, script, bus.tls_connection_string(), queue],
+        cwd=FOLDER,
+        env=os.environ | {"NODE_EXTRA_CA_CERTS": bus.ca},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    if websocket:
+        assert json.loads(ended.stdout) == {"peeked": 2, "received": [1, 200_000]}
     assert active(bus, queue) == 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, TransportType
 from azure.servicebus.aio import ServiceBusClient as AsyncServiceBusClient
 
 from orchestrator.localcloud.servicebus.model import QueueProperties
-from tests.cloud.servicebus_bus import AsyncCredential
+from tests.cloud.servicebus_bus import NAMESPACE as CONTOSO
+from tests.cloud.servicebus_bus import AsyncCredential, Bus
 from tests.conftest import CloudInThread
 
 NAMESPACE = "sockets"
@@ -25,6 +28,13 @@ def queue(cloud: CloudInThread) -> str:
     cloud.call(broker.put_namespace(NAMESPACE))
     cloud.call(broker.put_queue(NAMESPACE, "over-websocket", QueueProperties()))
     return "over-websocket"
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    running = Bus(tmp_path_factory.mktemp("bus"))
+    yield running
+    running.close()
 
 
 def options(cloud: CloudInThread) -> dict[str, Any]:
@@ -64,6 +74,40 @@ def test_the_sync_client_sends_and_receives(cloud: CloudInThread, queue: str) ->
             for message in found:
                 receiver.complete_message(message)
     assert cloud.server.broker.counts(NAMESPACE, queue).active == 0
+
+
+async def test_the_amqp_ports_speak_websocket_too(bus: Bus) -> None:
+    # With an endpoint of its own and no transport named, this SDK takes WebSocket by itself.
+    client = AsyncServiceBusClient(
+        f"{CONTOSO}.servicebus.windows.net",
+        AsyncCredential(bus.credential),  # type: ignore[arg-type]
+        custom_endpoint_address=f"sb://{bus.tls}",
+        connection_verify=bus.ca,
+    )
+    queue = bus.queue()
+    async with client:
+        async with client.get_queue_sender(queue) as sender:
+            await sender.send_messages(ServiceBusMessage(LARGE))
+        async with client.get_queue_receiver(queue) as receiver:
+            (message,) = await receiver.receive_messages(1, max_wait_time=10)
+            assert b"".join(message.body) == LARGE
+            await receiver.complete_message(message)
+    assert bus.counts(queue).active == 0
+
+
+def test_an_amqp_port_says_so_to_other_requests_and_leaves_the_rest_alone(bus: Bus) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://{bus.plain}/", timeout=10)
+    assert refused.value.code == 404
+    with refused.value as answer:
+        assert b"AMQP 1.0" in answer.read()
+    host, _, port = bus.plain.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as raw:
+        raw.sendall(b"G")
+        raw.sendall(b"OT NOTHING\r\n\r\n")
+        # Whatever is not AMQP is answered with what would be (AMQP 1.0 part 2, section 2.2).
+        assert raw.recv(8).startswith(b"AMQP")
+        assert raw.recv(8) == b""
 
 
 def test_a_plain_request_is_told_what_the_path_is_for(cloud: CloudInThread) -> None:

@@ -69,7 +69,8 @@ class AdministrationApi:
     """Serves the administration of all namespaces.
 
     authenticate: `Identity.check`. token_clock: by which tokens expire. changed: told a namespace
-    after each change. rights_of: what a principal may do; everything when left out.
+    after each change. sku: a namespace's, by its name. rights_of: what a principal may do;
+    everything when left out.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class AdministrationApi:
         authenticate: Authenticate,
         token_clock: Clock,
         changed: Changed,
+        sku: Callable[[str], str],
         rights_of: RightsOf | None = None,
     ) -> None:
+        self._sku = sku
         self._broker = broker
         self._tokens = TokenChecker(broker, authenticate, rights_of)
         self._clock = token_clock
@@ -124,7 +127,13 @@ class AdministrationApi:
         grant = self._authorize(request, path)
         namespace = self._namespace(request.host, grant)
         _require_manage(grant, namespace, "" if path.startswith("$") else path)
-        entities = Entities(self._broker, namespace, request.host)
+        entities = Entities(
+            self._broker,
+            namespace,
+            request.host,
+            version=request.query.get("api-version", ""),
+            sku=self._sku(namespace),
+        )
         page = _Page(request, namespace)
         found = _SUBSCRIPTION.fullmatch(path)
         if path.lower() == "$namespaceinfo":
@@ -207,9 +216,11 @@ class AdministrationApi:
 
     def _describe(self, namespace: str) -> Shown:
         created = self._broker.namespace_created_at(namespace)
+        sku = self._sku(namespace)
         inner = (
             tag("CreatedTime", moment(created))
-            + tag("MessagingSKU", "Standard")
+            + tag("MessagingSKU", sku)
+            + (tag("MessagingUnits", 1) if sku == "Premium" else "")
             + tag("ModifiedTime", moment(created))
             + tag("Name", namespace)
             + tag("NamespaceType", "Messaging")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.localcloud.administration.descriptions import (
     count_details,
@@ -20,8 +21,9 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.providers import service_bus_properties as queues
 from orchestrator.localcloud.providers import service_bus_topic_properties as topics
 from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.limits import KIBIBYTE, STRICT
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueInfo
-from orchestrator.localcloud.servicebus.rules import Rule
+from orchestrator.localcloud.servicebus.rules import CorrelationFilter, Rule
 from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionInfo, TopicInfo
 
 _QUEUE = [
@@ -49,6 +51,9 @@ _SUBSCRIPTION = [
     "deadLetteringOnMessageExpiration",
     "deadLetteringOnFilterEvaluationExceptions",
 ]
+FILTER_COUNTS = "2024-05"
+"""From this api-version on a topic tells how many filters it has."""
+
 _LAST = ["autoDeleteOnIdle", "enablePartitioning"]
 
 
@@ -64,9 +69,17 @@ class Shown:
 
 
 class Entities:
-    """The entities of one namespace. host: the address that clients know it by."""
+    """The entities of one namespace.
 
-    def __init__(self, broker: Broker, namespace: str, host: str) -> None:
+    host: the address that clients know it by. version: the api-version they ask in. sku: the
+    namespace's.
+    """
+
+    def __init__(
+        self, broker: Broker, namespace: str, host: str, *, version: str, sku: str
+    ) -> None:
+        self._version = version
+        self._sku = sku
         self._broker = broker
         self._namespace = namespace
         self._host = host
@@ -122,6 +135,7 @@ class Entities:
             + write_settings(settings, self._host, ["supportOrdering"])
             + count_details(counts)
             + tag("SubscriptionCount", len(topic.subscriptions))
+            + self._filter_counts(info)
             + write_settings(settings, self._host, _LAST)
             + tag("EntityAvailabilityStatus", "Available")
             + tag("EnableSubscriptionPartitioning", False)
@@ -133,6 +147,20 @@ class Entities:
             info.created_at,
             info.updated_at,
             describe("TopicDescription", inner),
+        )
+
+    def _filter_counts(self, info: TopicInfo) -> str:
+        """How many filters of a kind a topic's subscriptions have; the filters that always or
+        never match are of the kind SQL."""
+        if self._version < FILTER_COUNTS:
+            return ""
+        filters = [
+            isinstance(rule.filter, CorrelationFilter)
+            for one in self._broker.subscriptions(self._namespace, info.name)
+            for rule in one.rules
+        ]
+        return tag("SqlFilterCount", filters.count(False)) + tag(
+            "CorrelationFilterCount", filters.count(True)
         )
 
     def subscription(self, info: SubscriptionInfo) -> Shown:
@@ -204,6 +232,7 @@ class Entities:
         rules = read_access_rules(description)
         given = settings_of(description)
         queues.check_metadata(given)
+        self._check_message_size(given)
         if description.name == "QueueDescription":
             if old is not None and not isinstance(old, QueueInfo):
                 raise _existing(name)
@@ -219,6 +248,19 @@ class Entities:
         if rules is not None:
             await self._set_access_rules(name, rules)
         return self.show(name)
+
+    def _check_message_size(self, given: dict[str, Any]) -> None:
+        """Large messages are for Premium namespaces, and for clients of their time."""
+        name = "maxMessageSizeInKilobytes"
+        limits = self._broker.limits
+        if name not in given or limits is not STRICT or self._sku == "Premium":
+            return
+        if queues.read_value(name, given[name]) * KIBIBYTE > limits.message_size:
+            raise queues.refusal(
+                f"{name} may be more than {limits.message_size // KIBIBYTE} in a namespace of the "
+                f"Premium tier only; this one is {self._sku}.",
+                target=name,
+            )
 
     def show(self, name: str) -> Shown:
         """Raises ArmError (404)."""

@@ -35,16 +35,17 @@ _NAMES = {
     "amqp:footer:map": FOOTER,
 }
 
-# Where each section may stand; body sections share one place.
+_BODY = 5
+# Where each section stands; body sections share one place.
 _PLACE = {
     HEADER: 0,
     DELIVERY_ANNOTATIONS: 1,
     MESSAGE_ANNOTATIONS: 2,
     PROPERTIES: 3,
     APPLICATION_PROPERTIES: 4,
-    DATA: 5,
-    SEQUENCE: 5,
-    VALUE: 5,
+    DATA: _BODY,
+    SEQUENCE: _BODY,
+    VALUE: _BODY,
     FOOTER: 6,
 }
 
@@ -55,6 +56,7 @@ class Sections:
     """The raw sections of one message, each with its descriptor, or empty bytes where absent.
 
     `body` holds all body sections, `body_kind` is DATA, SEQUENCE, VALUE, or 0 for no body.
+    in_order: they stood where the standard has them.
     """
 
     __slots__ = (
@@ -64,6 +66,7 @@ class Sections:
         "delivery_annotations",
         "footer",
         "header",
+        "in_order",
         "message_annotations",
         "properties",
     )
@@ -77,6 +80,7 @@ class Sections:
         self.body = b""
         self.body_kind = 0
         self.footer = b""
+        self.in_order = True
 
 
 def _descriptor(data: bytes, pos: int) -> tuple[int, int]:
@@ -98,10 +102,14 @@ def _descriptor(data: bytes, pos: int) -> tuple[int, int]:
 
 
 def split(data: bytes) -> Sections:
-    """Slice a message. Raises `DecodeError` for unknown sections, a wrong order or cut values."""
+    """Slice a message. Raises `DecodeError` for unknown or repeated sections and cut values.
+
+    The order is not insisted on: Microsoft's Python SDK writes the delivery annotations last.
+    """
     sections = Sections()
     pos = 0
     place = -1
+    seen = 0
     end_of_all = len(data)
     body_start = -1
     while pos < end_of_all:
@@ -118,13 +126,17 @@ def split(data: bytes) -> Sections:
         here = _PLACE.get(code)
         if here is None:
             raise DecodeError("A message has an unknown section.")
-        # Only data and sequence sections may be repeated.
-        if here < place or (here == place and (code == VALUE or sections.body_kind != code)):
-            raise DecodeError("The sections of a message are out of order or repeated.")
+        # Only data and sequence sections may be repeated, one right behind the other.
+        bit = 1 << here
+        if seen & bit and (here != place or code == VALUE or sections.body_kind != code):
+            raise DecodeError("The sections of a message are repeated.")
+        seen |= bit
+        if here < place:
+            sections.in_order = False
         place = here
         if code == PROPERTIES:
             sections.properties = data[pos:end]
-        elif here == 5:
+        elif here == _BODY:
             if body_start < 0:
                 body_start = pos
                 sections.body_kind = code
@@ -143,10 +155,10 @@ def split(data: bytes) -> Sections:
     return sections
 
 
-def prelude(data: bytes) -> tuple[bytes, bytes, int]:
-    """Header and message annotations of a message, raw, and the position of what comes behind
-    them and behind the delivery annotations. Raises `DecodeError`."""
-    header = annotations = b""
+def prelude(data: bytes) -> tuple[bytes, bytes, bytes, int]:
+    """Header, delivery annotations and message annotations of a message whose sections are in
+    order, raw, and the position of what comes behind them. Raises `DecodeError`."""
+    header = for_delivery = annotations = b""
     pos = 0
     while pos < len(data):
         code, value = _descriptor(data, pos)
@@ -157,8 +169,10 @@ def prelude(data: bytes) -> tuple[bytes, bytes, int]:
             header = data[pos:end]
         elif code == MESSAGE_ANNOTATIONS:
             annotations = data[pos:end]
+        else:
+            for_delivery = data[pos:end]
         pos = end
-    return header, annotations, pos
+    return header, for_delivery, annotations, pos
 
 
 def sole_id(data: bytes) -> str | None:

@@ -272,6 +272,13 @@ class ServiceBus(Provider):
             if id.name.lower() == namespace.lower() and self._arm is not None:
                 await _align(self._arm, self._broker, id)
 
+    def sku(self, namespace: str) -> str:
+        """The tier of a namespace; Standard for one that Resource Manager does not know."""
+        for row in [] if self._arm is None else self._arm.store.of_type(NAMESPACES):
+            if str(row["name"]).lower() == namespace.lower():
+                return str((row.get("sku") or {}).get("name", "Standard"))
+        return "Standard"
+
     def actions(self) -> Mapping[str, Handler]:
         return {"checkNameAvailability": self._check_name}
 

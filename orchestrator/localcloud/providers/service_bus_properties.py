@@ -20,7 +20,7 @@ from orchestrator.localcloud.servicebus.errors import (
     QuotaExceeded,
     StoreError,
 )
-from orchestrator.localcloud.servicebus.limits import FOREVER
+from orchestrator.localcloud.servicebus.limits import FOREVER, PARTITIONS
 from orchestrator.localcloud.servicebus.model import (
     EntityStatus,
     QueueCounts,
@@ -162,6 +162,7 @@ def read_properties(given: JSON, old: QueueProperties | None) -> QueueProperties
             values[field] = _text(given[name], name)
     if "status" in given:
         values["status"] = _status(given["status"])
+    unscale(values)
     new = QueueProperties(**values)
     if old is not None:
         for name, words in IMMUTABLE.items():
@@ -171,6 +172,22 @@ def read_properties(given: JSON, old: QueueProperties | None) -> QueueProperties
                     target=name,
                 )
     return new
+
+
+def unscale(values: JSON) -> None:
+    """Read the size of a partitioned entity as it is shown: that of all its partitions."""
+    size = values.get("max_size_in_megabytes")
+    if values.get("enable_partitioning") and isinstance(size, int) and size % PARTITIONS == 0:
+        asked = size // PARTITIONS
+        if asked and asked % 1024 == 0:
+            values["max_size_in_megabytes"] = asked
+
+
+def scale(body: JSON) -> JSON:
+    """Show that size."""
+    if body.get("enablePartitioning"):
+        body["maxSizeInMegabytes"] *= PARTITIONS
+    return body
 
 
 def check_metadata(given: JSON) -> None:
@@ -192,7 +209,7 @@ def write_settings(settings: QueueProperties) -> JSON:
     body |= {name: format_duration(getattr(settings, field)) for name, field in DURATIONS.items()}
     body |= {name: getattr(settings, field) for name, field in (NUMBERS | NAMES).items()}
     body["status"] = str(settings.status)
-    return {name: value for name, value in body.items() if value is not None}
+    return scale({name: value for name, value in body.items() if value is not None})
 
 
 def write_properties(info: QueueInfo, counts: QueueCounts, message_size: int) -> JSON:

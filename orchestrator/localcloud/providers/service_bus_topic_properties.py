@@ -87,6 +87,7 @@ def _read(given: JSON, old: _P | None, kind: type[_P], what: str) -> _P:
             values[field] = common.read_value(name, given[name])
         elif old is not None and name in common.IMMUTABLE:
             values[field] = getattr(old, field)
+    common.unscale(values)
     new = kind(**{field: value for field, value in values.items() if value is not None})
     for name, words in common.IMMUTABLE.items():
         field = NAMES[name]
@@ -110,7 +111,7 @@ def write_settings(settings: TopicProperties | SubscriptionProperties) -> JSON:
             value = format_duration(value)
         if value is not None:
             body[name] = str(value) if name == "status" else value
-    return body
+    return common.scale(body)
 
 
 def write_topic(

@@ -31,8 +31,6 @@ from orchestrator.localcloud.servicebus.topic_definitions import (
     TopicRecord,
 )
 
-SUBSCRIPTIONS_PER_TOPIC = 2000
-RULES_PER_SUBSCRIPTION = 2000
 _SUBSCRIPTION_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,48}[A-Za-z0-9_-])?")
 
 
@@ -169,9 +167,9 @@ class TopicBroker(Registry):
                 )
             else:
                 _check_subscription_name(name)
-                if len(entity.subscriptions) >= SUBSCRIPTIONS_PER_TOPIC:
+                if len(entity.subscriptions) >= self.limits.subscriptions_per_topic:
                     raise InvalidOperation(
-                        f"The topic {of.name} has {SUBSCRIPTIONS_PER_TOPIC} subscriptions, which "
+                        f"The topic {of.name} has {len(entity.subscriptions)} subscriptions, which "
                         "is its limit: delete one."
                     )
                 first = default_rule(now) if rule is None else _made(rule, now)
@@ -254,9 +252,9 @@ class TopicBroker(Registry):
             rules = list(record.rules)
             place = _index(rules, rule.name)
             if place is None:
-                if len(rules) >= RULES_PER_SUBSCRIPTION:
+                if len(rules) >= self.limits.rules_per_subscription:
                     raise InvalidOperation(
-                        f"The subscription {record.path} has {RULES_PER_SUBSCRIPTION} rules, which "
+                        f"The subscription {record.path} has {len(rules)} rules, which "
                         "is its limit: delete one."
                     )
                 made = _made(rule, now)

@@ -80,6 +80,21 @@ class TokenChecker:
             return self._check_signature(token, resource, now)
         return self._check_jwt(token, resource)
 
+    def missing(self, resource: str, dialled: str | None) -> str | None:
+        """With what words 404 answers a token for an entity that is not there; None: it does not.
+
+        dialled: the name by which the client has reached this server. The service answers so to
+        all. Here it is kept to those who have dialled the namespace's own name: to others (a
+        custom endpoint, the emulator's connection string) the link tells, for the Python SDK
+        takes a refused token at a custom endpoint for a broken connection.
+        """
+        address = parse(resource)
+        if not address.path or None in (self._namespace(address.host), self._namespace(dialled)):
+            return None
+        if self._broker.find(address.host, address.path) is not None:
+            return None
+        return f"The messaging entity '{resource}' could not be found."
+
     def check_key(self, rule_name: str, key: str) -> Grant | None:
         """SASL PLAIN: a rule's name and key grant the rule's rights on its namespace."""
         for namespace in self._broker.namespaces():

@@ -161,10 +161,6 @@ def check_properties(properties: QueueProperties, limits: Limits) -> None:
         raise InvalidOperation(
             f"maxSizeInMegabytes is {properties.max_size_in_megabytes}; allowed are {allowed}."
         )
-    if properties.requires_session and properties.forward_to:
-        raise InvalidOperation(
-            "forwardTo cannot be set on an entity that requires sessions (requiresSession)."
-        )
     size = properties.max_message_size_in_kilobytes
     if size is not None:
         _in_range("maxMessageSizeInKilobytes", size, 1, limits.message_kilobytes_max)

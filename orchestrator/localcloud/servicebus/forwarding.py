@@ -74,7 +74,7 @@ class Forwarding(Intake):
         target = self.forwards_to
         if self.deleted or target is None:
             return
-        messages = self.pop_ready(_AT_ONCE, self._now())
+        messages = self.pop_ready(_AT_ONCE, self._now(), self._shelf.pop_any)
         if messages:
             self._forward_held([self._hold(message) for message in messages], target)
             self._offered()
@@ -165,7 +165,7 @@ class Forwarding(Intake):
                 isinstance(error, InvalidOperation)
                 and entity is not None
                 and entity.properties.requires_session
-                and not details.session_id
+                and details.session_id is None
             ):
                 reason = SESSION_ID_IS_NULL
             self._bury_transfer(message, arrivals, reason, error.message)

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import uuid
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.localcloud.amqp.connection import Limits as ConnectionLimits
@@ -15,6 +15,9 @@ from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.cbs import Authenticate, RightsOf, TokenChecker
 from orchestrator.localcloud.servicebus.front_faults import Strikes
 from orchestrator.localcloud.servicebus.front_peer import Peer
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.servicebus.front_websocket import HttpDoor
 
 # How long clients have to take leave when the front stops.
 STOP_SECONDS = 0.5
@@ -60,6 +63,7 @@ class ServiceBusFront:
         self._deserted = asyncio.Event()
         self._deserted.set()
         self._servers: list[asyncio.Server] = []
+        self.http: HttpDoor | None = None
         self._next_expiry = float("inf")
         self._expiry_moved = asyncio.Event()
         self._expiry_task: asyncio.Task[None] | None = None
@@ -79,6 +83,12 @@ class ServiceBusFront:
         """
         if tls_port is not None and ssl_context is None:
             raise ValueError("a TLS port needs an ssl_context")
+        if ssl_context is not None:
+            ssl_context.sni_callback = _note_name
+        from orchestrator.localcloud.servicebus.front_websocket import HttpDoor
+
+        self.http = HttpDoor(self)
+        await self.http.start()
         try:
             plain = await self._listen(host, plain_port, None)
             tls = await self._listen(host, tls_port, ssl_context)
@@ -96,11 +106,11 @@ class ServiceBusFront:
         loop = asyncio.get_running_loop()
         if isinstance(port, socket.socket):
             server = await loop.create_server(
-                lambda: Peer(self), sock=port, ssl=context, backlog=BACKLOG
+                lambda: Peer(self, http=self.http), sock=port, ssl=context, backlog=BACKLOG
             )
         else:
             server = await loop.create_server(
-                lambda: Peer(self), host, port, ssl=context, backlog=BACKLOG
+                lambda: Peer(self, http=self.http), host, port, ssl=context, backlog=BACKLOG
             )
         self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
@@ -126,6 +136,9 @@ class ServiceBusFront:
         for peer in list(self.peers):
             peer.abort()
         await self._deserted.wait()
+        if self.http is not None:
+            await self.http.stop()
+            self.http = None
 
     def joined(self, peer: Peer) -> None:
         """A client is connected."""
@@ -161,3 +174,8 @@ class ServiceBusFront:
             finally:
                 for task in waits:
                     task.cancel()
+
+
+def _note_name(secured: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+    """Keep the name that a TLS client has dialled (its SNI) with the connection."""
+    secured.dialled = name  # type: ignore[attr-defined]

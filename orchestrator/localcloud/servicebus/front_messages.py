@@ -1,9 +1,9 @@
 """Messages between the wire and the queue engine: AMQP bytes in, `IncomingMessage` out, and back.
 
 What a sender wrote is kept bit by bit: the payload given to the engine is the message's own
-sections, less the delivery annotations (which end at this hop) and the annotations that only the
-service sets. At delivery, header and annotations are written anew around it; the body is never
-decoded.
+sections, less the annotations that only the service sets. Delivery annotations would end at this
+hop by the standard; the service gives them to the receiver, and clients' tests expect it. At
+delivery, header and annotations are written anew around the rest; the body is never decoded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.decode import decode_whole
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import DecodeError
+from orchestrator.localcloud.servicebus.content_decimals import as_dotnet_writes
 from orchestrator.localcloud.servicebus.model import (
     NEVER,
     NO_DETAILS,
@@ -63,6 +64,9 @@ def read(payload: bytes, now: float) -> IncomingMessage:
     if text is not None:
         return IncomingMessage(payload, message_key(text))
     parts = s.split(payload)
+    application = parts.application_properties
+    if application:
+        application = as_dotnet_writes(application)
     properties = s.list_of(parts.properties, 13)
     message_id = properties[_MESSAGE_ID]
     raw_properties = parts.properties
@@ -77,22 +81,26 @@ def read(payload: bytes, now: float) -> IncomingMessage:
     raw_annotations = parts.message_annotations
     if raw_annotations:
         annotations = s.map_of(raw_annotations)
-        if not _OURS.isdisjoint(annotations):
-            kept = {name: value for name, value in annotations.items() if name not in _OURS}
-            raw_annotations = s.section(s.MESSAGE_ANNOTATIONS, kept) if kept else b""
+        raw_annotations = _without_ours(s.MESSAGE_ANNOTATIONS, annotations, raw_annotations)
+    for_delivery = parts.delivery_annotations
+    if for_delivery:
+        for_delivery = _without_ours(s.DELIVERY_ANNOTATIONS, s.map_of(for_delivery), for_delivery)
     scheduled = annotations.get(SCHEDULED_TIME)
     session_id = properties[_GROUP_ID]
     if (
         raw_properties is not parts.properties
         or raw_annotations is not parts.message_annotations
-        or parts.delivery_annotations
+        or for_delivery is not parts.delivery_annotations
+        or not parts.in_order
+        or application is not parts.application_properties
     ):
         payload = b"".join(
             (
                 parts.header,
+                for_delivery,
                 raw_annotations,
                 raw_properties,
-                parts.application_properties,
+                application,
                 parts.body,
                 parts.footer,
             )
@@ -115,6 +123,14 @@ def read_transfer(payload: bytes, message_format: int, now: float) -> list[Incom
     if envelope.body_kind != s.DATA:
         raise DecodeError("A batch must have its messages in data sections.")
     return [read(one, now) for one in s.data_of(envelope.body)]
+
+
+def _without_ours(code: int, annotations: dict[Any, Any], raw: bytes) -> bytes:
+    """The section without what only the service sets; `raw` itself if there is nothing of it."""
+    if _OURS.isdisjoint(annotations):
+        return raw
+    kept = {name: value for name, value in annotations.items() if name not in _OURS}
+    return s.section(code, kept) if kept else b""
 
 
 def _trimmed(fields: list[Any]) -> list[Any]:
@@ -151,13 +167,15 @@ def _ttl(header: bytes, properties: list[Any], now: float) -> float | None:
 # Outwards
 
 _SEQUENCE = b"\xa3\x15x-opt-sequence-number\x81"
-_FIRST_SEQUENCE = b"\xa3\x1dx-opt-enqueue-sequence-number\x81"
 _ENQUEUED = b"\xa3\x13x-opt-enqueued-time\x83"
+_numbers = struct.Struct(f">{len(_SEQUENCE)}sq{len(_ENQUEUED)}sq").pack
+# Only of forwarded and of dead messages, and of those not active: others are what is left out.
+_FIRST_SEQUENCE = b"\xa3\x1dx-opt-enqueue-sequence-number\x81"
 _STATE = b"\xa3\x13x-opt-message-state\x54"
 _LOCKED_UNTIL = b"\xa3\x12x-opt-locked-until\x83"
-_numbers = struct.Struct(
-    f">{len(_SEQUENCE)}sq{len(_FIRST_SEQUENCE)}sq{len(_ENQUEUED)}sq{len(_STATE)}sB"
-).pack
+_LOCK_TOKEN = b"\xa3\x10x-opt-lock-token\x98"
+_NOTHING_FOR_DELIVERY = b"\x00\x53\x71\xc1\x01\x00"
+_LOCK_TOKEN_ALONE = b"\x00\x53\x71\xc1\x24\x02" + _LOCK_TOKEN
 _long = struct.Struct(">q").pack
 
 
@@ -165,29 +183,38 @@ def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
     """A message as a receiver gets it: delivered under `locked`, or deleted or peeked without."""
     payload = message.payload
     details = message.details
-    header, annotations, rest = s.prelude(payload)
+    header, for_delivery, annotations, rest = s.prelude(payload)
     count, entries = s.map_entries(annotations)
-    sequence, first = message.sequence, details.enqueued_sequence
-    count += 8
-    own = _numbers(
-        _SEQUENCE,
-        sequence,
-        _FIRST_SEQUENCE,
-        sequence if first is None else first,
-        _ENQUEUED,
-        int(message.enqueued_at * 1000),
-        _STATE,
-        message.state,
-    )
+    count += 4
+    own = _numbers(_SEQUENCE, message.sequence, _ENQUEUED, int(message.enqueued_at * 1000))
     if locked is not None:
         count += 2
         own += _LOCKED_UNTIL + _long(int(locked.until * 1000))
+        tag = locked.token
+        # A GUID's first three numbers are the other way round in a delivery tag.
+        token = tag[3::-1] + tag[5:3:-1] + tag[7:5:-1] + tag[8:]
+        if for_delivery:
+            number, others = s.map_entries(for_delivery)
+            for_delivery = s.map_section(
+                s.DELIVERY_ANNOTATIONS, number + 2, others + _LOCK_TOKEN + token
+            )
+        else:
+            for_delivery = _LOCK_TOKEN_ALONE + token
+    elif not for_delivery:
+        for_delivery = _NOTHING_FOR_DELIVERY
+    if details.enqueued_sequence is not None:
+        count += 2
+        own += _FIRST_SEQUENCE + _long(details.enqueued_sequence)
+    if message.state:
+        count += 2
+        own += _STATE + bytes((message.state,))
     if details.dead_letter_source is not None:
         count += 2
         own += encode(t.Symbol("x-opt-deadletter-source")) + encode(details.dead_letter_source)
     return b"".join(
         (
             _header(message, header),
+            for_delivery,
             s.map_section(s.MESSAGE_ANNOTATIONS, count, entries + own),
             payload[rest:] if details is NO_DETAILS else _content(message, rest),
         )

@@ -50,6 +50,7 @@ from orchestrator.localcloud.servicebus.session_shelf import SessionLock
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.broker import Broker
     from orchestrator.localcloud.servicebus.front import ServiceBusFront
+    from orchestrator.localcloud.servicebus.front_websocket import HttpDoor
 
 _log = logging.getLogger(__name__)
 
@@ -65,13 +66,22 @@ WRITE_FLOOD = 16 * 1024 * 1024
 CLOSE_SECONDS = 5.0
 REQUEST_SIZE = 1024 * 1024
 
+# How an HTTP client begins that wants a WebSocket.
+_GET = b"GET "
+
 Link = IncomingLink | OutgoingLink
 
 
 class Peer(asyncio.BufferedProtocol):
-    """The server's end of one client's connection."""
+    """The server's end of one client's connection.
 
-    def __init__(self, front: ServiceBusFront) -> None:
+    http: who takes over a client that speaks HTTP; None: nobody.
+    """
+
+    def __init__(self, front: ServiceBusFront, http: HttpDoor | None = None) -> None:
+        self._http = http
+        self._first = b""
+        self._dialled: str | None = None
         self._front = front
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -182,6 +192,7 @@ class Peer(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         transport.set_write_buffer_limits(high=WRITE_HIGH)
         self._transport = transport
+        self._dialled = getattr(transport.get_extra_info("ssl_object"), "dialled", None)
         self._front.joined(self)
         self._tick()
 
@@ -197,6 +208,13 @@ class Peer(asyncio.BufferedProtocol):
         self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
+        if self._http is not None:
+            self._first = data = self._first + data
+            if _GET.startswith(data[: len(_GET)]):
+                if len(data) >= len(_GET):
+                    self._hand_over(self._http.protocol(), data)
+                return
+            self._http, self._first = None, b""
         # It is written below, whoever asks for it meanwhile.
         self._awake = True
         for event in self._engine.receive(data, self._loop.time()):
@@ -204,6 +222,16 @@ class Peer(asyncio.BufferedProtocol):
                 return
             self._handle(event)
         self._flush()
+
+    def _hand_over(self, protocol: asyncio.Protocol, data: bytes) -> None:
+        """The client speaks something else: leave its transport to `protocol`."""
+        transport = self._transport
+        assert transport is not None
+        self.connection_lost(None)
+        transport.set_write_buffer_limits()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -444,15 +472,18 @@ class Peer(asyncio.BufferedProtocol):
         elif not isinstance(request.body, str):
             status, description = 400, "The body of a put-token request must be a string."
         else:
+            name = request.text("name") or ""
             try:
-                grant = self._front.tokens.check(
-                    request.body, request.text("name") or "", self._token_now()
-                )
+                grant = self._front.tokens.check(request.body, name, self._token_now())
             except TokenRefusedError as error:
                 status, description = error.status, error.message
             else:
-                self._grants.add(grant)
-                self._front.expiry_changed(grant.expires_at)
+                missing = self._front.tokens.missing(name, self._dialled)
+                if missing is not None:
+                    status, description = 404, missing
+                else:
+                    self._grants.add(grant)
+                    self._front.expiry_changed(grant.expires_at)
         reply(
             response(
                 request,

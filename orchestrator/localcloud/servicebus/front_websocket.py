@@ -3,6 +3,7 @@
 Path and subprotocol are the service's
 (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide and
 OASIS, "AMQP WebSocket Binding 1.0"). Frames of both sides may be cut anywhere: they are a stream.
+Besides the HTTPS port the AMQP ports serve it: a client's first bytes say what it speaks.
 """
 
 from __future__ import annotations
@@ -158,3 +159,33 @@ def websocket_middleware(front: ServiceBusFront) -> Middleware:
         return socket
 
     return handle
+
+
+class HttpDoor:
+    """HTTP on an AMQP port: that path, and a clear word about everything else."""
+
+    def __init__(self, front: ServiceBusFront) -> None:
+        app = web.Application(middlewares=[websocket_middleware(front)])
+        app.router.add_route("*", "/{path:.*}", _refuse)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=1.0
+        )
+
+    async def start(self) -> None:
+        await self._runner.setup()
+
+    def protocol(self) -> asyncio.Protocol:
+        """One connection's."""
+        server = self._runner.server
+        assert server is not None
+        return server()
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+
+async def _refuse(request: web.Request) -> web.Response:
+    return web.Response(
+        status=404,
+        text=f"This port speaks AMQP 1.0: as it is, or over WebSocket at {PATH}.\n",
+    )

@@ -16,7 +16,7 @@ from orchestrator.localcloud.servicebus.errors import (
     StoreFailed,
 )
 from orchestrator.localcloud.servicebus.lifecycle import Lifecycle
-from orchestrator.localcloud.servicebus.limits import FOREVER, MEBIBYTE
+from orchestrator.localcloud.servicebus.limits import FOREVER, MEBIBYTE, PARTITIONS
 from orchestrator.localcloud.servicebus.model import (
     NEVER,
     NO_DETAILS,
@@ -71,6 +71,7 @@ class Intake(Lifecycle):
                 or self.properties.requires_session
             ):
                 self._check_content(len(message.payload), message.session_id)
+            self._check_ids(message)
         now = self._now()
         fresh, repeated = self._sort_out(messages, now)
         size = sum(len(message.payload) for message in fresh)
@@ -101,7 +102,10 @@ class Intake(Lifecycle):
 
     def _check_quota(self, size: int) -> None:
         held = self._held()
-        limit = self.properties.max_size_in_megabytes
+        properties = self.properties
+        limit = properties.max_size_in_megabytes
+        if properties.enable_partitioning:
+            limit *= PARTITIONS
         if held + self.incoming_size + size > limit * MEBIBYTE:
             raise QuotaExceeded(
                 f"The maximum entity size of {limit} MB has been reached or exceeded by "
@@ -121,7 +125,7 @@ class Intake(Lifecycle):
                 f"The message of {size} bytes exceeds the {self.max_message_size} "
                 f"bytes that {self.namespace}/{self.path} allows."
             )
-        if self.properties.requires_session and not session_id:
+        if self.properties.requires_session and session_id is None:
             raise InvalidOperation(
                 "The SessionId was not set on a message, and it cannot be sent to the entity. "
                 "Entities that have session support enabled can only receive messages that have "
@@ -130,6 +134,21 @@ class Intake(Lifecycle):
         if session_id and len(session_id) > limits.session_id_length:
             raise InvalidOperation(
                 f"A session id may have up to {limits.session_id_length} characters."
+            )
+
+    def _check_ids(self, message: IncomingMessage) -> None:
+        most = self._context.limits.message_id_length
+        named = message.message_id or ""
+        if len(named) > most and not named.startswith("\0"):
+            raise InvalidOperation(f"A message id may have up to {most} characters.")
+        if (
+            self.properties.requires_session
+            and message.partition_key is not None
+            and message.partition_key != message.session_id
+        ):
+            raise InvalidOperation(
+                f"The partition key '{message.partition_key}' of a message must be its session id "
+                f"'{message.session_id}'."
             )
 
     def _sort_out(
@@ -182,7 +201,11 @@ class Intake(Lifecycle):
                 state = MessageState.SCHEDULED
             ttl = longest if message.ttl is None else min(message.ttl, longest)
             details = NO_DETAILS
-            if message.session_id or message.partition_key or message.scheduled_at is not None:
+            if (
+                message.session_id is not None
+                or message.partition_key is not None
+                or message.scheduled_at is not None
+            ):
                 details = Details(message.session_id, message.partition_key, message.scheduled_at)
             stamped.append(
                 StoredMessage(

@@ -250,11 +250,16 @@ class Lifecycle:
         """Messages are ready."""
         self._line.wake()
 
-    def pop_ready(self, count: int, now: float) -> list[StoredMessage]:
-        """Up to `count` ready messages, oldest first; the caller must lock or remove them."""
+    def pop_ready(
+        self, count: int, now: float, pop: Callable[[], StoredMessage | None] | None = None
+    ) -> list[StoredMessage]:
+        """Up to `count` ready messages, oldest first; the caller must lock or remove them.
+        pop: gives one; those that receivers get when left out."""
+        if pop is None:
+            pop = self._shelf.pop_ready
         messages: list[StoredMessage] = []
         while len(messages) < count:
-            message = self._shelf.pop_ready()
+            message = pop()
             if message is None:
                 break
             if message.expires_at <= now:

@@ -41,12 +41,16 @@ class Limits:
     session_state_size: int = 256 * KIBIBYTE
     entity_name_length: int = 260
     queues_per_namespace: int = 10_000
+    subscriptions_per_topic: int = 2000
+    rules_per_subscription: int = 2000
     # maxSizeInMegabytes that a queue of the Standard tier may ask for.
     queue_megabytes: tuple[int, ...] = (1024, 2048, 3072, 4096, 5120)
-    receive_batch: int = 5000
     peek_batch: int = 250
     forward_hops: int = 4
 
+
+PARTITIONS = 16
+"""Of a partitioned entity (Standard tier): it holds so many times the size that it asks for."""
 
 STRICT = Limits()
 RELAXED = Limits(
@@ -57,6 +61,15 @@ RELAXED = Limits(
     session_state_size=100 * MEBIBYTE,
     queue_megabytes=(1024, 2048, 3072, 4096, 5120, 10240, 20480, 40960, 81920),
     queues_per_namespace=1_000_000,
-    receive_batch=100_000,
+    subscriptions_per_topic=100_000,
+    rules_per_subscription=100_000,
+    message_id_length=100_000,
+    session_id_length=100_000,
+    auto_delete_min=1.0,
+    duplicate_window_min=1.0,
+    delivery_count_max=2**31 - 1,
     peek_batch=10_000,
 )
+
+BY_NAME = {"strict": STRICT, "relaxed": RELAXED}
+"""The tables that settings choose between."""

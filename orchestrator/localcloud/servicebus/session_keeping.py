@@ -86,6 +86,11 @@ class SessionKeeping(Forwarding):
                 f"(status {self.properties.status})."
             )
         _ = self._sessions
+        if self.forwards_to is not None:
+            raise InvalidOperation(
+                f"{self.namespace}/{self.path} forwards its messages to {self.forwards_to}: "
+                "receive them there."
+            )
 
     # -- having a session ----------------------------------------------------------------------
 

@@ -133,6 +133,17 @@ class SessionShelf(Shelf):
         """None: messages of sessions are had by session only."""
         return None
 
+    def pop_any(self) -> StoredMessage | None:
+        """The oldest of a session that nobody has."""
+        while self.available:
+            session = next(iter(self.available.values()))
+            message = self.pop_of(session)
+            self.tidy(session)
+            if message is not None:
+                return message
+            self.available.pop(session.id, None)
+        return None
+
     def pop_of(self, session: Session) -> StoredMessage | None:
         """The session's oldest ready message; the caller must lock or remove it at once."""
         while session.heap:

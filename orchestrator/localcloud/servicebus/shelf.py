@@ -88,6 +88,10 @@ class Shelf:
                 return message
         return None
 
+    def pop_any(self) -> StoredMessage | None:
+        """A ready message to be moved elsewhere; the caller must lock or remove it at once."""
+        return self.pop_ready()
+
     def walk(self, sequence: int, count: int) -> list[StoredMessage]:
         """Up to `count` messages in any state from `sequence` on, in order."""
         return [self.messages[number] for number in islice(self._index.start(sequence), count)]

@@ -79,7 +79,7 @@ class Subscription(Queue):
         if payload is not message.payload:
             named = self._context.content.read(payload).system.get("SessionId")
             session_id = named if isinstance(named, str) else None
-        if self.properties.requires_session and not session_id:
+        if self.properties.requires_session and session_id is None:
             self._bury(
                 message,
                 arrivals,

@@ -56,12 +56,20 @@ def test_entries_are_appended_behind_those_that_are_there(
     assert content in whole
 
 
+def test_the_order_of_sections_is_not_insisted_on() -> None:
+    # Microsoft's Python SDK writes the delivery annotations last.
+    last = s.section(s.DELIVERY_ANNOTATIONS, {t.Symbol("d"): 1})
+    parts = s.split(s.section(s.DATA, b"x") + s.section(s.FOOTER, {}) + last)
+    assert parts.delivery_annotations == last
+    assert s.data_of(parts.body) == [b"x"]
+
+
 @pytest.mark.parametrize(
     "raw",
     [
         b"\x75",
         b"\x00\x53\x99\x40",  # no such section
-        s.section(s.PROPERTIES, []) + s.section(s.HEADER, []),  # wrong order
+        s.section(s.DATA, b"x") + s.section(s.FOOTER, {}) + s.section(s.DATA, b"y"),
         s.section(s.HEADER, []) * 2,
         s.section(s.VALUE, 1) * 2,
         s.section(s.DATA, b"x") + s.section(s.VALUE, 1),

@@ -56,7 +56,7 @@ def stored(payload: bytes, details: Details | None = None, **options: Any) -> St
 
 
 def delivered(one: StoredMessage) -> s.Sections:
-    return s.split(write(one, LockedMessage(one, uuid.UUID(int=1), NOW + 30)))
+    return s.split(write(one, LockedMessage(one, uuid.UUID(int=1).bytes_le, NOW + 30)))
 
 
 def test_what_the_engine_decides_by_is_read() -> None:
@@ -75,11 +75,39 @@ def test_a_message_is_kept_byte_for_byte() -> None:
     assert read(raw, NOW).payload == raw
 
 
-def test_delivery_annotations_end_here_and_a_missing_id_is_made() -> None:
-    raw = s.section(s.DELIVERY_ANNOTATIONS, {t.Symbol("hop"): 1}) + message()
-    got = read(raw, NOW)
+def test_delivery_annotations_reach_the_receiver_with_the_lock_token() -> None:
+    mine = {t.Symbol("hop"): 1, t.Symbol("x-opt-lock-token"): uuid.UUID(int=7)}
+    kept = read(message(["id"]) + s.section(s.DELIVERY_ANNOTATIONS, mine), NOW).payload
+    assert s.map_of(s.split(write(stored(kept))).delivery_annotations) == {"hop": 1}
+    token = uuid.uuid4()
+    locked = write(stored(kept), LockedMessage(stored(kept), token.bytes_le, NOW + 30))
+    assert s.map_of(s.split(locked).delivery_annotations) == {"hop": 1, "x-opt-lock-token": token}
+
+
+def test_an_ordinary_delivery_says_no_more_than_the_service_does() -> None:
+    # What the SDK's own tests of a received message count.
+    one = stored(message(["id"]))
+    token = uuid.uuid4()
+    plain, locked = (
+        s.split(write(one)),
+        s.split(write(one, LockedMessage(one, token.bytes_le, NOW + 30))),
+    )
+    assert set(s.map_of(plain.message_annotations)) == {
+        "x-opt-sequence-number",
+        "x-opt-enqueued-time",
+    }
+    assert s.map_of(plain.delivery_annotations) == {}
+    assert set(s.map_of(locked.message_annotations)) == {
+        "x-opt-sequence-number",
+        "x-opt-enqueued-time",
+        "x-opt-locked-until",
+    }
+    assert s.map_of(locked.delivery_annotations) == {"x-opt-lock-token": token}
+
+
+def test_a_missing_id_is_made() -> None:
+    got = read(message(), NOW)
     parts = s.split(got.payload)
-    assert parts.delivery_annotations == b""
     assert len(s.list_of(parts.properties, 13)[0]) == 32
     # One that the service made is none that the sender could repeat.
     assert got.message_id is None

@@ -61,8 +61,27 @@ async def test_nobody_receives_from_a_forwarding_queue(world: World) -> None:
     first = await world.queue("first", forward_to="last")
     with pytest.raises(InvalidOperation, match="receive them there"):
         first.check_receive()
-    with pytest.raises(InvalidOperation, match="requiresSession"):
-        await world.queue("sessions", requires_session=True, forward_to="last")
+    sessions = await world.queue("sessions", requires_session=True, forward_to="last")
+    with pytest.raises(InvalidOperation, match="receive them there"):
+        sessions.check_accept()
+
+
+async def test_a_queue_with_sessions_forwards_too(world: World) -> None:
+    first = await world.queue("first", requires_session=True)
+    last = await world.queue("last", requires_session=True)
+    await send(first, "a1", "a2", session_id="a")
+    await send(first, "b1", session_id="b")
+    held = first.accept_session("b", lambda: None)
+    await world.queue("first", requires_session=True, forward_to="last")
+    await world.settled()
+    assert texts(peeked(last)) == ["a1", "a2"]
+    first.release_session(held)
+    await world.settled()
+    await send(first, "a3", session_id="a")
+    await world.settled()
+    assert texts(last.peek_session("a", 0, 9)) == ["a1", "a2", "a3"]
+    assert texts(last.peek_session("b", 0, 9)) == ["b1"]
+    assert first.counts().total == 0
 
 
 @pytest.mark.parametrize(

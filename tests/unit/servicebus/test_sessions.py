@@ -254,3 +254,17 @@ async def test_a_disabled_queue_gives_no_sessions_until_it_is_enabled(world: Wor
     await send(queue, "1", session_id="a")
     await world.settled()
     assert [lock.session_id for lock in got] == ["a"]
+
+
+async def test_the_empty_name_is_a_sessions_name(world: World) -> None:
+    queue = await world.queue(requires_session=True)
+    await send(queue, "x", session_id="")
+    with pytest.raises(InvalidOperation, match="SessionId was not set"):
+        await send(queue, "y")
+    with pytest.raises(InvalidOperation, match="partition key"):
+        await send(queue, "z", session_id="a", partition_key="b")
+    await world.restart()
+    queue = world.again(queue)
+    lock = await next_session(world, queue)
+    assert lock is not None
+    assert (lock.session_id, texts(queue.acquire_of(lock, 9))) == ("", ["x"])
