@@ -10,11 +10,13 @@ from typing import Any
 
 from aiohttp import web
 
+from orchestrator.clock import SystemClock
 from orchestrator.localcloud.arm.content import MAX_BODY
 from orchestrator.localcloud.arm.dispatch import ResourceManager
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import parse as parse_id
 from orchestrator.localcloud.arm.provider import Call
+from orchestrator.localcloud.arm.throttling import Allowance
 from orchestrator.localcloud.identity import ARM_AUDIENCES, Identity, TokenError
 
 _log = logging.getLogger(__name__)
@@ -72,9 +74,20 @@ def error_response(error: ArmError) -> web.Response:
 
 def arm_handler(arm: ResourceManager, identity: Identity) -> Any:
     """The aiohttp handler that answers every Resource Manager request."""
+    allowance = Allowance(SystemClock())
 
     async def handle(request: web.Request) -> web.StreamResponse:
         claims = authenticate(identity, request, ARM_AUDIENCES)
+        name, left = allowance.spend(str(claims.get("oid", "")), request.method)
+        try:
+            response = await answer(request, claims)
+        except ArmError as error:
+            error.headers.setdefault(name, left)
+            raise
+        response.headers[name] = left
+        return response
+
+    async def answer(request: web.Request, claims: Mapping[str, Any]) -> web.Response:
         reply = await arm.dispatch(await _call(arm, request, claims))
         if reply.body is None:
             return web.Response(status=reply.status, headers=reply.headers)
