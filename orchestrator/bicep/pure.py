@@ -208,6 +208,11 @@ def _substring(value: str, start: int, count: int | None = None) -> str:
     return value[start:end]
 
 
+def _order(value: Json) -> Json:
+    """Texts are compared as words are: "a" before "B"."""
+    return (value.lower(), value.swapcase()) if isinstance(value, str) else value
+
+
 def _range(start: int, count: int) -> list[int]:
     return list(range(start, start + count))
 
@@ -297,7 +302,14 @@ def _date_add(value: str, duration: str, shape: str | None = None) -> str:
     moment += sign * dt.timedelta(
         weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
     )
-    return _stamp(moment)
+    if "T" in value:
+        return _stamp(moment)
+    # a base in another form gives the machine's own form, which on Azure is the American one
+    moment = moment.astimezone(dt.UTC)
+    hour = moment.hour % 12 or 12
+    half = "AM" if moment.hour < 12 else "PM"
+    day = f"{moment.month}/{moment.day}/{moment.year}"
+    return f"{day} {hour}:{moment.minute:02}:{moment.second:02} {half}"
 
 
 def _cidr_subnet(network: str, prefix: int, index: int) -> str:
@@ -316,12 +328,14 @@ def _cidr_host(network: str, index: int) -> str:
 
 def _parse_cidr(network: str) -> Json:
     parsed = ipaddress.ip_network(network, strict=False)
+    # the first and the last address of a network have a meaning of their own in IPv4 only
+    apart = 1 if parsed.version == 4 and parsed.prefixlen < 31 else 0
     found = {
         "network": str(parsed.network_address),
         "netmask": str(parsed.netmask),
         "broadcast": str(parsed.broadcast_address),
-        "firstUsable": str(parsed.network_address + 1),
-        "lastUsable": str(parsed.broadcast_address - 1),
+        "firstUsable": str(parsed.network_address + apart),
+        "lastUsable": str(parsed.broadcast_address - apart),
         "cidr": parsed.prefixlen,
     }
     if parsed.version == 6:
@@ -378,10 +392,10 @@ FUNCTIONS: dict[str, Callable[..., Json]] = {
     "mod": lambda a, b: a - b * _divide(a, b),
     "not": lambda a: not a,
     "equals": _equals,
-    "less": lambda a, b: a < b,
-    "lessorequals": lambda a, b: a <= b,
-    "greater": lambda a, b: a > b,
-    "greaterorequals": lambda a, b: a >= b,
+    "less": lambda a, b: _order(a) < _order(b),
+    "lessorequals": lambda a, b: _order(a) <= _order(b),
+    "greater": lambda a, b: _order(a) > _order(b),
+    "greaterorequals": lambda a, b: _order(a) >= _order(b),
     "createarray": lambda *args: list(args),
     "createobject": _create_object,
     "shallowmerge": _shallow_merge,
