@@ -129,7 +129,7 @@ class Binder:
         body = s.body_of(node.value)
         names: dict[str, Local | Symbol] = {}
         if body is not None:
-            for child in body.resources:
+            for child in s.nested_resources(body):
                 for symbol, resource in self.model.resource_of.items():
                     if resource.decl is child:
                         names[symbol.name] = symbol

@@ -118,6 +118,7 @@ class Compilation:
         self.diagnostics = Diagnostics()
         self.models: dict[Path, Model | ArmFile | None] = {}
         self.loading: list[Path] = []
+        self.silent_registries: dict[str, str] = {}
 
     def load(self, path: Path, reference: str = "") -> Model | ArmFile | None:
         """The file's model; None when it can't be read as what it is (it has been said why).
@@ -264,7 +265,7 @@ class Model:
         # the order of a template's resources: those of inner scopes come first
         resource = Resource(symbol, decl, type_, version, parent=outer, nested=outer is not None)
         self.resource_of[symbol] = resource
-        for child in resource.body.resources:
+        for child in s.nested_resources(resource.body):
             if symbol.is_collection:
                 self.error(
                     child.name, "BCP160", "A resource in a loop can't have nested resources."
@@ -286,7 +287,8 @@ class Model:
             self.error(path, "BCP092", "A path can't have holes: it is read before anything runs.")
             return None
         try:
-            where, full = resolve_reference(reference, self.path.parent)
+            silent = self.compilation.silent_registries
+            where, full = resolve_reference(reference, self.path.parent, silent)
         except ModuleNotFound as fault:
             self.error(path, fault.code, fault.message, fault.hint)
             return None

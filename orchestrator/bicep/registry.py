@@ -61,12 +61,18 @@ def full_reference(reference: str, folder: Path) -> tuple[str, str, str]:
     return host, f"{prefix}/{path}".strip("/"), tag
 
 
-def _fetch(name: str, host: str, repository: str, tag: str, place: Path) -> None:
-    from orchestrator.bicep.restore import Registry, RestoreFailed, restore
+def _fetch(
+    name: str, host: str, repository: str, tag: str, place: Path, silent: dict[str, str]
+) -> None:
+    from orchestrator.bicep.restore import NoAnswer, Registry, RestoreFailed, restore
 
     try:
+        if host in silent:
+            raise RestoreFailed(silent[host])
         restore(Registry(host, repository), tag, place)
     except RestoreFailed as failed:
+        if isinstance(failed, NoAnswer):
+            silent[host] = str(failed)
         raise ModuleNotFound(
             "BCP190",
             f'"{name}" is not in the cache of modules, and can\'t be fetched: {failed}.',
@@ -74,8 +80,10 @@ def _fetch(name: str, host: str, repository: str, tag: str, place: Path) -> None
         ) from None
 
 
-def resolve_reference(reference: str, folder: Path) -> tuple[Path, str]:
+def resolve_reference(reference: str, folder: Path, silent: dict[str, str]) -> tuple[Path, str]:
     """The file that a reference means, and its full name when it comes from a registry.
+
+    `silent`: registries that did not answer, with why; they are not asked again.
 
     Raises: ModuleNotFound when it is malformed, unsupported, or the module can't be had.
     """
@@ -86,7 +94,7 @@ def resolve_reference(reference: str, folder: Path) -> tuple[Path, str]:
             cache_folder() / "br" / host / repository.replace("/", "$") / f"{tag}$" / "main.json"
         )
         if not place.is_file():
-            _fetch(name, host, repository, tag, place)
+            _fetch(name, host, repository, tag, place, silent)
         return place, name
     if reference.startswith(("ts:", "ts/")):
         raise ModuleNotFound(

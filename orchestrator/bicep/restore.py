@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import tempfile
 import time
 import urllib.error
@@ -32,6 +33,10 @@ _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 class RestoreFailed(Exception):  # noqa: N818 -- it reads by what happened
     """The module could not be fetched; the message says why."""
+
+
+class NoAnswer(RestoreFailed):
+    """The registry can't be reached."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -113,7 +118,13 @@ class Registry:
             try:
                 answer = self._once(url, accept)
             except OSError as error:
-                why = f"{self.host} does not answer: {getattr(error, 'reason', error)}"
+                reason = getattr(error, "reason", error)
+                told = getattr(reason, "strerror", None) or reason
+                why = f"{self.host} does not answer: {told}"
+                if isinstance(reason, (socket.gaierror, ConnectionRefusedError)):
+                    raise NoAnswer(why) from None  # it will not be there in a second
+                if attempt + 1 == _TRIES:
+                    raise NoAnswer(why) from None
             else:
                 if answer.status == 200:
                     if len(answer.body) > _MAX_BYTES:

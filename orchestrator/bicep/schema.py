@@ -64,9 +64,9 @@ class Schemas:
 
     def declared(self, decl: s.Node, type_: s.Node, *, export: bool = False) -> Schema:
         """A type with what the decorators of its declaration add."""
-        from orchestrator.bicep.emit import Writer
+        from orchestrator.bicep.writer import Writer
 
-        emit = Writer.of(self.converter).emit
+        emit = Writer(self.converter).emit
         schema = self._typed(decl, type_)
         if "type" not in schema and DERIVED_MARK in schema.get("metadata", {}):
             self._guess(decl, schema)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.diagnostics import UNSUPPORTED, Diagnostics, SourceText
 from orchestrator.bicep.lexer import END, IDENT, NEWLINE, STRING, STRING_LEFT
-from orchestrator.bicep.parser import ExpressionParser, SyntaxFault
+from orchestrator.bicep.parser import SyntaxFault
+from orchestrator.bicep.type_parser import TypeParser
 
 _BICEP = (
     "targetScope",
@@ -26,7 +27,7 @@ _BICEP = (
 _PARAMS = ("using", "extends", "param", "var", "type", "func", "import", "extensionConfig")
 
 
-class StatementParser(ExpressionParser):
+class StatementParser(TypeParser):
     def __init__(self, source: SourceText, diagnostics: Diagnostics, *, params: bool) -> None:
         super().__init__(source, diagnostics)
         self.params = params

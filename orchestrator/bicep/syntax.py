@@ -1,628 +1,139 @@
-"""The tree of a Bicep file: one class for each form of the language, with where it stands.
-
-`start` and `end` are offsets into the file's text. Nodes are compared by identity. `parent` is set
-when names are bound.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from orchestrator.bicep.symbols import Local, Symbol
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    start: int
-    end: int
-    parent: Node | None = field(default=None, init=False, repr=False)
-
-    def children(self) -> Iterator[Node]:
-        return iter(())
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """The node and all below it, in the order of the text."""
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        yield current
-        stack.extend(reversed(list(current.children())))
-
-
-# --- expressions
-
-
-@dataclass(slots=True, eq=False)
-class Ident(Node):
-    name: str
-
-
-@dataclass(slots=True, eq=False)
-class Str(Node):
-    """A string: `parts` has one more entry than `holes`."""
-
-    parts: list[str]
-    holes: list[Node]
-
-    @property
-    def literal(self) -> str | None:
-        return self.parts[0] if not self.holes else None
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.holes)
-
-
-@dataclass(slots=True, eq=False)
-class Int(Node):
-    value: int
-
-
-@dataclass(slots=True, eq=False)
-class Bool(Node):
-    value: bool
-
-
-@dataclass(slots=True, eq=False)
-class Null(Node):
-    pass
-
-
-@dataclass(slots=True, eq=False)
-class Name(Node):
-    """A use of a name; `symbol` is what it means, None when nothing does."""
-
-    name: str
-    symbol: Symbol | Local | None = field(default=None, init=False)
-
-
-@dataclass(slots=True, eq=False)
-class Array(Node):
-    items: list[Node]
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.items)
-
-
-@dataclass(slots=True, eq=False)
-class Spread(Node):
-    value: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.value
-
-
-@dataclass(slots=True, eq=False)
-class Prop(Node):
-    """`key: value` in an object. A key that is an identifier is a string without holes."""
-
-    key: Str
-    value: Node
-
-    @property
-    def name(self) -> str | None:
-        return self.key.literal
-
-    def children(self) -> Iterator[Node]:
-        yield self.key
-        yield self.value
-
-
-@dataclass(slots=True, eq=False)
-class Object(Node):
-    """`items`: Prop, Spread and (in a resource's body) ResourceDecl."""
-
-    items: list[Node]
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.items)
-
-    def prop(self, name: str) -> Prop | None:
-        for item in self.items:
-            if isinstance(item, Prop) and item.name == name:
-                return item
-        return None
-
-    def value(self, name: str) -> Node | None:
-        found = self.prop(name)
-        return found.value if found is not None else None
-
-    @property
-    def props(self) -> Iterator[Prop]:
-        return (item for item in self.items if isinstance(item, Prop))
-
-    @property
-    def resources(self) -> Iterator[ResourceDecl]:
-        return (item for item in self.items if isinstance(item, ResourceDecl))
-
-
-@dataclass(slots=True, eq=False)
-class Unary(Node):
-    op: str
-    operand: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.operand
-
-
-@dataclass(slots=True, eq=False)
-class Binary(Node):
-    op: str
-    left: Node
-    right: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.left
-        yield self.right
-
-
-@dataclass(slots=True, eq=False)
-class Ternary(Node):
-    condition: Node
-    yes: Node
-    no: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.condition
-        yield self.yes
-        yield self.no
-
-
-@dataclass(slots=True, eq=False)
-class Paren(Node):
-    inner: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.inner
-
-
-@dataclass(slots=True, eq=False)
-class NonNull(Node):
-    base: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class Call(Node):
-    """`name(args)`; `symbol` is set when the name is declared in a file, None for built-in ones."""
-
-    name: Ident
-    args: list[Node]
-    symbol: Symbol | None = field(default=None, init=False)
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.args)
-
-
-@dataclass(slots=True, eq=False)
-class MethodCall(Node):
-    """`base.name(args)`."""
-
-    base: Node
-    name: Ident
-    args: list[Node]
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-        yield from self.args
-
-
-@dataclass(slots=True, eq=False)
-class Index(Node):
-    """`base[index]`, `base[?index]`, `base[^index]`."""
-
-    base: Node
-    index: Node
-    safe: bool = False
-    from_end: bool = False
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-        yield self.index
-
-
-@dataclass(slots=True, eq=False)
-class Member(Node):
-    """`base.name`, `base.?name`."""
-
-    base: Node
-    name: Ident
-    safe: bool = False
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class Nested(Node):
-    """`base::name`: a resource declared in another's body."""
-
-    base: Node
-    name: Ident
-    symbol: Symbol | None = field(default=None, init=False)
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class Lambda(Node):
-    params: list[Ident]
-    body: Node
-    locals: list[Local] = field(default_factory=list, init=False)
-
-    def children(self) -> Iterator[Node]:
-        yield self.body
-
-
-@dataclass(slots=True, eq=False)
-class For(Node):
-    """`[for item in array: body]`, `[for (item, index) in array: body]`."""
-
-    item: Ident
-    index: Ident | None
-    array: Node
-    body: Node
-    locals: list[Local] = field(default_factory=list, init=False)
-
-    def children(self) -> Iterator[Node]:
-        yield self.array
-        yield self.body
-
-
-@dataclass(slots=True, eq=False)
-class If(Node):
-    condition: Node
-    body: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.condition
-        yield self.body
-
-
-# --- types
-
-
-@dataclass(slots=True, eq=False)
-class TypeName(Node):
-    name: str
-    symbol: Symbol | None = field(default=None, init=False)
-
-
-@dataclass(slots=True, eq=False)
-class TypeLiteral(Node):
-    """A string, whole number, bool or null as a type."""
-
-    value: str | int | bool | None
-
-
-@dataclass(slots=True, eq=False)
-class TypeMember(Node):
-    base: Node
-    name: Ident
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class TypeIndex(Node):
-    """`base[2]`: the third item of a tuple."""
-
-    base: Node
-    index: int
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class TypeItems(Node):
-    """`base[*]`: the type of an array's items."""
-
-    base: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class TypeRest(Node):
-    """`base.*`: the type of an object's further properties."""
-
-    base: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class TypeArray(Node):
-    item: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.item
-
-
-@dataclass(slots=True, eq=False)
-class TypeNullable(Node):
-    base: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class TypeNonNull(Node):
-    base: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.base
-
-
-@dataclass(slots=True, eq=False)
-class TypeUnion(Node):
-    members: list[Node]
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.members)
-
-
-@dataclass(slots=True, eq=False)
-class TypeProp(Node):
-    """A property of an object type; `name` None is `*`, the type of all further properties."""
-
-    decorators: list[Decorator]
-    name: str | None
-    type: Node
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield self.type
-
-
-@dataclass(slots=True, eq=False)
-class TypeObject(Node):
-    props: list[TypeProp]
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.props)
-
-
-@dataclass(slots=True, eq=False)
-class TypeTuple(Node):
-    """Items are TypeProp without a name."""
-
-    items: list[TypeProp]
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.items)
-
-
-@dataclass(slots=True, eq=False)
-class TypeDerived(Node):
-    """`resourceInput<'type@version'>`, `resourceOutput<…>`, `resource<…>`."""
-
-    name: Ident
-    args: list[Node]
-
-
-@dataclass(slots=True, eq=False)
-class TypeResource(Node):
-    """`resource 'type@version'` as the type of a parameter or output."""
-
-    type: Str | None
-
-
-# --- declarations
-
-
-@dataclass(slots=True, eq=False)
-class Decorator(Node):
-    """`@name(args)`, `@sys.name(args)`."""
-
-    name: Ident
-    args: list[Node]
-    called: bool
-    namespace: Ident | None = None
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.args)
-
-
-@dataclass(slots=True, eq=False)
-class Decl(Node):
-    decorators: list[Decorator]
-
-    def children(self) -> Iterator[Node]:
-        return iter(self.decorators)
-
-
-@dataclass(slots=True, eq=False)
-class TargetScope(Decl):
-    value: Node
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield self.value
-
-
-@dataclass(slots=True, eq=False)
-class NamedValue(Decl):
-    name: Ident
-    value: Node
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield self.value
-
-
-class MetadataDecl(NamedValue):
-    __slots__ = ()
-
-
-class AssertDecl(NamedValue):
-    __slots__ = ()
-
-
-class ParamAssign(NamedValue):
-    """`param name = value` of a `.bicepparam` file."""
-
-    __slots__ = ()
-
-
-@dataclass(slots=True, eq=False)
-class TypeDecl(Decl):
-    name: Ident
-    type: Node
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield self.type
-
-
-@dataclass(slots=True, eq=False)
-class ParamDecl(Decl):
-    name: Ident
-    type: Node
-    default: Node | None
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield self.type
-        if self.default is not None:
-            yield self.default
-
-
-@dataclass(slots=True, eq=False)
-class VarDecl(Decl):
-    name: Ident
-    type: Node | None
-    value: Node
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        if self.type is not None:
-            yield self.type
-        yield self.value
-
-
-@dataclass(slots=True, eq=False)
-class FuncParam(Node):
-    name: Ident
-    type: Node
-
-    def children(self) -> Iterator[Node]:
-        yield self.type
-
-
-@dataclass(slots=True, eq=False)
-class FuncDecl(Decl):
-    name: Ident
-    params: list[FuncParam]
-    result: Node
-    body: Node
-    locals: list[Local] = field(default_factory=list, init=False)
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield from self.params
-        yield self.result
-        yield self.body
-
-
-@dataclass(slots=True, eq=False)
-class ResourceDecl(Decl):
-    name: Ident
-    type: Str
-    existing: bool
-    value: Node
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield self.value
-
-
-@dataclass(slots=True, eq=False)
-class ModuleDecl(Decl):
-    name: Ident
-    path: Str
-    value: Node
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield self.value
-
-
-@dataclass(slots=True, eq=False)
-class OutputDecl(Decl):
-    name: Ident
-    type: Node
-    value: Node
-
-    def children(self) -> Iterator[Node]:
-        yield from self.decorators
-        yield self.type
-        yield self.value
-
-
-@dataclass(slots=True, eq=False)
-class ImportItem(Node):
-    original: str
-    name: Ident
-
-
-@dataclass(slots=True, eq=False)
-class ImportDecl(Decl):
-    """`import {a, b as c} from 'file'`; with `wildcard`, `import * as name from 'file'`."""
-
-    items: list[ImportItem]
-    wildcard: Ident | None
-    path: Str
-
-
-@dataclass(slots=True, eq=False)
-class UsingDecl(Decl):
-    """`using 'main.bicep'`; `path` None is `using none`."""
-
-    path: Str | None
-
-
-@dataclass(slots=True, eq=False)
-class ExtendsDecl(Decl):
-    path: Str
-
-
-def unwrap(node: Node) -> Node:
-    """Without parentheses and `!`: neither has an effect at run time."""
-    while True:
-        if isinstance(node, Paren):
-            node = node.inner
-        elif isinstance(node, NonNull):
-            node = node.base
-        else:
-            return node
-
-
-def body_of(value: Node) -> Object | None:
-    """The object of a resource's or module's body, out of its loop and condition."""
-    if isinstance(value, For):
-        value = value.body
-    if isinstance(value, If):
-        value = value.body
-    return value if isinstance(value, Object) else None
-
-
-def loop_of(value: Node) -> For | None:
-    return value if isinstance(value, For) else None
-
-
-def condition_of(value: Node) -> Node | None:
-    if isinstance(value, For):
-        value = value.body
-    return value.condition if isinstance(value, If) else None
+"""The tree of a Bicep file, in one place: expressions, types, declarations."""
+
+from orchestrator.bicep.declarations import (
+    AssertDecl,
+    Decl,
+    ExtendsDecl,
+    FuncDecl,
+    FuncParam,
+    ImportDecl,
+    ImportItem,
+    MetadataDecl,
+    ModuleDecl,
+    NamedValue,
+    OutputDecl,
+    ParamAssign,
+    ParamDecl,
+    ResourceDecl,
+    TargetScope,
+    TypeDecl,
+    UsingDecl,
+    VarDecl,
+    body_of,
+    condition_of,
+    loop_of,
+    nested_resources,
+)
+from orchestrator.bicep.nodes import (
+    Array,
+    Binary,
+    Bool,
+    Call,
+    Decorator,
+    For,
+    Ident,
+    If,
+    Index,
+    Int,
+    Lambda,
+    Member,
+    MethodCall,
+    Name,
+    Nested,
+    Node,
+    NonNull,
+    Null,
+    Object,
+    Paren,
+    Prop,
+    Spread,
+    Str,
+    Ternary,
+    Unary,
+    unwrap,
+    walk,
+)
+from orchestrator.bicep.type_nodes import (
+    TypeArray,
+    TypeDerived,
+    TypeIndex,
+    TypeItems,
+    TypeLiteral,
+    TypeMember,
+    TypeName,
+    TypeNonNull,
+    TypeNullable,
+    TypeObject,
+    TypeProp,
+    TypeResource,
+    TypeRest,
+    TypeTuple,
+    TypeUnion,
+)
+
+__all__ = [
+    "Array",
+    "AssertDecl",
+    "Binary",
+    "Bool",
+    "Call",
+    "Decl",
+    "Decorator",
+    "ExtendsDecl",
+    "For",
+    "FuncDecl",
+    "FuncParam",
+    "Ident",
+    "If",
+    "ImportDecl",
+    "ImportItem",
+    "Index",
+    "Int",
+    "Lambda",
+    "Member",
+    "MetadataDecl",
+    "MethodCall",
+    "ModuleDecl",
+    "Name",
+    "NamedValue",
+    "Nested",
+    "Node",
+    "NonNull",
+    "Null",
+    "Object",
+    "OutputDecl",
+    "ParamAssign",
+    "ParamDecl",
+    "Paren",
+    "Prop",
+    "ResourceDecl",
+    "Spread",
+    "Str",
+    "TargetScope",
+    "Ternary",
+    "TypeArray",
+    "TypeDecl",
+    "TypeDerived",
+    "TypeIndex",
+    "TypeItems",
+    "TypeLiteral",
+    "TypeMember",
+    "TypeName",
+    "TypeNonNull",
+    "TypeNullable",
+    "TypeObject",
+    "TypeProp",
+    "TypeResource",
+    "TypeRest",
+    "TypeTuple",
+    "TypeUnion",
+    "Unary",
+    "UsingDecl",
+    "VarDecl",
+    "body_of",
+    "condition_of",
+    "loop_of",
+    "nested_resources",
+    "unwrap",
+    "walk",
+]

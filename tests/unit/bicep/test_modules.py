@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.bicep.restore import Answer, Registry, RestoreFailed, restore
+from orchestrator.bicep.restore import Answer, NoAnswer, Registry, RestoreFailed, restore
 from tests.unit.bicep.compiling import at, refused, template, write
 
 MODULE = """
@@ -405,6 +405,7 @@ def test_a_module_is_fetched_into_the_cache(tmp_path: Path) -> None:
     [
         ([Answer(404, {}, b"")], "no such module or tag"),
         ([OSError("a"), OSError("b"), OSError("c")], "does not answer: c"),
+        ([ConnectionRefusedError("no")], "does not answer: no"),
         ([Answer(401, {"WWW-Authenticate": "Basic"}, b"")], "wants a login"),
         ([Answer(503, {}, b"")] * 3, "answers 503"),
         ([Answer(400, {}, b"")], "answers 400"),
@@ -424,12 +425,18 @@ def test_a_module_that_can_not_be_fetched(
 def test_a_module_of_no_registry_is_refused_at_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = []
+
     def fail(*_: object) -> None:
-        raise RestoreFailed("reg.invalid does not answer: no route")
+        asked.append(1)
+        raise NoAnswer("reg.invalid does not answer: no route")
 
     monkeypatch.setattr("orchestrator.bicep.restore.restore", fail)
     monkeypatch.setenv("BICEP_CACHE_DIRECTORY", str(tmp_path / "cache"))
-    (missing,) = refused(tmp_path, "module a 'br:reg.invalid/net:9' = { name: 'a' }\n")
+    source = "module {0} 'br:reg.invalid/{0}:9' = {{ name: '{0}' }}\n"
+    missing, other = refused(tmp_path, source.format("net") + source.format("vm"))
+    assert other.code == "BCP190"
+    assert asked == [1]
     assert missing.code == "BCP190"
     assert "br:reg.invalid/net:9" in missing.message
     assert "does not answer" in missing.message
