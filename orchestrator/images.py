@@ -251,6 +251,13 @@ class ImageVerbs:
         """
         if not registry.endswith(".azurecr.io"):
             return None
+        if self._profile.kind == "local":
+            raise BadInput(
+                f"{registry} is a registry of Azure's, and the profile {self._profile.name} is of "
+                "this machine.",
+                "Set registry in the profile to one that you can push to, such as localhost:5000, "
+                "or choose another --profile.",
+            )
         import requests
 
         credential = Clients(self._profile).credential
