@@ -89,14 +89,10 @@ class LogVerbs:
         span = (moment, end) if moment is not None else None
         if not whole:
             return self._ask(query, span)
-        from orchestrator.query_parts import LargeAnswer, is_too_large, span_of
+        from orchestrator.query_parts import LargeAnswer, span_of
 
-        parted = span_of(self._ask, moment, None)
-        first = self._ask(query, span)
-        if not is_too_large(first.partial):
-            return first
         large = LargeAnswer(self._ask, self._time, progress, notice)
-        return large.collect(query, first, parted, row_wise=row_wise)
+        return large.answer(query, span_of(self._ask, moment, None), row_wise=row_wise)
 
     def ask(self, query: str) -> QueryResult:
         """The answer to one of this library's own queries, whatever its rows' times are."""

@@ -25,6 +25,9 @@ FULL = 0.9
 
 SHORTEST = timedelta(microseconds=1)
 MOST_PARTS = 50
+AHEAD = timedelta(days=3650)
+"""An answer at one go reaches so far beyond the present, that no row is cut off by two clocks."""
+
 TRIES = 5
 PAUSE = 30.0
 """Seconds to wait where a service that is asked too much says no time itself."""
@@ -59,10 +62,38 @@ class LargeAnswer:
     tables: list[QueryTable] = field(default_factory=list)
     missing: str = ""
 
-    def collect(
-        self, query: str, first: QueryResult, span: tuple[datetime, datetime], *, row_wise: bool
+    def answer(
+        self, query: str, span: tuple[datetime, datetime], *, row_wise: bool = False
     ) -> QueryResult:
-        """All rows of a query whose answer over the whole span (`first`) was not whole.
+        """All rows of a query over a span, in parts where they are too many.
+
+        Raises as `collect`.
+        """
+        shape = shape_of(query)
+        divisible = shape.at is not None and (row_wise or not shape.why_not)
+        # Counted first: half a million rows for nothing would take longer.
+        if divisible and self._count(query, shape, *span) > self.room:
+            return self.collect(query, None, span, row_wise=row_wise)
+        try:
+            first = self.ask(query, (span[0], span[1] + AHEAD))
+        except ServiceFailed as error:
+            if error.status != 504 or not divisible:
+                raise
+            return self.collect(query, None, span, row_wise=row_wise)
+        if not is_too_large(first.partial):
+            return first
+        return self.collect(query, first, span, row_wise=row_wise)
+
+    def collect(
+        self,
+        query: str,
+        first: QueryResult | None,
+        span: tuple[datetime, datetime],
+        *,
+        row_wise: bool,
+    ) -> QueryResult:
+        """All rows of a query in parts. `first`: its answer over the whole span, cut off; None: it
+        was not asked for.
 
         Raises BadInput when the query does not work row by row (and `row_wise` does not say so),
         and what asking raises.
@@ -80,13 +111,13 @@ class LargeAnswer:
                 "Begin it with the table, as in: ContainerAppConsoleLogs_CL | where …",
             )
         # What was cut off by size tells how many rows fit.
-        if len(first):
+        if first is not None and len(first):
             self.room = max(1, int(min(ROWS, len(first)) * FULL))
         self.total = self._count(query, shape, *span)
         self._part(query, shape, *span, self.total)
         tables = self.tables[::-1] if shape.newest_first else self.tables
         rows = [row for table in tables for row in table]
-        model = self.tables[0] if self.tables else first
+        model = self.tables[0] if self.tables else (first or QueryTable())
         whole = QueryTable(
             rows, names=[c.key for c in model.columns], types=model.types, name=model.name
         )
