@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
-from orchestrator.localcloud.arm.provider import JSON
+from orchestrator.localcloud.arm.provider import JSON, Call
 from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove_the_rest
@@ -75,6 +76,8 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
     found: list[str] = []
     for item, body in prepared.bodies:
         if not item.is_deployment:
+            if item.key not in prepared.open and not item.depends:
+                await _accepted(arm, caller, item, body)
             found.append(item.id)
             continue
         try:
@@ -83,15 +86,44 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
             if item.key in prepared.open:
                 # Checked again once the values are known.
                 continue
-            raise ArmError(
-                "InvalidTemplateDeployment",
-                f"The template deployment '{item.name}' is not valid according to the validation "
-                "procedure. See inner errors for details.",
-                target=item.id,
-                details=[error],
-            ) from None
+            raise _not_valid(item.name, item.id, error) from None
         found += await validated(arm, caller, inner)
     return found
+
+
+async def _accepted(arm: ResourceManager, caller: Caller, item: Instance, body: JSON) -> None:
+    """Ask a resource's provider whether it would take it; it waits for nothing that is missing.
+
+    Raises:
+        ArmError: It would not.
+    """
+    id = parse(item.id)
+    if id.namespace is None:
+        return
+    call = Call(
+        "PUT",
+        id,
+        arm,
+        body=copy.deepcopy(body),
+        claims=caller.claims,
+        base=caller.base,
+        correlation=caller.correlation,
+    )
+    try:
+        await arm.changes.preview(call)
+    except ArmError as error:
+        if error.status == 400:
+            raise _not_valid(item.name, item.id, error) from None
+
+
+def _not_valid(name: str, id: str, error: ArmError) -> ArmError:
+    return ArmError(
+        "InvalidTemplateDeployment",
+        f"The template deployment '{name}' is not valid according to the validation procedure. "
+        "See inner errors for details.",
+        target=id,
+        details=[error],
+    )
 
 
 async def prepare(

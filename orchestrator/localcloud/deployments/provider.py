@@ -8,6 +8,7 @@ it has deployed stays, the rest follows.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -37,6 +38,8 @@ from orchestrator.localcloud.deployments.whatif import what_if
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
+
+_log = logging.getLogger(__name__)
 
 _KIND = "deployment"
 
@@ -225,6 +228,9 @@ class Deployments(Provider):
         except ArmError as refusal:
             error = refusal
             state = "Canceled" if refusal.code == "DeploymentCanceled" else "Failed"
+        except Exception:  # noqa: BLE001 - the last resort: logged, told
+            _log.exception("deployment %s failed", id)
+            state, error = "Failed", inside(id)
         finally:
             if self._runs.get(id.key) is engine:
                 del self._runs[id.key]
@@ -332,8 +338,27 @@ class Deployments(Provider):
         }
         body = {"properties": properties, "location": stored.get("location")}
         caller = Caller.read(private["caller"])
-        prepared = await prepare(arm, id, wanted(body), caller)
+        try:
+            prepared = await prepare(arm, id, wanted(body), caller)
+        except ArmError as refusal:
+            # What it was to be deployed to has changed meanwhile.
+            stored["properties"] |= {"provisioningState": "Failed", "error": refusal.inner()}
+            stored["properties"]["timestamp"] = iso(arm.clock.time())
+            private.pop("inputs")
+            await arm.store.write(put=[(id, stored, secrets.token_hex(8))])
+            raise
         await self._run(arm, id, self._engine(arm, id, prepared), prepared)
+
+
+def inside(id: ResourceId) -> ArmError:
+    """What is told of a mistake of the local cloud itself."""
+    return ArmError(
+        "InternalServerError",
+        f"The deployment '{id.name}' failed for a reason inside the local cloud; server.log has "
+        "it.",
+        500,
+        target=id.text,
+    )
 
 
 def outcome(arm: ResourceManager, prepared: Prepared, engine: Engine) -> list[str]:

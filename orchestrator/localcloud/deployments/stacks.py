@@ -9,6 +9,7 @@ the stack does the same with all of it. Deny settings are kept and shown, and de
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -29,6 +30,7 @@ from orchestrator.localcloud.arm.provider import (
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove
 from orchestrator.localcloud.deployments.preparing import prepare, validated
+from orchestrator.localcloud.deployments.provider import inside
 from orchestrator.localcloud.deployments.records import (
     DEPLOYMENTS,
     PRIVATE,
@@ -42,6 +44,8 @@ from orchestrator.localcloud.templates.values import member
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
+
+_log = logging.getLogger(__name__)
 
 STACKS = "Microsoft.Resources/deploymentStacks"
 _DEPLOY, _DELETE = "deployment stack", "delete deployment stack"
@@ -180,6 +184,9 @@ class DeploymentStacks(Provider):
             await client.finish("PUT", parse(properties["deploymentId"]), body, "2025-04-01")
         except ArmError as refusal:
             error = refusal
+        except Exception:  # noqa: BLE001 - the last resort: logged, told
+            _log.exception("deployment stack %s failed", id)
+            error = inside(id)
         deployed = (arm.store.get(properties["deploymentId"]) or {}).get("properties", {})
         made = [item["id"] for item in deployed.get("outputResources", [])]
         known = {item.lower() for item in made}

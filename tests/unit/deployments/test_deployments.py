@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.deployments.provider import DeploymentType
 from tests.unit.deployments.world import (
     DEPLOYMENTS,
@@ -267,6 +268,41 @@ async def test_validate_looks_into_modules_and_keeps_nothing(tmp_path: Path) -> 
         assert "'needed' is not provided" in caught.value.details[0].message
         assert (await d.world.get(DEPLOYMENTS))["value"] == []
         assert d.lab.machine.puts == []
+
+
+async def test_validate_asks_the_providers(tmp_path: Path) -> None:
+    raw = template(resources=[machine("a", wrong=True)])
+    body = {"properties": {"mode": "Incremental", "template": raw}}
+    async with deploying(tmp_path) as d:
+        with pytest.raises(ArmError) as caught:
+            await d.world.ask("POST", f"{DEPLOYMENTS}/v/validate", body)
+        assert caught.value.code == "InvalidTemplateDeployment"
+        assert caught.value.details[0].code == "MachineWrong"
+
+
+async def test_a_deployment_whose_scope_went_away_is_told_as_failed(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        d.lab.machine.gate.clear()
+        await d.begin("d", template(resources=[machine("a")]))
+        record = d.world.arm.store.get(f"{DEPLOYMENTS}/d")
+        assert record is not None
+        record["private"]["template"]["resources"] = [machine("a", x="[nope()]")]
+        await d.world.arm.store.write(put=[(parse(record["id"]), record, "e")])
+    async with deploying(tmp_path) as d:
+        found = await d.ended(f"{DEPLOYMENTS}/d")
+        assert found["provisioningState"] == "Failed"
+        assert found["error"]["code"] == "InvalidTemplate"
+
+
+async def test_failed_deployments_are_found_by_filter(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        await d.run("good", template())
+        await d.run("bad", template(resources=[machine("a", broken=True)]))
+        for state, name in (("Failed", "bad"), ("Succeeded", "good")):
+            reply = await d.world.ask(
+                "GET", f"{DEPLOYMENTS}?$filter=provisioningState eq '{state}'"
+            )
+            assert [item["name"] for item in reply.body["value"]] == [name]
 
 
 async def test_deployments_are_none_of_a_groups_resources_and_go_with_it(tmp_path: Path) -> None:

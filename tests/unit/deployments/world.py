@@ -34,6 +34,8 @@ class Machine(ResourceType):
         """`broken` refuses; `speed` has a default."""
         if resource["properties"].get("broken"):
             raise ArmError("MachineBroken", "The machine is broken.", 409)
+        if resource["properties"].get("wrong"):
+            raise ArmError("MachineWrong", "The machine is not valid.")
         resource["properties"].setdefault("speed", 5)
         # As some services do: other values at every look.
         resource["properties"]["seen"] = self.looks = self.looks + 1
