@@ -165,6 +165,10 @@ class Binder:
         return names
 
     def _unknown(self, node: s.Node, name: str, *, functions_too: bool) -> None:
+        instead = functions.instead(name) if functions_too else ""
+        if instead:
+            self.model.error(node, "BCP100", f"Bicep has no {name}(); write {instead}")
+            return
         meant = nearest(name, self._names(functions_too=functions_too))
         kind = "function" if functions_too else "name"
         if meant:

@@ -119,7 +119,8 @@ class Diagnostics:
         self._seen: set[tuple[Path, int, int, str]] = set()
 
     def add(self, diagnostic: Diagnostic) -> None:
-        key = (diagnostic.path, diagnostic.line, diagnostic.column, diagnostic.code)
+        """Keep a finding. Of several at one place the first says why, the others follow from it."""
+        key = (diagnostic.path, diagnostic.line, diagnostic.column, diagnostic.severity)
         if key not in self._seen:
             self._seen.add(key)
             self.found.append(diagnostic)

@@ -251,6 +251,36 @@ def is_known(name: str, *, namespace: str = "", params: bool = False) -> bool:
     )
 
 
+# functions of the template language that Bicep has its own form for
+_INSTEAD = {
+    "if": "condition ? a : b",
+    "createArray": "[a, b]",
+    "createObject": "{ name: value }",
+    "add": "a + b",
+    "sub": "a - b",
+    "mul": "a * b",
+    "div": "a / b",
+    "mod": "a % b",
+    "and": "a && b",
+    "or": "a || b",
+    "not": "!a",
+    "equals": "a == b",
+    "less": "a < b",
+    "lessOrEquals": "a <= b",
+    "greater": "a > b",
+    "greaterOrEquals": "a >= b",
+    "coalesce": "a ?? b",
+    "variables": "the variable's name",
+    "parameters": "the parameter's name",
+    "copyIndex": "a loop with an index: [for (item, index) in items: …]",
+}
+
+
+def instead(name: str) -> str:
+    """What Bicep has in place of a function of the template language, or ""."""
+    return _INSTEAD.get(name, "")
+
+
 def names() -> list[str]:
     return list(_table())
 

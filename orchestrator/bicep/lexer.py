@@ -26,6 +26,7 @@ _IDENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"[0-9]+")
 _MULTILINE = re.compile(r"(\$*)'''")
 _SYMBOL = re.compile(r"\.\.\.|=>|==|=~|!=|!~|<=|>=|&&|\|\||\?\?|::|[@{}()\[\],.?:;=+\-*/%!<>|^]")
+_DOUBLE = re.compile(r'"([^"\r\n]*)"?')
 _PIECE = re.compile(r"[^'\\$\r\n]+|\$(?!\{)")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", "$": "$"}
 _UNICODE = re.compile(r"\\u\{([0-9A-Fa-f]{1,6})\}")
@@ -63,6 +64,7 @@ class Lexer:
         self.tokens: list[Token] = []
         self.at = 0
         self.holes: list[_Hole] = []
+        self.unclosed: set[int] = set()  # ends of lines in which a string is not closed
 
     def run(self) -> list[Token]:
         text, size = self.text, len(self.text)
@@ -85,6 +87,8 @@ class Lexer:
             elif found := _INTEGER.match(text, at):
                 self.at = found.end()
                 tokens.append(Token(INTEGER, found.group(), at, self.at))
+            elif char == '"':
+                self._double_quotes(at)
             elif char == "#" and (found := _PRAGMA.match(text, at)):
                 self.at = found.end()
             elif found := symbol(text, at):
@@ -104,13 +108,22 @@ class Lexer:
     def _error(self, start: int, end: int, code: str, message: str) -> None:
         self.diagnostics.error(self.source, start, end, code, message)
 
+    def _double_quotes(self, at: int) -> None:
+        """Read as what was meant, so that it is said once."""
+        found = _DOUBLE.match(self.text, at)
+        assert found is not None
+        self.at = found.end()
+        self._error(at, self.at, "BCP103", "Strings are written with single quotes: 'text'.")
+        self.tokens.append(Token(STRING, found.group(1), at, self.at))
+
     def _newline(self) -> None:
         found = _NEWLINES.match(self.text, self.at)
         assert found is not None
         start, self.at = self.at, found.end()
         if self.holes and not self.holes[-1].multiline:
             # a string in one line ends with it, also when a hole is open
-            self._error(start, start, "BCP004", "This string is not closed in its line.")
+            if start not in self.unclosed:
+                self._error(start, start, "BCP004", "This string is not closed in its line.")
             self.holes.clear()
             self.tokens.append(Token(STRING_RIGHT, "", start, start))
         if not self.tokens or self.tokens[-1].kind != NEWLINE:
@@ -160,6 +173,7 @@ class Lexer:
         value: list[str] = []
         while True:
             if self.at >= size or text[self.at] in "\r\n":
+                self.unclosed.add(self.at)
                 self._error(
                     start,
                     self.at,

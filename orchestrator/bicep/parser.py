@@ -65,6 +65,8 @@ class ExpressionParser:
         self.source = source
         self.diagnostics = diagnostics
         self.tokens = Lexer(source, diagnostics).run()
+        # where the text itself is wrong, what cannot be read follows from it
+        self.wrong_lines = {found.line for found in diagnostics.errors if found.path == source.path}
         self.at = 0
 
     # --- tokens
@@ -107,7 +109,9 @@ class ExpressionParser:
 
     def fail(self, code: str, message: str, token: Token | None = None) -> SyntaxFault:
         token = token or self.token
-        self.diagnostics.error(self.source, token.start, max(token.end, token.start), code, message)
+        if self.source.position(token.start)[0] not in self.wrong_lines:
+            end = max(token.end, token.start)
+            self.diagnostics.error(self.source, token.start, end, code, message)
         return SyntaxFault()
 
     def spoken(self, token: Token | None = None) -> str:
@@ -358,6 +362,10 @@ class ExpressionParser:
             return self.spread()
         token = self.token
         if token.kind == IDENT:
+            if self.peek().kind == IDENT and self.source.position(token.start)[1] == 1:
+                raise self.fail(
+                    "BCP018", f'Expected "}}" before "{token.text}": an object is not closed above.'
+                )
             self.next()
             key = s.Str(token.start, token.end, [token.text], [])
         elif token.kind in (STRING, STRING_LEFT):

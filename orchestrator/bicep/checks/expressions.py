@@ -20,28 +20,6 @@ _NO_VALUE = {
     sym.NAMESPACE: "a namespace",
     sym.WILDCARD: "an import",
 }
-_INSTEAD = {
-    "if": "condition ? a : b",
-    "createArray": "[a, b]",
-    "createObject": "{ name: value }",
-    "add": "a + b",
-    "sub": "a - b",
-    "mul": "a * b",
-    "div": "a / b",
-    "mod": "a % b",
-    "and": "a && b",
-    "or": "a || b",
-    "not": "!a",
-    "equals": "a == b",
-    "less": "a < b",
-    "lessOrEquals": "a <= b",
-    "greater": "a > b",
-    "greaterOrEquals": "a >= b",
-    "coalesce": "a ?? b",
-    "variables": "the variable's name",
-    "parameters": "the parameter's name",
-    "copyIndex": "a loop with an index: [for (item, index) in items: …]",
-}
 _MAX_INT = 2**63 - 1
 _NUMBERS = ("+", "-", "*", "/", "%")
 _ORDER = ("<", "<=", ">", ">=")

@@ -20,6 +20,9 @@ ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
         # syntax
         ("var a = 'open\n", "BCP004", 1, 9),
         ("var a = '\\q'\n", "BCP006", 1, 10),
+        ('var a = "b"\n', "BCP103", 1, 9),
+        ("var a = if(true, 1, 2)\n", "BCP100", 1, 9),
+        ("var a = {\n  b: 1\nvar c = 2\n", "BCP018", 3, 1),
         ("param p\n", "BCP014", 1, 8),
         ("var a =\n", "BCP009", 1, 8),
         ("var a = [1 2]\n", "BCP236", 1, 12),
