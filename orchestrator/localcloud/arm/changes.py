@@ -143,7 +143,7 @@ class Changes:
         if kind.provisioning:
             resource.setdefault("properties", {})["provisioningState"] = "Succeeded"
         whole = {"id": id.text, "name": id.name, "type": old["type"] if old else id.type}
-        return await kind.show(call, whole | resource)
+        return await kind.foresee(call, whole | resource)
 
     async def alter(self, call: Call, change: Callable[[JSON], None]) -> JSON:
         """Change the stored resource at `call.id` in place, for an action; returns it.

@@ -166,6 +166,10 @@ class ResourceType:
         """What a caller sees of it. `resource` is a copy and may be changed."""
         return resource
 
+    async def foresee(self, call: Call, resource: JSON) -> JSON:
+        """What a caller would see of it once `resource`, which is prepared, were stored."""
+        return await self.show(call, resource)
+
     async def get(self, call: Call) -> JSON | None:
         """The resource at `call.id` as stored (a copy), None where there is none."""
         return call.arm.store.get(call.id)

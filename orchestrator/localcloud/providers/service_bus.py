@@ -188,6 +188,15 @@ class Queue(ResourceType):
             resource["location"] = namespace["location"]
         return resource
 
+    async def foresee(self, call: Call, resource: JSON) -> JSON:
+        info = self._info(call.id)
+        before = info.properties if info else None
+        wanted = write_settings(read_properties(resource["properties"], before))
+        shown = await self.show(call, resource)
+        settable = write_settings(before) if before else {}
+        rest = {k: v for k, v in shown["properties"].items() if k not in settable}
+        return shown | {"properties": rest | wanted}
+
     async def deleting(self, call: Call, resource: JSON) -> None:
         try:
             await self._broker.delete_queue(call.id.names[0], entity_name(call.id.names[1]))

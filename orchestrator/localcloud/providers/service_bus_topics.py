@@ -90,6 +90,15 @@ class Topic(ResourceType):
             resource["location"] = namespace["location"]
         return resource
 
+    async def foresee(self, call: Call, resource: JSON) -> JSON:
+        info = self._info(call.id)
+        before = info.properties if info else None
+        wanted = write_settings(read_topic(resource["properties"], before))
+        shown = await self.show(call, resource)
+        settable = write_settings(before) if before else {}
+        rest = {k: v for k, v in shown["properties"].items() if k not in settable}
+        return shown | {"properties": rest | wanted}
+
     async def deleting(self, call: Call, resource: JSON) -> None:
         try:
             await self._broker.delete_topic(call.id.names[0], entity_name(call.id.names[1]))
@@ -154,6 +163,15 @@ class Subscription(ResourceType):
         )
         return resource
 
+    async def foresee(self, call: Call, resource: JSON) -> JSON:
+        info = self._info(call.id)
+        before = info.properties if info else None
+        wanted = write_settings(read_subscription(resource["properties"], before))
+        shown = await self.show(call, resource)
+        settable = write_settings(before) if before else {}
+        rest = {k: v for k, v in shown["properties"].items() if k not in settable}
+        return shown | {"properties": rest | wanted}
+
     async def deleting(self, call: Call, resource: JSON) -> None:
         try:
             await self._broker.delete_subscription(*_place(call.id))
@@ -211,6 +229,11 @@ class SubscriptionRule(ResourceType):
         if rule is not None:
             resource["properties"] = write_rule(rule)
         return resource
+
+    async def foresee(self, call: Call, resource: JSON) -> JSON:
+        return resource | {
+            "properties": write_rule(read_rule(call.id.name, resource["properties"]))
+        }
 
     async def deleting(self, call: Call, resource: JSON) -> None:
         try:
