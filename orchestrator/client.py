@@ -117,27 +117,31 @@ class Orchestrator(Nouns):
     # ---------------------------------------------------------------- the world
 
     def up(self, progress: Callable[[Step], None] | None = None) -> Changes:
-        """Make the profile's world: resource group, workspace, environment, namespace, queues,
-        identity, its roles; then deploy every job. Idempotent: what is there and right is left.
+        """Make everything of the settings real: deploy the template of what the jobs live in
+        (`infra.deploy`), then every job. Idempotent: what is there and right is left.
 
-        Raises SettingsNotFound without a settings file.
+        Raises SettingsNotFound without a settings file, and what `infra.deploy` and `deploy` raise.
         """
         import msgspec
 
         from orchestrator.results import Changes
-        from orchestrator.world import World
 
         self._check_settings("make")
         jobs = len(self.settings.jobs)
-        world = World(self._clients, self.settings)
-        made = world.make(progress, more=jobs)
 
-        def after(step: Step) -> None:
+        def first(step: Step) -> None:
+            total = step.total + jobs if step.total else 0
             if progress:
-                number = step.number + len(made)
-                progress(msgspec.structs.replace(step, number=number, total=len(made) + jobs))
+                progress(msgspec.structs.replace(step, total=total))
 
-        return Changes([*made, *self._plans.deploy(self.settings, progress=after)])
+        made = self._infra.deploy(progress=first if progress else None).changes
+
+        def then(step: Step) -> None:
+            number, total = step.number + len(made), len(made) + jobs
+            if progress:
+                progress(msgspec.structs.replace(step, number=number, total=total))
+
+        return Changes([*made, *self._plans.deploy(self.settings, progress=then)])
 
     def deploy(
         self,

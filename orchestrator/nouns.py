@@ -90,7 +90,7 @@ class Nouns:
     def _plans(self) -> PlanVerbs:
         from orchestrator.planning import PlanVerbs
 
-        return PlanVerbs(self._clients, self._jobs)
+        return PlanVerbs(self._clients, self._jobs, self._time)
 
     @cached_property
     def _executions(self) -> ExecutionVerbs:

@@ -21,17 +21,22 @@ from orchestrator.failures import told
 from orchestrator.job_body import job_resource, secret_values
 from orchestrator.records import Column, Kind, Records, show
 from orchestrator.results import Change, Changes, FieldChange, Record, Step
+from orchestrator.waiting import SystemTime, backoff
 
 if TYPE_CHECKING:
     from orchestrator.azure import Clients
     from orchestrator.job_body import Surroundings
     from orchestrator.jobs import JobVerbs
     from orchestrator.settings import JobSpec, Settings
+    from orchestrator.waiting import Time
 
 PROJECT_TAG = "orchestrator-project"
 
 # What Container Apps lets nobody change on a job that is there: it must be made anew.
 IMMUTABLE = ("environment",)
+
+_BUSY = "ContainerAppsJobOperationInProgress"  # somebody else is changing the job right now
+_PATIENCE = 60.0  # seconds that such a change is waited for
 
 Progress = Callable[[Step], None]
 PlanAction = Literal["created", "updated", "replaced", "deleted", "unchanged"]
@@ -132,7 +137,8 @@ class _Planned:
 class PlanVerbs:
     """Plan, deploy and drift of one profile."""
 
-    def __init__(self, clients: Clients, jobs: JobVerbs) -> None:
+    def __init__(self, clients: Clients, jobs: JobVerbs, time: Time | None = None) -> None:
+        self._time = time or SystemTime()
         self._clients = clients
         self._jobs = jobs
 
@@ -231,7 +237,7 @@ class PlanVerbs:
                     if one.job.action in ("replaced", "deleted"):
                         self._jobs.delete(name)
                     if one.body is not None:
-                        pollers[name] = self._jobs.put(name, one.body)
+                        pollers[name] = self._put(name, one.body)
             except OrchestratorError as error:
                 failed.append(error)
         done: list[Change] = []
@@ -252,6 +258,19 @@ class PlanVerbs:
         if failed:
             raise _all_of(failed, done)
         return Changes(done)
+
+    def _put(self, name: str, body: Mapping[str, Any]) -> Any:
+        """Begin to create or replace a job; who else is changing it is waited for."""
+        end = self._time.time() + _PATIENCE
+        for pause in backoff(0.2, 2.0):
+            try:
+                with told(self._clients.profile, f"deploy the job {name}"):
+                    return self._jobs.put(name, body)
+            except Conflict as error:
+                if error.code != _BUSY or self._time.time() > end:
+                    raise
+            self._time.sleep(pause)
+        raise AssertionError
 
     # ---------------------------------------------------------------- drift
 
