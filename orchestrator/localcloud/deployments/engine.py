@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
-from orchestrator.localcloud.arm.provider import JSON
+from orchestrator.localcloud.arm.provider import JSON, Reply
 from orchestrator.localcloud.deployments.calls import Client
 from orchestrator.localcloud.deployments.records import STATUS_WORDS, Ledger, failure, reference_to
 from orchestrator.localcloud.templates.errors import ExpressionError, NotYetKnown, Request
@@ -164,7 +164,12 @@ class Engine:
         import json
 
         if request.kind == "reference":
-            reply = await self._client.send("GET", request.id, api_version=request.api_version)
+            try:
+                reply = await self._client.send("GET", request.id, api_version=request.api_version)
+            except ArmError as error:
+                if error.status != 404 or not self._plan.may_be_missing(request.id):
+                    raise
+                reply = Reply(None)
         else:
             reply = await self._client.send(
                 "POST",

@@ -34,10 +34,11 @@ Unknown: TypeAlias = Callable[["Evaluation", str, NotYetKnown], Any]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A resource that an expression means."""
+    """A resource that an expression means; `absent` if its condition keeps it from being there."""
 
     id: str
     api_version: str = ""
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

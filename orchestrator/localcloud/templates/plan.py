@@ -286,7 +286,11 @@ class Plan:
         """
         keys = self._keys(name)
         if keys:
-            return [Target(self.instances[key].id, self.instances[key].api_version) for key in keys]
+            found = [self.instances[key] for key in keys]
+            return [
+                Target(item.id, item.api_version, item.symbol is not None and not item.condition)
+                for item in found
+            ]
         if name.startswith("/"):
             return [Target(name)]
         if name.lower() in self._index:
@@ -301,6 +305,14 @@ class Plan:
     def keys_of(self, id: str) -> list[str]:
         """The keys of the instances with an id."""
         return self._index.get(id.lower().rstrip("/"), [])
+
+    def may_be_missing(self, id: str) -> bool:
+        """Whether a resource that is only looked up is null where there is none."""
+        options = [member(self.instances[key].raw, "@options") for key in self.keys_of(id)]
+        return any(
+            isinstance(item, dict) and key_of(item, "nullIfNotFound") is not None
+            for item in options
+        )
 
     def _keys(self, name: str) -> list[str]:
         lower = name.lower().rstrip("/")

@@ -130,6 +130,21 @@ async def test_expressions_that_fail_late_are_told_with_their_place(tmp_path: Pa
         assert "Expected a value of type 'String'" in found["error"]["details"][0]["message"]
 
 
+async def test_an_existing_resource_that_may_be_missing_is_null(tmp_path: Path) -> None:
+    there = {**machine("none"), "existing": True}
+    raw = template(
+        languageVersion="2.0",
+        resources={"there": there},
+        outputs={"o": {"type": "bool", "value": "[equals(reference('there'), null())]"}},
+    )
+    async with deploying(tmp_path) as d:
+        found = await d.run("d", raw)
+        assert "was not found" in found["error"]["details"][0]["message"]
+        there["@options"] = {"nullIfNotFound": []}
+        found = await d.run("d", raw)
+        assert found["outputs"]["o"]["value"] is True
+
+
 async def test_a_subscription_deployment_makes_a_group_and_fills_it(tmp_path: Path) -> None:
     inner = template(
         resources=[machine("x", where="[resourceGroup().location]")],

@@ -109,6 +109,9 @@ CASES: list[tuple[str, Any]] = [
      {"1": 123, "4": 456}),
     ("groupBy(createArray('ab','cd','ae'),lambda('x',take(lambdaVariables('x'),1)))",
      {"a": ["ab", "ae"], "c": ["cd"]}),
+    ("groupBy(createArray('ab','ae'),lambda('x',take(lambdaVariables('x'),1)),"
+     "lambda('x',last(lambdaVariables('x'))))", {"a": ["b", "e"]}),
+    ("like('abcdef','a*C*')", True),
     ("mapValues(createObject('a',1),lambda('v',add(lambdaVariables('v'),1)))", {"a": 2}),
     # CIDR
     ("parseCidr('10.144.0.0/20')", {

@@ -262,6 +262,25 @@ def test_nobody_waits_for_an_existing_resource_but_for_what_it_waits_for() -> No
     assert plan(raw).instances["user"].depends == {"made"}
 
 
+def test_what_is_not_deployed_has_no_properties() -> None:
+    raw = template(
+        languageVersion="2.0",
+        resources={"off": thing("a", condition=False)},
+        outputs={
+            "safe": {
+                "type": "string",
+                "nullable": True,
+                "value": "[tryGet(reference('off'), 'outputs', 'x')]",
+            },
+            "hard": {"type": "string", "value": "[reference('off').outputs]"},
+        },
+    )
+    made = plan(raw)
+    assert made.output("safe", raw["outputs"]["safe"]) is None
+    with pytest.raises(ExpressionError, match="'outputs' doesn't exist"):
+        made.output("hard", raw["outputs"]["hard"])
+
+
 def test_circles_duplicates_and_unknown_names_are_refused() -> None:
     circle = template(resources=[thing("a", dependsOn=["b"]), thing("b", dependsOn=["a"])])
     assert "Circular dependency detected on resource" in refusal(circle)

@@ -123,15 +123,18 @@ def to_object(evaluation: Evaluation, arguments: tuple[Node, ...]) -> dict[str, 
     return found
 
 
-@special("groupBy", 2)
+@special("groupBy", 2, 3)
 def group_by(evaluation: Evaluation, arguments: tuple[Node, ...]) -> dict[str, list[Any]]:
-    """Items gathered by a name."""
+    """Items, or values made of them, gathered by a name."""
     values = array("groupBy", evaluation.value(arguments[0]))
     call, count = _lambda(evaluation, "groupBy", arguments[1], 1, 2)
     found: dict[str, list[Any]] = {}
+    value: Callable[..., Any] | None = None
+    if len(arguments) == 3:
+        value, _ = _lambda(evaluation, "groupBy", arguments[2], 1)
     for at, item in enumerate(values):
         name = text("groupBy", call(item) if count == 1 else call(item, at))
-        found.setdefault(name, []).append(item)
+        found.setdefault(name, []).append(item if value is None else value(item))
     return found
 
 

@@ -21,12 +21,17 @@ def reference(evaluation: Evaluation, arguments: tuple[Node, ...]) -> Any:
     target = evaluation.target(text("reference", values[0]))
     version = text("reference", values[1]) if len(values) > 1 and values[1] else ""
     full = len(values) > 2 and str(values[2]).lower() == "full"
+    if target.absent:
+        # Nothing is known of it, and `.?` finds nothing in it.
+        return {}
     resource = evaluation.ask(Request("reference", target.id, version or target.api_version))
     return view(resource, target.id, version or target.api_version, full=full)
 
 
 def view(resource: Any, id: str, api_version: str, *, full: bool) -> Any:
-    """What `reference` gives of a resource."""
+    """What `reference` gives of a resource; null of one that is allowed to be missing."""
+    if resource is None:
+        return None
     if not full:
         return member(resource, "properties", {}) if isinstance(resource, dict) else resource
     from orchestrator.localcloud.arm.ids import parse
@@ -66,6 +71,7 @@ def references(evaluation: Evaluation, arguments: tuple[Node, ...]) -> list[Any]
             full=full,
         )
         for target in evaluation.targets(values[0])
+        if not target.absent
     ]
 
 
