@@ -302,6 +302,8 @@ def _date_add(value: str, duration: str, shape: str | None = None) -> str:
     moment += sign * dt.timedelta(
         weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
     )
+    if re.fullmatch(r"\d{8}T\d{6}Z", value):
+        return moment.astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
     if "T" in value:
         return _stamp(moment)
     # a base in another form gives the machine's own form, which on Azure is the American one
@@ -352,7 +354,7 @@ def _encode(value: str) -> str:
 
 
 def _data_uri(value: Json) -> str:
-    return "data:text/plain;charset=utf8;base64," + _encode(text(value))
+    return "data:text/plain;charset=utf-8;base64," + _encode(text(value))
 
 
 def _from_data_uri(value: str) -> str:
