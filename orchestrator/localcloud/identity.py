@@ -37,6 +37,9 @@ GRAPH_AUDIENCES = ("https://graph.microsoft.com",)
 AZ_CLIENT = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 """The client id of `az`, which stands in the token of a person who logged in with it."""
 
+PERSON = "developer@localhost"
+"""The name of the person at the machine in the directory."""
+
 _CACHE = 2048
 
 
@@ -175,6 +178,7 @@ class Identity:
         import jwt
 
         now = int(self._clock.time())
+        person = object_id in (None, self.owner.object_id)
         claims = {
             "aud": audience,
             "iss": self._issuer,
@@ -186,7 +190,8 @@ class Identity:
             "sub": object_id or self.owner.object_id,
             "appid": client_id or self.owner.client_id,
             "azp": client_id or self.owner.client_id,
-            "idtyp": "app",
+            "idtyp": "user" if person else "app",
+            **({"upn": PERSON} if person else {}),
             "ver": "1.0",
             "jti": secrets.token_hex(8),
             **(extra or {}),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.localcloud.arm.store import ResourceStore
-from orchestrator.localcloud.identity import Identity, stable_guid
+from orchestrator.localcloud.identity import PERSON, Identity, stable_guid
 from orchestrator.localcloud.providers.managed_identity import IDENTITIES
 
 Object = dict[str, Any]
@@ -18,7 +18,7 @@ Object = dict[str, Any]
 USER = "#microsoft.graph.user"
 SERVICE_PRINCIPAL = "#microsoft.graph.servicePrincipal"
 APPLICATION = "#microsoft.graph.application"
-DOMAIN = "localhost"
+DOMAIN = PERSON.partition("@")[2]
 
 
 class Directory:
@@ -53,8 +53,8 @@ class Directory:
             "displayName": "Local developer",
             "givenName": "Local",
             "surname": "Developer",
-            "userPrincipalName": f"developer@{DOMAIN}",
-            "mail": f"developer@{DOMAIN}",
+            "userPrincipalName": PERSON,
+            "mail": PERSON,
             "accountEnabled": True,
             "userType": "Member",
             "businessPhones": [],

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
+from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.http import authenticate
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import LOG_STREAM_AUDIENCE, LOGS_AUDIENCES, Identity
 from orchestrator.localcloud.logs.api import Workspace
+from orchestrator.localcloud.logs.errors import QueryError
 from orchestrator.localcloud.logs.tables import Scope
 from orchestrator.localcloud.providers.container_apps import StoredJobs
 from orchestrator.localcloud.providers.monitor import WORKSPACES
 
+_QUERY = "Microsoft.OperationalInsights/workspaces/query/read"
+_READ = "Microsoft.Insights/logs/read"
+
 
 class LogWorkspaces:
-    """Reads the resource store for the log rooms."""
+    """Reads the resource store for the log rooms.
+
+    Attributes:
+        access: Decides who may query what; None: everybody everything.
+    """
 
     def __init__(self, store: ResourceStore, jobs: StoredJobs, identity: Identity) -> None:
         self._store = store
         self._jobs = jobs
         self._identity = identity
+        self.access: Access | None = None
         self._destinations: dict[str, tuple[str, str | None]] = {}
 
     def workspace_of(self, job_id: str) -> str | None:
@@ -57,9 +68,32 @@ class LogWorkspaces:
         workspaces = tuple(known[one] for one in ids if one in known)
         return Scope(workspaces=workspaces) if workspaces else Scope(resources=tuple(ids))
 
-    def authorize_query(self, request: web.Request) -> object:
+    def authorize_query(self, request: web.Request) -> Mapping[str, Any]:
         """Let a Log Analytics query in. Raises ArmError (401)."""
         return authenticate(self._identity, request, LOGS_AUDIENCES)
+
+    def permit_query(self, claims: Mapping[str, Any], scope: Scope) -> None:
+        """Refuse a query about what its caller has no role to read.
+
+        Raises:
+            QueryError: 403 `InsufficientAccessError`.
+        """
+        access = self.access
+        if access is None:
+            return
+        known = {one.customer_id.lower(): one.resource_id for one in self.workspaces()}
+        who = str(claims.get("oid", ""))
+        asked = [(_QUERY, known.get(one.lower(), "")) for one in scope.workspaces or ()]
+        asked += [(_READ, one) for one in scope.resources or ()]
+        if not all(access.allows(who, action, where) for action, where in asked):
+            raise QueryError(
+                403,
+                {
+                    "code": "InsufficientAccessError",
+                    "message": "The provided credentials have insufficient access to perform the "
+                    "requested operation",
+                },
+            )
 
     def authorize_stream(self, request: web.Request) -> object:
         """Let a reader of a job's or an environment's stream in: with the token that its

@@ -244,6 +244,7 @@ class LocalCloud:
         self._at_end("metrics", self.metrics.close)
         self.time.settling.append(self.metrics.look)
         self.workspaces = LogWorkspaces(store, self.jobs, self.identity)
+        self.workspaces.access = access
         self.logs = LogStore(
             self.state.file("logs.duckdb"), self.clock, workspace_of=self.workspaces.workspace_of
         )
@@ -331,7 +332,10 @@ class LocalCloud:
         add_login_routes(app, self.identity)
         Graph(self.identity, self.directory).add_routes(app)
         LogsApi(
-            self.queries, self.workspaces.workspaces, self.workspaces.authorize_query
+            self.queries,
+            self.workspaces.workspaces,
+            self.workspaces.authorize_query,
+            self.workspaces.permit_query,
         ).add_routes(app)
         MetricsBatch(
             self.metrics,

@@ -202,6 +202,26 @@ def test_resource_manager_refuses_who_has_no_role(lab: Lab) -> None:
         client.queues.delete(group, lab.name, "a")
 
 
+def test_a_log_query_needs_a_role_on_its_workspace(lab: Lab) -> None:
+    wire = lab.wire
+    path = f"{lab.group}/providers/Microsoft.OperationalInsights/workspaces/logs"
+    workspace = lab.ask("PUT", path, {"location": "westeurope"})["properties"]["customerId"]
+    owner, own = wire.token, lab.credential.text("https://api.loganalytics.io")
+    body = {"query": "print x = 1"}
+
+    def status() -> int:
+        wire.token = own
+        answer = wire.ask("POST", f"/v1/workspaces/{workspace}/query", body)
+        wire.token = owner
+        if answer.status != 200:
+            assert answer.error["code"] == "InsufficientAccessError"
+        return answer.status
+
+    assert status() == 403
+    lab.give(READER, path)
+    assert status() == 200
+
+
 def test_graph_tells_who_there_is(lab: Lab) -> None:
     wire = lab.wire
     wire.token = lab.cloud.credential.text("https://graph.microsoft.com")

@@ -70,19 +70,31 @@ class _Preferences:
     render: bool = False
 
 
+Permit = Callable[[Any, Scope], None]
+"""(what `authorize` gave, the rows that are asked for)"""
+
+
 class LogsApi:
     """The handlers.
 
     Args:
         engine: Runs the queries.
         workspaces: Which workspaces exist.
-        authorize: Checks a request's token.
+        authorize: Checks a request's token; what it gives is handed to `permit`.
+        permit: Refuses (QueryError) what its holder may not read; everybody may when left out.
     """
 
-    def __init__(self, engine: QueryEngine, workspaces: Workspaces, authorize: Authorize) -> None:
+    def __init__(
+        self,
+        engine: QueryEngine,
+        workspaces: Workspaces,
+        authorize: Authorize,
+        permit: Permit = lambda claims, scope: None,
+    ) -> None:
         self._engine = engine
         self._workspaces = workspaces
         self._authorize = authorize
+        self._permit = permit
 
     def add_routes(self, app: web.Application) -> None:
         """Add them to the server's HTTPS application, before Resource Manager's routes."""
@@ -94,7 +106,7 @@ class LogsApi:
     # Handlers
 
     async def _query(self, request: web.Request) -> web.Response:
-        self._authorize(request)
+        claims = self._authorize(request)
         try:
             body = _from_url(request) if request.method == "GET" else await _body(request)
             status, answer = await self._answer(
@@ -102,13 +114,14 @@ class LogsApi:
                 request.headers.getall("Prefer", []),
                 workspace=request.match_info.get("workspace"),
                 resource=request.match_info.get("resource"),
+                claims=claims,
             )
         except QueryError as error:
             status, answer = error.status, _json(error.body())
         return _response(status, answer)
 
     async def _batch(self, request: web.Request) -> web.Response:
-        self._authorize(request)
+        claims = self._authorize(request)
         try:
             body = await _body(request)
             items = body.get("requests")
@@ -120,10 +133,10 @@ class LogsApi:
                 )
         except QueryError as error:
             return _response(error.status, _json(error.body()))
-        answers = await asyncio.gather(*(self._item(item) for item in items))
+        answers = await asyncio.gather(*(self._item(item, claims) for item in items))
         return _response(200, b'{"responses":[' + b",".join(answers) + b"]}")
 
-    async def _item(self, item: Mapping[str, Any]) -> bytes:
+    async def _item(self, item: Mapping[str, Any], claims: Any) -> bytes:
         try:
             if str(item.get("path", "/query")).strip("/").lower() != "query":
                 raise path_not_found(str(item.get("path")))
@@ -137,7 +150,10 @@ class LogsApi:
                 if name.lower() == "prefer"
             ]
             status, answer = await self._answer(
-                body if isinstance(body, dict) else {}, prefer, workspace=item["workspace"]
+                body if isinstance(body, dict) else {},
+                prefer,
+                workspace=item["workspace"],
+                claims=claims,
             )
         except QueryError as error:
             status, answer = error.status, _json(error.body())
@@ -151,6 +167,7 @@ class LogsApi:
         *,
         workspace: str | None = None,
         resource: str | None = None,
+        claims: Any = None,
     ) -> tuple[int, bytes]:
         query, timespan = body.get("query"), body.get("timespan")
         if not isinstance(query, str):
@@ -164,6 +181,7 @@ class LogsApi:
             scope = self._workspace_scope([workspace, *more])
         else:
             scope = self._resource_scope(f"/{resource}", more)
+        self._permit(claims, scope)
         preferences = _preferences(prefer)
         result = await self._engine.execute(
             query, timespan=timespan, scope=scope, timeout=preferences.timeout

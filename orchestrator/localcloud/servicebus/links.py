@@ -59,7 +59,7 @@ def unauthorized(right: Right | None, address: str) -> AmqpError:
     return AmqpError(
         UNAUTHORIZED_ACCESS,
         f"Unauthorized access. {claim} are required to perform this operation. "
-        f"Resource: '{address}'. Put a token for it on $cbs first.",
+        f"Resource: '{address}'. A token put on $cbs, or a role, has to give it.",
     )
 
 
