@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.alerts import Alert, AlertHistory, AlertRule, AlertRules
     from orchestrator.client import Orchestrator, connect, local_cloud
+    from orchestrator.doctor.findings import Finding, Findings
     from orchestrator.errors import (
         AuthenticationFailed,
         BadInput,
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from orchestrator.executions import Run
     from orchestrator.messages import DeadLetterMessages, Message, Messages, Outcome, Sent
     from orchestrator.metric_series import MetricPoint, MetricPoints, MetricSeries, MetricTable
+    from orchestrator.notebook import ProgressBar, progress
+    from orchestrator.planning import Drift, Drifted, Plan, PlannedJob
     from orchestrator.query import QueryResult, QueryTable
     from orchestrator.queue_handle import QueueHandle
     from orchestrator.results import (
@@ -109,6 +112,9 @@ _HOMES = {
         ("DeadLetterMessages", "Message", "Messages", "Outcome", "Sent"),
         "messages",
     ),
+    **dict.fromkeys(("Drift", "Drifted", "Plan", "PlannedJob"), "planning"),
+    **dict.fromkeys(("Finding", "Findings"), "doctor.findings"),
+    **dict.fromkeys(("ProgressBar", "progress"), "notebook"),
     "QueueHandle": "queue_handle",
     **dict.fromkeys(
         ("MetricPoint", "MetricPoints", "MetricSeries", "MetricTable"), "metric_series"
@@ -153,10 +159,14 @@ __all__ = [
     "Conflict",
     "DeadLetterMessages",
     "DeploymentFailed",
+    "Drift",
+    "Drifted",
     "Execution",
     "ExecutionNotFound",
     "Executions",
     "FieldChange",
+    "Finding",
+    "Findings",
     "InvalidRequest",
     "Job",
     "JobNotFound",
@@ -177,7 +187,10 @@ __all__ = [
     "OrchestratorError",
     "Outcome",
     "PermissionDenied",
+    "Plan",
+    "PlannedJob",
     "ProfileError",
+    "ProgressBar",
     "QueryError",
     "QueryResult",
     "QueryTable",
@@ -202,6 +215,7 @@ __all__ = [
     "connect",
     "load_settings",
     "local_cloud",
+    "progress",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,26 @@ class Run:
         return self._orchestrator.wait(
             self.name, self.job, timeout=timeout, poll=poll, on_change=on_change
         )
+
+    def __await__(self) -> Generator[Any, None, Execution]:
+        """`await run`: the same as `wait()`, and other tasks go on meanwhile.
+
+        Several at once: `await asyncio.gather(*runs)`. A cancelled wait leaves the execution as it
+        is.
+        """
+        return self._ended().__await__()
+
+    async def _ended(self) -> Execution:
+        import asyncio
+
+        from orchestrator.waiting import backoff
+
+        for pause in backoff():
+            execution = await asyncio.to_thread(self._orchestrator.execution, self.name, self.job)
+            if execution.finished:
+                return execution
+            await asyncio.sleep(pause)
+        raise AssertionError("backoff never ends")
 
     def follow(self, *, tail: int | None = None, grep: str | None = None) -> Iterator[LogLine]:
         """Its output line by line, live, until it has ended."""

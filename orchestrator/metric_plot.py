@@ -2,62 +2,41 @@
 
 from __future__ import annotations
 
-import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import BadInput, OrchestratorError
+from orchestrator.drawing import COLOURS, MEANT, QUIET, check_kind, figure_type
+from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from orchestrator.metric_series import MetricSeries, MetricTable
 
-# Colours that are told apart without red and green (Okabe and Ito), and those that mean something.
-_COLOURS = ("#0072b2", "#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442", "#444444")
-_MEANT = {
-    "Succeeded": "#009e73",
-    "Failed": "#d55e00",
-    "Running": "#56b4e9",
-    "Stopped": "#e69f00",
-}
-_QUIET = "#666666"
-
 
 def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
     """The figure; see `MetricTable.plot`."""
-    try:
-        from matplotlib import dates
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import FuncFormatter, MaxNLocator
-    except ImportError:
-        raise OrchestratorError(
-            "matplotlib is not installed, and it draws the plots.",
-            'Install it: pip install "aca-orchestrator[notebook]"',
-        ) from None
+    figure_of = figure_type()
+    from matplotlib import dates
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     untyped: Any = dates
     if path is not None:
-        known = sorted(Figure().canvas.get_supported_filetypes())
-        if Path(path).suffix.lower().lstrip(".") not in known:
-            raise BadInput(
-                f'"{path}" is no kind of picture that can be drawn.',
-                f"Give it one of these endings: {', '.join('.' + kind for kind in known)}",
-            )
+        check_kind(path)
     panels: dict[str, list[MetricSeries]] = {}
     for series in table:
         if series.values:
             panels.setdefault(series.metric, []).append(series)
     if not panels:
         raise BadInput("There is no data to draw.", "Look further back: --since 1d")
-    figure = _shown(Figure)(figsize=(9, 1.0 + 1.7 * len(panels)), dpi=120, layout="constrained")
+    figure = figure_of(figsize=(9, 1.0 + 1.7 * len(panels)), dpi=120, layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (metric, group) in zip(axes, panels.items(), strict=True):
         bars = group[0].aggregation in ("Total", "Count")
-        spare = iter(_COLOURS * 10)
+        spare = iter(COLOURS * 10)
         floor: list[float] = []
         for series in group:
             times = [time for time, _ in series.points]
             values = [float("nan") if value is None else value for _, value in series.points]
-            colour = _MEANT.get(series.split) or next(spare)
+            colour = MEANT.get(series.split) or next(spare)
             label = series.split or series.of
             if bars and series.split == "Running" and len(group) > 1:
                 # Those that have ended are among those that have begun: drawn over, not on top.
@@ -77,7 +56,7 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
             else:
                 axis.step(times, values, where="post", color=colour, linewidth=1.6, label=label)
                 axis.fill_between(times, values, step="post", color=colour, alpha=0.12)
-        axis.set_title(f"{metric}  ·  {group[0].aggregation}", loc="left", fontsize=9, color=_QUIET)
+        axis.set_title(f"{metric}  ·  {group[0].aggregation}", loc="left", fontsize=9, color=QUIET)
         axis.set_ylim(bottom=0)
         if axis.get_ylim()[1] < 1 and group[0].unit == "Count":
             axis.set_ylim(0, 1)
@@ -88,7 +67,7 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
         axis.set_axisbelow(True)
         for side in ("top", "right", "left"):
             axis.spines[side].set_visible(False)
-        axis.tick_params(labelsize=8, colors=_QUIET, length=0)
+        axis.tick_params(labelsize=8, colors=QUIET, length=0)
         if len(group) > 1:
             axis.legend(
                 loc="upper right", fontsize=8, frameon=False, ncols=len(group),
@@ -103,18 +82,6 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
     if path is not None:
         figure.savefig(path)
     return figure
-
-
-def _shown(figure: Any) -> Any:
-    """A figure that a notebook shows by itself, whether or not pyplot was imported."""
-
-    class Drawn(figure):  # type: ignore[misc]
-        def _repr_png_(self) -> bytes:
-            picture = io.BytesIO()
-            self.savefig(picture, format="png")
-            return picture.getvalue()
-
-    return Drawn
 
 
 def _tick(value: float, unit: str) -> str:

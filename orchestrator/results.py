@@ -6,6 +6,7 @@ resource exactly as the service sent it (JSON names), and what `as_json` is made
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
@@ -159,6 +160,22 @@ class Executions(Records[Execution]):
         self.partial = partial
         if any(e.kept for e in self._items):  # said only where there is something to tell apart
             self.columns = (*type(self).columns, Column("kept", "kept in"))
+
+    def plot(
+        self,
+        kind: Literal["timeline", "histogram"] = "timeline",
+        path: str | os.PathLike[str] | None = None,
+    ) -> Any:
+        """Draw them: a timeline with a lane for each job, or how long they took; the figure.
+
+        `path`: also write it there (.png, .svg, .pdf). Needs matplotlib
+        (`pip install "aca-orchestrator[notebook]"`). Raises OrchestratorError without it, BadInput
+        for a kind of file that there is not, and when there is nothing to draw.
+        """
+        from orchestrator.execution_plot import draw
+        from orchestrator.waiting import SystemTime, now
+
+        return draw(list(self._items), kind, path, now(SystemTime()))
 
 
 # ------------------------------------------------------------------------------- jobs

@@ -239,3 +239,22 @@ def test_only_one_of_the_two_streams_is_told_when_that_is_asked(world: World) ->
     assert [line.text for line in following] == ["oh no"]
     with pytest.raises(errors.BadInput, match="not a stream"):
         world.orc.follow("talker", run.name, stream="both")
+
+
+async def test_executions_are_awaited_together_and_other_tasks_go_on(world: World) -> None:
+    import asyncio
+
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.05)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    runs = [world.orc.start("talker", env={"SLEEP": "0.3", "EXIT": str(n)}) for n in range(2)]
+    ended = await asyncio.gather(*runs)
+    ticking.cancel()
+    assert [e.status for e in ended] == ["Succeeded", "Failed"]
+    assert ticks >= 2
