@@ -114,6 +114,8 @@ class LargeAnswer:
         if first is not None and len(first):
             self.room = max(1, int(min(ROWS, len(first)) * FULL))
         self.total = self._count(query, shape, *span)
+        if self.progress:
+            self.progress(PartsProgress(0, self.total, 0))
         self._part(query, shape, *span, self.total)
         tables = self.tables[::-1] if shape.newest_first else self.tables
         rows = [row for table in tables for row in table]

@@ -152,10 +152,10 @@ def _asked(
     from orchestrator.display.progress import Progress
 
     with Progress() as shown:
-        shown.begin("query")
+        shown.begin("Asking for all rows")
 
         def progress(done: PartsProgress) -> None:
-            shown.update(f"{done.rows:,} of {done.total:,} rows, {done.parts} parts")
+            shown.update(f"{done.rows:,} of {done.total:,}")
 
         return orc.query(
             text, since=since, whole=True, row_wise=row_wise, progress=progress, notice=session.say
