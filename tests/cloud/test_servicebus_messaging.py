@@ -344,3 +344,12 @@ async def test_a_queue_that_nobody_uses_is_gone_after_its_time(bus: Bus) -> None
         bus.until(lambda: bus.broker.queue(NAMESPACE, queue) is None)
         with pytest.raises(MessagingEntityNotFoundError):
             await sender.send_messages(ServiceBusMessage("b"))
+
+
+async def test_what_is_deleted_on_receipt_has_no_tag_and_no_lock(bus: Bus) -> None:
+    queue = bus.queue()
+    async with linked(bus, queue, receive_mode=DELETE) as (sender, receiver):
+        await sender.send_messages(texts("x", "y"))
+        found = await take(receiver, 2)
+    assert [(m._delivery_tag or None, m.lock_token) for m in found] == [(None, None)] * 2
+    assert [m.raw_amqp_message.delivery_annotations for m in found] == [{}, {}]

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.front_peer import Peer
 
 DEAD_LETTER = "com.microsoft:dead-letter"
+NO_TAG = b""
+"""Of a delivery that is settled when it is sent: nothing refers to it; the service names none."""
 SESSION_FILTER = "com.microsoft:session-filter"
 
 # From how many unsettled deliveries on a session those whose locks ended LONG seconds ago are
@@ -150,7 +152,7 @@ class ReceiverDoor(Door):
             self._peer.detach(self, wire_error(error))
             return
         for message in messages:
-            self.link.send(write(message), message.sequence.to_bytes(16, "big"), settled=True)
+            self.link.send(write(message), NO_TAG, settled=True)
         self._handed(len(messages), sum(message.size for message in messages))
         if self.link.drain:
             self.on_sendable()
