@@ -155,8 +155,8 @@ class Engine:
                 message = getattr(error, "message", "The expressions are nested too deeply.")
                 raise ArmError(
                     "InvalidTemplate",
-                    f"Unable to process template language expressions for resource '{where}' at "
-                    f"line '1' and column '1'. '{message}'",
+                    f"Unable to process template language expressions for resource '{where}'. "
+                    f"'{message}'",
                 ) from None
         raise ArmError("InvalidTemplate", f"The resource '{where}' refers to too many others.")
 
@@ -192,11 +192,11 @@ class Engine:
                 await self._output(name)
             except ArmError as error:
                 names.append(name)
-                reason = error.message.rpartition("column '1'. '")[2].rstrip("'") or error.message
+                reason = error.message.partition(f"for resource '{name}'. '")[2].rstrip("'")
                 errors.append(
                     ArmError(
                         "DeploymentOutputEvaluationFailed",
-                        f"The template output '{name}' is not valid: {reason}",
+                        f"The template output '{name}' is not valid: {reason or error.message}",
                         target=name,
                     )
                 )

@@ -54,9 +54,9 @@ class Document:
             isinstance(version, str) and version[:1].isdigit() and float(version[:3]) >= 1.9
         )
         self.resources: list[tuple[str | None, JSON]] = []
-        pairs = resources.items() if isinstance(resources, dict) else enumerate(resources)
         if not isinstance(resources, (dict, list)):
             raise _content("The member 'resources' must be an array or an object")
+        pairs = resources.items() if isinstance(resources, dict) else enumerate(resources)
         for name, resource in pairs:
             if not isinstance(resource, dict):
                 raise _content(f"The resource '{name}' of the template must be an object")

@@ -29,6 +29,9 @@ from orchestrator.localcloud.templates.values import access, member
 MAX_COPIES = 800
 """Turns of one loop (ARM limits)."""
 
+MAX_TEXT = 4 * 1024 * 1024
+"""Characters of a value; no request could carry a longer one."""
+
 Unknown: TypeAlias = Callable[["Evaluation", str, NotYetKnown], Any]
 
 
@@ -136,7 +139,20 @@ class Evaluation:
         function.count(len(node.arguments))
         if function.special:
             return function.body(self, node.arguments)
-        return function.body(*[self.value(argument) for argument in node.arguments])
+        values = [self.value(argument) for argument in node.arguments]
+        try:
+            found = function.body(*values)
+        except (ValueError, OverflowError) as error:
+            raise ExpressionError(
+                f"The template language function '{function.name}' cannot take the value it was "
+                f"given: {error}."
+            ) from None
+        if isinstance(found, str) and len(found) > MAX_TEXT:
+            raise ExpressionError(
+                f"The template language function '{function.name}' makes a text of more than "
+                f"{MAX_TEXT} characters."
+            )
+        return found
 
     def _invoke_own(self, node: Invocation, name: str) -> Any:
         own = self.functions.get(name)

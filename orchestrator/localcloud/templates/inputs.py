@@ -217,11 +217,16 @@ def _functions(document: Document) -> dict[str, UserFunction]:
     found: dict[str, UserFunction] = {}
     for space in document.functions:
         namespace = str(member(space, "namespace", ""))
-        for name, definition in (member(space, "members") or {}).items():
+        members = member(space, "members") or {}
+        if not isinstance(members, dict):
+            raise not_valid(f"The members of the namespace '{namespace}' must be an object")
+        for name, definition in members.items():
             full = f"{namespace}.{name}"
             parameters = member(definition, "parameters") or []
-            output = member(definition, "output") or {}
-            if "value" not in {key.lower() for key in output}:
+            output = member(definition, "output")
+            if not isinstance(parameters, list):
+                raise not_valid(f"The parameters of the function '{full}' must be an array")
+            if not isinstance(output, dict) or key_of(output, "value") is None:
                 raise not_valid(f"The user-defined function '{full}' has no output value")
 
             def check(

@@ -204,7 +204,7 @@ class Plan:
         )  # fmt: skip
         if key in self.instances:
             raise not_valid(
-                f"The resource '{id}' at line '1' and column '1' is defined multiple times in a "
+                f"The resource '{id}' is defined multiple times in a "
                 "template. Please see https://aka.ms/arm-syntax-resources for usage details"
             )
         self._keep(made)
@@ -212,6 +212,8 @@ class Plan:
         if isinstance(inner, (list, dict)):
             pairs = inner.items() if isinstance(inner, dict) else ((None, item) for item in inner)
             for child_symbol, child in pairs:
+                if not isinstance(child, dict):
+                    raise not_valid(f"What lies inside the resource '{where}' must be an object")
                 self._add(child_symbol, child, at, (type_, name))
         return made
 
@@ -273,7 +275,7 @@ class Plan:
             more = ""
         return TemplateError(
             "Deployment template validation failed: 'The template resource "
-            f"'{where}' at line '1' and column '1' is not valid: {message.rstrip('.')}.{more}'."
+            f"'{where}' is not valid: {message.rstrip('.')}.{more}'."
         )
 
     # --------------------------------------------------------------- references ----

@@ -187,7 +187,9 @@ class Types:
         }
 
     def _items(self, schema: JSON, value: list[Any], what: str) -> None:
-        first = member(schema, "prefixItems", [])
+        first = member(schema, "prefixItems") or []
+        if not isinstance(first, list) or not all(isinstance(item, dict) for item in first):
+            raise not_valid(f"The 'prefixItems' of the {what} must be an array of types")
         rest = member(schema, "items")
         for at, item in enumerate(value):
             if at < len(first):

@@ -33,8 +33,10 @@ def key_of(mapping: Mapping[str, Any], name: str) -> str | None:
     return None
 
 
-def member(mapping: Mapping[str, Any], name: str, default: Any = None) -> Any:
-    """The value of a member, whatever the case of its name."""
+def member(mapping: Any, name: str, default: Any = None) -> Any:
+    """The value of a member, whatever the case of its name; none where there are no members."""
+    if not isinstance(mapping, Mapping):
+        return default
     key = key_of(mapping, name)
     return default if key is None else mapping[key]
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.templates.errors import ExpressionError
-from orchestrator.localcloud.templates.functions.registry import integer, plain, special, text
+from orchestrator.localcloud.templates.functions.registry import (
+    array,
+    integer,
+    plain,
+    special,
+    text,
+)
 from orchestrator.localcloud.templates.values import member
 
 if TYPE_CHECKING:
@@ -167,7 +173,9 @@ def to_physical_zone(owner: Any, location: Any, zone: Any) -> str:
 @plain("toPhysicalZones", 3)
 def to_physical_zones(owner: Any, location: Any, zones: Any) -> list[str]:
     """The physical zones behind logical ones."""
-    return [_zone("toPhysicalZones", location, zone, "az") for zone in zones]
+    return [
+        _zone("toPhysicalZones", location, zone, "az") for zone in array("toPhysicalZones", zones)
+    ]
 
 
 @plain("toLogicalZone", 3)
@@ -179,7 +187,8 @@ def to_logical_zone(owner: Any, location: Any, zone: Any) -> str:
 @plain("toLogicalZones", 3)
 def to_logical_zones(owner: Any, location: Any, zones: Any) -> list[str]:
     """The logical zones of physical ones."""
-    return [_zone("toLogicalZones", location, zone, "") for zone in zones]
+    wanted = array("toLogicalZones", zones)
+    return [_zone("toLogicalZones", location, zone, "") for zone in wanted]
 
 
 @special("externalInputs", 1)

@@ -19,6 +19,8 @@ from orchestrator.localcloud.templates.functions.registry import (
 )
 from orchestrator.localcloud.templates.values import text_of
 
+MAX_WIDTH = 65_536
+
 
 @plain("toLower", 1)
 def to_lower(value: Any) -> str:
@@ -71,7 +73,12 @@ def pad_left(value: Any, width: Any, letter: Any = " ") -> str:
         raise ExpressionError(
             "The template language function 'padLeft' expects one character to pad with."
         )
-    return text_of(value).rjust(integer("padLeft", width), letter)
+    width = integer("padLeft", width)
+    if width > MAX_WIDTH:
+        raise ExpressionError(
+            f"The template language function 'padLeft' pads to at most {MAX_WIDTH} characters."
+        )
+    return text_of(value).rjust(width, letter)
 
 
 @plain("substring", 2, 3)
