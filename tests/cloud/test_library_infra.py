@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,13 @@ SENDER, RECEIVER, OWNER = (
 class Project:
     """The starter's files in a folder of their own, and a local cloud beside them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cloud: type[CloudInThread] = CloudInThread) -> None:
         self.folder = folder / "project"
         self.folder.mkdir()
         shutil.copyfile(ROOT / "orchestrator.toml", self.folder / "orchestrator.toml")
         for name in ("jobs", "templates"):
             shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("*.pyc"))
-        self.cloud = CloudInThread(folder / "state", self.folder)
+        self.cloud = cloud(folder / "state", self.folder)
 
     def orchestrator(self, group: str, *, text: str = "", **profile: str) -> Orchestrator:
         """The library on this cloud, seen as Azure: nothing named but what is given."""
@@ -176,6 +178,36 @@ def test_an_exported_job_deploys_to_the_same_job(orc: Orchestrator, tmp_path: Pa
         after = orc.job("receiver")
         assert after.env == before.env
         assert {c.action for c in orc.deploy()} == {"unchanged"}
+
+
+class Enforcing(CloudInThread):
+    """A cloud that refuses what nobody was given a role for."""
+
+    def start(self) -> None:
+        self._config = replace(self._config, rbac="enforce")
+        super().start()
+
+
+def test_the_roles_of_the_template_are_enough_where_roles_are_enforced(tmp_path: Path) -> None:
+    project = Project(tmp_path, Enforcing)
+    try:
+        with project.orchestrator("rg-roles") as orc:
+            orc.up()
+            assert orc.start("sender", env={"MESSAGE_COUNT": "3"}).wait("60s").succeeded
+            assert orc.start("processor", env={"MAX_WAIT_TIME": "1"}).wait("60s").succeeded
+            end = time.monotonic() + 60
+            while not any(e.succeeded for e in orc.executions("receiver")):
+                assert time.monotonic() < end, orc.logs("receiver").text()
+                time.sleep(0.2)
+            assert {q.name: (q.active, q.dead_letter) for q in orc.queues()} == {
+                "parameters": (0, 0),
+                "results": (0, 0),
+            }
+            # And no more than enough: the sender may send to its own queue alone.
+            wrong = {"INPUT_QUEUE_NAME": "results"}
+            assert not orc.start("sender", env=wrong).wait("60s").succeeded
+    finally:
+        project.cloud.stop()
 
 
 # ------------------------------------------------------------------------------- what-if, drift
