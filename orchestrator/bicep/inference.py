@@ -373,23 +373,25 @@ def item_of(kind: Kind) -> Kind:
     return kind.item()
 
 
-def type_kind(model: Model, node: s.Node, depth: int = 0) -> Kind:
-    """The kind that a type's syntax means."""
+def type_kind(
+    model: Model, node: s.Node, depth: int = 0, within: frozenset[s.Node] = frozenset()
+) -> Kind:
+    """The kind that a type's syntax means. `within`: the declarations that lead here."""
     if depth > _DEPTH:
         return ANY
     match node:
         case s.TypeLiteral():
             return literal(node.value)
         case s.TypeNullable():
-            return union([type_kind(model, node.base, depth + 1), kinds.NULL])
+            return union([type_kind(model, node.base, depth + 1, within), kinds.NULL])
         case s.TypeNonNull():
-            return kinds.without_null(type_kind(model, node.base, depth + 1))
+            return kinds.without_null(type_kind(model, node.base, depth + 1, within))
         case s.TypeUnion():
-            return union(type_kind(model, member, depth + 1) for member in node.members)
+            return union(type_kind(model, member, depth + 1, within) for member in node.members)
         case s.TypeArray():
             return Kind("array", item=lambda: type_kind(model, node.item))
         case s.TypeTuple():
-            items = tuple(type_kind(model, item.type, depth + 1) for item in node.items)
+            items = tuple(type_kind(model, item.type, depth + 1, within) for item in node.items)
             return Kind("array", items=items, item=lambda: union(items))
         case s.TypeObject():
             return _object_type(model, node)
@@ -398,7 +400,9 @@ def type_kind(model: Model, node: s.Node, depth: int = 0) -> Kind:
     found = alias(model, node)
     if isinstance(found, tuple):
         owner, type_, decl = found
-        kind = type_kind(owner, type_, depth + 1)
+        if decl in within:
+            return ANY
+        kind = type_kind(owner, type_, depth + 1, within | {decl})
         if kind.name == "object" and has_decorator(decl, "sealed"):
             return Kind("object", props=kind.props, rest=kind.rest, closed=True)
         return kind
@@ -406,7 +410,7 @@ def type_kind(model: Model, node: s.Node, depth: int = 0) -> Kind:
         return of_schema(found.file, found.file.template["definitions"][found.name])
     inner = part(model, node)
     if inner is not None:
-        return type_kind(inner[0], inner[1], depth + 1)
+        return type_kind(inner[0], inner[1], depth + 1, within)
     if isinstance(node, s.TypeMember):
         return kinds.NAMED.get(node.name.name, ANY) if _is_sys(node.base) else ANY
     return ANY

@@ -112,23 +112,23 @@ def spelled(model: Model, node: s.Node) -> tuple[Model, s.Node] | None:
     return None
 
 
-def _flatten(model: Model, node: s.Node, depth: int) -> Iterator[Leaf]:
-    if depth > 32:
-        return
+def _flatten(model: Model, node: s.Node, within: frozenset[s.Node]) -> Iterator[Leaf]:
+    """`within`: the declarations that lead here; one of them again is a circle."""
     if isinstance(node, s.TypeUnion):
         for member in node.members:
-            yield from _flatten(model, member, depth + 1)
+            yield from _flatten(model, member, within)
         return
     if isinstance(node, s.TypeNullable):
-        yield from _flatten(model, node.base, depth + 1)
+        yield from _flatten(model, node.base, within)
         yield Leaf(None, None, None)
         return
     if isinstance(node, s.TypeNonNull):
-        yield from (leaf for leaf in _flatten(model, node.base, depth + 1) if not leaf.is_null)
+        yield from (leaf for leaf in _flatten(model, node.base, within) if not leaf.is_null)
         return
     found = alias(model, node)
     if isinstance(found, tuple):
-        yield from _flatten(found[0], found[1], depth + 1)
+        if found[2] not in within:
+            yield from _flatten(found[0], found[1], within | {found[2]})
         return
     if found is not None and isinstance(found.file, ArmFile):
         schema = found.file.resolve(found.file.template["definitions"][found.name])
@@ -139,7 +139,8 @@ def _flatten(model: Model, node: s.Node, depth: int) -> Iterator[Leaf]:
         return
     inner = part(model, node)
     if inner is not None:
-        yield from _flatten(inner[0], inner[1], depth + 1)
+        if node not in within:
+            yield from _flatten(inner[0], inner[1], within | {node})
         return
     yield Leaf(node, model)
 
@@ -147,7 +148,7 @@ def _flatten(model: Model, node: s.Node, depth: int) -> Iterator[Leaf]:
 def leaves(model: Model, node: s.Node) -> list[Leaf]:
     """The members of a union, each once, ordered by their names as the real compiler does."""
     found: dict[str, Leaf] = {}
-    for leaf in _flatten(model, node, 0):
+    for leaf in _flatten(model, node, frozenset()):
         found.setdefault(_spell(leaf), leaf)
     return [found[name] for name in sorted(found)]
 
@@ -181,22 +182,23 @@ def _spell(leaf: Leaf) -> str:
     return f"{type(leaf.node).__name__} {leaf.node.start}"
 
 
-def is_literal(model: Model, node: s.Node) -> bool:
+def is_literal(model: Model, node: s.Node, within: frozenset[s.Node] = frozenset()) -> bool:
     """Whether a type has exactly one value."""
     where = spelled(model, node)
-    if where is None:
+    if where is None or where[1] in within:
         return False
     model, node = where
+    within |= {node}
     match node:
         case s.TypeLiteral():
             return True
         case s.TypeTuple():
-            return all(is_literal(model, item.type) for item in node.items)
+            return all(is_literal(model, item.type, within) for item in node.items)
         case s.TypeObject():
             return all(
                 prop.name is not None
                 and not isinstance(prop.type, s.TypeNullable)
-                and is_literal(model, prop.type)
+                and is_literal(model, prop.type, within)
                 for prop in node.props
             )
     return False

@@ -21,8 +21,7 @@ from orchestrator.bicep.model import Model
 def check(model: Model) -> None:
     """Every finding about a file, into the diagnostics of its compilation."""
     names.check(model)
-    if cycles.check(model):
-        return  # of types in a circle nothing more can be said
+    cycles.check(model)
     model.unit  # noqa: B018 -- reads the files that the file loads
     typing = Typing(model)
     types.check(model)

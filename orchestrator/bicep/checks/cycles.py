@@ -10,8 +10,8 @@ from orchestrator.bicep.symbols import Symbol
 _KINDS = (sym.PARAM, sym.VAR, sym.FUNC, sym.RESOURCE, sym.MODULE, sym.ASSIGNMENT)
 
 
-def check(model: Model) -> bool:
-    """Report circles; whether there is one of types."""
+def check(model: Model) -> None:
+    """Report declarations that need themselves."""
     resources = {resource.decl: resource.symbol for resource in model.resources}
     edges: dict[Symbol, dict[Symbol, s.Node]] = {}
 
@@ -36,7 +36,7 @@ def check(model: Model) -> bool:
             edges[symbol] = {}
             collect(symbol, symbol.decl)
     _report(model, edges)
-    return _types(model)
+    _types(model)
 
 
 def _report(model: Model, edges: dict[Symbol, dict[Symbol, s.Node]]) -> None:
@@ -69,9 +69,8 @@ def _visit(
     done.add(symbol)
 
 
-def _types(model: Model) -> bool:
+def _types(model: Model) -> None:
     """Types that are nothing but each other. Through a property or an item they may meet again."""
-    found = False
     for symbol in model.of(sym.TYPE):
         if not isinstance(symbol.decl, s.TypeDecl):
             continue
@@ -79,9 +78,7 @@ def _types(model: Model) -> bool:
         for node, used in _direct(symbol.decl.type):
             if _leads_to(used, symbol, seen):
                 model.error(node, "BCP298", f'The type "{symbol.name}" is nothing but itself.')
-                found = True
                 break
-    return found
 
 
 def _direct(node: s.Node) -> list[tuple[s.Node, Symbol]]:

@@ -20,6 +20,8 @@ def check(model: Model) -> None:
                         "Resources as parameters or outputs are not supported by the built-in "
                         "compiler; pass the id as a string.",
                     )
+                case s.TypeLiteral(value=None) if not isinstance(node.parent, s.TypeUnion):
+                    model.error(node, "BCP289", "null alone is no type; write ? after one.")
                 case s.TypeUnion():
                     _union(model, node)
                 case s.TypeObject():
@@ -59,6 +61,8 @@ def _union(model: Model, node: s.TypeUnion) -> None:
         if not leaf.is_null:
             kinds.add(leaf.kind)
     in_array = isinstance(node.parent, s.TypeArray)
+    if not kinds:
+        model.error(node, "BCP294", "A union of nothing but null is no type.")
     if len(kinds) > 1 and not in_array:
         model.error(
             node,
