@@ -11,7 +11,7 @@ from orchestrator.localcloud.process import down, up
 from tests.faults.cloud_process import ask, config
 from tests.unit.templates.world import template, thing
 
-COUNT = 120
+COUNT = 60
 GROUP = "/resourceGroups/g"
 DEPLOYMENT = f"{GROUP}/providers/Microsoft.Resources/deployments/d"
 

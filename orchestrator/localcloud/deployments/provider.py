@@ -30,6 +30,7 @@ from orchestrator.localcloud.arm.provider import (
 from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.engine import Engine
+from orchestrator.localcloud.deployments.exporting import export_group
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare, validated
 from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, shown
 from orchestrator.localcloud.deployments.request import parse_body, wanted
@@ -130,7 +131,9 @@ class Deployments(Provider):
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """What is asked of a deployment that need not exist yet, at each scope."""
-        found: dict[tuple[str, str], Handler] = {}
+        found: dict[tuple[str, str], Handler] = {
+            ("POST", f"{PREFIXES[0]}/exportTemplate"): export_group
+        }
         for prefix in PREFIXES:
             path = f"{prefix}/providers/{records.DEPLOYMENTS}/{{}}"
             found["PUT", path] = self.put

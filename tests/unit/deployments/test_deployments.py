@@ -339,6 +339,51 @@ async def test_deployments_are_none_of_a_groups_resources_and_go_with_it(tmp_pat
         assert list(d.world.arm.store.all()) == []
 
 
+async def test_a_group_is_exported_as_a_template_that_makes_it_again(tmp_path: Path) -> None:
+    raw = template(
+        resources=[
+            machine("a", speed=7, text="[[brackets]"),
+            {**machine("a/p"), "type": "Contoso.Lab/machines/parts"},
+            machine("b", near="[resourceId('Contoso.Lab/machines', 'a')]"),
+            {
+                "type": "Contoso.Ext/notes",
+                "apiVersion": "2023-05-05",
+                "scope": "Contoso.Lab/machines/a",
+                "name": "n",
+                "properties": {},
+                "dependsOn": ["a"],
+            },
+        ]
+    )
+    raw["resources"][1]["dependsOn"] = ["a"]
+    export = f"{GROUP}/exportTemplate"
+    async with deploying(tmp_path) as d:
+        await d.run("d", raw)
+        made = (await d.world.ask("POST", export, {"resources": ["*"]})).body["template"]
+        assert made["parameters"]["machines_a_name"] == {"defaultValue": "a", "type": "String"}
+        before = {record.id.key: record.read()["properties"] for record in _made(d)}
+        assert len(before) == 4
+        for record in _made(d):
+            if len(record.id.names) == 1 and record.id.type.startswith("Contoso.Lab"):
+                await d.world.ask("DELETE", record.id.text)
+        assert _made(d) == []
+        found = await d.run("again", made)
+        assert found["provisioningState"] == "Succeeded"
+        after = {record.id.key: record.read()["properties"] for record in _made(d)}
+        for properties in (*before.values(), *after.values()):
+            properties.pop("seen", None)
+        assert after == before
+        one = f"{LAB}/machines/b"
+        body = {"resources": [one], "options": "SkipAllParameterization"}
+        only = (await d.world.ask("POST", export, body)).body["template"]
+        assert [item["name"] for item in only["resources"]] == ["b"]
+        assert only["parameters"] == {}
+
+
+def _made(d: Any) -> list[Any]:
+    return [item for item in d.world.arm.store.all() if "contoso" in item.id.key]
+
+
 def test_bodies_are_read_as_az_sends_them() -> None:
     raw = b'{"properties": {"mode": "Incremental", template: { // mine\n "resources": [],\n}}}'
     found = DeploymentType(None).parse(raw)  # type: ignore[arg-type]
