@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -46,6 +47,19 @@ class Az:
         done = self._run(line, more)
         assert done.returncode == 0, f"az {line}\n{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """A line as it is typed."""
+        path = os.pathsep.join([str(Path(str(AZ)).parent), os.environ["PATH"]])
+        return subprocess.run(
+            ["bash", "-c", line],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env=self._env | {"PATH": path},
+            stdin=subprocess.DEVNULL,
+        )
 
     def _run(self, line: str, more: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -105,6 +119,21 @@ def test_a_lock_holds_and_the_activity_log_tells(az: Az) -> None:
     found = az("monitor activity-log list -g azlab --offset 1h")
     failed = [it["operationName"]["value"] for it in found if it["status"]["value"] == "Failed"]
     assert "Microsoft.Resources/subscriptions/resourceGroups/delete" in failed
+
+
+def test_the_commands_of_the_documentation_end_well(az: Az) -> None:
+    """Blocks of docs/az.md, line by line; a line that says "refused" has to be."""
+    text = (Path(__file__).parents[2] / "docs" / "az.md").read_text(encoding="utf-8")
+    part = text.partition("## What works")[2].partition("## Templates")[0]
+    blocks = re.findall(r"```bash\n(.*?)```", part, re.DOTALL)
+    assert len(blocks) == 2
+    # The name of a namespace is one in the whole cloud, which other tests have, too.
+    script = "".join(blocks).replace("sb-lab", "sb-lab-docs").replace("\\\n", " ")
+    for line in script.splitlines():
+        command, _, remark = line.partition("#")
+        done = az.shell(command)
+        refused = "refused" in remark
+        assert (done.returncode != 0) is refused, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
 def test_bicep_is_deployed_with_the_compiler_that_is_there(az: Az, tmp_path: Path) -> None:
