@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from orchestrator.errors import ProfileError
 from orchestrator.names import Names
@@ -33,10 +33,14 @@ class Stack:
     def __init__(self, outputs: dict[str, Any] | None) -> None:
         self.outputs = outputs
         self.asked = 0
+        self.refuses = False
 
     def get_at_resource_group(self, group: str, name: str) -> Any:
         self.asked += 1
         assert (group, name) == ("rg", "infra")
+        if self.refuses:
+            no: Any = SimpleNamespace(status_code=403, reason="", headers={}, text=lambda: "")
+            raise HttpResponseError("not for you", response=no)
         if self.outputs is None:
             gone: Any = SimpleNamespace(status_code=404, reason="", headers={}, text=lambda: "")
             raise ResourceNotFoundError("no stack", response=gone)
@@ -86,6 +90,13 @@ def test_a_name_that_nothing_tells_is_refused_with_the_next_step() -> None:
         found.need("namespace")
     assert "ORCHESTRATOR_NAMESPACE" in caught.value.hint
     assert "orchestrator --profile it infra deploy" in caught.value.hint
+
+
+def test_who_may_not_read_deployments_has_the_names_of_the_profile() -> None:
+    found, stack = names(namespace="bus")
+    stack.refuses = True
+    assert found.namespace == "bus"
+    assert found.registry is None
 
 
 def test_identities_of_jobs_are_those_that_are_whole() -> None:
