@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Step], None]
 
+# What Resource Manager puts around the sentence that tells what is wrong.
+_WRAPPINGS = ("Deployment template validation failed: '",)
+
 DEPLOYMENTS = "microsoft.resources/deployments"
 
 
@@ -298,4 +301,7 @@ def innermost(error: Mapping[str, Any]) -> tuple[str, str]:
     for detail in below:
         if isinstance(detail, Mapping) and (detail.get("message") or detail.get("details")):
             return innermost(detail)
+    for wrapping in _WRAPPINGS:
+        if message.startswith(wrapping):
+            message = message.removeprefix(wrapping).rstrip(".'")
     return code, message.rstrip(".")

@@ -116,7 +116,25 @@ class Names:
         except (NotFound, PermissionDenied):
             # Whoever may not read deployments has all names in the profile, or is told which lacks.
             return {}
-        return plain_outputs(stack.as_dict())
+        found = plain_outputs(stack.as_dict())
+        # A stack whose last deployment failed tells none; what was made before still has its names.
+        return found or self._last_good()
+
+    def _last_good(self) -> dict[str, Any]:
+        """The outputs of the stack's last deployment that succeeded, {} when none did."""
+        group = self._profile.resource_group
+        with told(self._profile, f"read what was deployed to {group}"):
+            listing = self._clients.deployments.deployments.list_by_resource_group(group)
+            every = [deployment.as_dict() for deployment in listing]
+        good = [
+            one
+            for one in every
+            # "Deployment stacks": a stack names its deployments after itself.
+            if str(one.get("name")).lower().startswith(f"{STACK}-")
+            and (one.get("properties") or {}).get("provisioningState") == "Succeeded"
+        ]
+        newest = max(good, key=lambda one: str(one["properties"].get("timestamp")), default={})
+        return plain_outputs(newest)
 
 
 def plain_outputs(resource: Mapping[str, Any]) -> dict[str, Any]:

@@ -285,6 +285,12 @@ def test_a_failure_names_the_resource_and_the_innermost_reason(
         assert (failure.noun, failure.name) == ("queue", "slow")
         assert "LockDuration" in failure.message or "lockDuration" in failure.message
         assert "queue slow" in caught.value.message
+        # What was made before is still known by its names.
+        with pytest.raises(errors.DeploymentFailed):
+            orc.infra.deploy(values={"environmentSubnetPrefix": "10.99.0.0/24"})
+        orc._clients.names.forget()
+        assert orc._clients.names.environment == "cae-jobs"
+        orc.infra.deploy()
         # A later run that is right goes through.
         module.write_text(module.read_text().replace("PT10M", "PT1M"))
         assert orc.infra.deploy(main, name="bad").state == "succeeded"
