@@ -86,6 +86,8 @@ class _Export:
     def __init__(self, ids: list[ResourceId], *, named: bool) -> None:
         self._ids = {id.key: id for id in ids}
         self._named = named
+        self._edges: dict[str, list[str]] = {id.key: [] for id in ids}
+        self._used: list[ResourceId] = []
         self.parameters: JSON = {}
 
     def resource(self, id: ResourceId, shown: JSON, version: str) -> JSON:
@@ -103,12 +105,30 @@ class _Export:
         if id.parent is not None:
             waits.append(id.parent)
         waits = [item for item in waits if item.key in self._ids]
-        if waits:
-            found["dependsOn"] = [f"[{self._id_of(item)}]" for item in waits]
-        for name, value in strip_nulls(shown).items():
-            if name not in ("id", "name", "type", *_OF_THE_SERVICE):
-                found[name] = self._value(value, id.key)
-        return found
+        self._used = []
+        values = {
+            name: self._value(value, id.key)
+            for name, value in strip_nulls(shown).items()
+            if name not in ("id", "name", "type", *_OF_THE_SERVICE)
+        }
+        for item in [*waits, *self._used]:
+            if item.key not in self._edges[id.key] and not self._leads(item.key, id.key):
+                self._edges[id.key].append(item.key)
+        if self._edges[id.key]:
+            found["dependsOn"] = [f"[{self._id_of(self._ids[k])}]" for k in self._edges[id.key]]
+        return found | values
+
+    def _leads(self, start: str, goal: str) -> bool:
+        """Whether `start` waits, by whatever way, for `goal`: both cannot wait for each other."""
+        waiting, seen = [start], set()
+        while waiting:
+            key = waiting.pop()
+            if key == goal:
+                return True
+            if key not in seen:
+                seen.add(key)
+                waiting += self._edges[key]
+        return False
 
     def _value(self, value: Any, own: str) -> Any:
         if isinstance(value, dict):
@@ -121,10 +141,22 @@ class _Export:
             return [self._value(item, own) for item in value]
         if not isinstance(value, str):
             return value
-        target = self._ids.get(value.lower().rstrip("/")) if value.startswith("/") else None
+        target = self._exported(value) if value.startswith("/") else None
         if target is not None and not _within(own, target.key) and not _within(target.key, own):
-            return f"[{self._id_of(target)}]"
+            self._used.append(target)
+            rest = value.rstrip("/")[len(target.text) :]
+            found = self._id_of(target)
+            return f"[concat({found}, {_quoted(rest)})]" if rest else f"[{found}]"
         return f"[{value}" if value.startswith("[") and value.endswith("]") else value
+
+    def _exported(self, text: str) -> ResourceId | None:
+        """The exported resource that an id means or lies in, the innermost."""
+        key = text.lower().rstrip("/")
+        while key:
+            if key in self._ids:
+                return self._ids[key]
+            key = key.rpartition("/")[0]
+        return None
 
     def _name(self, id: ResourceId) -> str:
         if not self._named:
