@@ -55,6 +55,7 @@ from orchestrator.localcloud.providers.network import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
 from orchestrator.localcloud.providers.resources import Resources
 from orchestrator.localcloud.providers.service_bus import ServiceBus
+from orchestrator.localcloud.providers.vaults import KeyVault
 from orchestrator.localcloud.replica_environment import ReplicaEnvironments
 from orchestrator.localcloud.runtime.executors import executor_of
 from orchestrator.localcloud.runtime.model import RuntimeFault
@@ -228,6 +229,7 @@ class LocalCloud:
                 ContainerRegistry(),
                 ManagedIdentity(),
                 Network(),
+                KeyVault(),
                 OperationalInsights(),
                 self.service_bus,
                 self.insights,

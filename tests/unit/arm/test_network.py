@@ -14,6 +14,7 @@ from orchestrator.localcloud.providers.diagnostics import Diagnostics
 from orchestrator.localcloud.providers.monitor import OperationalInsights
 from orchestrator.localcloud.providers.network import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
+from orchestrator.localcloud.providers.vaults import KeyVault
 from tests.unit.arm.world import GROUP, THINGS, World, world
 
 NET = f"{GROUP}/providers/Microsoft.Network"
@@ -23,7 +24,9 @@ WEST = {"location": "westeurope"}
 
 @pytest.fixture
 async def arm(tmp_path: Path) -> AsyncIterator[World]:
-    providers = [Network(), Diagnostics(), OperationalInsights(), ContainerRegistry()]
+    providers = [
+        *(Network(), Diagnostics(), OperationalInsights(), ContainerRegistry(), KeyVault()),
+    ]
     async with world(tmp_path, *providers) as made:
         await made.group()
         yield made
@@ -216,3 +219,19 @@ async def test_a_registry_tells_its_admins_credentials_only_when_there_is_one(ar
     await arm.group("other")
     elsewhere = again.replace("Groups/g/", "Groups/other/")
     assert await refused(arm, "PUT", elsewhere, WEST) == "AlreadyInUse"
+
+
+async def test_a_vault_has_an_address_and_a_name_of_its_own(arm: World) -> None:
+    path = f"{GROUP}/providers/Microsoft.KeyVault/vaults/Kv-lab"
+    made = (await arm.put(path, WEST))["properties"]
+    assert made["vaultUri"] == "https://kv-lab.vault.azure.net/"
+    assert (made["sku"]["name"], made["enableSoftDelete"]) == ("standard", True)
+    check = "/providers/Microsoft.KeyVault/checkNameAvailability"
+    subscription = GROUP.partition("/resourceGroups")[0]
+    for name, reason in [("KV-LAB", "AlreadyExists"), ("a--b", "AccountNameInvalid"), ("kv2", "")]:
+        answer = (await arm.ask("POST", subscription + check, {"name": name})).body
+        assert (answer["nameAvailable"], answer.get("reason", "")) == (not reason, reason)
+    await arm.group("other")
+    elsewhere = path.replace("Groups/g/", "Groups/other/")
+    assert await refused(arm, "PUT", elsewhere, WEST) == "VaultAlreadyExists"
+    assert await refused(arm, "PUT", f"{path[:-3]}-", WEST) == "VaultNameNotValid"
