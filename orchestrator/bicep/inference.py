@@ -125,7 +125,7 @@ class Typing:
         if symbol.kind == sym.IMPORT and symbol.target is not None:
             return _imported(symbol.target)
         if symbol.kind in (sym.RESOURCE, sym.MODULE):
-            one = Kind(symbol.kind)
+            one = Kind(symbol.kind, source=symbol)
             return array_of(one) if symbol.is_collection else one
         return ANY
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.bicep.symbols import Symbol
 
 _NONE = object()
 
@@ -43,6 +46,7 @@ class Kind:
     rest: Callable[[], Kind] | None = None
     closed: bool = False
     literal: bool = False  # an object or array that is written out
+    source: Symbol | None = None  # a resource's or module's declaration
 
     @property
     def is_literal(self) -> bool:

@@ -8,7 +8,7 @@ from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.inference import Typing, type_kind
-from orchestrator.bicep.interface import parameters
+from orchestrator.bicep.interface import parameters, secure_outputs
 from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
@@ -233,6 +233,7 @@ class Checker:
                         node.name, "BCP052", f'"{symbol.name}" has no variable "{name}".'
                     )
                 return
+        self._indirect_secret(node, name)
         if self._module_member(node, name) or node.safe:
             return
         found = kinds.without_null(self.typing.of(node.base))
@@ -242,6 +243,24 @@ class Checker:
             )
         elif found.name == "object":
             self._known_property(node.name, found, name, node.safe)
+
+    def _indirect_secret(self, node: s.Member, name: str) -> None:
+        """A secret output is asked for by its module's name, which a variable hides."""
+        outputs = s.unwrap(node.base)
+        if not isinstance(outputs, s.Member) or outputs.name.name != "outputs":
+            return
+        if self.typing.module_of(outputs.base) is not None:
+            return
+        module = self.typing.of(outputs.base).source
+        if module is None or module.kind != sym.MODULE or module.file is None:
+            return
+        if name in secure_outputs(module.file):
+            self.model.error(
+                node.name,
+                "BCP426",
+                f'The secret output "{name}" is read of the module itself only: '
+                f"{module.name}[index].outputs.{name}.",
+            )
 
     def _known_property(self, at: s.Node, found: Kind, name: str, safe: bool) -> None:
         if safe or not found.closed or found.rest is not None or found.prop(name) is not None:

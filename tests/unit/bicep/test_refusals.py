@@ -108,7 +108,7 @@ def test_refusal(tmp_path: Path, source: str, code: str, line: int, column: int)
     assert first.path == tmp_path / "main.bicep"
 
 
-MODULE = "param name string\nparam size 'S' | 'L' = 'S'\nparam tags { a: int }?\noutput id string = name\n"
+MODULE = "param name string\nparam size 'S' | 'L' = 'S'\nparam tags { a: int }?\noutput id string = name\n@secure()\noutput secret string = name\n"
 
 
 def test_little_is_known_of_an_existing_resource_with_a_late_name(tmp_path: Path) -> None:
@@ -118,10 +118,9 @@ def test_little_is_known_of_an_existing_resource_with_a_late_name(tmp_path: Path
     output o string = a.READ
     """
     found = template(tmp_path, source.replace("READ", "id"), mod__bicep=MODULE)
-    assert [one["name"] for one in found["resources"]] == ["m"]
+    assert list(found["resources"]) == ["m"]
     assert found["outputs"]["o"]["value"] == (
-        "[resourceId('Microsoft.Rp/things', reference(resourceId("
-        "'Microsoft.Resources/deployments', 'm'), '2025-04-01').outputs.id.value)]"
+        "[resourceId('Microsoft.Rp/things', reference('m').outputs.id.value)]"
     )
     (late,) = refused(tmp_path, source.replace("READ", "properties.x"), mod__bicep=MODULE)
     assert (late.code, late.line) == ("BCP307", 3)
@@ -140,6 +139,7 @@ def test_little_is_known_of_an_existing_resource_with_a_late_name(tmp_path: Path
         ("module m 'mod.bicep' = { name: 'm', scope: subscription(), params: { name: 'x' } }", "BCP134", "subscription"),
         ("module m 'mod.bicep' = { name: 'm', params: { name: 'x' } }\noutput o string = m.outputs.idd", "BCP083", "id"),
         ("import { thing } from 'mod.bicep'", "BCP360", "@export()"),
+        ("module m 'mod.bicep' = [for i in [1]: { name: 'm', params: { name: 'x' } }]\noutput o array = map(m, x => x.outputs.secret)", "BCP426", "m[index]"),
     ],
 )  # fmt: skip
 def test_refusal_of_a_modules_use(tmp_path: Path, source: str, code: str, said: str) -> None:
