@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Literal
@@ -39,6 +40,8 @@ ROLES = {
     "090c5cfd-751d-490a-894a-3ce6f1109419": "Data Owner",
     "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",
 }
+
+_ID_BEGINS = re.compile(r"/subscriptions/[^\s/]+(?:/resourceGroups/[^\s/]+)?/providers/", re.I)
 
 Effect = Literal["create", "modify", "delete", "unchanged", "ignore", "deploy", "unsupported"]
 _EFFECTS: dict[str, Effect] = {
@@ -106,9 +109,8 @@ def parse_id(resource_id: str) -> ResourceId:
 
 
 def short(value: str) -> str:
-    """An id without its beginning, which is the same everywhere; other text as it is."""
-    at = value.lower().find("/providers/") if value.startswith("/subscriptions/") else -1
-    return value if at < 0 else f"…{value[at + len('/providers') :]}"
+    """The text with each id in it without its beginning, which is the same everywhere."""
+    return _ID_BEGINS.sub("…/", value)
 
 
 def title(resource_id: str, properties: Mapping[str, Any] | None = None) -> str:

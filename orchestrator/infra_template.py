@@ -152,8 +152,11 @@ def from_settings(settings: Settings, profile: Profile) -> dict[str, Any]:
         "workspaceName": profile.workspace,
         "registryName": registry if dot and rest.startswith("azurecr.") else None,
     }
+    # Images of a local cloud come from no registry unless the profile names one.
+    server = {"registryLoginServer": profile.registry or ""} if profile.kind == "local" else {}
     return {
         **{key: value for key, value in named.items() if value},
+        **server,
         "tags": {PROJECT_TAG: settings.project},
         "sharedIdentityName": (profile.identity or SHARED_IDENTITY) if shares else "",
         "queues": [

@@ -36,6 +36,7 @@ _SUMS = {
     "ignore": "not in the template",
 }
 _LONGEST = 60  # characters of a value
+_WIDEST = 48  # columns of the properties' paths
 _ALWAYS = ("id", "type", "apiVersion", "name")
 
 
@@ -67,14 +68,14 @@ def write_what_if(found: WhatIf, stream: TextIO, *, group: str) -> None:
 def _write_properties(change: ResourceChange, stream: TextIO) -> None:
     if change.effect == "create":
         rows = list(_leaves(change.raw.get("after") or {}))
-        width = max((len(path) for path, _ in rows), default=0)
+        width = min(max((len(path) for path, _ in rows), default=0), _WIDEST)
         for path, value in rows:
             click.echo(
                 _styled(f"    {path.ljust(width)}  {_value(value)}", "dim", stream), file=stream
             )
         return
     arrow = "→" if can_encode(stream, "→") else "->"
-    width = max((len(_short(p.path)) for p in change.properties), default=0)
+    width = min(max((len(_short(p.path)) for p in change.properties), default=0), _WIDEST)
     for field in change.properties:
         sign, style = _PROPERTY_SIGNS.get(field.effect, ("~", "cyan"))
         path = _short(field.path).ljust(width)
@@ -100,14 +101,14 @@ def _leaves(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def _short(path: str) -> str:
-    return path.removeprefix("properties.")
+    return short(path.removeprefix("properties."))
 
 
 def _value(value: Any) -> str:
     if value is None:
         return "(none)"
-    text = short(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = one_line(text)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = one_line(short(text))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
