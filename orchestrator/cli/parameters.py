@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,8 +108,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer cli
 def complete_jobs(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """The names of the settings' jobs; reads one file and contacts nobody."""
-    return _complete(_settings(ctx).get("jobs", {}), incomplete)
+    """The names of the settings' jobs, then of those that are deployed besides."""
+    names = list(_settings(ctx).get("jobs", {}))
+    return _complete([*names, *_seen("jobs", besides=names)], incomplete)
 
 
 def complete_profiles(
@@ -122,33 +123,38 @@ def complete_profiles(
 def complete_executions(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """`<job>@latest` for every job, then the newest executions if the service answers."""
+    """`<job>@latest` for every job, then the newest executions."""
     job = ctx.params.get("job")
     jobs = [job] if job else list(_settings(ctx).get("jobs", {}))
-    names = [f"{name}@latest" for name in jobs]
-    try:
-        import orchestrator
-
-        with orchestrator.connect() as orc:
-            names += [execution.name for execution in orc.executions(job, limit=50)]
-    except Exception:  # noqa: BLE001, S110 - completion must never write an error into the prompt
-        pass
-    return _complete(names, incomplete)
+    latest = [f"{name}@latest" for name in jobs]
+    return _complete([*latest, *_seen("executions", of=job)], incomplete)
 
 
 def complete_queues(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """The names of the settings' queues, then those of the namespace if the service answers."""
+    """The names of the settings' queues, then of the namespace's others."""
     names = list(_settings(ctx).get("queues", {}))
-    try:
-        import orchestrator
+    return _complete([*names, *_seen("queues", besides=names)], incomplete)
 
-        with orchestrator.connect() as orc:
-            names += [queue.name for queue in orc.queues() if queue.name not in names]
-    except Exception:  # noqa: BLE001, S110 - completion must never write an error into the prompt
-        pass
-    return _complete(names, incomplete)
+
+def _seen(kind: str, *, of: str | None = None, besides: Sequence[str] = ()) -> list[str]:
+    """Names that the service knows; `of`: those of one job."""
+    from orchestrator.cli import known_names
+
+    rows = known_names.names(kind, _typed("--settings"), _typed("--profile"))
+    return [row[0] for row in rows if row[0] not in besides and of in (None, row[-1])]
+
+
+def _typed(option: str) -> str | None:
+    """The value of an option in the line that is being completed (the shell gives it whole)."""
+    words = os.environ.get("COMP_WORDS", "").split()
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == option:
+            return following or None
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2] or None
+    return None
 
 
 def settings_table(ctx: click.Context, table: str) -> list[str]:
@@ -167,7 +173,7 @@ def _settings(ctx: click.Context) -> dict[str, Any]:
     """The settings file as plain data, unchecked: a wrong one must not break the prompt."""
     import tomllib
 
-    chosen = os.environ.get("ORCHESTRATOR_SETTINGS")
+    chosen = _typed("--settings") or os.environ.get("ORCHESTRATOR_SETTINGS")
     folder = Path.cwd()
     places = (
         [Path(chosen)] if chosen else [f / "orchestrator.toml" for f in (folder, *folder.parents)]

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.benchmarks import bare, broker_cpu, broker_depth, broker_others
+from tests.benchmarks import bare, beside_az, broker_cpu, broker_depth, broker_others
 from tests.benchmarks.measuring import (
     Row,
     ended,
@@ -149,6 +149,15 @@ def memory(here: World, runs: int) -> list[Row]:
     return [Row("local cloud, resident memory, idle", resident(here), "MB", goal="< 150 MB")]
 
 
+def az(here: World, runs: int) -> list[Row]:
+    """Installs `az` first, where there is none yet."""
+    command = beside_az.environment(ROOT / "build" / "az")
+    if command is None:
+        say("  azure-cli could not be installed: nothing to compare with")
+        return []
+    return beside_az.rows(here.folder, here.plain, command, here.read, runs)
+
+
 def memory_after(here: World, runs: int) -> list[Row]:
     here.run("query", "ContainerAppConsoleLogs_CL | summarize count() by Stream_s")
     time.sleep(2)
@@ -239,6 +248,7 @@ def main() -> None:
         ("listing executions", listing),
         ("following", following),
         (f"{COUNT:,} messages through the payloads", throughput),
+        ("the same commands of az", az),
         ("its memory again", memory_after),
     ]
     with world() as here:

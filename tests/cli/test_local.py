@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.asking import ok
+from tests.cli.asking import ok, until
 from tests.cli.conftest import Cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,3 +157,35 @@ def test_names_complete(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert completed("orchestrator --profile a") == ["azure"]
     assert "talker@latest" in completed("orchestrator executions show talker")
     assert "--follow" in completed("orchestrator start talker --f")
+
+
+def test_completion_waits_for_the_service_once_and_then_looks_behind_the_prompt(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestrator.cli import known_names
+
+    first = ok(cli("start", "talker")).strip()
+
+    def seen() -> list[str]:
+        return [name for name, _ in known_names.names("executions", str(settings), None)]
+
+    settings = cli.folder / "orchestrator.toml"
+    assert first in seen()
+    asked: list[str] = []
+    monkeypatch.setattr(known_names, "look", lambda *_: asked.append("waited"))
+    second = ok(cli("start", "talker")).strip()
+    seen()
+    assert asked == []  # fresh, or looked up by a process of its own
+    monkeypatch.setattr(known_names, "FRESH", 0.5)
+    until(lambda: second in seen())
+    assert asked == []
+
+
+def test_completion_without_a_cloud_knows_the_settings_and_is_silent(
+    bare: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_ORCHESTRATOR_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "orchestrator executions show ye")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    answer = bare()
+    assert (answer.out, answer.err) == ("plain,yearly@latest\n", "")
