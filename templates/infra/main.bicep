@@ -348,7 +348,6 @@ module registryEndpoint 'modules/private-endpoint.bicep' = if (virtualNetworkEna
     tags: tags
     serviceId: resourceId('Microsoft.ContainerRegistry/registries', registryName)
     groupId: 'registry'
-    #disable-next-line no-hardcoded-env-urls // the zone's name is Azure's; another cloud has another
     zoneName: 'privatelink.azurecr.io'
     virtualNetworkId: virtualNetworkId
     subnetId: privateEndpointSubnetId

@@ -61,11 +61,9 @@ param args array = []
 @description('Variables: name, and value or secretRef.')
 param env array = []
 
-@description('Secrets: an array of name and value, or of name, keyVaultUrl and identity, in the key items.')
+@description('Secrets, in the key items: an array of name and value, or of name, keyVaultUrl and identity.')
 @secure()
-param secrets object = {
-  items: []
-}
+param secrets object = {}
 
 @description('Cores of one replica, as text: 0.25, 0.5, … 2.')
 param cpu string = '0.25'
@@ -154,7 +152,7 @@ resource job 'Microsoft.App/jobs@2026-01-01' = {
               identity: pulls
             }
           ]
-      secrets: empty(secrets.items) ? null : secrets.items
+      secrets: empty(secrets) ? null : secrets.items
       identitySettings: empty(platformIds)
         ? null
         : map(platformIds, id => {
