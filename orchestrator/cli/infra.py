@@ -103,6 +103,7 @@ def build(template: str | None, shown: bool, target: str | None) -> None:
 
     The Bicep compiler of `bicep`, `az` or `azd` is used where there is one, else a built-in one.
     """
+    from orchestrator import shipped
     from orchestrator.errors import BadInput
     from orchestrator.infra_template import infra_file
 
@@ -114,7 +115,10 @@ def build(template: str | None, shown: bool, target: str | None) -> None:
     if shown:
         click.echo(text, nl=False)
         return
-    place = Path(target) if target else source.with_suffix(".json")
+    beside = source.with_suffix(".json")
+    if source == shipped.template():  # the package's own folder is nobody's to write to
+        beside = Path(beside.name)
+    place = Path(target) if target else beside
     if place == source:
         raise BadInput(f"{source} is an ARM template already.", "Name another file: -f FILE")
     try:

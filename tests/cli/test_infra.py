@@ -25,6 +25,10 @@ def refused(result: Result, status: int, *words: str) -> None:
 
 def test_build_prints_or_writes_a_template(cli: Cli, tmp_path: Path) -> None:
     printed = json.loads(ok(cli("infra", "build", "--stdout")))
+    ok(cli("infra", "build"))  # no template of its own: the one that comes along
+    written = cli.folder / "main.json"
+    assert json.loads(written.read_text()) == printed
+    written.unlink()
     assert printed["parameters"]["queues"]["metadata"]["description"]
     file = tmp_path / "x.bicep"
     file.write_text("output y string = 'z'\n")

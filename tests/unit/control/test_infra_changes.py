@@ -254,3 +254,53 @@ def test_an_error_without_operations_is_told_by_its_leaves() -> None:
         "B",
         "b",
     )
+
+
+# ------------------------------------------------------------------------------- what is deployed
+
+
+def deployed(**profile: str) -> Any:
+    """What `show` makes of a stack of two resources, one of them failed."""
+    from orchestrator.infra import InfraVerbs
+    from orchestrator.profile import resolve
+    from orchestrator.settings import ProfileSpec, Settings
+
+    given: Any = {
+        "kind": "azure",
+        "subscription": "11111111-2222-3333-4444-555555555555",
+        "resource_group": "rg",
+        **profile,
+    }
+    settings = Settings(profiles={"a": ProfileSpec(**given)}, default_profile="a")
+    stack = {
+        "name": "infra",
+        "properties": {
+            "provisioningState": "failed",
+            "resources": [{"id": QUEUE, "status": "managed"}],
+            "failedResources": [
+                {"id": BUS, "error": {"code": "NameTaken", "message": "bus is taken."}}
+            ],
+            "outputs": {"x": {"type": "string", "value": "y"}},
+        },
+    }
+    stacks = SimpleNamespace(
+        get_at_resource_group=lambda group, name: SimpleNamespace(as_dict=lambda: stack)
+    )
+    clients: Any = SimpleNamespace(profile=resolve(settings, environ={}), stacks=stacks)
+    time: Any = None
+    return InfraVerbs(clients, settings, time).show()
+
+
+def test_what_is_deployed_is_listed_by_kind_with_links_to_the_portal() -> None:
+    tenant = "99999999-2222-3333-4444-555555555555"
+    found = deployed(tenant=tenant)
+    assert [(r.kind, r.name, r.status) for r in found] == [
+        ("namespace", "bus", "failed: bus is taken"),
+        ("queue", "results", "managed"),
+    ]
+    assert found[1].link == f"https://portal.azure.com/#@{tenant}/resource{QUEUE}"
+    assert found.state == "failed"
+    assert found.as_dict()["outputs"] == {"x": "y"}
+    # Another cloud has another portal.
+    other = deployed(resource_manager="https://management.usgovcloudapi.net")
+    assert {r.link for r in other} == {""}
