@@ -8,9 +8,15 @@ documentation of private and public module registries.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from orchestrator.bicep.config import module_alias
+
+# Source: the OCI distribution specification
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?\Z")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*\Z")
+_TAG = re.compile(r"(?:\w[\w.-]{0,127}|sha256:[0-9a-f]{64})\Z", re.ASCII)
 
 PUBLIC = ("mcr.microsoft.com", "bicep")
 
@@ -89,6 +95,10 @@ def resolve_reference(reference: str, folder: Path, silent: dict[str, str]) -> t
     """
     if reference.startswith(("br:", "br/")):
         host, repository, tag = full_reference(reference, folder)
+        if not (_HOST.match(host) and _REPOSITORY.match(repository) and _TAG.match(tag)):
+            raise ModuleNotFound(
+                "BCP193", f'"{reference}" is no module\'s name; write br:HOST/REPOSITORY:TAG.'
+            )
         name = f"br:{host}/{repository}:{tag}"
         place = (
             cache_folder() / "br" / host / repository.replace("/", "$") / f"{tag}$" / "main.json"

@@ -8,6 +8,7 @@ and Bicep's documentation of the layers of a module.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -60,6 +61,8 @@ def _get(url: str, headers: Mapping[str, str]) -> Answer:
             return Answer(answer.status, dict(answer.headers), answer.read(_MAX_BYTES + 1))
     except urllib.error.HTTPError as error:
         return Answer(error.code, dict(error.headers), error.read(_MAX_BYTES))
+    except http.client.HTTPException as error:
+        raise OSError(f"it breaks the rules of HTTP: {error}") from None
 
 
 class Registry:

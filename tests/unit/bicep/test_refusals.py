@@ -99,6 +99,7 @@ ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
         ("module m '/abs.bicep' = { name: 'm' }\n", "BCP051", 1, 10),
         ("module m 'main.bicep' = { name: 'm' }\n", "BCP095", 1, 10),
         ("module m 'br/nobody:a:1' = { name: 'm' }\n", "BCP213", 1, 10),
+        ("module m 'br/public:a b:1' = { name: 'm' }\n", "BCP193", 1, 10),
         ("var v = loadTextContent('none.txt')\n", "BCP091", 1, 25),
     ],
 )  # fmt: skip
