@@ -30,7 +30,7 @@ demo: $(STAMP) ## run sender -> processor -> receiver on a local cloud
 test: lint types unit ## lint, types and tests
 
 unit: $(STAMP) ## the tests alone
-	@$(BIN)/python -m pytest -q -n $(JOBS) tests || { \
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests || { \
 	  test $$? -eq 1 || exit 2; \
 	  echo "What failed while sharing the machine runs once more, alone."; \
 	  $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none tests; }

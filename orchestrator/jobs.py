@@ -7,10 +7,11 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from orchestrator.azure import Clients
+from orchestrator.azure import CONTAINERS_VERSION, Clients
 from orchestrator.errors import JobNotFound, NotFound, OrchestratorError
 from orchestrator.failures import Refusal, told
 from orchestrator.job_body import Surroundings, job_record
+from orchestrator.resource_lists import listed
 from orchestrator.results import Change, Job, Jobs
 
 JOBS = "Microsoft.App/jobs"
@@ -30,9 +31,9 @@ class JobVerbs:
 
     def every(self) -> Jobs:
         """The jobs of the resource group, by name."""
+        path = self._clients.resource_id(JOBS, "").rstrip("/")
         with told(self._clients.profile, "list the jobs", self._no_group):
-            found = self._clients.containers.jobs.list_by_resource_group(self._group)
-            resources = [job.as_dict() for job in found]
+            resources = listed(self._clients, path, CONTAINERS_VERSION, "list the jobs")
         return Jobs(sorted((job_record(r) for r in resources), key=lambda j: j.name))
 
     def names(self) -> Sequence[str]:

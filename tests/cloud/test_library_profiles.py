@@ -180,6 +180,8 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side
     both = tuple(Side(tmp_path_factory.mktemp(kind), kind) for kind in ("local", "azure"))
     for side in both:
         side.made = side.sent(lambda orc: orc.up())
+        side.sent(lambda orc: orc.start("talker").wait(30))
+        side.sent(lambda orc: orc.query("print 1"))
     yield both[0], both[1]
     for side in both:
         side.close()
