@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint types bench clean down
+.PHONY: help setup demo test unit lint types bench docs clean down
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ types: $(STAMP) ## strict type check
 
 bench: $(STAMP) ## measure; prints ratios side by side
 	@$(BIN)/python -m tests.benchmarks
+
+docs: $(STAMP) ## write docs/reference from the types and commands
+	@$(BIN)/python docs/generate.py
 
 clean: ## stop the local cloud and remove what was made here
 	@if test -x $(BIN)/orchestrator; then $(BIN)/orchestrator local down || true; fi

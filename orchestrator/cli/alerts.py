@@ -41,6 +41,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 @command(
     "apply",
+    statuses={DIFFERENT: "with --dry-run: there is something to do"},
     examples=[
         ("all of them", "orchestrator alerts apply"),
         ("what would be done?", "orchestrator alerts apply --dry-run"),

@@ -102,6 +102,7 @@ def list_(
 
 @command(
     "resubmit",
+    statuses={0: "all are sent again", 1: "some are still there"},
     examples=[
         ("which would it be?", "orchestrator queues dead-letters resubmit parameters --dry-run"),
         (
@@ -128,8 +129,6 @@ def resubmit(
     A copy is accepted by the queue before the dead letter goes, so nothing is lost whenever it
     stops; run it again to finish. Copies keep everything but the dead-letter reason. On a queue
     that detects duplicates a copy's id ends in ~resubmitted-NUMBER: its own would be dropped.
-
-    Exit status 1 if some are still there.
     """
     from orchestrator.display.progress import Progress
 
@@ -161,6 +160,7 @@ def resubmit(
 
 @command(
     "purge",
+    statuses={0: "all are deleted", 1: "some are still there"},
     examples=[
         ("ask, then delete", "orchestrator queues dead-letters purge parameters"),
         (
@@ -181,10 +181,7 @@ def purge(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Delete the dead letters of QUEUE: all, or those that match.
-
-    Exit status 1 if some are still there.
-    """
+    """Delete the dead letters of QUEUE: all, or those that match."""
     from orchestrator.cli.jobs import ask
     from orchestrator.display.progress import Progress
 

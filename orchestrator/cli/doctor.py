@@ -13,6 +13,7 @@ from orchestrator.cli.session import current
 
 @command(
     "doctor",
+    statuses={0: "nothing grave", 1: "there is a problem"},
     examples=[
         ("look at everything", "orchestrator doctor"),
         ("why does this one not run?", "orchestrator doctor receiver"),
@@ -26,7 +27,8 @@ def doctor(jobs: tuple[str, ...], everything: bool) -> None:
 
     Looks at state, identity, permissions, image, secrets, scale rules, schedule, queue depths,
     executions, time-outs, the arrival of logs, the clock, and the settings; one line for each
-    finding, with what shows it and the next step. The exit status is 1 when there is a problem.
+    finding, with what shows it and the next step. Warnings
+    and notes are no problems.
     """
     from orchestrator.display.progress import Progress
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from orchestrator.cli.grammar import Entry, LazyGroup, OneOf, command
+from orchestrator.cli.grammar import OUTCOMES, Entry, LazyGroup, OneOf, command
 from orchestrator.cli.parameters import (
     execution_argument,
     job_option,
@@ -125,6 +125,7 @@ def show(execution: str, job: str | None, why: bool | None) -> None:
 
 @command(
     "retry",
+    statuses={0: "started; with --follow or --wait: succeeded", **OUTCOMES},
     examples=[
         ("the newest of a job again", "orchestrator executions retry sender@latest"),
         ("and watch it", "orchestrator executions retry sender-abc1234 --follow"),
@@ -171,6 +172,7 @@ def retry(
 
 @command(
     "wait",
+    statuses={0: "it succeeded", **OUTCOMES},
     examples=[
         ("wait for the newest of a job", "orchestrator executions wait sender@latest"),
         ("not for ever", "orchestrator executions wait sender-abc1234 --timeout 5m"),
@@ -182,8 +184,7 @@ def retry(
 def wait(execution: str, job: str | None, timeout: timedelta | None) -> None:
     """Wait until EXECUTION has ended.
 
-    The exit status tells the outcome: 0 succeeded, 3 failed, 4 stopped, 5 exceeded its replica
-    time-out, 124 --timeout ran out first.
+    The exit status tells the outcome.
     """
     from orchestrator.cli import following
 

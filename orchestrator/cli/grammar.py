@@ -20,6 +20,17 @@ from orchestrator.cli.session import FORMATS, Session
 
 Example = tuple[str, str]  # (what it does, the command line)
 
+# What an exit status means beside the usual ones (0 done, 1 failed, 2 wrong usage or settings).
+Statuses = Mapping[int, str]
+
+# … of a command that waits for an execution.
+OUTCOMES: Statuses = {
+    3: "the execution failed",
+    4: "it was stopped",
+    5: "it exceeded its replica time-out",
+    124: "--timeout ran out; it goes on",
+}
+
 
 class GlobalOption(click.Option):
     """An option that every command takes, shown apart from the command's own."""
@@ -176,6 +187,12 @@ _SHORT = (
 )
 
 
+def _write_statuses(statuses: Statuses, formatter: click.HelpFormatter) -> None:
+    if statuses:
+        with formatter.section("Exit status"):
+            formatter.write_dl([(str(status), text) for status, text in statuses.items()])
+
+
 def _write_examples(examples: Sequence[Example], formatter: click.HelpFormatter) -> None:
     if not examples:
         return
@@ -188,15 +205,23 @@ def _write_examples(examples: Sequence[Example], formatter: click.HelpFormatter)
 
 
 class Command(click.Command):
-    """A command with examples and the global options."""
+    """A command with examples, the global options, and exit statuses of its own, if it has any."""
 
-    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[Example] = (),
+        statuses: Statuses | None = None,
+        **kwargs: Any,
+    ) -> None:
         kwargs["params"] = [*(kwargs.get("params") or ()), *GLOBAL_OPTIONS]
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+        self.statuses = dict(statuses or {})
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         _write_options(self, ctx, formatter)
+        _write_statuses(self.statuses, formatter)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)
@@ -310,11 +335,13 @@ class UnknownCommand(click.UsageError):
 
 
 def command(
-    name: str, *, examples: Sequence[Example], **attributes: Any
+    name: str, *, examples: Sequence[Example], statuses: Statuses | None = None, **attributes: Any
 ) -> Callable[[Callable[..., Any]], Command]:
     """Decorator: a `Command` of this name; its help is the function's docstring."""
 
     def decorator(function: Callable[..., Any]) -> Command:
-        return click.command(name, cls=Command, examples=examples, **attributes)(function)
+        return click.command(name, cls=Command, examples=examples, statuses=statuses, **attributes)(
+            function
+        )
 
     return decorator

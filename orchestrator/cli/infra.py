@@ -175,6 +175,7 @@ def validate(
 
 @command(
     "what-if",
+    statuses={2: "with --exit-code: something would change"},
     examples=[
         ("what would deploy change?", "orchestrator infra what-if"),
         ("with another tier", "orchestrator infra what-if --set serviceBusSku=Premium"),

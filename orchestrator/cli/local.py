@@ -169,6 +169,7 @@ def stop_cloud(session: Session, state: Path) -> None:
 
 @command(
     "status",
+    statuses={0: "it runs", 1: "it does not"},
     examples=[
         ("as a table", "orchestrator local status"),
         ("in a script", "orchestrator local status --query state -o tsv"),
@@ -176,10 +177,7 @@ def stop_cloud(session: Session, state: Path) -> None:
 )
 @state_option
 def status(state: str | None) -> None:
-    """Say whether the local cloud runs, where it listens, and what it takes.
-
-    Exit status 0 if it runs, 1 if not.
-    """
+    """Say whether the local cloud runs, where it listens, and what it takes."""
     session = current()
     if show_status(session, config_of(session, state).state) != "running":
         click.get_current_context().exit(1)

@@ -19,6 +19,7 @@ DIFFERENT = 2  # the exit status of a plan with changes, and of drift; as `terra
 
 @command(
     "plan",
+    statuses={0: "nothing to do", DIFFERENT: "there are changes"},
     examples=[
         ("what would deploy do?", "orchestrator plan"),
         ("of one job", "orchestrator plan receiver"),
@@ -33,7 +34,6 @@ DIFFERENT = 2  # the exit status of a plan with changes, and of drift; as `terra
 def plan(jobs: tuple[str, ...], prune: bool) -> None:
     """Show what `deploy` would change, field by field, old → new; nothing is sent.
 
-    The exit status is 0 when there is nothing to do, 2 when there are changes, 1 when it failed.
     Secrets are compared, and never shown.
     """
     if prune and jobs:
@@ -51,6 +51,7 @@ def plan(jobs: tuple[str, ...], prune: bool) -> None:
 
 @command(
     "drift",
+    statuses={0: "all are in step", DIFFERENT: "one is not"},
     examples=[
         ("has somebody changed a job by hand?", "orchestrator drift"),
         ("in a scheduled check", "orchestrator drift -o json > drift.json"),
@@ -58,10 +59,7 @@ def plan(jobs: tuple[str, ...], prune: bool) -> None:
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]…", shell_complete=complete_jobs)
 def drift(jobs: tuple[str, ...]) -> None:
-    """Show where live jobs differ from orchestrator.toml: the settings' value → the live one.
-
-    The exit status is 0 when all are in step, 2 when one is not, 1 when it failed.
-    """
+    """Show where live jobs differ from orchestrator.toml: the settings' value → the live one."""
     session = current()
     found = session.connect().drift(*jobs)
     if session.plain:

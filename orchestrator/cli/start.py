@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from orchestrator.cli.grammar import command
+from orchestrator.cli.grammar import OUTCOMES, command
 from orchestrator.cli.parameters import (
     Variable,
     complete_executions,
@@ -19,6 +19,7 @@ from orchestrator.cli.session import current
 
 @command(
     "start",
+    statuses={0: "started; with --follow or --wait: succeeded", **OUTCOMES},
     examples=[
         ("start a job and come back at once", "orchestrator start sender"),
         (
@@ -59,9 +60,8 @@ def start(
 
     --env, --arg and --image change the job's template for this one execution.
 
-    With --follow or --wait the exit status tells the outcome: 0 succeeded, 3 failed, 4 stopped,
-    5 exceeded its replica time-out, 124 --timeout ran out first. Ctrl-C detaches; the execution
-    goes on.
+    With --follow or --wait the exit status tells the outcome. Ctrl-C detaches; the execution goes
+    on.
     """
     if follow and wait:
         raise click.UsageError("--follow waits already; give either --follow or --wait.")

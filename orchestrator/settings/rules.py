@@ -33,13 +33,19 @@ OUTPUT = re.compile(r"outputs\.[A-Za-z_]\w*(?:\.\w+)*")  # any output of the dep
 
 
 class Rule:
-    """A check in an annotation. `written`: the type in the file, where it is not the field's."""
+    """A check in an annotation. `written`: the type in the file, where it is not the field's.
 
-    __slots__ = ("check", "written")
+    `allowed`: what it lets pass, in words, for the settings reference.
+    """
 
-    def __init__(self, check: Callable[[Any], Any], written: type | None = None) -> None:
+    __slots__ = ("allowed", "check", "written")
+
+    def __init__(
+        self, check: Callable[[Any], Any], written: type | None = None, *, allowed: str = ""
+    ) -> None:
         self.check = check
         self.written = written
+        self.allowed = allowed
 
 
 def _matching(pattern: re.Pattern[str], what: str) -> Rule:
@@ -48,30 +54,32 @@ def _matching(pattern: re.Pattern[str], what: str) -> Rule:
             raise ValueError(f'"{value}" is not {what}')
         return value
 
-    return Rule(check)
+    return Rule(check, allowed=what)
 
 
 def _between(low: float, high: float | None = None) -> Rule:
+    allowed = f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+
     def check(value: float) -> float:
         if value < low or (high is not None and value > high):
-            allowed = f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
             raise ValueError(f"{value:g} is not allowed: {allowed}")
         return value
 
-    return Rule(check)
+    return Rule(check, allowed=allowed)
 
 
 def _duration_between(low: str, high: str | None = None, *, whole: bool = False) -> Rule:
+    allowed = f"{low} to {high}" if high else f"at least {low}"
+
     def check(value: str) -> timedelta:
         length = parse_duration(value)
         if length < parse_duration(low) or (high and length > parse_duration(high)):
-            allowed = f"{low} to {high}" if high else f"at least {low}"
             raise ValueError(f"{value} is not allowed: {allowed}")
         if whole and length % timedelta(seconds=1):
             raise ValueError(f"{value} is not allowed: whole seconds")
         return length
 
-    return Rule(check, written=str)
+    return Rule(check, written=str, allowed=f"{allowed}, whole seconds" if whole else allowed)
 
 
 duration = Rule(parse_duration, written=str)
@@ -141,12 +149,12 @@ def _cron(value: str) -> str:
     return value
 
 
-positive = Rule(_positive)
-memory = Rule(_memory)
-queue_size = Rule(_queue_size)
-not_empty = Rule(_not_empty)
-image = Rule(_image)
-cron = Rule(_cron)
+positive = Rule(_positive, allowed="more than 0")
+memory = Rule(_memory, allowed="a size such as 0.5Gi or 512Mi")
+queue_size = Rule(_queue_size, allowed="1GiB to 80GiB")
+not_empty = Rule(_not_empty, allowed="at least one")
+image = Rule(_image, allowed="as in docker pull, name:tag")
+cron = Rule(_cron, allowed="five fields, as in */5 * * * *")
 
 
 def check_cron(expression: str) -> None:

@@ -3,6 +3,9 @@
 These are the tables of the file: profiles (where), queues, images, jobs (what). They are read and
 checked by `loading`, which reports everything that is wrong in one go; whoever holds a
 `Settings` holds a valid one. Durations are timedeltas here, written `90s`, `10m`, `2h` in the file.
+
+The reference (docs/reference/settings.md) is made of these types: of names, types, defaults and
+rules, and of the docstrings, where a line that begins with `key:` (or `key, key:`) describes a key.
 """
 
 from __future__ import annotations
@@ -28,16 +31,36 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 class ProfileSpec(Table, frozen=True, kw_only=True):
     """`[profiles.<name>]`: one place where the jobs live.
 
+    An azure profile needs subscription and resource_group, location to make something there, and
+    has the other names from the outputs of what `infra deploy` deployed; a local profile has
+    defaults for all of them.
+
     kind: "azure" or "local" (a local cloud on this machine).
-    subscription, tenant: Azure's ids; a local cloud has its own.
-    resource_group, location, environment, namespace, identity, workspace: the names of the things
-    that `up` makes and jobs use. A local profile has defaults for all of them; an azure profile
-    needs subscription and resource_group, location to make something there, and has the others from
-    the outputs of what `infra deploy` deployed.
+    subscription: its id, on Azure; a local cloud has its own.
+    tenant: the id of the tenant on Azure; default: the credential's.
+    resource_group: what the jobs live in; default of a local profile: local.
+    location: the region, needed on Azure to make something there; local: westeurope.
+    environment: the Container Apps environment; local: local.
+    namespace: the Service Bus namespace, without .servicebus.windows.net; local: sb-local.
+    identity: the user-assigned identity of jobs that have none of their own; local: jobs.
+    workspace: the Log Analytics workspace; local: local.
     registry: the server that images without one are pulled from.
     infra: the template that `infra deploy` and `up` deploy (.bicep, .json), or its parameters file
     (.bicepparam), relative to the settings file. None: templates/infra/main.bicep beside the
     settings, else the one that comes along.
+    resource_manager: the endpoint of another cloud's Resource Manager; default: public Azure's.
+    logs: the endpoint of another cloud's Log Analytics; default: public Azure's.
+    service_bus_suffix: what follows a namespace in another cloud; default: public Azure's.
+    ca_bundle: a PEM file of certificate authorities, for a proxy that inspects TLS.
+    state: the folder of the local cloud; default: .orchestrator/local beside the settings file.
+    port: of the local cloud's HTTPS (Resource Manager, Log Analytics); default: 14443. 0: any free
+    one, for this and the other ports.
+    identity_port: of the local cloud's managed identity, HTTP; default: 14480.
+    amqp_port: of the local Service Bus without TLS; default: 14672.
+    amqps_port: of the local Service Bus; default: 14671.
+    executor: what replicas are on the local cloud: processes, or containers on Docker or Podman.
+    rbac: whether role assignments are obeyed on the local cloud ("enforce").
+    limits: whether the local Service Bus has the quotas and sizes of Azure's Standard tier.
     """
 
     kind: Literal["local", "azure"]
@@ -94,9 +117,14 @@ AZURE_NEEDS = ("subscription", "resource_group")
 class QueueSpec(Table, frozen=True, kw_only=True):
     """`[queues.<name>]`: a Service Bus queue that `up` makes.
 
-    lock_duration: 5s to 5m. max_delivery_count: 1 to 2000. time_to_live: None keeps for ever.
-    duplicate_detection: how long message ids are remembered, 20s to 7d; None: not at all.
-    sessions: whether messages are received by session. max_size: 1GiB to 80GiB.
+    lock_duration: how long a received message is locked.
+    max_delivery_count: deliveries after which a message is dead-lettered.
+    time_to_live: how long a message waits at most; default: for ever.
+    dead_letter_on_expiration: dead-letter a message then, instead of dropping it.
+    duplicate_detection: how long message ids are remembered, and the same id is dropped; default:
+    not at all.
+    sessions: whether messages are received by session.
+    max_size: how large the queue may become; default: the service's.
     """
 
     lock_duration: Annotated[timedelta, rules.lock_duration] = timedelta(minutes=1)
@@ -129,18 +157,21 @@ class ImageSpec(Table, frozen=True, kw_only=True):
 
 
 class SecretRef(Table, frozen=True, kw_only=True):
-    """`{ secret = "name" }` as the value of a variable: one of the job's secrets."""
+    """`{ secret = "name" }` as the value of a variable.
+
+    secret: the name of one of the job's secrets.
+    """
 
     secret: str
 
 
 class SecretSource(Table, frozen=True, kw_only=True):
-    """Where a secret's value is found; the file never holds it. Exactly one of
+    """Where a secret's value is found; the file never holds it. Exactly one of the first three.
 
-    env: a variable of the environment that `deploy` runs in;
+    env: a variable of the environment that `deploy` runs in.
     file: a file, relative to the settings file;
-    key_vault: the URL of a Key Vault secret, fetched by Azure with the job's identity (or with
-    `identity`: "system" or a resource id).
+    key_vault: the URL of a Key Vault secret, fetched by Azure with the job's identity.
+    identity: with key_vault, another identity: "system" or a resource id.
     """
 
     env: str | None = None
@@ -150,7 +181,11 @@ class SecretSource(Table, frozen=True, kw_only=True):
 
 
 class RuleAuth(Table, frozen=True, kw_only=True):
-    """A scale rule's credential: the scaler's `parameter` is read from the job's `secret`."""
+    """`auth` of a scale rule: a credential of its scaler.
+
+    secret: one of the job's secrets, which holds the value.
+    parameter: the scaler's parameter that has it.
+    """
 
     secret: str
     parameter: str
@@ -159,11 +194,13 @@ class RuleAuth(Table, frozen=True, kw_only=True):
 class ScaleRule(Table, frozen=True, kw_only=True):
     """`[[jobs.<name>.scale.rules]]`: one KEDA scaler.
 
-    type: the scaler, "azure-servicebus" most of all; then `queue` names the queue, `message_count`
-    says how many waiting messages make one execution (default 5), and
-    `activation_message_count` below how many nothing starts (default 0).
-    metadata: what other scalers want, as text. auth: credentials from secrets; without it the
-    job's identity is used.
+    name: of the rule, in the system log.
+    type: the scaler; the next three keys are for "azure-servicebus".
+    queue: the queue whose waiting messages count.
+    message_count: how many waiting messages make one execution; default: 5.
+    activation_message_count: nothing starts until more than so many wait; default: 0.
+    metadata: what other scalers want, as text.
+    auth: credentials from secrets; without it the job's identity is used.
     """
 
     name: Annotated[str, rules.rule_name]
@@ -178,7 +215,10 @@ class ScaleRule(Table, frozen=True, kw_only=True):
 class Scale(Table, frozen=True, kw_only=True):
     """`[jobs.<name>.scale]`: when an event-driven job starts, and how often at most.
 
-    polling_interval: between two looks at the rules. min_executions, max_executions: per look.
+    rules: what is looked at; each rule is a table.
+    min_executions: how many are started at each look, at least.
+    max_executions: how many at most.
+    polling_interval: between two looks at the rules.
     """
 
     rules: Annotated[tuple[ScaleRule, ...], rules.not_empty]
@@ -190,19 +230,27 @@ class Scale(Table, frozen=True, kw_only=True):
 class JobSpec(Table, frozen=True, kw_only=True):
     """`[jobs.<name>]`: one job.
 
-    trigger: manual, schedule (then `cron`, five fields, UTC) or event (then `scale`).
+    trigger: manual, schedule (then `cron`) or event (then `scale`).
     image: as in `docker pull`; without a server it comes from the profile's registry.
-    cpu, memory: one of the pairs that Container Apps has: 0.25/0.5Gi, 0.5/1Gi, … 2/4Gi.
-    memory left out: 2 Gi for each cpu.
+    cpu: 0.25 to 2 in steps of 0.25 (4 with a workload profile).
+    memory: one of the pairs that Container Apps has: 0.5Gi with 0.25, 1Gi with 0.5, … 4Gi with 2;
+    default: 2 Gi for each cpu.
+    command: replaces the image's entry point.
+    args: the arguments; default: the image's.
     env: variable -> text, or `{ secret = "name" }`. Text may hold placeholders: ${servicebus},
     ${namespace}, ${identity.client_id}, ${subscription}, ${resource_group}, ${location},
     ${registry}; `$${` stands for a literal `${`.
     secrets: name -> where its value is found.
-    timeout: the longest one replica may take. retries: how often a failed replica is tried again.
-    parallelism: replicas at a time. completions: replicas that must succeed.
-    sends, receives: the queues it sends to and receives from. A job that says either gets an
-    identity of its own that may do that and nothing else; one that says neither shares the
-    profile's.
+    timeout: the longest one replica may take.
+    retries: how often a failed replica is tried again.
+    parallelism: replicas at a time.
+    completions: replicas that must succeed.
+    cron: with the trigger schedule: when it starts, in UTC.
+    scale: with the trigger event: when it starts, a table.
+    workload_profile: where it runs in an environment with workload profiles; default: Consumption.
+    sends: the queues it sends to. A job that says what it sends or receives gets an identity of its
+    own that may do that and nothing else; one that says neither shares the profile's.
+    receives: the queues it receives from; as `sends`.
     """
 
     trigger: Literal["manual", "schedule", "event"]
@@ -235,8 +283,11 @@ class JobSpec(Table, frozen=True, kw_only=True):
 class WebhookSpec(Table, frozen=True, kw_only=True):
     """`[[action_groups.<name>.webhooks]]`: an address that is told by HTTP.
 
-    url: the address, http or https. url_env: a variable of the environment that `alerts apply` runs
-    in that holds it, where it has a secret in it. Exactly one of the two.
+    Exactly one of `url` and `url_env`.
+
+    url: the address, http or https.
+    url_env: a variable of the environment that `alerts apply` runs in that holds it, where it has a
+    secret in it.
     common_schema: whether it is sent the common alert schema.
     """
 
@@ -249,7 +300,9 @@ class ActionGroupSpec(Table, frozen=True, kw_only=True):
     """`[action_groups.<name>]`: who is told when an alert fires or is resolved.
 
     short_name: 1 to 12 characters that messages begin with (default: from the name).
-    webhooks, emails, sms: the receivers; sms numbers as "+49 1701234567".
+    webhooks: addresses that are told by HTTP; each is a table.
+    emails: the e-mail addresses that are told.
+    sms: the telephone numbers that are told, as "+49 1701234567".
     """
 
     short_name: Annotated[str, rules.short_name] | None = None
@@ -264,9 +317,15 @@ class AlertSpec(Table, frozen=True, kw_only=True):
     when: of a job "failed" (an execution has failed) or "no-success" (none has succeeded within
     that time); of a queue "dead-letters" (there are more than `above`), "depth" (more than `above`
     wait) or "stalled" (messages have waited for all of that time and none was completed).
-    job, queue: what is watched. within: the time that is looked at (default 5m; "no-success" and
-    "stalled" need it). every: how often it is looked at. above: the number that may be.
+    job: the job that is watched.
+    queue: the queue that is watched.
+    within: the time that is looked at; default: 5m; "no-success" and "stalled" need it.
+    every: how often it is looked at; default: by `within`.
+    above: the number of messages that may be; "depth" needs it, "dead-letters" has 0.
     severity: 0 critical, 1 error, 2 warning, 3 informational, 4 verbose.
+    action_groups: who is told, names of action groups.
+    description: a sentence that goes with it; default: what it is about.
+    enabled: whether it is looked at at all.
     resolve: whether the alert is resolved by itself when it is over.
     """
 
@@ -289,10 +348,19 @@ class AlertSpec(Table, frozen=True, kw_only=True):
 class Settings(Table, frozen=True, kw_only=True):
     """The whole file.
 
-    path: the file that was read; None when there is none (then there is a profile "local", and
-    no jobs). folder: what relative paths start from. project: marks the jobs that are deployed, so
-    that projects which share a resource group leave each other's jobs alone. queries_folder: where
-    the project's saved queries lie.
+    default_profile: the profile used when none is named; the only one there is, if there is one.
+    project: marks the jobs that are deployed, so that projects which share a resource group leave
+    each other's jobs alone.
+    profiles: the places where the jobs live, each a table.
+    queues: the queues, each a table.
+    images: how images run on the local cloud, each a table.
+    jobs: the jobs, each a table.
+    queries_folder: where the project's saved queries lie.
+    alerts: when somebody is told, each a table.
+    action_groups: who is told, each a table.
+    path: the file that was read; None when there is none (then there is a profile "local", and no
+    jobs). Not a key.
+    folder: what relative paths start from. Not a key.
     """
 
     default_profile: str = "local"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 @command(
     "demo",
+    statuses={0: "every message is accounted for", 1: "one is lost"},
     examples=[
         ("from nothing", "orchestrator init fibonacci && cd fibonacci && orchestrator demo"),
         ("more messages", "orchestrator demo --messages 500"),
@@ -50,7 +51,7 @@ def demo(messages: int, timeout: timedelta) -> None:
     """Run sender, processor and receiver on a local cloud, and account for every message.
 
     Starts the local cloud if none runs, makes the world of orchestrator.toml, and waits until
-    each message is received or dead-lettered. Exit status 1 if one is lost.
+    each message is received or dead-lettered.
 
     Ctrl-C stops what the demo has started.
     """

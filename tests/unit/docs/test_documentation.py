@@ -14,7 +14,7 @@ from orchestrator.cli.grammar import GlobalOption
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "jobs" / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "jobs" / "README.md", *sorted(DOCS.glob("**/*.md"))]
 
 TABLES = {
     "[profiles.<name>]": settings.ProfileSpec,
