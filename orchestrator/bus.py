@@ -26,6 +26,7 @@ from orchestrator.failures import LOCAL_HINT, sign_in_hint, told, unreachable
 if TYPE_CHECKING:
     from azure.servicebus import (
         ServiceBusClient,
+        ServiceBusMessageBatch,
         ServiceBusReceivedMessage,
         ServiceBusReceiver,
         ServiceBusSender,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 OPERATION_TIMEOUT = 60.0  # seconds one send or peek may take, retries and all
 PEEK_PAGE = 250  # messages asked for by one peek
 SEND_BATCH = 100  # messages in one send, where they fit
+_NO_BATCHES = "Batching brokered messages"  # begins the refusal of a batch of several partitions
 
 
 class Bus:
@@ -114,34 +116,54 @@ def send_all(
 ) -> None:
     """Send in order, in batches where they fit; `sent(n)` after each n that were accepted.
 
-    A batch holds messages of one session and partition only, as Service Bus demands. Raises
+    A batch holds messages of one session and partition only, as Service Bus demands; where it takes
+    no batches at all (partitions and duplicate detection), they go one by one. Raises
     MessageSizeExceededError for the first that fits nowhere; those before it are sent.
     """
+    one_by_one = False
+
+    def send_one(message: Any) -> None:
+        sender.send_messages(message, timeout=OPERATION_TIMEOUT)
+        sent(1)
+
+    def send_batch(batch: ServiceBusMessageBatch, members: Sequence[Any]) -> None:
+        nonlocal one_by_one
+        from azure.servicebus.exceptions import ServiceBusError
+
+        try:
+            sender.send_messages(batch, timeout=OPERATION_TIMEOUT)
+        except ServiceBusError as error:
+            # It is refused whole: none of it was taken.
+            if _NO_BATCHES not in str(error):
+                raise
+            one_by_one = True
+            for member in members:
+                send_one(member)
+        else:
+            sent(len(members))
+
     for group in _alike(messages):
-        if len(group) == 1:
-            sender.send_messages(group[0], timeout=OPERATION_TIMEOUT)
-            sent(1)
+        if len(group) == 1 or one_by_one:
+            for message in group:
+                send_one(message)
             continue
         batch = sender.create_message_batch()
-        count = 0
+        members: list[Any] = []
         for message in group:
             try:
                 batch.add_message(message)
             except ValueError:  # it is full; the SDK's MessageSizeExceededError is a ValueError
-                if count:
-                    sender.send_messages(batch, timeout=OPERATION_TIMEOUT)
-                    sent(count)
-                batch, count = sender.create_message_batch(), 0
+                if members:
+                    send_batch(batch, members)
+                batch, members = sender.create_message_batch(), []
                 try:
                     batch.add_message(message)
                 except ValueError:  # too large for any batch; alone it may pass
-                    sender.send_messages(message, timeout=OPERATION_TIMEOUT)
-                    sent(1)
+                    send_one(message)
                     continue
-            count += 1
-        if count:
-            sender.send_messages(batch, timeout=OPERATION_TIMEOUT)
-            sent(count)
+            members.append(message)
+        if members:
+            send_batch(batch, members)
 
 
 def _alike(messages: Iterable[Any]) -> Iterator[list[Any]]:

@@ -15,6 +15,7 @@ from azure.servicebus._pyamqp.error import TokenAuthFailure
 from orchestrator import dead_letters, errors
 from orchestrator.bus import bus_told
 from orchestrator.client import Orchestrator
+from orchestrator.localcloud.servicebus.model import QueueProperties
 from orchestrator.messages import Message
 from orchestrator.profile import resolve
 from orchestrator.queue_handle import QueueHandle
@@ -216,6 +217,18 @@ def test_more_than_one_batch_holds_is_sent_in_order(world: World) -> None:
     assert seen[-1] == (40, 40)
     assert len(seen) > 3
     assert [m.body for m in queue.peek(None)] == bodies
+
+
+def test_a_queue_that_takes_no_batches_gets_its_messages_one_by_one(world: World) -> None:
+    broker = world.cloud.server.broker
+    assert world.orc.profile.namespace is not None
+    properties = QueueProperties(enable_partitioning=True, requires_duplicate_detection=True)
+    world.cloud.call(broker.put_queue(world.orc.profile.namespace, "parts", properties))
+    queue = world.orc.queues["parts"]
+    seen: list[int] = []
+    queue.send(*"abcde", on_progress=lambda done, _: seen.append(done))
+    assert [m.body for m in queue.peek()] == [*"abcde"]
+    assert seen == [1, 2, 3, 4, 5]
 
 
 def test_a_loop_that_breaks_off_leaves_the_message_it_was_at(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusMessage
 from azure.servicebus import exceptions as sdk
 from azure.servicebus.aio import ServiceBusClient as AsyncServiceBusClient
 from azure.servicebus.management import ServiceBusAdministrationClient
@@ -27,6 +27,40 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
     running = Bus(tmp_path_factory.mktemp("bus"))
     yield running
     running.close()
+
+
+class SyncClient:
+    """A sync client, or what it made, with the face of an aio one: the cases run on both."""
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._thing, name)
+        if name == "session":
+            return SyncClient(found)
+        if name.startswith("get_"):
+            return lambda *given, **options: SyncClient(found(*given, **options))
+
+        async def call(*given: Any, **options: Any) -> Any:
+            return await asyncio.to_thread(found, *given, **options)
+
+        return call
+
+    async def __aenter__(self) -> SyncClient:
+        await asyncio.to_thread(self._thing.__enter__)
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await asyncio.to_thread(self._thing.__exit__, *error)
+
+
+def connected(like: Any, connection_string: str) -> Any:
+    """Another client of the kind of `like`."""
+    if isinstance(like, SyncClient):
+        made = ServiceBusClient.from_connection_string(connection_string, retry_total=0)
+        return SyncClient(made)
+    return AsyncServiceBusClient.from_connection_string(connection_string, retry_total=0)
 
 
 Case = Callable[[Bus, AsyncServiceBusClient], Awaitable[None]]
@@ -85,6 +119,17 @@ async def sending_to_a_full_queue(bus: Bus, client: AsyncServiceBusClient) -> No
 async def sending_what_is_too_large(bus: Bus, client: AsyncServiceBusClient) -> None:
     async with client.get_queue_sender(bus.queue()) as sender:
         await sender.send_messages(ServiceBusMessage(b"x" * 300_000))
+
+
+@case(sdk.ServiceBusError)
+async def sending_a_property_that_is_too_large(bus: Bus, client: AsyncServiceBusClient) -> None:
+    await sent(client, bus.queue(), "x", application_properties={"k": "v" * 40_000})
+
+
+@case(sdk.ServiceBusError)
+async def sending_a_batch_to_several_partitions(bus: Bus, client: AsyncServiceBusClient) -> None:
+    async with client.get_queue_sender(bus.queue(enable_partitioning=True)) as sender:
+        await sender.send_messages([ServiceBusMessage("x", partition_key=key) for key in "ab"])
 
 
 @case(sdk.ServiceBusError)
@@ -162,9 +207,7 @@ async def waiting_for_a_session_that_does_not_come(bus: Bus, client: AsyncServic
 
 @case(sdk.ServiceBusAuthenticationError)
 async def a_key_that_is_wrong(bus: Bus, client: AsyncServiceBusClient) -> None:
-    wrong = AsyncServiceBusClient.from_connection_string(
-        bus.connection_string("wrong"), retry_total=0
-    )
+    wrong = connected(client, bus.connection_string("wrong"))
     async with wrong:
         await sent(wrong, bus.queue(), "x")
 
@@ -172,9 +215,7 @@ async def a_key_that_is_wrong(bus: Bus, client: AsyncServiceBusClient) -> None:
 @case(sdk.ServiceBusAuthorizationError)
 async def a_key_that_may_only_listen(bus: Bus, client: AsyncServiceBusClient) -> None:
     rule = bus.call(bus.broker.put_rule("contoso", "listener", frozenset({Right.LISTEN})))
-    listener = AsyncServiceBusClient.from_connection_string(
-        bus.connection_string(rule.primary_key, "listener"), retry_total=0
-    )
+    listener = connected(client, bus.connection_string(rule.primary_key, "listener"))
     async with listener:
         await sent(listener, bus.queue(), "x")
 
@@ -192,12 +233,7 @@ async def a_service_that_is_busy(bus: Bus, client: AsyncServiceBusClient) -> Non
 
 @case(sdk.ServiceBusConnectionError)
 async def nobody_at_the_address(bus: Bus, client: AsyncServiceBusClient) -> None:
-    nobody = AsyncServiceBusClient(
-        "127.0.0.1:1",
-        bus.credential.aio,  # type: ignore[arg-type]
-        use_tls=False,
-        retry_total=0,
-    )
+    nobody = connected(client, bus.connection_string().replace(bus.plain, "127.0.0.1:1"))
     async with nobody:
         await sent(nobody, "queue", "x")
 
@@ -209,6 +245,23 @@ async def test_it_has_its_own_exception(bus: Bus, name: str) -> None:
         with pytest.raises(expected) as raised:
             await asyncio.wait_for(run(bus, client), 30)
     assert type(raised.value) is expected
+
+
+async def test_each_has_the_same_in_the_sync_client(bus: Bus) -> None:
+    async def raised_by(run: Case) -> type[BaseException] | None:
+        client: Any = SyncClient(bus.client(retry_total=0))
+        async with client:
+            try:
+                await asyncio.wait_for(run(bus, client), 60)
+            except (sdk.ServiceBusError, AssertionError) as error:
+                return type(error)
+        return None
+
+    alone = a_service_that_is_busy  # everybody's sends are refused meanwhile
+    together = {run: kind for kind, run in CASES.values() if run is not alone}
+    raised = await asyncio.gather(*map(raised_by, together))
+    assert dict(zip(together, raised, strict=True)) == together
+    assert await raised_by(alone) is sdk.ServiceBusServerBusyError
 
 
 def test_scheduling_on_a_disabled_queue_is_told_to_the_sync_client(bus: Bus) -> None:

@@ -74,6 +74,13 @@ class MessageTooLarge(BrokerError):
     condition = "amqp:link:message-size-exceeded"
 
 
+class PropertiesTooLarge(BrokerError):
+    """A property of a message, or all of them together, exceed what the service takes. It answers
+    as to a failure of its own (https://github.com/Azure/azure-sdk-for-net/issues/15325)."""
+
+    condition = "amqp:internal-error"
+
+
 class QuotaExceeded(BrokerError):
     """The queue is at its maxSizeInMegabytes; nothing was stored."""
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
-from orchestrator.localcloud.amqp.decode import decode_whole
+from orchestrator.localcloud.amqp.decode import decode_whole, skip
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import DecodeError
 from orchestrator.localcloud.servicebus.content_decimals import as_dotnet_writes
+from orchestrator.localcloud.servicebus.limits import STRICT
 from orchestrator.localcloud.servicebus.model import (
     NEVER,
     NO_DETAILS,
@@ -85,6 +86,7 @@ def read(payload: bytes, now: float) -> IncomingMessage:
     for_delivery = parts.delivery_annotations
     if for_delivery:
         for_delivery = _without_ours(s.DELIVERY_ANNOTATIONS, s.map_of(for_delivery), for_delivery)
+    size = len(raw_properties) + len(raw_annotations) + len(application)
     scheduled = annotations.get(SCHEDULED_TIME)
     session_id = properties[_GROUP_ID]
     if (
@@ -112,7 +114,25 @@ def read(payload: bytes, now: float) -> IncomingMessage:
         session_id=session_id if isinstance(session_id, str) else None,
         partition_key=_text(annotations.get(PARTITION_KEY)),
         scheduled_at=scheduled / 1000 if isinstance(scheduled, int) else None,
+        properties_size=size,
+        largest_property=_largest(application) if size > STRICT.property_size else None,
     )
+
+
+def _largest(section: bytes) -> tuple[str, int] | None:
+    """Name and bytes of the largest value in a map section; None if it is empty."""
+    count, entries = s.map_entries(section)
+    pos = 0
+    largest: tuple[str, int] | None = None
+    for _ in range(count // 2):
+        value = skip(entries, pos)
+        end = skip(entries, value)
+        # Text and binary: without the code and the size that stand before them.
+        size = end - value - {0xA: 2, 0xB: 5}.get(entries[value] >> 4, 1)
+        if largest is None or size > largest[1]:
+            largest = str(decode_whole(entries[pos:value])), size
+        pos = end
+    return largest
 
 
 def read_transfer(payload: bytes, message_format: int, now: float) -> list[IncomingMessage]:

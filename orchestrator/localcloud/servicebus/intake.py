@@ -12,6 +12,7 @@ from orchestrator.localcloud.servicebus.errors import (
     EntityNotFound,
     InvalidOperation,
     MessageTooLarge,
+    PropertiesTooLarge,
     QuotaExceeded,
     StoreFailed,
 )
@@ -58,12 +59,13 @@ class Intake(Lifecycle):
         """Store the messages, all or none, and give their sequence numbers (0 for a duplicate
         that was dropped). Those with a later `scheduled_at` become scheduled.
 
-        Raises EntityDisabled, MessageTooLarge, QuotaExceeded, InvalidOperation (a session queue
-        wants a session id; a dead-letter queue takes no sends). `done(StoreFull|StoreFailed)`:
-        nothing of it is stored.
+        Raises EntityDisabled, MessageTooLarge, PropertiesTooLarge, QuotaExceeded, InvalidOperation
+        (a session queue wants a session id; a dead-letter queue takes no sends).
+        `done(StoreFull|StoreFailed)`: nothing of it is stored.
         """
         self.check_send()
         limit = self.max_message_size
+        smallest = self._context.limits.property_size
         for message in messages:
             if (
                 message.session_id
@@ -72,6 +74,8 @@ class Intake(Lifecycle):
             ):
                 self._check_content(len(message.payload), message.session_id)
             self._check_ids(message)
+            if message.properties_size > smallest:
+                self._check_properties(message)
         now = self._now()
         fresh, repeated = self._sort_out(messages, now)
         size = sum(len(message.payload) for message in fresh)
@@ -99,6 +103,43 @@ class Intake(Lifecycle):
             return [stored.sequence for stored in stamped]
         numbers = {id(m): stored.sequence for m, stored in zip(fresh, stamped, strict=True)}
         return [numbers.get(id(message), 0) for message in messages]
+
+    def check_batch(self, messages: Sequence[IncomingMessage]) -> None:
+        """Whether these may be one batch: in a partitioned entity they must be of one partition,
+        which session id or partition key choose, else the id where duplicates are detected
+        (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-partitioning).
+
+        Raises InvalidOperation.
+        """
+        if not self.properties.enable_partitioning:
+            return
+        detects = self.properties.requires_duplicate_detection
+        keys = {
+            message.session_id or message.partition_key or (message.message_id if detects else None)
+            for message in messages
+        }
+        if len(keys) > 1:
+            raise InvalidOperation(
+                "Batching brokered messages with distinct SessionId, PartitionKey, or MessageId is "
+                "not supported for an entity with partitioning and duplicate detection enabled."
+                if detects
+                else "Batching brokered messages with distinct SessionId or PartitionKey is not "
+                "supported for an entity with partitioning enabled."
+            )
+
+    def _check_properties(self, message: IncomingMessage) -> None:
+        limits = self._context.limits
+        if message.properties_size > limits.properties_size:
+            raise PropertiesTooLarge(
+                f"The properties of a message have {message.properties_size} bytes together: "
+                f"{self.namespace}/{self.path} takes up to {limits.properties_size}."
+            )
+        name, size = message.largest_property or ("", 0)
+        if size > limits.property_size:
+            raise PropertiesTooLarge(
+                f"The property '{name}' of a message has {size} bytes: "
+                f"{self.namespace}/{self.path} takes up to {limits.property_size}."
+            )
 
     def _check_quota(self, size: int) -> None:
         held = self._held()

@@ -38,6 +38,9 @@ class Limits:
     auto_delete_min: float = 300.0
     message_id_length: int = 128
     session_id_length: int = 128
+    # One application property, and everything before a message's body together.
+    property_size: int = 32 * KIBIBYTE
+    properties_size: int = 64 * KIBIBYTE
     session_state_size: int = 256 * KIBIBYTE
     entity_name_length: int = 260
     queues_per_namespace: int = 10_000
@@ -65,6 +68,8 @@ RELAXED = Limits(
     rules_per_subscription=100_000,
     message_id_length=100_000,
     session_id_length=100_000,
+    property_size=100 * MEBIBYTE,
+    properties_size=100 * MEBIBYTE,
     auto_delete_min=1.0,
     duplicate_window_min=1.0,
     delivery_count_max=2**31 - 1,

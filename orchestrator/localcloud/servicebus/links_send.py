@@ -57,6 +57,8 @@ class SenderDoor(Door):
         size = len(delivery.payload)
         try:
             messages = read_transfer(delivery.payload, delivery.format, self._peer.now())
+            if len(messages) > 1:
+                self._queue.check_batch(messages)
             delivery.payload = b""
             self._peer.hold(size)
             count = len(messages)

@@ -116,6 +116,8 @@ class IncomingMessage:
     ttl: seconds, from header.ttl (or absolute-expiry-time); None: the queue's default holds.
     scheduled_at: epoch seconds from x-opt-scheduled-enqueue-time; a time not after now counts
         as not scheduled.
+    properties_size: bytes of all its properties and annotations, as encoded.
+    largest_property: name and bytes of the largest application property; None: not a large one.
     """
 
     payload: bytes
@@ -124,6 +126,8 @@ class IncomingMessage:
     session_id: str | None = None
     partition_key: str | None = None
     scheduled_at: float | None = None
+    properties_size: int = 0
+    largest_property: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
