@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,7 @@ from orchestrator.cli.session import Session
 
 if TYPE_CHECKING:
     from orchestrator.executions import Run
+    from orchestrator.records import Records
     from orchestrator.results import Execution, LogLine, Record
     from orchestrator.system_log import SystemEvent
 
@@ -75,20 +77,17 @@ def pump(lines: Iterator[_R], deadline: Deadline) -> Iterator[_R]:
 
 def line_writer(
     session: Session, *, prefix: str = "auto", timestamps: bool = False, raw: bool = False
-) -> Callable[[Any], None]:
-    """How one line (or another record) is written on stdout at once, in the chosen format.
-
-    A list that has no end can't be closed, so JSON is written as JSON lines, and YAML as one list
-    item per line.
-    """
+) -> Callable[[LogLine], None]:
+    """How one log line is written on stdout at once, in the chosen format."""
     session.begin()
     if session.plain:
         from orchestrator.display.loglines import LinePrinter
 
         printer = LinePrinter(sys.stdout, prefix=prefix, timestamps=timestamps, raw=raw)  # type: ignore[arg-type]
         return printer.print
+    from orchestrator.results import Logs
 
-    return _record_writer(session)
+    return record_writer(session, Logs)
 
 
 def event_writer(session: Session) -> Callable[[SystemEvent], None]:
@@ -98,27 +97,43 @@ def event_writer(session: Session) -> Callable[[SystemEvent], None]:
         from orchestrator.display.loglines import EventPrinter
 
         return EventPrinter(sys.stdout).print
-    return _record_writer(session)
+    from orchestrator.system_log import SystemEvents
+
+    return record_writer(session, SystemEvents)
 
 
-def _record_writer(session: Session) -> Callable[[Any], None]:
+def record_writer(session: Session, kind: type[Records[Any]]) -> Callable[[Any], None]:
+    """How one record is written on stdout at once, in a format for programs.
+
+    A list that has no end can't be closed, so JSON is written as JSON lines, and YAML as one list
+    item per line. CSV and TSV have the columns of a whole list of that `kind`, and CSV its heading.
+    """
     from orchestrator.display.formats import json_line, write
-    from orchestrator.display.views import View, of_data
+    from orchestrator.display.views import View, of_data, of_records
 
-    def data_of(line: Record) -> object:
-        data: object = line.as_json()
+    session.begin()
+    unheaded = session.format == "csv"
+
+    def view_of(record: Record) -> View | None:
+        if session.selection is None:
+            return of_records(kind([record]))
+        data = session.selection.search(record.as_json())
+        return None if data is None else of_data(data)
+
+    def data_of(record: Record) -> object:
+        data: object = record.as_json()
         return data if session.selection is None else session.selection.search(data)
 
-    def written(line: Record) -> None:
-        data = data_of(line)
+    def written(record: Record) -> None:
+        nonlocal unheaded
         if session.format in ("json", "jsonl"):
-            sys.stdout.write(json_line(data, sys.stdout))
+            sys.stdout.write(json_line(data_of(record), sys.stdout))
         elif session.format == "yaml":
-            sys.stdout.write(f"- {json_line(data, sys.stdout)}")
-        elif data is not None:
-            view = of_data(data)
-            view = View(view.data, view.headings, view.cells, headless=True)
-            write(view, sys.stdout, session.format)
+            sys.stdout.write(f"- {json_line(data_of(record), sys.stdout)}")
+        elif (view := view_of(record)) is not None:
+            headless = view.headless or not unheaded
+            unheaded = False
+            write(replace(view, headless=headless), sys.stdout, session.format)
         sys.stdout.flush()
 
     return written

@@ -152,12 +152,13 @@ def receive(queue: str, limit: int, wait: timedelta, session_id: str | None) -> 
     Each is printed first and taken off then, so that an interruption loses none. To look without
     taking: orchestrator queues peek.
     """
-    from orchestrator.cli.following import line_writer
+    from orchestrator.cli.following import record_writer
+    from orchestrator.messages import Messages
     from orchestrator.records import one_line
 
     session = current()
     messages = session.connect().queues[queue].consume(limit, wait=wait, session=session_id)
-    written = None if session.plain else line_writer(session)
+    written = None if session.plain else record_writer(session, Messages)
     count = 0
     for message in messages:
         count += 1

@@ -77,6 +77,17 @@ def test_json_lines_come_one_by_one_while_it_runs(cli: Cli) -> None:
     assert [json.loads(line)["text"][:6] for line in rest.splitlines()] == ["line 2"]
 
 
+def test_live_rows_have_the_heading_and_the_columns_of_stored_ones(cli: Cli) -> None:
+    name = ok(cli("start", "talker", "--wait")).strip()
+    for what in ([], ["--system"]):
+        stored = ("logs", "--execution", name, *what, "-o", "csv")
+        until(lambda stored=stored: len(cli(*stored).out.splitlines()) > 2)
+        assert ok(cli(*stored, "--follow")) == ok(cli(*stored))
+    rows = ok(cli("logs", "--execution", name, "-f", "-o", "csv", "--query", "{t: text}"))
+    assert rows.splitlines()[0] == "t"
+    assert len(rows.splitlines()) == 3
+
+
 def test_a_reader_that_has_enough_and_ctrl_c_end_it_quietly(cli: Cli) -> None:
     name = ok(cli("start", "talker", "-e", "SECONDS=25", "-e", "LINES=50")).strip()
     with cli.start("logs", "--execution", name, "--follow") as running:
