@@ -6,8 +6,9 @@ it does and for nothing else.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from typing import Self
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.system_log import SystemLog
     from orchestrator.waiting import Time
+
+# A moment or how far back: a datetime, a timedelta, seconds, or text such as "2h".
+Since: TypeAlias = datetime | timedelta | float | str | None
 
 
 class Nouns:
