@@ -48,13 +48,25 @@ def _format(shape: str, *args: Json) -> str:
         width, style = found.group(2), found.group(3)
         if style and isinstance(value, int) and not isinstance(value, bool):
             value = _number(value, style)
-        shown = text(value)
+        shown = _quoted(value) if isinstance(value, (dict, list)) else text(value)
         if width:
             count = int(width)
             shown = shown.ljust(-count) if count < 0 else shown.rjust(count)
         return shown
 
     return re.sub(r"\{\{|\}\}|\{(\d+)(?:,(-?\d+))?(?::([^}]*))?\}", replaced, shape)
+
+
+def _quoted(value: Json) -> str:
+    """An array or object inside a text: as JSON, but with single quotes."""
+    if isinstance(value, str):
+        inner = json.dumps(value, ensure_ascii=False)[1:-1].replace('\\"', '"').replace("'", "\\'")
+        return f"'{inner}'"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_quoted(k)}:{_quoted(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_quoted, value)) + "]"
+    return json.dumps(value)
 
 
 def _number(value: int, style: str) -> str:

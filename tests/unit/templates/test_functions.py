@@ -96,6 +96,9 @@ CASES: list[tuple[str, Any]] = [
     # dates
     ("dateTimeAdd('2020-04-07 14:53:14Z','-P9D','yyyy-MM-dd')", "2020-03-29"),
     ("dateTimeAdd('2020-01-31T00:00:00Z','P1M','u')", "2020-02-29 00:00:00Z"),
+    ("dateTimeAdd(dateTimeFromEpoch(1680224438),'P1D')", "2023-04-01T01:00:38Z"),
+    ("dateTimeAdd('20240131T000000Z','-P1D')", "20240130T000000Z"),
+    ("dateTimeAdd('2020-04-07 14:53:14Z','P3Y')", "4/7/2023 2:53:14 PM"),
     ("dateTimeFromEpoch(1683040573)", "2023-05-02T15:16:13Z"),
     ("dateTimeToEpoch('2023-05-02T15:16:13Z')", 1683040573),
     # lambdas

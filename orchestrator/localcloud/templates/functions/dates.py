@@ -154,6 +154,7 @@ def moment_of(function: str, value: str) -> datetime:
     )
 
 
+_BASIC = re.compile(r"\d{8}T\d{6}Z")
 _DURATION = re.compile(
     r"(?P<sign>-?)P(?:(?P<Y>\d+)Y)?(?:(?P<M>\d+)M)?(?:(?P<W>\d+)W)?(?:(?P<D>\d+)D)?"
     r"(?:T(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?"
@@ -212,12 +213,16 @@ def new_guid(evaluation: Evaluation, arguments: tuple[Node, ...]) -> str:
 
 @plain("dateTimeAdd", 2, 3)
 def date_time_add(base: Any, duration: Any, style: Any = None) -> str:
-    """A date moved by a duration."""
-    moment = moved(
-        moment_of("dateTimeAdd", text("dateTimeAdd", base)), text("dateTimeAdd", duration)
-    )
+    """A date moved by a duration; without a format, an ISO 8601 base gives ISO 8601 again."""
+    base = text("dateTimeAdd", base)
+    moment = moved(moment_of("dateTimeAdd", base), text("dateTimeAdd", duration))
     if style is not None:
         return formatted(moment, text("dateTimeAdd", style))
+    if _BASIC.fullmatch(base.strip()):
+        return formatted(moment, "yyyyMMdd'T'HHmmss'Z'")
+    if "T" in base.upper():
+        return formatted(moment, "yyyy-MM-dd'T'HH:mm:ss'Z'")
+    # any other form of the base: the documented examples show the American one
     return formatted(moment, "M/d/yyyy h:mm:ss tt")
 
 
