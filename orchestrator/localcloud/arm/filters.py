@@ -120,7 +120,7 @@ class _Parser:
                 self._need(",")
             arguments.append(self._operand(*self._next("a value")))
         lower = name.lower()
-        if lower == "atscope" and not arguments:
+        if lower in ("atscope", "atexactscope") and not arguments:
             return lambda item: True
         if lower in ("assignedto", "principalid") and len(arguments) == 1:
             wanted = arguments[0]

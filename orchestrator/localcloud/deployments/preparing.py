@@ -14,6 +14,7 @@ from orchestrator.localcloud.arm.provider import JSON, Call
 from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove_the_rest
+from orchestrator.localcloud.deployments.records import STATUS_WORDS
 from orchestrator.localcloud.deployments.request import Wanted, wanted
 from orchestrator.localcloud.deployments.scopes import (
     check_schema,
@@ -66,8 +67,26 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
     """The ids of all that a deployment and those nested in it deploy, each of them checked.
 
     Raises:
-        ArmError: A nested template is not valid; it says which.
+        ArmError: A nested template is not valid, or a provider would refuse a resource; all that
+            is wrong is told at once.
     """
+    errors: list[ArmError] = []
+    found = await _looked_over(arm, caller, prepared, errors)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        words = ",".join(STATUS_WORDS.get(error.status, str(error.status)) for error in errors)
+        raise ArmError(
+            "MultipleErrorsOccurred",
+            f"Multiple error occurred: {words}. Please see details.",
+            details=errors,
+        )
+    return found
+
+
+async def _looked_over(
+    arm: ResourceManager, caller: Caller, prepared: Prepared, errors: list[ArmError]
+) -> list[str]:
     groups = {
         item.id.lower(): str(body.get("location", ""))
         for item, body in prepared.bodies
@@ -75,19 +94,20 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
     }
     found: list[str] = []
     for item, body in prepared.bodies:
-        if not item.is_deployment:
-            if item.key not in prepared.open and not item.depends:
-                await _accepted(arm, caller, item, body)
-            found.append(item.id)
-            continue
         try:
+            if not item.is_deployment:
+                found.append(item.id)
+                if item.key not in prepared.open and not item.depends:
+                    await _accepted(arm, caller, item, body)
+                continue
             inner = await prepare(arm, parse(item.id), wanted(body), caller, assumed=groups)
         except ArmError as error:
-            if item.key in prepared.open:
-                # Checked again once the values are known.
-                continue
-            raise _not_valid(item.name, item.id, error) from None
-        found += await validated(arm, caller, inner)
+            if not item.is_deployment:
+                errors.append(error)
+            elif item.key not in prepared.open:  # else: checked once the values are known
+                errors.append(_not_valid(item.name, item.id, error))
+            continue
+        found += await _looked_over(arm, caller, inner, errors)
     return found
 
 

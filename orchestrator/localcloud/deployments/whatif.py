@@ -2,15 +2,17 @@
 
 A resource is compared with what the service would show of it after the deployment: its own
 provider completes the wanted body as it would on a PUT. So a default that the service fills in is
-no change, and neither is a secret that it never gives back. A nested deployment is looked into.
+no change, and neither is a secret that it never gives back. A nested deployment is looked into;
+what its outputs will be is known to those that refer to it, as far as it can be.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
@@ -35,6 +37,7 @@ from orchestrator.localcloud.templates.values import member
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
 
+T = TypeVar("T")
 SECRET = "*******"  # noqa: S105 - what stands for one
 _ORDER = ("Delete", "Create", "Deploy", "Modify", "Unsupported", "NoChange", "NoEffect", "Ignore")
 
@@ -49,6 +52,7 @@ class Prediction:
     changes: list[JSON] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
     groups: dict[str, str] = field(default_factory=dict)
+    deployed: dict[str, JSON] = field(default_factory=dict)
 
     async def look_into(self, prepared: Prepared) -> None:
         """Predict everything that a deployment and those nested in it would do."""
@@ -57,7 +61,7 @@ class Prediction:
             if item.type.lower() == GROUP:
                 body = await self._body(item)
                 self.groups[item.id.lower()] = str(body.get("location", ""))
-        for item, _ in prepared.bodies:
+        for item in _in_order(prepared):
             try:
                 body = await self._body(item)
             except ArmError as error:
@@ -70,7 +74,17 @@ class Prediction:
 
     async def _body(self, item: Instance) -> JSON:
         """A body as far as it can be known without deploying anything."""
-        client = Client(self.arm, self.caller)
+        try:
+            return await self._known(item.evaluation, item.body)
+        except (ExpressionError, RecursionError) as error:
+            raise ArmError("InvalidTemplate", str(error)) from None
+
+    async def _known(self, at: Evaluation, evaluate: Callable[[Evaluation], T]) -> T:
+        """What `evaluate` gives when all is told that can be told; the rest stays as it is written.
+
+        Raises:
+            ExpressionError, RecursionError: As evaluation does.
+        """
         hopeless: set[Request] = set()
         while True:
             asked: list[Request] = []
@@ -84,21 +98,29 @@ class Prediction:
                 asked.append(error.request)
                 return text
 
-            try:
-                body = item.body(replace(item.evaluation, unknown=unknown))
-            except (ExpressionError, RecursionError) as error:
-                raise ArmError("InvalidTemplate", str(error)) from None
+            found = evaluate(replace(at, unknown=unknown))
             news = [request for request in asked if request not in hopeless]
             if not news:
-                return body
+                return found
             for request in news:
-                try:
-                    if request.kind != "reference":
-                        raise ArmError("NotAsked", "An action is not done for a prediction.")
-                    reply = await client.send("GET", request.id, api_version=request.api_version)
-                    item.evaluation.answers.keep(request, reply.body)
-                except ArmError:
+                answer = await self._answer(request)
+                if answer is None:
                     hopeless.add(request)
+                else:
+                    at.answers.keep(request, answer)
+
+    async def _answer(self, request: Request) -> Any:
+        """What a reference would give now, or after the deployment; None where nobody knows."""
+        if request.kind != "reference":
+            return None  # an action is not done for a prediction
+        predicted = self.deployed.get(request.id.lower())
+        if predicted is not None:
+            return predicted
+        try:
+            client = Client(self.arm, self.caller)
+            return (await client.send("GET", request.id, api_version=request.api_version)).body
+        except ArmError:
+            return None
 
     async def _nested(self, item: Instance, body: JSON) -> None:
         try:
@@ -109,6 +131,31 @@ class Prediction:
             self._unsupported(item, error.message)
             return
         await self.look_into(inner)
+        self.deployed[item.id.lower()] = await self._afterwards(item, inner)
+
+    async def _afterwards(self, item: Instance, inner: Prepared) -> JSON:
+        """A nested deployment as others will find it. What cannot be known of its outputs is what
+        the last deployment of its name gave, and an expression where there was none."""
+        plan = inner.plan
+        stored = self.arm.store.get(parse(item.id)) or {}
+        last = (stored.get("properties") or {}).get("outputs") or {}
+        outputs: JSON = {}
+        for name in plan.document.outputs:
+            definition = plan.document.definition("output", name)
+            try:
+                value = await self._known(plan.evaluation, partial(plan.outcome, name))
+            except (ExpressionError, NotYetKnown, RecursionError):
+                value = None
+            if value is None or _open(value):
+                later = f"[reference('{item.id}').outputs.{name}.value]"
+                value = (last.get(name) or {}).get("value", later)
+            outputs[name] = {"type": plan.document.types.name(definition), "value": value}
+        return {
+            "id": item.id,
+            "name": item.name,
+            "type": item.type,
+            "properties": {"provisioningState": "Succeeded", "outputs": outputs},
+        }
 
     def _unsupported(self, item: Instance, reason: str) -> None:
         self.changes.append(
@@ -215,6 +262,27 @@ async def what_if(call: Call) -> Answer:
     operation = call.arm.operations.finished(target, result=result, kind="what-if")
     await call.arm.store.write(operations=[operation])
     return Reply(None, 202, call.arm.operations.location(call, target, operation))
+
+
+def _in_order(prepared: Prepared) -> list[Instance]:
+    """What is deployed, each after all that it waits for."""
+    waiting = {item.key: item for item, _ in prepared.bodies}
+    found: list[Instance] = []
+    while waiting:
+        ready = [item for item in waiting.values() if not item.depends & waiting.keys()]
+        found += ready
+        for item in ready:
+            del waiting[item.key]
+    return found
+
+
+def _open(value: Any) -> bool:
+    """Whether a value has an expression in it that could not be evaluated."""
+    if isinstance(value, str):
+        return is_expression(value)
+    if isinstance(value, dict):
+        return any(map(_open, value.values()))
+    return isinstance(value, list) and any(map(_open, value))
 
 
 def _plain(body: JSON) -> JSON:

@@ -300,9 +300,9 @@ def _role(call: Call, given: str) -> ResourceId:
             f"The specified role definition with ID '{role.name}' does not exist.",
             404,
         )
-    if role.subscription is None and call.id.subscription is not None:
-        return parse(f"/subscriptions/{call.arm.subscription}{role.text}")
-    return role
+    # The service tells a role by one id, also where a template has made it up in a resource group.
+    where = f"/subscriptions/{call.arm.subscription}" if role.subscription or call.id.scope else ""
+    return parse(f"{where}/providers/{DEFINITIONS}/{role.name}")
 
 
 def _check_single(call: Call, properties: JSON, role: ResourceId, scope: str) -> None:

@@ -57,6 +57,7 @@ _log = logging.getLogger(__name__)
 NAMESPACES = "Microsoft.ServiceBus/namespaces"
 _SKUS = {"basic": "Basic", "standard": "Standard", "premium": "Premium"}
 _TLS = ("1.0", "1.1", "1.2", "1.3")
+MIN_NAME = 6  # what Resource Manager asks of a namespace ("Naming rules", Microsoft.ServiceBus)
 _NAMESPACE_READ_ONLY = (
     "createdAt",
     "updatedAt",
@@ -80,11 +81,18 @@ class Namespace(ResourceType):
         name = call.id.name
         if old is None:
             try:
-                check_namespace_name(name)
+                _check_name(name)
             except InvalidOperation as error:
                 raise refusal(error.message, target="name") from error
             _check_free(call.arm, name)
         resource["sku"] = _read_sku(resource.get("sku") or (old or {}).get("sku"))
+        before = str(((old or {}).get("sku") or resource["sku"])["name"])
+        if before != (after := resource["sku"]["name"]) and "Premium" in (before, after):
+            raise refusal(
+                f"The namespace '{name}' cannot be changed from {before} to {after}: create "
+                "another one of that tier.",
+                target="sku",
+            )
         properties = resource["properties"]
         for gone in _NAMESPACE_READ_ONLY:
             properties.pop(gone, None)
@@ -312,7 +320,7 @@ class ServiceBus(Provider):
         if not isinstance(name, str):
             raise refusal("The property 'name' is missing.", target="name")
         try:
-            check_namespace_name(name)
+            _check_name(name)
         except InvalidOperation as error:
             return {"nameAvailable": False, "reason": "InvalidName", "message": error.message}
         try:
@@ -320,6 +328,14 @@ class ServiceBus(Provider):
         except ArmError as error:
             return {"nameAvailable": False, "reason": "NameInUse", "message": error.message}
         return {"nameAvailable": True, "reason": "None", "message": ""}
+
+
+def _check_name(name: str) -> None:
+    check_namespace_name(name)
+    if len(name) < MIN_NAME:
+        raise InvalidOperation(
+            f"The namespace name {name!r} is not allowed: it must have at least {MIN_NAME} letters."
+        )
 
 
 def _check_free(arm: ResourceManager, name: str) -> None:

@@ -353,21 +353,25 @@ class Plan:
         condition = key_of(definition, "condition")
         return condition is None or self.evaluation.resolve(definition[condition]) is not False
 
+    def outcome(self, name: str, at: Evaluation) -> Any:
+        """What an output would be; None where its condition is not met, or it is secret.
+
+        Raises:
+            ExpressionError, NotYetKnown: As evaluation does.
+        """
+        definition = self.document.definition("output", name)
+        condition = key_of(definition, "condition")
+        if condition is not None and at.resolve(definition[condition]) is False:
+            return None
+        return None if self.document.types.is_secure(definition) else _value(name, definition, at)
+
     def output(self, name: str, definition: JSON) -> Any:
         """An output's value.
 
         Raises:
             ExpressionError, NotYetKnown: As evaluation does.
         """
-        loop = member(definition, "copy")
-        if not isinstance(loop, dict):
-            value = self.evaluation.resolve(member(definition, "value"))
-        else:
-            count = checked(self.evaluation.resolve(member(loop, "count")), name)
-            value = [
-                self.evaluation.within_copy({"": turn, name: turn}).resolve(member(loop, "input"))
-                for turn in range(count)
-            ]
+        value = _value(name, definition, self.evaluation)
         try:
             self.document.types.check(definition, value, f"template output '{name}'")
         except TemplateError as error:
@@ -376,6 +380,17 @@ class Plan:
                 + "."
             ) from None
         return value
+
+
+def _value(name: str, definition: JSON, at: Evaluation) -> Any:
+    loop = member(definition, "copy")
+    if not isinstance(loop, dict):
+        return at.resolve(member(definition, "value"))
+    count = checked(at.resolve(member(loop, "count")), name)
+    return [
+        at.within_copy({"": turn, name: turn}).resolve(member(loop, "input"))
+        for turn in range(count)
+    ]
 
 
 def checked(count: Any, name: str) -> int:

@@ -138,6 +138,15 @@ async def test_an_assignment_is_checked_as_azure_checks_it(arm: World) -> None:
     assert made.body["properties"]["principalType"] == "User"
     assert made.body["properties"]["scope"] == GROUP
     assert made.body["id"] == first
+    # A role has one id, however a template in a group has made it up.
+    definition = f"/{AUTH}/roleDefinitions/{READER}"
+    for place in ("", f"/subscriptions/{SUBSCRIPTION}", GROUP):
+        body = assignment(SOMEBODY)
+        body["properties"]["roleDefinitionId"] = place + definition
+        kept = await arm.put(first, body)
+        assert kept["properties"]["roleDefinitionId"] == (
+            f"/subscriptions/{SUBSCRIPTION}{definition}"
+        )
     again = await refused(arm, "PUT", f"{base}/{uuid.uuid4()}", assignment(SOMEBODY))
     assert (again.code, again.status) == ("RoleAssignmentExists", 409)
     stranger = str(uuid.uuid4())

@@ -51,6 +51,7 @@ ITEM = {
         ("nothing eq null", True),
         ("properties/status gt 5", False),
         ("atScope()", True),
+        ("atExactScope()", True),
         ("tags/team eq 'Blue'", True),
         ("name eq 'it''s'", False),
     ],

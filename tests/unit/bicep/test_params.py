@@ -119,7 +119,7 @@ def test_the_document_and_what_it_is_for(tmp_path: Path) -> None:
         ("padLeft(7, 3, '0')", "007"),
         ("join(['a', 'b'], '-')", "a-b"),
         ("format('{0:D3}|{1,5}', 7, 'x')", "007|    x"),
-        ("'${{ a: 'b', '!c': 2 }}${[true, 2893, 'abc']}'", "{'a':'b','!c':2}[true,2893,'abc']"),
+        ("format('{0}{1}', { a: 'b', '!c': 2 }, [true, 2893, 'abc'])", "{'a':'b','!c':2}[true,2893,'abc']"),
         ("uriComponent('a b/ü')", "a%20b%2F%C3%BC"),
         ("base64ToString(base64('ü'))", "ü"),
         ("cidrSubnet('10.0.0.0/16', 24, 5)", "10.0.5.0/24"),

@@ -293,6 +293,17 @@ async def test_validate_asks_the_providers(tmp_path: Path) -> None:
             await d.world.ask("POST", f"{DEPLOYMENTS}/v/validate", body)
         assert caught.value.code == "InvalidTemplateDeployment"
         assert caught.value.details[0].code == "MachineWrong"
+        # All that is wrong is told at once.
+        inner = template(resources=[machine("b", wrong=True)])
+        body["properties"]["template"] = template(
+            resources=[machine("a", wrong=True), module("m", inner), machine("c")]
+        )
+        with pytest.raises(ArmError) as caught:
+            await d.world.ask("POST", f"{DEPLOYMENTS}/v/validate", body)
+        assert caught.value.code == "MultipleErrorsOccurred"
+        assert "BadRequest,BadRequest" in caught.value.message
+        targets = [str(one.target).rsplit("/")[-1] for one in caught.value.details]
+        assert targets == ["a", "b"]
 
 
 async def test_a_deployment_whose_scope_went_away_is_told_as_failed(tmp_path: Path) -> None:
@@ -502,6 +513,38 @@ async def test_what_if_tells_changes_and_no_noise(tmp_path: Path) -> None:
         ids = await d.what_if(second, whatIfSettings={"resultFormat": "ResourceIdOnly"})
         assert {item["changeType"] for item in ids} == {"Create", "Deploy", "Ignore"}
         assert all(set(item) == {"resourceId", "changeType"} for item in ids)
+
+
+async def test_what_if_knows_what_modules_will_give_each_other(tmp_path: Path) -> None:
+    first = template(
+        resources=[machine("x")],
+        outputs={
+            "name": {"type": "string", "value": "x"},
+            "later": {"type": "string", "value": "[string(reference('x').speed)]"},
+        },
+    )
+    second = template(
+        parameters={"name": {"type": "string"}, "later": {"type": "string"}},
+        resources=[
+            machine("[uniqueString(parameters('name'))]", speed="[parameters('later')]"),
+        ],
+    )
+    outputs = "reference(resourceId('Microsoft.Resources/deployments','a')).outputs"
+    wired = module("b", second)
+    wired["properties"]["parameters"] = {
+        name: {"value": f"[{outputs}.{name}.value]"} for name in ("name", "later")
+    }
+    async with deploying(tmp_path) as d:
+        # The one that needs the other's outputs stands before it.
+        changes = await d.what_if(template(resources=[wired, module("a", first)]))
+        assert {item["changeType"] for item in changes} == {"Create"}
+        found = {item["resourceId"].rsplit("/")[-1]: item for item in changes}
+        other = next(iter(found.keys() - {"x"}))
+        assert found[other]["after"]["properties"]["speed"].startswith("[reference('/sub")
+        await d.run("d", template(resources=[wired, module("a", first)]))
+        now = await d.what_if(template(resources=[wired, module("a", first)]))
+        assert {item["resourceId"].rsplit("/")[-1] for item in now} == {"x", other}
+        assert {item["changeType"] for item in now} == {"NoChange"}
 
 
 async def test_what_if_looks_into_modules_and_groups_to_come(tmp_path: Path) -> None:
