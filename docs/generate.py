@@ -1,4 +1,4 @@
-"""Write the reference pages: of the settings from their types, of the commands from click.
+"""Write the reference pages: settings and records from their types, commands from click.
 
 `make docs` runs this. A test fails when the pages differ from what this would write.
 """
@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import click
 import msgspec
 
+import orchestrator
 from orchestrator.cli.app import root
 from orchestrator.cli.grammar import Command, GlobalOption, LazyGroup
 from orchestrator.quantities import short_duration
@@ -273,6 +274,39 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+# ----------------------------------------------------------------------------------- records
+
+
+def records() -> Iterator[type[msgspec.Struct]]:
+    """The public records of the library, by name."""
+    for name in orchestrator.__all__:
+        kind = getattr(orchestrator, name)
+        if not isinstance(kind, type) or issubclass(kind, tables.Table):
+            continue
+        if issubclass(kind, msgspec.Struct):
+            yield kind
+
+
+def records_page() -> str:
+    lines = [
+        GENERATED,
+        "# Records",
+        "",
+        "What the [library](../library.md) gives back: each record with its fields, and what it "
+        "works out of them. Moments are aware datetimes in UTC, durations timedeltas.",
+    ]
+    for kind in records():
+        lines += ["", f"## `{kind.__name__}`", "", prose(inspect.getdoc(kind) or ""), ""]
+        lines += ["| field | type |", "|---|---|"]
+        for field in msgspec.structs.fields(kind):
+            lines.append(f"| `{field.name}` | `{cell(str(kind.__annotations__[field.name]))}` |")
+        for name, value in vars(kind).items():
+            if isinstance(value, property) and not name.startswith("_"):
+                said = (inspect.getdoc(value) or "").partition("\n\n")[0]
+                lines.append(f"| `{name}` | {cell(prose(said))} |")
+    return "\n".join(lines) + "\n"
+
+
 # ---------------------------------------------------------------------------------- the text
 
 
@@ -297,7 +331,7 @@ def prose(text: str) -> str:
     return "`".join(parts)
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page}
+PAGES = {"settings.md": settings_page, "cli.md": commands_page, "records.md": records_page}
 
 
 def main() -> None:

@@ -117,10 +117,12 @@ def show(execution: str, job: str | None, why: bool | None) -> None:
     found = orc.execution(execution, job)
     session.show(found)
     if session.plain and (why or (why is None and found.finished and not found.succeeded)):
+        from orchestrator.display.terminal import width
         from orchestrator.records import one_line
 
         click.echo()
-        click.echo(click.wrap_text(one_line(orc.explain(found.name, found.job).paragraph), 100))
+        paragraph = one_line(orc.explain(found.name, found.job).paragraph)
+        click.echo(click.wrap_text(paragraph, min(width(), 100)))
 
 
 @command(

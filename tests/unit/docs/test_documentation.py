@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+import orchestrator
 from orchestrator import client, errors, settings
 from orchestrator.cli.app import root
 from orchestrator.cli.grammar import GlobalOption
@@ -104,6 +105,20 @@ def test_every_error_of_the_library_is_documented_with_its_exit_status() -> None
     # A subclass that a room keeps to itself is met as its public parent.
     public = {k for k in all_errors(errors.OrchestratorError) if k.__module__ == errors.__name__}
     assert documented == {kind.__name__: str(kind.exit_code) for kind in public}
+
+
+def test_for_every_error_of_the_library_there_is_something_to_do() -> None:
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    documented = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.MULTILINE))
+    public = {k for k in all_errors(errors.OrchestratorError) if k.__module__ == errors.__name__}
+    assert {kind.__name__ for kind in public} <= set(documented)
+
+
+def test_every_public_name_of_the_library_is_documented() -> None:
+    text = (DOCS / "library.md").read_text(encoding="utf-8")
+    code = " ".join(re.findall(r"`([^`\n]+)`", text))
+    names = set(re.findall(r"\w+", code))
+    assert not set(orchestrator.__all__) - names
 
 
 def test_every_verb_of_the_library_is_documented() -> None:
