@@ -70,3 +70,21 @@ def test_a_local_cloud_that_cannot_start_says_why(tmp_path: Path) -> None:
         pass
     assert "arm.sqlite" in caught.value.message
     assert "orchestrator local reset" in caught.value.hint
+
+
+def test_the_limits_are_those_of_the_profile_that_started_it(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    strict = path.read_text()
+    path.write_text(strict.replace(PORTS, f'{PORTS}limits = "relaxed"\n'))
+    with orchestrator.local_cloud(settings=path) as orc:
+        orc.queues.create("large", orchestrator.settings.QueueSpec())
+        orc.queues["large"].send("x" * 300_000, properties={"note": "y" * 40_000})
+    path.write_text(strict)
+    with orchestrator.local_cloud(settings=path) as orc:
+        queue = orc.queues["large"]
+        with pytest.raises(errors.InvalidRequest, match="is larger than"):
+            queue.send("x" * 300_000)
+        with pytest.raises(errors.OrchestratorError, match="'note' of a message has 40000 bytes"):
+            queue.send("small", properties={"note": "y" * 40_000})
+        (kept,) = queue.receive(5)
+        assert len(kept.body) == 300_000

@@ -10,8 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
-from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusError
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus.exceptions import (
+    MessagingEntityNotFoundError,
+    ServiceBusError,
+    SessionCannotBeLockedError,
+)
 
 from orchestrator.localcloud.servicebus.rules import CorrelationFilter, Rule, SqlAction, SqlFilter
 from orchestrator.localcloud.servicebus.topic_definitions import (
@@ -172,3 +176,42 @@ def test_the_javascript_rule_manager_adds_lists_and_removes_rules(bus: Bus) -> N
         {"body": "many", "properties": {"quantity": 4, "big": True, "RuleName": "sql"}},
         {"body": "red paint", "properties": {"kind": "paint", "n": 2}},
     ]
+
+
+def test_a_subscription_has_sessions_with_their_states_and_dead_letters(bus: Bus) -> None:
+    bus.call(bus.broker.put_topic(NAMESPACE, "sessions", TopicProperties()))
+    made = bus.broker.put_subscription(
+        NAMESPACE, "sessions", "s", SubscriptionProperties(requires_session=True), None
+    )
+    bus.call(made)
+    with bus.client(retry_total=0) as client:
+        with client.get_topic_sender("sessions") as sender:
+            sender.send_messages(
+                [ServiceBusMessage(f"{s}{n}", session_id=s) for n in range(3) for s in "ab"]
+            )
+        with client.get_subscription_receiver("sessions", "s", session_id="b") as receiver:
+            found = receiver.receive_messages(3, max_wait_time=5)
+            assert [str(m) for m in found] == ["b0", "b1", "b2"]
+            assert {m.session_id for m in found} == {"b"}
+            receiver.session.set_state(b"half way")
+            receiver.dead_letter_message(found[0], reason="why")
+            receiver.defer_message(found[1])
+            (deferred,) = receiver.receive_deferred_messages(found[1].sequence_number)
+            receiver.complete_message(deferred)
+            other = client.get_subscription_receiver("sessions", "s", session_id="b")
+            with pytest.raises(SessionCannotBeLockedError):
+                other.receive_messages(1, max_wait_time=1)
+        with client.get_subscription_receiver(
+            "sessions", "s", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=5
+        ) as receiver:
+            assert receiver.session.session_id == "a"
+            assert receiver.session.get_state() is None
+        with client.get_subscription_receiver("sessions", "s", session_id="b") as receiver:
+            assert receiver.session.get_state() == b"half way"
+            (last,) = receiver.receive_messages(3, max_wait_time=5)
+            assert str(last) == "b2"
+        with client.get_subscription_receiver(
+            "sessions", "s", sub_queue=ServiceBusSubQueue.DEAD_LETTER
+        ) as receiver:
+            (dead,) = receiver.receive_messages(3, max_wait_time=5)
+            assert (str(dead), dead.session_id, dead.dead_letter_reason) == ("b0", "b", "why")

@@ -40,6 +40,8 @@ _REASONS: dict[type[BrokerError], str] = {
     MessageTooLarge: "MessageSizeExceeded",
 }
 
+_LONGEST_TTL = 0xFFFFFFFF / 1000  # what clients write for "for ever"
+
 _AT_ONCE = 200
 """Messages moved in one transaction; the event loop runs between two."""
 
@@ -146,7 +148,7 @@ class Forwarding(Intake):
                     message.sequence,
                     message.payload,
                     message.enqueued_at,
-                    message.expires_at,
+                    self._end_of_life(message, now),
                     replace(
                         details,
                         hops=hops,
@@ -169,6 +171,17 @@ class Forwarding(Intake):
             ):
                 reason = SESSION_ID_IS_NULL
             self._bury_transfer(message, arrivals, reason, error.message)
+
+    def _end_of_life(self, message: StoredMessage, now: float) -> float:
+        """A dead letter does not expire; where it is forwarded to, its life begins anew
+        (https://github.com/Azure/azure-sdk-for-net/issues/6748)."""
+        if not self.is_dead_letter:
+            return message.expires_at
+        try:
+            ttl = self._context.content.read(message.payload).system.get("TimeToLive")
+        except InvalidOperation:  # nobody can read it; it is moved all the same
+            return NEVER
+        return now + ttl if ttl and ttl < _LONGEST_TTL else NEVER
 
     def _bury_transfer(
         self, message: StoredMessage, arrivals: Arrivals, reason: str, description: str

@@ -264,7 +264,9 @@ def _header(message: StoredMessage, original: bytes) -> bytes:
         return b"\x00\x53\x70\xc0\x07\x05\x40\x40\x40\x40\x52" + bytes((count,))
     fields = s.list_of(original, 5)
     if message.expires_at == NEVER:
-        fields[_TTL] = None
+        # A dead letter does not expire, and says what its sender said of its life.
+        if message.details.dead_letter_source is None:
+            fields[_TTL] = None
     else:
         # The effective one: a queue's default may have shortened the sender's.
         left = round((message.expires_at - message.enqueued_at) * 1000)

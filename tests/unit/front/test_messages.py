@@ -211,6 +211,8 @@ def test_the_header_tells_the_time_to_live_that_holds() -> None:
     assert s.list_of(delivered(one).header, 5)[2] == 5000
     endless = stored(message(["id"], header=[None, None, t.UInt(99_000)]), expires_at=NEVER)
     assert s.list_of(delivered(endless).header, 5)[2] is None
+    dead = stored(endless.payload, Details(dead_letter_source="queue"), expires_at=NEVER)
+    assert s.list_of(delivered(dead).header, 5)[2] == 99_000
 
 
 def test_settlements_change_application_properties_and_nothing_else() -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.localcloud.amqp import sections as s
+from orchestrator.localcloud.amqp.types import UInt
 from orchestrator.localcloud.servicebus.broker import durably
 from orchestrator.localcloud.servicebus.errors import InvalidOperation, StoreFull
 from orchestrator.localcloud.servicebus.front_messages import read
@@ -152,6 +154,22 @@ async def test_dead_letters_are_forwarded_with_their_reasons(world: World) -> No
     ]
     assert {lock.message.details.dead_letter_source for lock in locks} == {"work"}
     assert {lock.message.delivery_count for lock in locks} == {0}
+
+
+async def test_the_life_of_a_forwarded_dead_letter_begins_anew(world: World) -> None:
+    queue = await world.queue(
+        "work", forward_dead_letters_to="retry", dead_letter_on_expiration=True
+    )
+    retry = await world.queue("retry")
+    header = s.section(s.HEADER, [None, None, UInt(10_000)])
+    await durably(lambda done: queue.send([read(header + encoded("x"), 1.0)], done))
+    await world.pass_time(11)
+    await world.settled()
+    (message,) = peeked(retry)
+    assert message.details.dead_letter_reason == "TTLExpiredException"
+    assert message.expires_at == message.enqueued_at + 10
+    await world.pass_time(11)
+    assert retry.counts().active == 0
 
 
 async def test_a_full_target_is_no_reason_to_lose_a_message(world: World) -> None:
