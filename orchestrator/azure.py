@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from azure.mgmt.alertsmanagement import AlertsManagementClient
     from azure.mgmt.appcontainers import ContainerAppsAPIClient
     from azure.mgmt.authorization import AuthorizationManagementClient
-    from azure.mgmt.core import ARMPipelineClient
     from azure.mgmt.monitor import MonitorManagementClient
     from azure.mgmt.resource.deployments import DeploymentsMgmtClient
     from azure.mgmt.resource.deploymentstacks import DeploymentStacksClient
@@ -249,42 +248,35 @@ class Clients:
         )
 
     @cached_property
-    def reading(self) -> ARMPipelineClient[Any, Any]:
-        """The pipeline of the Container Apps client without its models (`resource_lists`).
+    def reading(self) -> PipelineClient[Any, Any]:
+        """A pipeline to Resource Manager without any service's models (`resource_lists`).
 
-        The policies are those of `ContainerAppsAPIClient`, in its order; the registration of
-        providers is left out, which only a PUT can want.
+        Its policies are those of the SDK's clients, in their order, as azure-core has them; the
+        registration of providers is left out, which only a PUT can want.
         """
         with self._lock:
-            from importlib.metadata import version
-
+            from azure.core import PipelineClient
             from azure.core.pipeline import policies
-            from azure.mgmt.core import ARMPipelineClient
-            from azure.mgmt.core.policies import (
-                ARMChallengeAuthenticationPolicy,
-                ARMHttpLoggingPolicy,
-            )
 
             options = self._manager_options()
-            moniker = f"mgmt-appcontainers/{version('azure-mgmt-appcontainers')}"
-            return ARMPipelineClient(
+            return PipelineClient(
                 base_url=options["base_url"],
                 policies=[
                     policies.RequestIdPolicy(),
                     policies.HeadersPolicy(),
-                    policies.UserAgentPolicy(user_agent=options["user_agent"], sdk_moniker=moniker),
+                    policies.UserAgentPolicy(user_agent=options["user_agent"]),
                     policies.ProxyPolicy(),
                     policies.ContentDecodePolicy(),
                     policies.RedirectPolicy(),
                     options["retry_policy"],
-                    ARMChallengeAuthenticationPolicy(
+                    policies.BearerTokenCredentialPolicy(
                         self.credential, *options["credential_scopes"]
                     ),
                     policies.CustomHookPolicy(),
                     policies.NetworkTraceLoggingPolicy(),
                     policies.DistributedTracingPolicy(),
                     policies.SensitiveHeaderCleanupPolicy(),
-                    ARMHttpLoggingPolicy(),
+                    policies.HttpLoggingPolicy(),
                 ],
                 transport=options["transport"],
             )
