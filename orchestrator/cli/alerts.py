@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import click
-from click.shell_completion import CompletionItem
 
 from orchestrator.cli.grammar import Entry, LazyGroup, command
-from orchestrator.cli.parameters import Duration, settings_table
+from orchestrator.cli.parameters import Duration, complete_from
 from orchestrator.cli.session import current
 
 _HERE = "alerts"
@@ -33,12 +32,6 @@ def alerts() -> None:
     """Alert rules and action groups of Azure Monitor, and the alerts that fired."""
 
 
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of the settings' alerts."""
-    names = settings_table(ctx, "alerts")
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-
-
 @command(
     "apply",
     statuses={DIFFERENT: "with --dry-run: there is something to do"},
@@ -48,7 +41,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
         ("and delete what the settings name no more", "orchestrator alerts apply --prune"),
     ],
 )
-@click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=_complete)
+@click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=complete_from("alerts"))
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -103,7 +96,7 @@ def list_() -> None:
     "delete",
     examples=[("one", "orchestrator alerts delete sender-failed --yes")],
 )
-@click.argument("name", shell_complete=_complete)
+@click.argument("name", shell_complete=complete_from("alerts"))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def delete(name: str, yes: bool) -> None:
     """Delete the alert rule NAME. Who it told is left."""
@@ -122,7 +115,7 @@ def delete(name: str, yes: bool) -> None:
         ("of one rule, in a week", "orchestrator alerts history sender-failed --since 7d"),
     ],
 )
-@click.argument("name", required=False, shell_complete=_complete)
+@click.argument("name", required=False, shell_complete=complete_from("alerts"))
 @click.option(
     "--since",
     type=Duration(),

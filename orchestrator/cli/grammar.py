@@ -95,6 +95,15 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # generic only in newer cl
             f"'{value}' is none of {', '.join(self.choices)}.{meant}", ctx, param
         )
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        # As they are written: click would give them in small letters.
+        from click.shell_completion import CompletionItem
+
+        begin = incomplete.lower()
+        return [CompletionItem(str(c)) for c in self.choices if str(c).lower().startswith(begin)]
+
 
 GLOBAL_OPTIONS: tuple[GlobalOption, ...] = (
     GlobalOption(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.grammar import Entry, LazyGroup, command
+from orchestrator.cli.parameters import complete_from
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _say(line: str) -> None:
         ("one, from another base", "orchestrator images build sender --build-arg BASE=python:3.12"),
     ],
 )
-@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@click.argument("images", nargs=-1, metavar="[IMAGE]…", shell_complete=complete_from("images"))
 @click.option(
     "--build-arg",
     "arguments",
@@ -81,7 +82,7 @@ def list_() -> None:
         ("to Azure's registry", "orchestrator --profile azure images push sender"),
     ],
 )
-@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@click.argument("images", nargs=-1, metavar="[IMAGE]…", shell_complete=complete_from("images"))
 def push(images: tuple[str, ...]) -> None:
     """Push images to the registry that they name: those named, or all that have a build folder."""
     session = current()

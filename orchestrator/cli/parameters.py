@@ -149,12 +149,23 @@ def _seen(kind: str, *, of: str | None = None, besides: Sequence[str] = ()) -> l
 def _typed(option: str) -> str | None:
     """The value of an option in the line that is being completed (the shell gives it whole)."""
     words = os.environ.get("COMP_WORDS", "").split()
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if word == option:
             return following or None
         if word.startswith(f"{option}="):
             return word.partition("=")[2] or None
     return None
+
+
+def complete_from(table: str) -> Callable[..., list[CompletionItem]]:
+    """A completion by the names in a table of the settings; contacts nobody."""
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return _complete(settings_table(ctx, table), incomplete)
+
+    return complete
 
 
 def settings_table(ctx: click.Context, table: str) -> list[str]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.grammar import Entry, LazyGroup, command
-from orchestrator.cli.parameters import Regex, complete_queues, queue_argument, since_option
+from orchestrator.cli.parameters import (
+    Regex,
+    complete_from,
+    complete_queues,
+    queue_argument,
+    since_option,
+)
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -99,7 +105,7 @@ class Ruled(click.ParamType):  # type: ignore[type-arg]  # generic in newer clic
         ),
     ],
 )
-@click.argument("queue", metavar="QUEUE")
+@click.argument("queue", metavar="QUEUE", shell_complete=complete_from("queues"))
 @click.option(
     "--lock-duration",
     type=Ruled("lock_duration", "DURATION"),
