@@ -55,6 +55,7 @@ from orchestrator.localcloud.providers.network import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
 from orchestrator.localcloud.providers.resources import Resources
 from orchestrator.localcloud.providers.service_bus import ServiceBus
+from orchestrator.localcloud.providers.storage import Storage
 from orchestrator.localcloud.providers.vaults import KeyVault
 from orchestrator.localcloud.replica_environment import ReplicaEnvironments
 from orchestrator.localcloud.runtime.executors import executor_of
@@ -230,6 +231,7 @@ class LocalCloud:
                 ManagedIdentity(),
                 Network(),
                 KeyVault(),
+                Storage(),
                 OperationalInsights(),
                 self.service_bus,
                 self.insights,

@@ -59,6 +59,15 @@ class DeploymentType(ResourceType):
         """`az` sends template files as they are."""
         return parse_body(raw)
 
+    async def get(self, call: Call) -> JSON | None:
+        """The deployment. Raises ArmError in the words of deployments where there is none."""
+        found = call.arm.store.get(call.id)
+        if found is None:
+            raise ArmError(
+                "DeploymentNotFound", f"Deployment '{call.id.name}' could not be found.", 404
+            )
+        return found
+
     async def show(self, call: Call, resource: JSON) -> JSON:
         """Without what only the engine needs."""
         return shown(resource)

@@ -130,12 +130,8 @@ class Evaluation:
             return self._invoke_own(node, name)
         function = FUNCTIONS.get(name)
         if function is None:
-            if name.startswith("list"):
-                return list_action(self, node.name, node.arguments)
-            raise ExpressionError(
-                f"The template function '{node.name}' is not valid. Please see "
-                "https://aka.ms/arm-functions for usage details."
-            )
+            check_known(self, node)
+            return list_action(self, node.name, node.arguments)
         function.count(len(node.arguments))
         if function.special:
             return function.body(self, node.arguments)
@@ -155,11 +151,8 @@ class Evaluation:
         return found
 
     def _invoke_own(self, node: Invocation, name: str) -> Any:
-        own = self.functions.get(name)
-        if own is None:
-            raise ExpressionError(
-                f"The template function '{node.name}' is not defined in the template's functions."
-            )
+        check_known(self, node)
+        own = self.functions[name]
         if len(node.arguments) > len(own.parameters):
             raise ExpressionError(
                 f"The user-defined function '{node.name}' takes {len(own.parameters)} arguments "
@@ -288,6 +281,21 @@ def checked_count(count: Any, name: str) -> int:
             f"The copy count '{count}' of the loop '{name}' exceeds the maximum, {MAX_COPIES}."
         )
     return count
+
+
+def check_known(at: Evaluation, node: Invocation) -> None:
+    """Raises ExpressionError for a function that there is not."""
+    name = node.name.lower()
+    if "." in name:
+        if name not in at.functions:
+            raise ExpressionError(
+                f"The template function '{node.name}' is not defined in the template's functions."
+            )
+    elif name not in FUNCTIONS and not name.startswith("list"):
+        raise ExpressionError(
+            f"The template function '{node.name}' is not valid. Please see "
+            "https://aka.ms/arm-functions for usage details."
+        )
 
 
 def invocations(node: Node) -> list[Invocation]:

@@ -11,9 +11,10 @@ A text that starts with `[[` is the text itself, without its first bracket (Azur
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from orchestrator.localcloud.templates.errors import ExpressionError
 
@@ -55,6 +56,19 @@ _TOKEN = re.compile(
 def is_expression(text: str) -> bool:
     """Whether a text of a template is to be evaluated."""
     return text.startswith("[") and text.endswith("]") and not text.startswith("[[")
+
+
+def expressions(value: Any) -> Iterator[str]:
+    """Every expression in a value of a template."""
+    if isinstance(value, str):
+        if is_expression(value):
+            yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from expressions(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from expressions(item)
 
 
 def unescaped(text: str) -> str:

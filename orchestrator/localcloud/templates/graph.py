@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.localcloud.templates.errors import ExpressionError, NotYetKnown, not_valid
-from orchestrator.localcloud.templates.evaluation import Evaluation, invocations
-from orchestrator.localcloud.templates.expressions import parse
+from orchestrator.localcloud.templates.evaluation import Evaluation, check_known, invocations
+from orchestrator.localcloud.templates.expressions import expressions, parse
 from orchestrator.localcloud.templates.plan import Instance, Plan
 from orchestrator.localcloud.templates.values import member
 
@@ -31,8 +31,22 @@ def connect(plan: Plan, seen: Seen = lambda instance, body, known: None) -> None
         if instance.condition and not instance.existing:
             body, known = _implicit(plan, instance)
             seen(instance, body, known)
+    _outputs(plan)
     _skip_existing(plan)
     _acyclic(plan)
+
+
+def _outputs(plan: Plan) -> None:
+    """What is not even an expression is found before anything is deployed, not at the end."""
+    for name in plan.document.outputs:
+        definition = plan.document.definition("output", name)
+        try:
+            said = [member(definition, key) for key in ("condition", "copy", "value")]
+            for text in expressions(said):
+                for call in invocations(parse(text)):
+                    check_known(plan.evaluation, call)
+        except ExpressionError as error:
+            raise not_valid(f"The template output '{name}' is not valid: {error.message}") from None
 
 
 def _explicit(plan: Plan, instance: Instance) -> None:

@@ -178,7 +178,9 @@ class Plan:
         loop: str | None,
         turn: int,
     ) -> Instance:
-        where = symbol or str(member(resource, "name"))
+        where = symbol or str(
+            member(resource, "name") or member(resource, "type") or "without name"
+        )
 
         def known(name: str, default: Any = None) -> Any:
             return self.early(at, member(resource, name, default), where)

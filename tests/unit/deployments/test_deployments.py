@@ -306,6 +306,27 @@ async def test_validate_asks_the_providers(tmp_path: Path) -> None:
         assert targets == ["a", "b"]
 
 
+async def test_outputs_that_are_no_expressions_are_refused_before_anything_is_done(
+    tmp_path: Path,
+) -> None:
+    async with deploying(tmp_path) as d:
+        for value in ("[nope()]", "[concat('a']", ["[own.nope()]"]):
+            raw = template(
+                resources=[machine("a")], outputs={"o": {"type": "string", "value": value}}
+            )
+            with pytest.raises(ArmError) as caught:
+                await d.begin("d", raw)
+            assert caught.value.code == "InvalidTemplate"
+            assert "The template output 'o' is not valid" in caught.value.message
+        with pytest.raises(ArmError) as caught:
+            await d.begin("d", template(resources=[{"type": "Contoso.Lab/machines"}]))
+        assert "'Contoso.Lab/machines' has no valid 'name'" in caught.value.message
+        with pytest.raises(ArmError) as caught:
+            await d.world.get(f"{DEPLOYMENTS}/d")
+        assert (caught.value.code, caught.value.status) == ("DeploymentNotFound", 404)
+        assert d.lab.machine.puts == []
+
+
 async def test_a_deployment_whose_scope_went_away_is_told_as_failed(tmp_path: Path) -> None:
     async with deploying(tmp_path) as d:
         d.lab.machine.gate.clear()

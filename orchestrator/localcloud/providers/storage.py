@@ -1,0 +1,162 @@
+"""Microsoft.Storage: accounts, as far as Resource Manager knows them: addresses and keys.
+
+Templates of others give jobs a share or a connection string; nothing is stored behind it here.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import missing
+from orchestrator.localcloud.arm.operations import iso
+from orchestrator.localcloud.arm.provider import (
+    JSON,
+    Answer,
+    Call,
+    Handler,
+    Provider,
+    ResourceType,
+)
+
+ACCOUNTS = "Microsoft.Storage/storageAccounts"
+_NAME = re.compile(r"[a-z0-9]{3,24}")
+_RULE = (
+    "is not a valid storage account name. Storage account name must be between 3 and 24 characters "
+    "in length and use numbers and lower-case letters only."
+)
+_KINDS = ("StorageV2", "Storage", "BlobStorage", "FileStorage", "BlockBlobStorage")
+_SERVICES = ("blob", "dfs", "file", "queue", "table", "web")
+_KEYS = "accountKeys"
+_DEFAULTS: Mapping[str, object] = {
+    "accessTier": "Hot",
+    "allowBlobPublicAccess": False,
+    "minimumTlsVersion": "TLS1_2",
+    "supportsHttpsTrafficOnly": True,
+}
+
+
+class Storage(Provider):
+    """Microsoft.Storage."""
+
+    namespace: ClassVar[str] = "Microsoft.Storage"
+
+    def types(self) -> Iterable[ResourceType]:
+        """Accounts."""
+        return [Accounts()]
+
+    def actions(self) -> Mapping[str, Handler]:
+        """checkNameAvailability."""
+        return {"checkNameAvailability": self._check_name}
+
+    async def _check_name(self, call: Call) -> Answer:
+        name = str(call.object().get("name", ""))
+        if not _NAME.fullmatch(name):
+            message = f"{name} {_RULE}"
+            return {"nameAvailable": False, "reason": "AccountNameInvalid", "message": message}
+        if _taken(call, name):
+            message = f"The storage account named {name} is already taken."
+            return {"nameAvailable": False, "reason": "AlreadyExists", "message": message}
+        return {"nameAvailable": True}
+
+
+class Accounts(ResourceType):
+    """A storage account."""
+
+    type: ClassVar[str] = ACCOUNTS
+    tracked: ClassVar[bool] = True
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check name, sku and kind; fill in what the service fills in."""
+        name = call.id.name
+        if old is None:
+            if not _NAME.fullmatch(name):
+                raise ArmError("AccountNameInvalid", f"{name} {_RULE}", target="name")
+            if _taken(call, name):
+                raise ArmError(
+                    "StorageAccountAlreadyTaken",
+                    f"The storage account named {name} is already taken.",
+                    409,
+                )
+        sku = resource.get("sku") or (old or {}).get("sku")
+        if not isinstance(sku, dict) or not isinstance(sku.get("name"), str):
+            raise ArmError(
+                "InvalidValuesForRequestParameters",
+                "Values for request parameters are invalid: sku.",
+                target="sku.name",
+            )
+        tier = sku["name"].partition("_")[0].capitalize()
+        resource["sku"] = {"name": sku["name"], "tier": tier}
+        kind = resource.get("kind") or (old or {}).get("kind")
+        if kind not in _KINDS:
+            raise ArmError(
+                "InvalidValuesForRequestParameters",
+                f"Values for request parameters are invalid: kind. Allowed: {', '.join(_KINDS)}.",
+                target="kind",
+            )
+        resource["kind"] = kind
+        properties = resource["properties"]
+        for key, value in _DEFAULTS.items():
+            properties.setdefault(key, value)
+        before = (old or {}).get("properties") or {}
+        properties["creationTime"] = before.get("creationTime") or iso(call.arm.clock.time())
+        properties["primaryEndpoints"] = {
+            service: f"https://{name}.{service}.core.windows.net/" for service in _SERVICES
+        }
+        properties["primaryLocation"] = resource["location"]
+        properties["statusOfPrimary"] = "available"
+        resource[_KEYS] = (old or {}).get(_KEYS) or [_key(), _key()]
+        return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """Without its keys."""
+        resource.pop(_KEYS, None)
+        return resource
+
+    def actions(self) -> Mapping[str, Handler]:
+        """Its keys."""
+        return {"listKeys": self._keys, "regenerateKey": self._regenerate}
+
+    async def _keys(self, call: Call) -> Answer:
+        resource = call.arm.store.get(call.id)
+        if resource is None:
+            raise missing(call.id)
+        if _KEYS not in resource:
+            # It was made before accounts had keys here.
+            resource = await call.arm.changes.alter(call, _give_keys)
+        return {
+            "keys": [
+                {"keyName": f"key{number}", "value": value, "permissions": "FULL"}
+                for number, value in enumerate(resource[_KEYS], 1)
+            ]
+        }
+
+    async def _regenerate(self, call: Call) -> Answer:
+        which = str(call.object().get("keyName", "")).lower()
+        if which not in ("key1", "key2"):
+            raise ArmError("BadRequest", "'keyName' must be key1 or key2.", target="keyName")
+
+        def change(resource: JSON) -> None:
+            _give_keys(resource)
+            resource[_KEYS][which == "key2"] = _key()
+
+        await call.arm.changes.alter(call, change)
+        return await self._keys(call)
+
+
+def _key() -> str:
+    return base64.b64encode(secrets.token_bytes(64)).decode()
+
+
+def _give_keys(resource: JSON) -> None:
+    resource.setdefault(_KEYS, [_key(), _key()])
+
+
+def _taken(call: Call, name: str) -> bool:
+    return any(
+        record.id.name.lower() == name.lower() for record in call.arm.store.records(ACCOUNTS)
+    )
