@@ -487,3 +487,37 @@ async def test_the_async_client_is_served_as_well(
         listed = [item.name async for item in asynchronous.jobs_executions.list(GROUP, name)]
         assert listed == [started.name]
     finished(client, name, started.name)
+
+
+def test_an_app_beside_the_jobs_has_an_address(
+    client: ContainerAppsAPIClient, environment: Any
+) -> None:
+    def app(**ingress: Any) -> models.ContainerApp:
+        return models.ContainerApp(
+            location="West Europe",
+            properties=models.ContainerAppProperties(
+                environment_id=environment.id,
+                configuration=models.Configuration(
+                    secrets=[models.Secret(name="s", value="hush")],
+                    ingress=models.Ingress(target_port=80, **ingress),
+                ),
+                template=models.Template(
+                    containers=[models.Container(name="c", image="example.azurecr.io/c:1")]
+                ),
+            ),
+        )
+
+    domain = environment.properties.default_domain
+    apps = client.container_apps
+    made = apps.begin_create_or_update(GROUP, "site", app(external=True)).result()
+    assert made.properties.configuration.ingress.fqdn == f"site.{domain}"
+    made = apps.begin_create_or_update(GROUP, "site", app()).result()
+    assert made.properties.configuration.ingress.fqdn == f"site.internal.{domain}"
+    assert apps.get(GROUP, "site").properties.configuration.secrets[0].value is None
+    assert apps.list_secrets(GROUP, "site").value[0].value == "hush"
+    wrong = app()
+    wrong.properties.environment_id += "2"
+    with pytest.raises(HttpResponseError) as refused:
+        apps.begin_create_or_update(GROUP, "nowhere", wrong)
+    assert refused.value.error.code == "ManagedEnvironmentNotFound"
+    apps.begin_delete(GROUP, "site").result()

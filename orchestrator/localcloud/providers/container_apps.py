@@ -22,6 +22,7 @@ from orchestrator.localcloud.arm.provider import (
 )
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import Identity
+from orchestrator.localcloud.providers.apps import Apps
 from orchestrator.localcloud.providers.environment_parts import (
     Storages,
     profile_types,
@@ -97,8 +98,9 @@ class ContainerApps(Provider):
         self.identity = identity
 
     def types(self) -> Iterable[ResourceType]:
-        """Jobs, their executions, environments."""
-        return [Jobs(self), Executions(self), ManagedEnvironments(self.identity), Storages()]
+        """Jobs, their executions, environments, apps."""
+        environments = ManagedEnvironments(self.identity)
+        return [Jobs(self), Executions(self), environments, Storages(), Apps()]
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """What a region offers."""
