@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import json
 import logging
 import os
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _serve(config: CloudConfig, *, detached: bool) -> int:
+    # Everything that a start makes is kept: looking for garbage in it took a tenth of the start,
+    # and would be repeated in every full collection of the server's life.
+    gc.disable()
     # Here, not above: what it imports takes most of the start, and --help needs none of it.
     from orchestrator.localcloud.server import LocalCloud
 
@@ -72,6 +76,8 @@ async def _serve(config: CloudConfig, *, detached: bool) -> int:
                 }
             )
         return 1
+    gc.freeze()
+    gc.enable()
     _log.info("ready: process %d, %s", os.getpid(), connection["resource_manager"])
     if detached:
         _report({"ready": connection})
