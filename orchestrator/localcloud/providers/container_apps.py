@@ -150,6 +150,11 @@ class Jobs(ResourceType):
             properties,
             Surroundings(
                 workload_profiles={str(profile.get("name", "")).lower() for profile in profiles},
+                dedicated={
+                    str(profile.get("name", "")).lower()
+                    for profile in profiles
+                    if not str(profile.get("workloadProfileType", "")).startswith("Consumption")
+                },
                 identities={name.lower() for name in identity.get("userAssignedIdentities", {})},
                 system="principalId" in identity,
             ),

@@ -45,11 +45,13 @@ class Surroundings:
     Attributes:
         workload_profiles: Names of the environment's profiles, lower case; empty for a
             consumption-only environment.
+        dedicated: Those of them with machines of their own, where cpu and memory need not pair.
         identities: Resource ids (lower case) of the job's user-assigned identities.
         system: Whether the job has a system-assigned identity.
     """
 
     workload_profiles: Collection[str] = ()
+    dedicated: Collection[str] = ()
     identities: Collection[str] = ()
     system: bool = False
 
@@ -99,7 +101,13 @@ def check_properties(properties: JSON, around: Surroundings) -> None:
     elif not profile and "consumption" in around.workload_profiles:
         properties["workloadProfileName"] = "Consumption"
     template = faults.object(properties.get("template"), "template")
-    check_template(template, secrets, faults, large=bool(around.workload_profiles))
+    check_template(
+        template,
+        secrets,
+        faults,
+        large=bool(around.workload_profiles),
+        paired=str(properties.get("workloadProfileName", "")).lower() not in around.dedicated,
+    )
     faults.raise_any()
 
 

@@ -20,7 +20,7 @@ TEMPLATE_FAULT = "InvalidParameterValueInContainerTemplate"
 
 
 def check_template(
-    template: JSON, secrets: Collection[str], faults: Faults, *, large: bool
+    template: JSON, secrets: Collection[str], faults: Faults, *, large: bool, paired: bool = True
 ) -> None:
     """Check `template` and fill in the service's defaults, in place.
 
@@ -29,6 +29,7 @@ def check_template(
         secrets: Names of the job's secrets.
         faults: Where faults go.
         large: Whether the environment has workload profiles: 4 cpu are the most then, else 2.
+        paired: Whether cpu and memory must be a pair that there is; not on dedicated profiles.
     """
     volumes = _volumes(template, secrets, faults)
     names: set[str] = set()
@@ -42,7 +43,7 @@ def check_template(
             TEMPLATE_FAULT,
         )
     else:
-        _resources(template["containers"], faults, large=large)
+        _resources(template["containers"], faults, large=large, paired=paired)
 
 
 def _container(
@@ -136,7 +137,7 @@ def _volumes(template: JSON, secrets: Collection[str], faults: Faults) -> set[st
 # ------------------------------------------------------------------- resources ----
 
 
-def _resources(containers: Any, faults: Faults, *, large: bool) -> None:
+def _resources(containers: Any, faults: Faults, *, large: bool, paired: bool) -> None:
     """Cpu and memory of all containers must add up to a pair that there is."""
     total_cpu, total_memory = Fraction(0), Fraction(0)
     before = len(faults)
@@ -149,7 +150,7 @@ def _resources(containers: Any, faults: Faults, *, large: bool) -> None:
         total_cpu += cpu
         total_memory += memory
         resources["ephemeralStorage"] = _ephemeral(cpu)
-    if len(faults) > before:
+    if len(faults) > before or not paired:
         return
     most = 16 if large else 8
     quarters = total_cpu * 4

@@ -171,6 +171,13 @@ def test_without_workload_profiles_two_cores_are_the_most() -> None:
     assert refusal(big, Surroundings()).code == "ContainerAppInvalidResourceTotal"
 
 
+def test_on_a_dedicated_profile_cpu_and_memory_need_not_pair() -> None:
+    around = Surroundings(workload_profiles={"consumption", "d4"}, dedicated={"d4"})
+    odd = container(resources={"cpu": 1.75, "memory": "2.5Gi"})
+    check_properties(odd | {"workloadProfileName": "D4"}, around)
+    assert refusal(odd, around).code == "ContainerAppInvalidResourceTotal"
+
+
 def test_resources_count_over_all_containers_but_not_init_containers() -> None:
     properties = job()
     one = properties["template"]["containers"][0]
