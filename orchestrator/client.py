@@ -116,6 +116,7 @@ class Orchestrator(LogClient):
         """
         import msgspec
 
+        from orchestrator.errors import OrchestratorError
         from orchestrator.results import Changes
 
         self._check_settings("make")
@@ -126,7 +127,14 @@ class Orchestrator(LogClient):
             if progress:
                 progress(msgspec.structs.replace(step, total=total))
 
-        made = self._infra.deploy(progress=first if progress else None).changes
+        try:
+            made = self._infra.deploy(progress=first if progress else None).changes
+        except OrchestratorError as error:
+            if jobs:
+                error.hint = (
+                    f"{error.hint} The jobs were left as they were; them alone: orchestrator deploy"
+                ).strip()
+            raise
 
         def then(step: Step) -> None:
             number, total = step.number + len(made), len(made) + jobs

@@ -19,7 +19,6 @@ _ROLE_NAMES = {
     DATA_RECEIVER: "Data Receiver",
 }
 NAMESPACES = "Microsoft.ServiceBus/namespaces"
-IMAGE_REASONS = ("ImagePull", "ErrImage", "InvalidImageName", "PullingImageFailed")
 
 
 def state(patient: Patient) -> Iterator[Finding]:
@@ -161,9 +160,8 @@ def _scaler_permission(
 
 def image(patient: Patient) -> Iterator[Finding]:
     """Images could be pulled."""
-    failed = [e for e in patient.events if e.reason.startswith(IMAGE_REASONS)]
-    started = [e.start for e in patient.executions if e.succeeded and e.start]
-    if failed and not (started and max(started) > failed[-1].time):
+    failed = patient.image_failures
+    if failed:
         yield Finding(
             level="problem",
             check="image",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from textwrap import shorten
 
 from orchestrator.doctor.findings import Finding
 from orchestrator.doctor.patient import Patient
+from orchestrator.errors import NotReachable, OrchestratorError
 from orchestrator.quantities import short_duration
 from orchestrator.records import show
 from orchestrator.results import Execution
@@ -33,7 +35,9 @@ def schedule(patient: Patient) -> Iterator[Finding]:
             next=f"Correct [jobs.{patient.name}] cron, then: orchestrator deploy {patient.name}",
         )
         return
-    made = _moment((patient.resource.get("systemData") or {}).get("createdAt"))
+    # A schedule that was changed, or a job resumed, owes nothing of the time before.
+    system = patient.resource.get("systemData") or {}
+    made = _moment(system.get("lastModifiedAt")) or _moment(system.get("createdAt"))
     newest = max((e.start for e in patient.executions if e.start), default=None)
     overdue = due is not None and patient.now - due > DUE
     known = made is not None and due is not None and made < due
@@ -159,7 +163,7 @@ def failures(patient: Patient) -> Iterator[Finding]:
     elif ended[0].status == "Failed":
         row = _leading(ended)
         latest = ended[0]
-        why = latest.message or latest.reason or _codes(latest)
+        why = _why(patient, latest)
         yield Finding(
             level="problem",
             check="executions",
@@ -183,6 +187,20 @@ def failures(patient: Patient) -> Iterator[Finding]:
             check="executions",
             what=f"None of the last {len(ended)} executions failed.",
         )
+
+
+def _why(patient: Patient, latest: Execution) -> str:
+    """What is known of an execution's failure; what the log has of it, where that can be read."""
+    why = latest.message or latest.reason or _codes(latest)
+    try:
+        if patient.had_no_image(latest):
+            return "its image could not be pulled"  # the finding about the image tells the rest
+        last = patient.last_line(latest)
+    except NotReachable:
+        raise
+    except OrchestratorError:  # that it cannot be read is the finding of another check
+        return why
+    return f"{why.rstrip('.')}. Its last line: {shorten(last, 160)}" if last else why
 
 
 def _leading(ended: Sequence[Execution]) -> int:

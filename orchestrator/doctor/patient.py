@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import kql
-from orchestrator.errors import OrchestratorError
 from orchestrator.failures import told
+from orchestrator.records import one_line
 from orchestrator.waiting import now as time_now
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 RECENT = timedelta(hours=24)  # how far back events are read
 MANY = 100  # executions that are looked at
+IMAGE_REASONS = ("ImagePull", "ErrImage", "InvalidImageName", "PullingImageFailed")
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,38 @@ class Rooms:
 
 
 class Ward:
-    """What several jobs share, read once a visit: queues, roles, identities."""
+    """What several jobs share, read once a visit: queues, roles, identities.
 
-    def __init__(self, rooms: Rooms) -> None:
+    Jobs are looked at beside each other; who comes second waits for what the first one asked for,
+    and has its answer, or its error. `ahead`: how far the service's clock is before this machine's.
+    """
+
+    def __init__(self, rooms: Rooms, ahead: timedelta = timedelta(0)) -> None:
         self.rooms = rooms
-        self._roles: dict[tuple[str, str], tuple[str, ...] | None] = {}
-        self._identities: dict[str, Mapping[str, Any] | None] = {}
+        self.ahead = ahead
+        self._lock = threading.Lock()
+        self._known: dict[Hashable, Future[Any]] = {}
 
-    @cached_property
+    def _once(self, key: Hashable, ask: Callable[[], Any]) -> Any:
+        with self._lock:
+            first = key not in self._known
+            answer = self._known.setdefault(key, Future())
+        if first:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 -- whoever waits must not for ever
+                answer.set_exception(error)
+        return answer.result()
+
+    @property
     def queues(self) -> dict[str, Queue]:
         """Name in lower case -> queue. Raises OrchestratorError."""
-        return {queue.name.lower(): queue for queue in self.rooms.queues.every()}
+
+        def ask() -> dict[str, Queue]:
+            return {queue.name.lower(): queue for queue in self.rooms.queues.every()}
+
+        found: dict[str, Queue] = self._once("queues", ask)
+        return found
 
     def identity(self, resource_id: str) -> Mapping[str, Any] | None:
         """A user-assigned identity, None when there is none of that id."""
@@ -61,32 +85,35 @@ class Ward:
 
         from orchestrator.jobs import IDENTITY_VERSION
 
-        key = resource_id.lower()
-        if key not in self._identities:
+        def ask() -> Mapping[str, Any] | None:
             clients = self.rooms.clients
             with told(clients.profile, "read the job's identity"):
                 try:
-                    found = clients.resources.resources.get_by_id(
+                    read: Mapping[str, Any] = clients.resources.resources.get_by_id(
                         resource_id, api_version=IDENTITY_VERSION
                     ).as_dict()
                 except ResourceNotFoundError:
-                    found = None
-            self._identities[key] = found
-        return self._identities[key]
+                    return None
+            return read
+
+        found: Mapping[str, Any] | None = self._once(("identity", resource_id.lower()), ask)
+        return found
 
     def roles(self, principal: str, scope: str) -> tuple[str, ...]:
         """The ids (guids) of the roles that a principal has at a scope or above it."""
-        key = (principal, scope.lower())
-        if key not in self._roles:
+
+        def ask() -> tuple[str, ...]:
             clients = self.rooms.clients
             with told(clients.profile, "list the role assignments"):
-                listed = clients.authorization.role_assignments.list_for_scope(
-                    scope, filter=f"assignedTo('{principal}')"
+                return tuple(
+                    str(a.role_definition_id).rpartition("/")[2].lower()
+                    for a in clients.authorization.role_assignments.list_for_scope(
+                        scope, filter=f"assignedTo('{principal}')"
+                    )
                 )
-                self._roles[key] = tuple(
-                    str(a.role_definition_id).rpartition("/")[2].lower() for a in listed
-                )
-        return self._roles[key] or ()
+
+        found: tuple[str, ...] = self._once(("roles", principal, scope.lower()), ask)
+        return found
 
 
 class Patient:
@@ -102,6 +129,7 @@ class Patient:
         self.details: Mapping[str, Any] = (
             self.configuration.get(f"{self.trigger}TriggerConfig") or {}
         )
+        self._last_lines: dict[str, str] = {}
 
     @property
     def suspended(self) -> bool:
@@ -129,7 +157,8 @@ class Patient:
 
     @cached_property
     def now(self) -> datetime:
-        return time_now(self.ward.rooms.time)
+        """The service's time: executions and events are told by its clock."""
+        return time_now(self.ward.rooms.time) + self.ward.ahead
 
     @cached_property
     def executions(self) -> Sequence[Execution]:
@@ -152,15 +181,28 @@ class Patient:
             kql.system_events(self.name, after=after, tail=1000)
         )
 
-    def lines_of(self, execution: Execution) -> int:
-        """How many stored lines an execution has, at most 1."""
-        query = kql.console_lines(self.name, execution=execution.name, tail=1)
-        try:
-            return len(self.ward.rooms.logs.stored(query, execution.name))
-        except OrchestratorError as error:
-            if type(error).__name__ == "TableNotFound":
-                return 0
-            raise
+    @property
+    def image_failures(self) -> Sequence[SystemEvent]:
+        """Events of images that could not be pulled, unless a later execution had its image."""
+        failed = [e for e in self.events if e.reason.startswith(IMAGE_REASONS)]
+        without = {e.execution for e in failed}
+        for execution in self.finished if failed else ():
+            ran = execution.status in ("Succeeded", "Failed") and execution.name not in without
+            if ran and execution.start and execution.start > failed[-1].time:
+                return []
+        return failed
+
+    def had_no_image(self, execution: Execution) -> bool:
+        """Whether it never ran, since its image could not be pulled."""
+        return any(e.execution == execution.name for e in self.image_failures)
+
+    def last_line(self, execution: Execution) -> str:
+        """The newest stored line of an execution, "" when there is none."""
+        if execution.name not in self._last_lines:
+            query = kql.console_lines(self.name, execution=execution.name, tail=1)
+            lines = self.ward.rooms.logs.stored(query, execution.name)
+            self._last_lines[execution.name] = one_line(lines[0].text) or "(empty)" if lines else ""
+        return self._last_lines[execution.name]
 
     # ---------------------------------------------------------------- identities
 

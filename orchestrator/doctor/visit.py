@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # Tokens are refused by a service whose clock is further away (Microsoft Entra allows 5 minutes).
 SKEW = timedelta(minutes=5)
 _NOTABLE = timedelta(seconds=30)
+# Log Analytics answers so many queries of one user at a time
+# (https://learn.microsoft.com/azure/azure-monitor/service-limits#log-queries-and-language).
+_AT_ONCE = 5
 
 Check = Callable[[Patient], Iterator[Finding]]
 CHECKS: tuple[tuple[str, Check], ...] = (
@@ -47,6 +51,7 @@ class Visit:
         self._rooms = rooms
         self._settings = settings
         self._date: datetime | None = None
+        self._ahead = timedelta(0)  # the service's clock before this machine's
 
     def findings(
         self, jobs: Sequence[str] = (), progress: Callable[[str], None] | None = None
@@ -55,15 +60,29 @@ class Visit:
         tell = progress or (lambda what: None)
         tell("the environment")
         found = list(self._place())
-        ward = Ward(self._rooms)
-        for resource in self._resources(jobs):
-            patient = Patient(ward, resource)
-            for name, check in CHECKS:
-                tell(f"{patient.name}: {name}")
-                found += _of(patient, name, check)
+        ward = Ward(self._rooms, self._ahead)
+        found += self._patients([Patient(ward, each) for each in self._resources(jobs)], tell)
         tell("the settings")
         found += self._against_settings(jobs)
         return Findings(found)
+
+    @staticmethod
+    def _patients(patients: Sequence[Patient], tell: Callable[[str], None]) -> Iterable[Finding]:
+        """Several jobs at a time; the findings in the order of the jobs."""
+        if not patients:
+            return []
+        with ThreadPoolExecutor(min(_AT_ONCE, len(patients)), "doctor") as pool:
+            try:
+                asked = [pool.submit(_examined, patient) for patient in patients]
+                tell(patients[0].name if len(patients) == 1 else f"{len(patients)} jobs")
+                for count, each in enumerate(as_completed(asked), 1):
+                    each.result()
+                    if len(patients) > 1:
+                        tell(f"{count} of {len(patients)} jobs")
+            except BaseException:  # such as Ctrl-C, or nothing answers: the rest is not asked for
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [finding for each in asked for finding in each.result()]
 
     def _resources(self, jobs: Sequence[str]) -> list[dict[str, Any]]:
         if jobs:
@@ -140,6 +159,17 @@ class Visit:
         here = datetime.fromtimestamp(self._rooms.time.time(), UTC)
         apart = abs(here - self._date)
         if apart > _NOTABLE:
+            self._ahead = self._date - here
+        if apart > _NOTABLE and self._rooms.clients.profile.kind == "local":
+            slow = "behind" if here > self._date else "ahead of"
+            yield Finding(
+                level="note",
+                check="clock",
+                what=f"The local cloud's clock is {show(apart)} {slow} this machine's.",
+                evidence=f"Here it is {show(here)} UTC, there {show(self._date)}.",
+                next="If it was not moved on purpose: orchestrator local clock reset",
+            )
+        elif apart > _NOTABLE:
             fast = "ahead of" if here > self._date else "behind"
             yield Finding(
                 level="problem" if apart > SKEW else "warning",
@@ -188,6 +218,10 @@ class Visit:
                 if job.state == "missing"
                 else "Look: orchestrator drift",
             )
+
+
+def _examined(patient: Patient) -> list[Finding]:
+    return [finding for name, check in CHECKS for finding in _of(patient, name, check)]
 
 
 def _of(patient: Patient, name: str, check: Check) -> list[Finding]:

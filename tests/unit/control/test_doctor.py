@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.doctor import checks_configuration, checks_running
+from orchestrator.doctor import checks_configuration, checks_logs, checks_running
 from orchestrator.doctor.findings import Finding, Findings
 from orchestrator.doctor.patient import Patient
 from orchestrator.results import Execution
+from orchestrator.system_log import SystemEvent
 
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 
@@ -21,6 +23,7 @@ class Case(Patient):
 
     now = NOW
     executions: Sequence[Execution] = ()  # type: ignore[assignment]
+    line = ""
     events = ()  # type: ignore[assignment]
 
     def __init__(self, executions: Sequence[Execution] = (), **configuration: Any) -> None:
@@ -35,6 +38,9 @@ class Case(Patient):
         }
         super().__init__(None, resource)  # type: ignore[arg-type]
         self.executions = list(executions)
+
+    def last_line(self, execution: Execution) -> str:
+        return self.line
 
 
 def ran(
@@ -186,3 +192,49 @@ def test_the_gravest_comes_first() -> None:
     assert [f.level for f in found] == ["problem", "warning", "note", "fine"]
     assert [f.level for f in found.problems] == ["problem"]
     assert len(found.worth_telling) == 3
+
+
+def test_a_schedule_that_was_changed_owes_nothing_of_the_time_before() -> None:
+    patient = scheduled("0 3 * * *", [ran("Succeeded", 86_400 * 3, 10)])
+    assert told(checks_running.schedule(patient))[0][0] == "problem"
+    patient.resource["systemData"]["lastModifiedAt"] = "2026-11-24T11:00:00+00:00"  # type: ignore[index]
+    assert told(checks_running.schedule(patient))[0][0] == "fine"
+
+
+def test_a_failure_is_told_with_the_last_line_that_was_written() -> None:
+    patient = Case([ran("Failed", 10, 1, reason="BackoffLimitExceeded", name="job-1")])
+    patient.line = "ValueError: no database"
+    (finding,) = checks_running.failures(patient)
+    assert finding.evidence == (
+        "job-1: BackoffLimitExceeded. Its last line: ValueError: no database."
+    )
+
+
+def pull_failed(execution: str, before: float) -> SystemEvent:
+    return SystemEvent(
+        time=NOW - timedelta(seconds=before),
+        reason="ImagePullBackOff",
+        text="Failed to pull image an:1",
+        execution=execution,
+        job="job",
+        type="Warning",
+    )
+
+
+def test_an_image_that_cannot_be_pulled_is_one_cause_told_once() -> None:
+    patient = Case([ran("Failed", 100, 5, reason="BackoffLimitExceeded", name="job-1")])
+    patient.events = (pull_failed("job-1", 98),)  # type: ignore[assignment]
+    assert told(checks_configuration.image(patient))[0][0] == "problem"
+    (finding,) = checks_running.failures(patient)
+    assert finding.evidence == "job-1: its image could not be pulled."
+    ended = pull_failed("job-1", 95)
+    patient.events = (*patient.events, replace(ended, reason="BackoffLimitExceeded"))  # type: ignore[assignment]
+    assert list(checks_logs.arrival(patient)) == []  # nothing of a program that never ran
+
+
+def test_an_image_that_a_later_execution_had_is_well_even_if_that_failed_otherwise() -> None:
+    later = ran("Failed", 50, 5, name="job-2")
+    patient = Case([later, ran("Failed", 100, 5, name="job-1")])
+    patient.events = (pull_failed("job-1", 98),)  # type: ignore[assignment]
+    assert "problem" not in [level for level, _ in told(checks_configuration.image(patient))]
+    assert not patient.had_no_image(later)
