@@ -1,6 +1,7 @@
 """Programs that send and receive with `azure-servicebus` and weigh both ends of the wire: their own
 CPU time against the broker's, over the same messages. Each is run by itself, as `python -c`, and
-prints `{what: [messages, the client's seconds of CPU, the broker's, seconds in all]}` as JSON."""
+prints `{what: [messages, the client's seconds of CPU, the broker's in its own code, the broker's in
+the kernel, seconds in all]}` as JSON."""
 
 _WEIGHING = """
 import asyncio, json, os, sys, time
@@ -17,7 +18,7 @@ weighed = {}
 
 def used():
     times = broker.cpu_times()
-    return time.process_time(), times.user + times.system, time.perf_counter()
+    return time.process_time(), times.user, times.system, time.perf_counter()
 
 class weigh:
     def __init__(self, what, count):

@@ -78,6 +78,10 @@ def decode_fields(frame: bytes, pos: int) -> tuple[int, list[Any], int]:
     raw bytes, so that they can be echoed as they were; the outcome accepted, which is most of what
     dispositions say, as `ACCEPT`. Raises `DecodeError`.
     """
+    if len(frame) - pos in _ACCEPTING_SIZES:
+        found = _accepting(frame, pos)
+        if found is not None:
+            return DISPOSITION, found, len(frame)
     try:
         if frame[pos] != 0:
             raise DecodeError("A frame body is not a described list.")
@@ -120,6 +124,9 @@ def decode_fields(frame: bytes, pos: int) -> tuple[int, list[Any], int]:
             elif kind == 0x41 or kind == 0x42:
                 fields[index] = kind == 0x41
                 pos += 1
+            elif kind == 0x56 and frame[pos + 1] < 2:
+                fields[index] = frame[pos + 1] == 1
+                pos += 2
             elif kind == 0x70:
                 fields[index] = _from_big(frame[pos + 1 : pos + 5], "big")
                 pos += 5
@@ -137,6 +144,33 @@ def decode_fields(frame: bytes, pos: int) -> tuple[int, list[Any], int]:
     except BROKEN as error:
         raise DecodeError(f"A frame body can't be decoded: {error}.") from error
     return code, fields, pos
+
+
+# A receiver's disposition that accepts deliveries, as Microsoft's Python SDK writes it: the list's
+# head, its size and count, role, first, last, settled, accepted; behind it batchable or null.
+_disposition = struct.Struct(">IBBHBIBIHI").unpack_from
+_BATCHABLE = {b"\x40": None, b"\x56\x00": False, b"\x56\x01": True}
+_ACCEPTING_SIZES = (25, 26)
+
+
+def _accepting(frame: bytes, pos: int) -> list[Any] | None:
+    """The fields of such a frame body, which is one of two of all that come; None: another."""
+    head, size, count, role, one, first, other, last, settled, outcome = _disposition(frame, pos)
+    if (
+        head != 0x005315C0
+        or size != len(frame) - pos - 5
+        or count != 6
+        or role != 0x5601
+        or one != 0x70
+        or other != 0x70
+        or settled >> 1 != 0x5600 >> 1
+        or outcome != 0x00532445
+    ):
+        return None
+    behind = frame[pos + 24 :]
+    if behind not in _BATCHABLE:
+        return None
+    return [True, first, last, settled == 0x5601, ACCEPT, _BATCHABLE[behind]]
 
 
 def _wrong(frame: str, field: str) -> AmqpError:
@@ -341,8 +375,9 @@ class Disposition:
         self.peer_receives = fields[0]
         self.first = number(fields[1], "disposition", "first")
         self.last = optional_number(fields[2], "disposition", "last", self.first)
+        outcome = fields[4]
+        self.outcome = outcome if outcome is None or outcome is ACCEPT else Outcome.read(outcome)
         self.settled = flag(fields[3], "disposition", "settled")
-        self.outcome = None if fields[4] is None else Outcome.read(fields[4])
 
 
 class Outcome:

@@ -6,6 +6,8 @@ lies, its bytes are decoded only on demand.
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from typing import Any
 
 from . import types as t
@@ -50,6 +52,11 @@ _PLACE = {
 }
 
 _PRELUDE = (HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS)
+
+
+_binary_head = struct.Struct(">II").unpack_from
+_LARGE_DATA = 0x005375B0
+_SMALL_DATA = 0x005375A0
 
 
 class Sections:
@@ -111,7 +118,7 @@ def split(data: bytes) -> Sections:
     place = -1
     seen = 0
     end_of_all = len(data)
-    body_start = -1
+    body_start = body_end = -1
     while pos < end_of_all:
         # As nearly all are written: a small descriptor, and a value that tells its size.
         if data[pos : pos + 2] == b"\x00\x53" and pos + 4 < end_of_all:
@@ -140,7 +147,7 @@ def split(data: bytes) -> Sections:
             if body_start < 0:
                 body_start = pos
                 sections.body_kind = code
-            sections.body = data[body_start:end]
+            body_end = end
         elif code == APPLICATION_PROPERTIES:
             sections.application_properties = data[pos:end]
         elif code == MESSAGE_ANNOTATIONS:
@@ -152,6 +159,8 @@ def split(data: bytes) -> Sections:
         else:
             sections.footer = data[pos:end]
         pos = end
+    if body_start >= 0:
+        sections.body = data[body_start:body_end]
     return sections
 
 
@@ -238,13 +247,13 @@ def data_of(body: bytes) -> list[bytes]:
     size = len(body)
     while pos < size:
         # As nearly all are written: a small descriptor and a binary.
-        head = body[pos : pos + 4]
-        if head == b"\x00\x53\x75\xb0":
+        head, length = _binary_head(body, pos) if pos + 8 <= size else (0, 0)
+        if head == _LARGE_DATA:
             start = pos + 8
-            pos = start + int.from_bytes(body[pos + 4 : start], "big")
-        elif head == b"\x00\x53\x75\xa0" and pos + 4 < size:
+            pos = start + length
+        elif head == _SMALL_DATA:
             start = pos + 5
-            pos = start + body[pos + 4]
+            pos = start + (length >> 24)
         else:
             pos = _data_at(body, pos, found)
             continue
@@ -252,6 +261,21 @@ def data_of(body: bytes) -> list[bytes]:
             raise DecodeError("A data section is cut short.")
         found.append(body[start:pos])
     return found
+
+
+def batch_of(envelope: bytes) -> list[bytes]:
+    """The messages in a batch's envelope, each as it was encoded. Raises `DecodeError`."""
+    with contextlib.suppress(DecodeError):
+        # As nearly all are: data sections up to the end. Any other is looked at more closely.
+        start = 0
+        while envelope[start : start + 3] != b"\x00\x53\x75":
+            start = skip(envelope, _descriptor(envelope, start)[1])
+        if not split(envelope[:start]).body_kind:
+            return data_of(envelope[start:])
+    sections = split(envelope)
+    if sections.body_kind != DATA:
+        raise DecodeError("A batch must have its messages in data sections.")
+    return data_of(sections.body)
 
 
 def _data_at(body: bytes, pos: int, found: list[bytes]) -> int:

@@ -19,7 +19,7 @@ from .errors import (
 )
 from .events import Attaching, Detached, Disposed, Event, Received, Sendable
 from .framing import frame
-from .link import MASK, IncomingLink, LinkBase, LinkState, OutgoingDelivery, OutgoingLink
+from .link import ATTACHED, MASK, IncomingLink, LinkBase, LinkState, OutgoingDelivery, OutgoingLink
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -198,7 +198,7 @@ class Session:
         if link is None:
             raise self._no_link()
         found: list[Event] = []
-        if link.state is LinkState.ATTACHED and isinstance(link, IncomingLink):
+        if link.state is ATTACHED and isinstance(link, IncomingLink):
             before = link.partial_size
             try:
                 delivery = link.on_transfer(fields, frame, pos)
@@ -225,11 +225,10 @@ class Session:
             return []
         outgoing = self.outgoing
         first = disposition.first
+        if first == disposition.last:
+            return self._on_single(disposition)
         span = ((disposition.last - first) & MASK) + 1
-        if span == 1:
-            one = outgoing.get(first)
-            found = [] if one is None else [one]
-        elif span <= 2 * len(outgoing):
+        if span <= 2 * len(outgoing):
             ids = ((first + offset) & MASK for offset in range(span))
             found = [outgoing[known] for known in ids if known in outgoing]
         else:
@@ -248,6 +247,22 @@ class Session:
             Disposed(link, deliveries, disposition.outcome, disposition.settled)
             for link, deliveries in by_link.items()
         ]
+
+    def _on_single(self, disposition: p.Disposition) -> list[Event]:
+        """A disposition of one delivery."""
+        delivery = self.outgoing.get(disposition.first)
+        outcome = disposition.outcome
+        settled = disposition.settled
+        if (
+            delivery is None
+            or (outcome is None and not settled)
+            or (outcome is not None and outcome.kind == p.RECEIVED)
+        ):
+            return []
+        if settled:
+            delivery.settled = True
+            del self.outgoing[delivery.id]
+        return [Disposed(delivery.link, [delivery], outcome, settled)]
 
     def _on_flow(self, flow: p.Flow) -> list[Event]:
         seen = 0 if flow.next_incoming_id is None else flow.next_incoming_id
@@ -278,7 +293,7 @@ class Session:
         if flow.echo:
             if target is None:
                 self.send_flow(None)
-            elif target.state is LinkState.ATTACHED:
+            elif target.state is ATTACHED:
                 self.send_flow(target, target.delivery_count, target.credit)
         return found
 
@@ -313,7 +328,7 @@ class Session:
         link.state = LinkState.DETACHED
         if was is LinkState.DETACHING:
             return []
-        if was is LinkState.ATTACHED:
+        if was is ATTACHED:
             link.send_detach(None)
         else:
             # It was never answered: answer now, so that the peer sees its detach answered too.
@@ -360,7 +375,7 @@ class Session:
         found: list[Event] = []
         for link in self._links.values():
             self._forget(link)
-            if link.state is LinkState.ATTACHED or link.state is LinkState.ATTACHING:
+            if link.state is ATTACHED or link.state is LinkState.ATTACHING:
                 found.append(Detached(link, error))
             link.state = LinkState.DETACHED
             if isinstance(link, IncomingLink):

@@ -16,7 +16,6 @@ from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.decode import decode_whole, skip
 from orchestrator.localcloud.amqp.encode import encode
-from orchestrator.localcloud.amqp.errors import DecodeError
 from orchestrator.localcloud.servicebus.content_decimals import as_dotnet_writes
 from orchestrator.localcloud.servicebus.limits import STRICT
 from orchestrator.localcloud.servicebus.model import (
@@ -139,10 +138,7 @@ def read_transfer(payload: bytes, message_format: int, now: float) -> list[Incom
     """The messages of one transfer: one, or the contents of a batch. Raises `DecodeError`."""
     if message_format != BATCH_FORMAT:
         return [read(payload, now)]
-    envelope = s.split(payload)
-    if envelope.body_kind != s.DATA:
-        raise DecodeError("A batch must have its messages in data sections.")
-    return [read(one, now) for one in s.data_of(envelope.body)]
+    return [read(one, now) for one in s.batch_of(payload)]
 
 
 def _without_ours(code: int, annotations: dict[Any, Any], raw: bytes) -> bytes:

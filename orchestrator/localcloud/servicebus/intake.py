@@ -19,12 +19,13 @@ from orchestrator.localcloud.servicebus.errors import (
 from orchestrator.localcloud.servicebus.lifecycle import Lifecycle
 from orchestrator.localcloud.servicebus.limits import FOREVER, MEBIBYTE, PARTITIONS
 from orchestrator.localcloud.servicebus.model import (
+    ACTIVE,
     NEVER,
     NO_DETAILS,
+    SCHEDULED,
     Details,
     Done,
     IncomingMessage,
-    MessageState,
     StoredMessage,
 )
 from orchestrator.localcloud.servicebus.store import Change
@@ -236,10 +237,10 @@ class Intake(Lifecycle):
         stamped = []
         for message in messages:
             start = now
-            state = MessageState.ACTIVE
+            state = ACTIVE
             if message.scheduled_at is not None and message.scheduled_at > now:
                 start = message.scheduled_at
-                state = MessageState.SCHEDULED
+                state = SCHEDULED
             ttl = longest if message.ttl is None else min(message.ttl, longest)
             details = NO_DETAILS
             if (

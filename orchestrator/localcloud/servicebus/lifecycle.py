@@ -19,9 +19,11 @@ from orchestrator.localcloud.servicebus.history import DuplicateHistory
 from orchestrator.localcloud.servicebus.limits import Limits
 from orchestrator.localcloud.servicebus.line import Line
 from orchestrator.localcloud.servicebus.model import (
+    ACTIVE,
     MAX_DELIVERY_COUNT_DESCRIPTION,
     MAX_DELIVERY_COUNT_EXCEEDED,
     NEVER,
+    SCHEDULED,
     TTL_EXPIRED,
     TTL_EXPIRED_DESCRIPTION,
     Done,
@@ -201,9 +203,9 @@ class Lifecycle:
         if lock is not None:
             if not lock.settling and lock.locked_until <= now:
                 self._lock_expired(lock, now)
-        elif message.state is MessageState.SCHEDULED:
+        elif message.state is SCHEDULED:
             self._activate(message)
-        elif message.state is MessageState.ACTIVE and message.expires_at <= now:
+        elif message.state is ACTIVE and message.expires_at <= now:
             self._shelf.withhold(message)
             self._expire(message)
 
@@ -232,7 +234,7 @@ class Lifecycle:
         """Messages of this queue's are durable now."""
         self._shelf.add(messages)
         self._context.changed(self.namespace, self.path)
-        ready = [m for m in messages if m.lock is None and m.state is MessageState.ACTIVE]
+        ready = [m for m in messages if m.lock is None and m.state is ACTIVE]
         if ready:
             self._offer(ready)
         for message in messages:
@@ -322,7 +324,7 @@ class Lifecycle:
     def _return(self, message: StoredMessage, now: float) -> None:
         """A message that nobody holds any more goes back to its place."""
         message.lock = None
-        if message.state is MessageState.ACTIVE:
+        if message.state is ACTIVE:
             if message.expires_at <= now:
                 self._expire(message)
                 return

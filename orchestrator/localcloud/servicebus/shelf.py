@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from orchestrator.localcloud.servicebus.agenda import Agenda
-from orchestrator.localcloud.servicebus.model import NEVER, MessageState, StoredMessage
+from orchestrator.localcloud.servicebus.model import ACTIVE, NEVER, SCHEDULED, StoredMessage
 from orchestrator.localcloud.servicebus.sequences import SequenceIndex
 
 _SLACK = 64
@@ -55,7 +55,7 @@ class Shelf:
             self.messages[sequence] = message
             self._index.add(sequence)
             self.size += len(message.payload)
-            if message.state is MessageState.SCHEDULED:
+            if message.state is SCHEDULED:
                 self.scheduled += 1
 
     def remove(self, message: StoredMessage) -> None:
@@ -63,7 +63,7 @@ class Shelf:
         del self.messages[message.sequence]
         self._index.remove(message.sequence)
         self.size -= message.size
-        if message.state is MessageState.SCHEDULED:
+        if message.state is SCHEDULED:
             self.scheduled -= 1
 
     def offer(self, messages: Sequence[StoredMessage]) -> None:
@@ -141,8 +141,8 @@ class Shelf:
 
 def message_due(message: StoredMessage) -> float:
     """When something becomes of a message that is not locked: it expires, or its time comes."""
-    if message.state is MessageState.ACTIVE:
+    if message.state is ACTIVE:
         return message.expires_at
-    if message.state is MessageState.SCHEDULED:
+    if message.state is SCHEDULED:
         return message.details.scheduled_at or 0.0
     return NEVER

@@ -36,6 +36,7 @@ MAX_SEQUENCE = (1 << SEQUENCE_BITS) - 1
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Details).decode
+_new_tuple = tuple.__new__
 
 
 def key_of(queue: int, sequence: int) -> int:
@@ -117,15 +118,19 @@ class Change:
     def put(self, queue: int, *messages: StoredMessage) -> None:
         """Add messages; also notes the last one's sequence number as the queue's last."""
         base = key_of(queue, 0)
+        # A named tuple's own constructor costs more than all that is in it.
         self.puts += [
-            MessageRow(
-                base | message.sequence,
-                message.state,
-                message.delivery_count,
-                message.enqueued_at,
-                None if message.expires_at == NEVER else message.expires_at,
-                None if message.details is NO_DETAILS else _encode(message.details),
-                message.payload,
+            _new_tuple(
+                MessageRow,
+                (
+                    base | message.sequence,
+                    message.state,
+                    message.delivery_count,
+                    message.enqueued_at,
+                    None if message.expires_at == NEVER else message.expires_at,
+                    None if message.details is NO_DETAILS else _encode(message.details),
+                    message.payload,
+                ),
             )
             for message in messages
         ]

@@ -23,6 +23,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,17 @@ CREATE TABLE history (
   PRIMARY KEY (queue, message_id)) WITHOUT ROWID;
 """
 
-# Rows per statement: few sizes, so that each stays prepared.
-_SIZES = (512, 64, 8, 1)
+# Rows per statement: few sizes, so that each stays prepared, and few statements for any number.
+_SIZES = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 _SMALL_SIZES = (8, 1)
+_PREPARED = 128
 # (The column message_id is not in use: an id is in its message, and in the history.)
 _MESSAGE = ",".join(f"messages.{name}" for name in MessageRow._fields)
 _EVERYTHING = f"SELECT {_MESSAGE}, states.* FROM messages LEFT JOIN states USING (key) ORDER BY key"  # noqa: S608
 _PLAIN = "REPLACE INTO messages (key,state,delivery_count,enqueued_at,payload) VALUES"
-_NO_SPECIALS = (None, None)
+_PLAIN_VALUES = itemgetter(*map(MessageRow._fields.index, ("key", "enqueued_at", "payload")))
+# From how many messages in a row they are deleted by the first and the last of them.
+_RUN = 3
 _LARGE_GROUP = 4 * 1024 * 1024
 # Changes that wait in memory at most, however patient they are.
 _LONGEST_WAIT = 4096
@@ -133,7 +137,7 @@ class SqliteStore:
                 isolation_level=None,
                 check_same_thread=False,
                 timeout=5.0,
-                cached_statements=64,
+                cached_statements=_PREPARED,
             )
             self._connection = connection
             self._prepare(connection)
@@ -351,14 +355,23 @@ def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
     deletes = [key for change in changes for key in change.deletes]
     gone = set(deletes)
     states = {row.key: row for change in changes for row in change.states if row.key not in gone}
-    plain = [row for row in puts if row[1:3] == (0, 0) and row[4:6] == _NO_SPECIALS]
+    plain = [
+        row
+        for row in puts
+        if row[4] is None and row[5] is None and row[1] == 0 and row[2] == 0  # by name: slower
+    ]
     _insert_plain(connection, plain)
     if len(plain) < len(puts):
-        special = [row for row in puts if row[1:3] != (0, 0) or row[4:6] != _NO_SPECIALS]
+        keys = {row[0] for row in plain}
+        special = [row for row in puts if row[0] not in keys]
         _insert(connection, "messages", MessageRow._fields, special)
     _insert(connection, "states", StateRow._fields, list(states.values()))
-    _delete(connection, "messages", deletes)
-    _delete(connection, "states", deletes)
+    if deletes:
+        runs, scattered = _runs(deletes)
+        for table in ("messages", "states"):
+            for run in runs:
+                connection.execute(_DELETE_RUN[table], run)
+            _delete(connection, table, scattered)
     last: dict[int, int] = {}
     history: dict[tuple[int, str], float | None] = {}
     definitions: dict[tuple[str, str], bytes | None] = {}
@@ -390,14 +403,19 @@ def _drop(connection: sqlite3.Connection, queue: int) -> None:
     connection.execute("DELETE FROM sequences WHERE queue = ?", (queue,))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_PREPARED)
 def _insert_statement(table: str, columns: tuple[str, ...], rows: int) -> str:
     row = f"({','.join('?' * len(columns))})"
     values = ",".join([row] * rows)
     return f"REPLACE INTO {table} ({','.join(columns)}) VALUES {values}"  # noqa: S608 -- our names
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=_PREPARED)
+def _plain_statement(rows: int) -> str:
+    return f"{_PLAIN} {','.join(['(?,0,0,?,?)'] * rows)}"
+
+
+@lru_cache(maxsize=_PREPARED)
 def _delete_statement(table: str, rows: int) -> str:
     return f"DELETE FROM {table} WHERE key IN ({','.join('?' * rows)})"  # noqa: S608 -- our names
 
@@ -416,9 +434,31 @@ def _insert(
 def _insert_plain(connection: sqlite3.Connection, rows: Sequence[MessageRow]) -> None:
     """Messages as most are: just sent, without anything that only some have."""
     for part in _parts(rows, _sizes(rows)):
-        values = ",".join(["(?,0,0,?,?)"] * len(part))
-        parameters = [value for row in part for value in (row.key, row.enqueued_at, row.payload)]
-        connection.execute(f"{_PLAIN} {values}", parameters)
+        parameters = list(chain.from_iterable(map(_PLAIN_VALUES, part)))
+        connection.execute(_plain_statement(len(part)), parameters)
+
+
+_DELETE_RUN = {
+    table: f"DELETE FROM {table} WHERE key BETWEEN ? AND ?"  # noqa: S608 -- our names
+    for table in ("messages", "states")
+}
+
+
+def _runs(keys: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
+    """First and last of the keys that follow each other without a gap, and the other keys."""
+    runs: list[tuple[int, int]] = []
+    scattered: list[int] = []
+    ordered = sorted(keys)
+    start = 0
+    for behind in range(1, len(ordered) + 1):
+        if behind < len(ordered) and ordered[behind] == ordered[behind - 1] + 1:
+            continue
+        if behind - start >= _RUN:
+            runs.append((ordered[start], ordered[behind - 1]))
+        else:
+            scattered += ordered[start:behind]
+        start = behind
+    return runs, scattered
 
 
 def _delete(connection: sqlite3.Connection, table: str, keys: Sequence[int]) -> None:

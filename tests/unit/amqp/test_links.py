@@ -8,7 +8,7 @@ from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.connection import Limits
 from orchestrator.localcloud.amqp.encode import encode
-from orchestrator.localcloud.amqp.errors import AmqpError
+from orchestrator.localcloud.amqp.errors import AmqpError, DecodeError
 from orchestrator.localcloud.amqp.events import Attaching, Detached, Disposed, Received, Sendable
 from orchestrator.localcloud.amqp.link import DISCARD, OVERDRAFT, IncomingLink
 from tests.unit.amqp.client import SOURCE, TARGET, Client, address
@@ -267,6 +267,32 @@ def test_dispositions_of_ranges_reach_their_deliveries() -> None:
     link.settle(sent[0], p.ACCEPT)
     assert client.received() == []
     assert client.send(1, p.DISPOSITION, True, t.UInt(0), t.UInt(9), True) == []
+
+
+def test_acceptances_are_understood_however_their_fields_are_written() -> None:
+    plain = bytes.fromhex("005315c015065601700000000170000000015600005324455601")
+    assert p.decode_fields(plain, 0) == (p.DISPOSITION, [True, 1, 1, False, p.ACCEPT, True], 26)
+    null = bytes.fromhex("005315c0140656017000000100700000010156010053244540")
+    assert p.decode_fields(null, 0) == (p.DISPOSITION, [True, 256, 257, True, p.ACCEPT, None], 25)
+    # Every other byte in every place is what it is without a short cut.
+    for frame in (plain, null):
+        for place in range(len(frame)):
+            for byte in range(256):
+                changed = frame[:place] + bytes((byte,)) + frame[place + 1 :]
+                assert _fields(changed, 0) == _fields(b"\x00" + changed + bytes(8), 1)
+
+
+def _fields(frame: bytes, pos: int) -> object:
+    """What a disposition says; before bytes too many the fields are read one by one."""
+    try:
+        code, fields, end = p.decode_fields(frame, pos)
+        return (
+            code,
+            [*map(repr, fields[:4]), getattr(fields[4], "kind", fields[4]), fields[5:]],
+            end - pos,
+        )
+    except DecodeError:
+        return None
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,32 @@ def test_a_plain_message_is_known_by_its_id(size: int, fields: int) -> None:
 )
 def test_any_other_message_is_looked_at_closely(message: bytes) -> None:
     assert s.sole_id(message) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 255, 256, 70_000])
+@pytest.mark.parametrize("head", [b"", s.section(s.PROPERTIES, ["id"]) + s.section(s.HEADER, [])])
+@pytest.mark.parametrize("foot", [b"", s.section(s.FOOTER, {t.Symbol("a"): 1})])
+def test_a_batch_gives_its_messages(size: int, head: bytes, foot: bytes) -> None:
+    contents = [b"first", b"x" * size, b"last", b""]
+    envelope = head + b"".join(s.section(s.DATA, content) for content in contents) + foot
+    assert s.batch_of(envelope) == contents
+    assert s.data_of(s.split(envelope).body) == contents
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        b"",
+        s.section(s.VALUE, "text"),
+        s.section(s.VALUE, "text") + s.section(s.DATA, b"m"),
+        s.section(s.DATA, b"m") + s.section(s.HEADER, []) + s.section(s.DATA, b"m"),
+        s.section(s.HEADER, []) + s.section(s.HEADER, []) + s.section(s.DATA, b"m"),
+        s.section(0x33, []) + s.section(s.DATA, b"m"),
+        s.section(s.DATA, b"m" * 300)[:-1],
+        s.section(s.DATA, b"m")[:-1],
+        s.section(s.DATA, b"m") + b"\x00\x53\x75",
+    ],
+)
+def test_an_envelope_that_is_no_batch_is_refused(envelope: bytes) -> None:
+    with pytest.raises(DecodeError):
+        s.batch_of(envelope)

@@ -19,7 +19,7 @@ from orchestrator.localcloud.servicebus.errors import (
     StoreFull,
 )
 from orchestrator.localcloud.servicebus.model import IncomingMessage, StoredMessage
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store import MAX_SEQUENCE, Change
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 from tests.unit.servicebus.world import World, abandon, complete, dead_letter, send, texts
 
@@ -305,4 +305,24 @@ async def test_only_a_group_that_somebody_waits_for_is_forced_to_the_disk(tmp_pa
     await durably(lambda done: store.commit(put(1, 10), done, patience=0.001))
     await durably(lambda done: store.commit(put(2, 10), done))
     assert levels == ["NORMAL", "FULL"]
+    await store.close()
+
+
+async def test_what_is_deleted_in_runs_and_alone_is_gone_and_nothing_else(tmp_path: Path) -> None:
+    gone = {1, 2, 3, 4, 7, 9, 10, 12, 13, 14, 640, *range(700, 1300)}
+    store = SqliteStore(tmp_path / "broker.sqlite")
+    await store.open()
+    for queue in (1, 2):
+        change = Change()
+        change.put(queue, *(StoredMessage(number, b"m", 0.0) for number in range(1, 1501)))
+        await durably(lambda done, change=change: store.commit(change, done))
+    change = Change()
+    change.delete(1, *sorted(gone, key=lambda number: number % 7))
+    await durably(lambda done: store.commit(change, done))
+    await store.close()
+    contents = await store.open()
+    left: dict[int, list[int]] = {queue: [] for queue in (1, 2)}
+    for row, _ in contents.messages:
+        left[row.queue].append(row.key & MAX_SEQUENCE)
+    assert left == {1: [n for n in range(1, 1501) if n not in gone], 2: list(range(1, 1501))}
     await store.close()
