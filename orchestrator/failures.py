@@ -7,6 +7,7 @@ requests or the socket layer reaches a user.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from orchestrator.profile import Profile
 
 LOCAL_HINT = "See whether it runs: orchestrator local status; start it: orchestrator local up"
+
+
+# What jobs live in and with, as services call it in their messages.
+_PARTS = re.compile(r"userAssignedIdentities/|managed environment")
 
 
 class Refusal:
@@ -152,7 +157,10 @@ def _refused(
         hint = "Try again when it has ended." if "progress" in code.lower() else ""
         return Conflict(said, hint, **facts)
     if status is not None and 400 <= status < 500:
-        return InvalidRequest(said, "", **facts)
+        # What a job names and nobody made yet: the first job that shares the profile's identity …
+        missing_part = "was not found" in refusal.message and _PARTS.search(refusal.message)
+        hint = f"Make it: orchestrator --profile {profile.name} up" if missing_part else ""
+        return InvalidRequest(said, hint, **facts)
     if status is not None and status < 300:  # a long-running operation that ended badly
         return InvalidRequest(said, "", **facts)
     hint = (

@@ -211,3 +211,10 @@ def test_errors_that_are_told_already_pass_through() -> None:
     with pytest.raises(errors.BadInput) as caught, told(AZURE, "x"):
         raise original
     assert caught.value is original
+
+
+def test_what_a_job_needs_and_nobody_made_is_made_by_up() -> None:
+    message = "The user-assigned identity '/…/userAssignedIdentities/jobs' was not found."
+    error = became(refusal(400, "InvalidParameterValue", message), LOCAL)
+    assert isinstance(error, errors.InvalidRequest)
+    assert error.hint == "Make it: orchestrator --profile local up"
