@@ -190,7 +190,9 @@ def purge(
     letters = orc.queues[queue].dead_letters
     wanted: dict[str, Any] = {"reason": reasons, "since": since, "grep": grep}
     if any(wanted.values()) or dry_run:
-        outcome = letters.purge(**wanted, dry_run=True)
+        with Progress() as progress:
+            progress.begin(f"looking through the dead letters of {queue}")
+            outcome = letters.purge(**wanted, dry_run=True)
         count = outcome.matched
     else:
         count = orc.queue(queue).dead_letter
