@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.doctor.findings import Finding
 from orchestrator.errors import JobNotFound
+from orchestrator.localcloud.steering.client import SteeringClient
 from tests.cloud.library_world import SETTINGS, World
 
 MORE = """
@@ -169,3 +170,22 @@ def test_an_environment_that_keeps_no_logs(world: World) -> None:
 def test_a_typo_is_answered_with_the_near_miss(world: World) -> None:
     with pytest.raises(JobNotFound, match="talkr"):
         world.orc.doctor("talkr")
+
+
+def test_a_clock_that_was_moved_is_told_and_is_what_starts_are_judged_by(world: World) -> None:
+    clock = SteeringClient(world.cloud.connection)
+    (due,) = about(world, "nightly", "schedule")
+    assert [f.level for f in world.orc.doctor("nightly") if f.check == "clock"] == ["fine"]
+    clock.advance(86_400 * 366)  # past the one moment of the year, so the next is a year later
+    try:
+        (moved,) = [f for f in world.orc.doctor("nightly") if f.check == "clock"]
+        assert (moved.level, moved.next) == (
+            "note",
+            "If it was not moved on purpose: orchestrator local clock reset",
+        )
+        assert "ahead of this machine's" in moved.what
+        (later,) = about(world, "nightly", "schedule")
+    finally:
+        clock.reset()
+    years = [int(f.what.split(" at ")[1][:4]) for f in (due, later)]
+    assert years[1] == years[0] + 1

@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -79,12 +80,16 @@ def arm_handler(arm: ResourceManager, identity: Identity) -> Any:
     async def handle(request: web.Request) -> web.StreamResponse:
         claims = authenticate(identity, request, ARM_AUDIENCES)
         name, left = allowance.spend(str(claims.get("oid", "")), request.method)
+        # The service's time, which may be steered; the server would give the machine's.
+        date = formatdate(arm.clock.time(), usegmt=True)
         try:
             response = await answer(request, claims)
         except ArmError as error:
             error.headers.setdefault(name, left)
+            error.headers.setdefault("Date", date)
             raise
         response.headers[name] = left
+        response.headers["Date"] = date
         return response
 
     async def answer(request: web.Request, claims: Mapping[str, Any]) -> web.Response:
