@@ -88,7 +88,10 @@ def _value(value: Any) -> str:
         return "(none)"
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else show(value)
     text = one_line(text) or '""'
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    if len(text) <= _LONGEST:
+        return text
+    # What tells two long values apart, such as resource ids, is mostly their end.
+    return f"{text[:15]}…{text[-(_LONGEST - 16) :]}"
 
 
 def _touched(job: Drifted, stream: TextIO) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 
 import pytest
 
+from orchestrator.display.plans import write_plan
+from orchestrator.planning import Plan, PlannedJob
+from orchestrator.results import FieldChange
 from tests.cli.asking import ok
 from tests.cli.conftest import SETTINGS, Cli
 
@@ -78,3 +82,17 @@ def test_jobs_and_prune_do_not_go_together(cli: Cli) -> None:
     for command in ("plan", "deploy"):
         refused = cli(command, "talker", "--prune")
         assert (refused.status, "none can be named" in refused.err) == (2, True)
+
+
+def test_long_values_that_differ_at_their_end_are_told_apart() -> None:
+    group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg/providers"
+    old, new = (f"{group}/Microsoft.ManagedIdentity/userAssignedIdentities/{n}" for n in "ab")
+    job = PlannedJob(
+        name="x", action="updated", fields=(FieldChange(path="identity", old=old, new=new),)
+    )
+    out = io.StringIO()
+    write_plan(Plan([job], version="1-2"), out)
+    line = out.getvalue().splitlines()[1]
+    assert "userAssignedIdentities/a" in line
+    assert line.endswith("userAssignedIdentities/b")
+    assert len(line) < 150
