@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator.profile import Endpoints, Profile, reach
+from orchestrator.service_time import Dates, date_policy
 
 if TYPE_CHECKING:
     from azure.core import PipelineClient
@@ -58,6 +59,7 @@ class Clients:
         self.profile = profile
         self._credential = credential
         self._transport = transport
+        self.dates = Dates()
         self._lock = threading.RLock()  # cached properties are read from the pools' threads
 
     # ---------------------------------------------------------------- what they are made of
@@ -117,6 +119,7 @@ class Clients:
             "base_url": self.endpoints.resource_manager,
             "credential_scopes": [f"{audience}/.default"],
             "polling_interval": POLLING_INTERVAL,
+            "custom_hook_policy": date_policy(self.dates),
         }
 
     @cached_property
@@ -272,7 +275,7 @@ class Clients:
                     policies.BearerTokenCredentialPolicy(
                         self.credential, *options["credential_scopes"]
                     ),
-                    policies.CustomHookPolicy(),
+                    options["custom_hook_policy"],
                     policies.NetworkTraceLoggingPolicy(),
                     policies.DistributedTracingPolicy(),
                     policies.SensitiveHeaderCleanupPolicy(),

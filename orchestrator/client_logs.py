@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.query_parts import PartsProgress
     from orchestrator.results import LogLine, Logs
     from orchestrator.saved_queries import SavedQueries, SavedQuery
+    from orchestrator.service_time import Until
     from orchestrator.system_log import SystemEvent, SystemEvents
 
 
@@ -79,6 +80,7 @@ class LogClient(Nouns):
         tail: int | None = None,
         grep: str | None = None,
         since: Since = None,
+        until: Since = None,
         stream: str | None = None,
         notice: Callable[[str], None] | None = None,
     ) -> Iterator[LogLine]:
@@ -88,8 +90,10 @@ class LogClient(Nouns):
         a job alone: the lines of its executions that run now and of those that begin later; this
         does not end by itself. `tail`: begin with the last so many lines of what was written
         before. `grep`, `stream`: as in `logs`. `since`: only lines since then; of a job also those
-        of executions that are over. Lines that no stream tells any more come from the stored logs;
-        `notice` is called with a sentence when they have to be waited for.
+        of executions that are over. `until`: only lines from before then ("+10m": ten minutes from
+        now), and it ends when that time has come by the service's clock. Lines that no stream tells
+        any more come from the stored logs; `notice` is called with a sentence when they have to be
+        waited for.
         """
         from orchestrator.errors import BadInput
         from orchestrator.executions import moment_of
@@ -109,7 +113,8 @@ class LogClient(Nouns):
             self._time,
             tail=tail,
             grep=grep,
-            since=moment_of(since, self._time),
+            since=moment_of(since, self._time, self._clients),
+            until=self._until(until),
             stream=check_stream(stream),
             notice=notice,
         )
@@ -123,6 +128,7 @@ class LogClient(Nouns):
         tail: int | None = None,
         grep: str | None = None,
         since: Since = None,
+        until: Since = None,
         notice: Callable[[str], None] | None = None,
     ) -> Iterator[SystemEvent]:
         """Events of the system log as they happen, none twice, none left out.
@@ -130,7 +136,8 @@ class LogClient(Nouns):
         With `execution` (as in `run`): its events from the first on, ending when it has ended. With
         a job alone: its events from now on, or `since` a time, or from the last `tail` on; this
         does not end by itself. They come live from the job's event stream; what that does not tell
-        comes from the stored ones, as soon as these are ingested. `grep`, `notice`: as in `follow`.
+        comes from the stored ones, as soon as these are ingested. `until`, `grep`, `notice`: as in
+        `follow`.
         """
         from orchestrator.errors import BadInput
         from orchestrator.executions import moment_of
@@ -148,10 +155,18 @@ class LogClient(Nouns):
             self._time,
             tail=tail,
             grep=grep,
-            since=moment_of(since, self._time),
+            since=moment_of(since, self._time, self._clients),
+            until=self._until(until),
             notice=notice,
         )
         return follower.one(execution) if execution is not None else follower.all()
+
+    def _until(self, until: Since) -> Until | None:
+        from orchestrator.executions import moment_of
+        from orchestrator.service_time import Until
+
+        moment = moment_of(until, self._time, self._clients)
+        return None if moment is None else Until(moment, self._clients)
 
     def query(
         self,

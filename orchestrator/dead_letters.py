@@ -184,7 +184,7 @@ class DeadLetters:
 
     def _filter(self, reason: str | Sequence[str] | None, since: Since, grep: str | None) -> Filter:
         reasons = (reason,) if isinstance(reason, str) else tuple(reason or ())
-        return Filter(reasons, moment_of(since, self._time), pattern_of(grep))
+        return Filter(reasons, moment_of(since, self._time, self._clients), pattern_of(grep))
 
     def _new_ids(self) -> bool:
         """Whether the queue, or one it forwards to, may drop an id that it has seen."""

@@ -22,7 +22,7 @@ from orchestrator.errors import (
 from orchestrator.execution_lists import ExecutionLists
 from orchestrator.execution_record import execution_record, start_template
 from orchestrator.failures import told
-from orchestrator.quantities import as_moment, as_seconds
+from orchestrator.quantities import as_moment, as_seconds, moment_or_distance
 from orchestrator.results import STATUSES, Execution, Executions, Logs
 from orchestrator.waiting import Time, backoff, now
 
@@ -208,7 +208,7 @@ class ExecutionVerbs:
         `history`: see `Orchestrator.executions`.
         """
         wanted = statuses(status)
-        after = moment_of(since, self._time)
+        moment_of(since, self._time)  # wrong ones are told before anything is asked
         if limit is not None and limit < 0:
             raise BadInput(f"A limit of {limit} is not possible.", "Give 1 or more.")
         gone: JobNotFound | None = None
@@ -222,6 +222,7 @@ class ExecutionVerbs:
             if not history:
                 raise
             gone = error  # the log may still tell of a job that was deleted
+        after = moment_of(since, self._time, self._clients)
 
         def sifted(executions: list[Execution]) -> list[Execution]:
             kept = [
@@ -428,11 +429,22 @@ def statuses(status: str | Sequence[str] | None) -> frozenset[str]:
     return frozenset(found)
 
 
-def moment_of(since: Since, time: Time) -> datetime | None:
-    """A `since` as a moment. Raises BadInput."""
+def moment_of(since: Since, time: Time, clients: Clients | None = None) -> datetime | None:
+    """A `since` as a moment. Raises BadInput.
+
+    `clients`: what is meant from now on ("2h" ago, "+10m") is so by the service's clock, which is
+    asked for when it told its time not just now; else by `time`. Raises NotReachable.
+    """
     if since is None:
         return None
     try:
+        found = moment_or_distance(since)
+        if isinstance(found, datetime):
+            return found
+        if clients is not None:
+            from orchestrator.service_time import service_now
+
+            return as_moment(since, service_now(time, clients))
         return as_moment(since, now(time))
     except ValueError as error:
         raise BadInput(

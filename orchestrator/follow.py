@@ -16,80 +16,38 @@ from __future__ import annotations
 import heapq
 import queue
 import threading
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import AzureError
 
 from orchestrator import kql
 from orchestrator.errors import NotReachable, OrchestratorError
+from orchestrator.follow_reader import Reader
 from orchestrator.late_logs import PATIENCE, LateLogs
 from orchestrator.log_join import beginning, ending
-from orchestrator.log_stream import MOST_TAIL, OpenStream, Place, StreamedLine, Streams
+from orchestrator.log_stream import MOST_TAIL, Place, StreamedLine, Streams
 from orchestrator.logs import LogVerbs, check_grep, check_tail
 from orchestrator.results import Execution, LogLine
 from orchestrator.waiting import Time, backoff
 
 if TYPE_CHECKING:
     from orchestrator.executions import ExecutionVerbs
+    from orchestrator.service_time import Until
     from orchestrator.system_log import SystemLog
 
 _SETTLE = 0.15  # seconds without a line after which a stream's beginning counts as told
 _OPENING = 2.0  # seconds for which others wait for a stream that is being opened
 _GRACE = 5.0  # seconds that streams get to end by themselves once their execution has
 _APART = 2.0  # seconds by which a stored line's time may differ from the streamed one's
+_AFTER = 1.5  # seconds in which what began, or was written, before a moment is heard of after it
 _HELD = 0.05  # seconds for which a line waits for earlier ones of other containers
-_REMEMBERED = 2000  # lines of a stream by which a reconnection knows what it has told
 _TRIES = 4  # failures in a row after which it is given up
-
-State = Literal["idle", "reading", "ended"]
-
-
-class _Reader:
-    """One container's stream across reconnections: what it has told, and where it stands."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.state: State = "idle"
-        self.stream: OpenStream | None = None
-        self.failures = 0
-        self.again_at = 0.0
-        self.opened_at = 0.0
-        self.listening_at: float | None = None  # since when its stream is open
-        self.first: list[StreamedLine] | None = []  # held back until the beginning is told
-        self.heard_at = 0.0
-        self.last_time: float | None = None
-        self.key = 0.0  # the time of its newest line, as it is put in order
-        self.looks: Iterator[float] | None = None  # its earlier lines are waited for
-        self.look_at = self.give_up_at = 0.0
-        self._recent: deque[StreamedLine] = deque(maxlen=_REMEMBERED)
-        self._known: Counter[str] = Counter()
-
-    def reopened(self) -> None:
-        """What was told is expected again, once."""
-        self._known = Counter(line.mark for line in self._recent)
-
-    def is_new(self, line: StreamedLine) -> bool:
-        """Whether the line was not told before a reconnection."""
-        if self._known[line.mark]:
-            self._known[line.mark] -= 1
-            return False
-        return True
-
-    def told(self, line: StreamedLine) -> None:
-        self._recent.append(line)
-        if line.time is not None:
-            self.last_time = max(line.time, self.last_time or 0.0)
-
-    def last_told(self) -> list[StreamedLine]:
-        """The lines told last, oldest first."""
-        return list(self._recent)
 
 
 class Follower:
-    """Follows one execution until it ends, or all of a job's without end."""
+    """Follows one execution until it ends, or all of a job's; both at most until a moment."""
 
     def __init__(
         self,
@@ -102,12 +60,15 @@ class Follower:
         tail: int | None = None,
         grep: str | None = None,
         since: datetime | None = None,
+        until: Until | None = None,
         stream: str | None = None,
         notice: Callable[[str], None] | None = None,
     ) -> None:
         check_tail(tail)
         self._pattern = check_grep(grep)
         self._since = since
+        self._until = until
+        self._over_since: float | None = None  # when it was seen that the moment has come
         self._stream = stream
         self._system_log = system_log
         self._notice = notice or (lambda text: None)
@@ -117,8 +78,8 @@ class Follower:
         self._executions = executions
         self._logs = logs
         self._time = time
-        self._readers: dict[Place, _Reader] = {}
-        self._news: queue.SimpleQueue[tuple[_Reader, Any]] = queue.SimpleQueue()
+        self._readers: dict[Place, Reader] = {}
+        self._news: queue.SimpleQueue[tuple[Reader, Any]] = queue.SimpleQueue()
         self._containers: list[str] = []
         self._ordered: list[tuple[float, int, float, LogLine]] = []  # a heap; see `_put`
         self._number = 0
@@ -134,7 +95,7 @@ class Follower:
             self._close()
 
     def all(self) -> Iterator[LogLine]:
-        """The lines of every execution that runs now or begins later. Does not end by itself.
+        """The lines of every execution that runs now or begins later. Has no end but `until`.
 
         Executions that run side by side are told side by side.
         """
@@ -165,19 +126,23 @@ class Follower:
                             del current[name]
                     look_at = self._time.time() + 1.0
                 yield from self._hear(min(0.5, max(0.02, look_at - self._time.time())))
+                if self._told_until():
+                    break
+            yield from self._last(current.values(), late)
         finally:
             self._close()
 
     # ---------------------------------------------------------------- one execution
 
     def _until_over(self, execution: Execution) -> Iterator[LogLine]:
-        delay, failures = 0.1, 0
+        delay, failures, told = 0.1, 0, False
         over_since: float | None = None
         while True:
             try:
                 self._look(execution)
                 if not any(r.state == "reading" for r in self._readers.values()):
                     execution = self._executions.one(execution.name, execution.job)
+                told = self._told_until()
                 failures = 0
             except NotReachable:
                 failures += 1
@@ -187,6 +152,8 @@ class Follower:
             for line in self._hear(delay):
                 heard = True
                 yield line
+            if told:
+                break
             if execution.finished:
                 now = self._time.time()
                 over_since = now if over_since is None else over_since
@@ -195,18 +162,52 @@ class Follower:
                 delay = 0.1
             else:
                 delay = 0.1 if heard or not self._readers else min(delay * 1.3, 1.0)
+        yield from self._last([execution], {})
+
+    def _told_until(self) -> bool:
+        """Whether the moment has come up to which lines are asked for, and those are told that
+        streams tell."""
+        if self._until is None or not self._until.over():
+            return False
+        now = self._time.time()
+        self._over_since = self._over_since or now
+        if now - self._over_since > _GRACE:
+            return True
+        for reader in self._readers.values():
+            if reader.state == "reading":
+                since = reader.listening_at
+                if since is None or now - since < _SETTLE or (reader.first and not reader.looks):
+                    return False
+            elif reader.state == "idle" and reader.failures < _TRIES:
+                return False
+        return now - self._over_since >= _AFTER
+
+    def _last(
+        self, executions: Iterable[Execution], late: dict[str, LateLogs]
+    ) -> Iterator[LogLine]:
+        """The streams are done with: tell what they still hold, and what only the store has."""
+        if self._over_since is not None:
+            for reader in self._readers.values():
+                if reader.listening_at is not None:
+                    reader.state = "ended"  # it has told all that is asked for
         self._close()
         self._rest()
         while any(r.looks for r in self._readers.values()):
             self._catch_up()
             self._time.sleep(0.1)
         yield from self._due(everything=True)
-        if self._needs_store(execution):
-            late = self._late(execution)
-            while not late.ready():
+        for execution in executions:
+            if self._needs_store(execution):
+                if execution.finished:
+                    late[execution.name] = self._late(execution)
+                else:
+                    self._sweep(execution)
+        while late:
+            for name in [name for name, one in late.items() if one.ready()]:
+                self._sweep(late.pop(name).execution)
+            if late:
                 self._time.sleep(0.2)
-            self._sweep(execution)
-            yield from self._due(everything=True)
+        yield from self._due(everything=True)
 
     def _look(self, execution: Execution) -> None:
         """Find replicas that have begun, and open what is to be opened."""
@@ -218,7 +219,7 @@ class Follower:
             for container in self._containers:
                 place = Place(execution.job, execution.name, replica, container)
                 if place not in self._readers:
-                    self._readers[place] = _Reader(place)
+                    self._readers[place] = Reader(place)
         ended = {r.name for r in execution.replicas if r.exit_code is not None}
         for reader in self._readers.values():
             if reader.place.execution != execution.name or reader.state not in ("idle", "ended"):
@@ -234,7 +235,7 @@ class Follower:
 
     # ---------------------------------------------------------------- threads
 
-    def _open(self, reader: _Reader) -> None:
+    def _open(self, reader: Reader) -> None:
         reader.state = "reading"
         reader.opened_at = reader.heard_at = self._time.time()
         reader.listening_at = None
@@ -246,7 +247,7 @@ class Follower:
             daemon=True,
         ).start()
 
-    def _read(self, reader: _Reader, tail: int) -> None:
+    def _read(self, reader: Reader, tail: int) -> None:
         try:
             stream = self._streams.open(reader.place, tail)
             reader.stream = stream
@@ -300,7 +301,7 @@ class Follower:
             if not until:
                 return
 
-    def _line(self, reader: _Reader, line: StreamedLine) -> None:
+    def _line(self, reader: Reader, line: StreamedLine) -> None:
         if not reader.is_new(line):
             return
         reader.failures = 0
@@ -318,7 +319,7 @@ class Follower:
             if reader.first and self._time.time() - reader.heard_at >= _SETTLE:
                 self._begin(reader)
 
-    def _begin(self, reader: _Reader) -> None:
+    def _begin(self, reader: Reader) -> None:
         """The stream's beginning is complete: tell it, unless more was written before it."""
         if reader.looks is not None:
             return
@@ -363,7 +364,7 @@ class Follower:
             first, reader.first, reader.looks = reader.first, None, None
             self._tell(reader, first)
 
-    def _ended(self, reader: _Reader, error: Exception | None) -> None:
+    def _ended(self, reader: Reader, error: Exception | None) -> None:
         now = self._time.time()
         if reader.first:
             self._begin(reader)
@@ -395,7 +396,7 @@ class Follower:
 
     # ---------------------------------------------------------------- telling
 
-    def _tell(self, reader: _Reader, lines: Iterable[StreamedLine]) -> None:
+    def _tell(self, reader: Reader, lines: Iterable[StreamedLine]) -> None:
         place = reader.place
         for line in lines:
             reader.told(line)
@@ -411,13 +412,15 @@ class Follower:
             )
             self._put(reader, told)
 
-    def _put(self, reader: _Reader | None, line: LogLine) -> None:
+    def _put(self, reader: Reader | None, line: LogLine) -> None:
         """Have a line told at its place in time; those of one container stay in their order."""
         if self._pattern is not None and not self._pattern.search(line.text):
             return
         if self._stream is not None and line.stream != self._stream:
             return
         if self._since is not None and line.time < self._since:
+            return
+        if self._until is not None and line.time >= self._until.moment:
             return
         key = line.time.timestamp()
         if reader is not None:

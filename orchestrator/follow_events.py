@@ -15,7 +15,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from azure.core.exceptions import AzureError
 
@@ -30,9 +30,13 @@ from orchestrator.results import Execution
 from orchestrator.system_log import ENDINGS, SystemEvent, SystemLog
 from orchestrator.waiting import Time, backoff
 
+if TYPE_CHECKING:
+    from orchestrator.service_time import Until
+
 _APART = 2.0  # seconds by which a stored event's time may differ from the streamed one's
 _SETTLE = 0.3  # seconds without an event after which the stream's beginning counts as told
 _GRACE = 3.0  # seconds after an execution's end in which the stream is to tell of it
+_AFTER = 1.5  # seconds in which what happened before a moment is heard of after it
 _NEWEST = 1_000  # stored events of a job that one look asks for
 _TRIES = 4  # failures in a row after which the stream is left alone, until the store tells more
 _NOT_EVENTS = ("StartingGettingEvents", "ConnectedToEventsServer")  # the stream's own words
@@ -62,7 +66,8 @@ class Pairs:
 
 
 class EventFollower:
-    """Follows the events of one execution until it has ended, or all of a job's without end."""
+    """Follows the events of one execution until it has ended, or all of a job's; both at most
+    until a moment."""
 
     def __init__(
         self,
@@ -74,12 +79,15 @@ class EventFollower:
         tail: int | None = None,
         grep: str | None = None,
         since: datetime | None = None,
+        until: Until | None = None,
         notice: Callable[[str], None] | None = None,
     ) -> None:
         check_tail(tail)
         self._pattern = check_grep(grep)
         self._tail = tail
         self._since = since
+        self._until = until
+        self._over_since: float | None = None  # when it was seen that the moment has come
         self._streams = streams
         self._executions = executions
         self._system_log = system_log
@@ -116,6 +124,9 @@ class EventFollower:
                     ending = ending or event.reason in ENDINGS
                     if self._asked(event):
                         yield event
+                if not execution.finished and self._told_until():
+                    yield from self._last(name)
+                    return
                 if execution.finished:
                     over_at = over_at or self._time.time()
                     if not self._complete() or self._time.time() - over_at > _GRACE:
@@ -133,7 +144,7 @@ class EventFollower:
             self._close()
 
     def all(self) -> Iterator[SystemEvent]:
-        """A job's events from now on, or from `since` or the last `tail` on; without end."""
+        """A job's events from now on, or from `since` or the last `tail` on; to `until`."""
         delays = backoff(1.0, 5.0)
         try:
             told = self._since is not None or self._tail is not None
@@ -144,8 +155,24 @@ class EventFollower:
                 if self._time.time() >= look_at:
                     yield from (e for e in self._look(None) if self._asked(e))
                     look_at = self._time.time() + next(delays)
+                if self._told_until():
+                    yield from self._last(None)
+                    return
         finally:
             self._close()
+
+    def _told_until(self) -> bool:
+        """Whether the moment has come up to which events are asked for, and a little more."""
+        if self._until is None or not self._until.over():
+            return False
+        self._over_since = self._over_since or self._time.time()
+        return self._time.time() - self._over_since >= _AFTER
+
+    def _last(self, execution: str | None) -> Iterator[SystemEvent]:
+        """What the store can tell now, when the moment has come."""
+        yield from (e for e in self._look(execution) if self._asked(e))
+        if not self._complete():
+            self._notice("Events that are not ingested into the log workspace yet are not told.")
 
     # ---------------------------------------------------------------- what was before
 
@@ -172,6 +199,8 @@ class EventFollower:
 
     def _asked(self, event: SystemEvent) -> bool:
         if self._since is not None and event.time < self._since:
+            return False
+        if self._until is not None and event.time >= self._until.moment:
             return False
         return self._pattern is None or bool(self._pattern.search(event.text))
 

@@ -82,7 +82,7 @@ class LogVerbs:
         """
         if not query.strip():
             raise BadInput("The query is empty.", f"Such as: {kql.CONSOLE} | take 10")
-        moment = moment_of(since, self._time)
+        moment = self._moment(since)
         # The end lies far ahead, so that no difference between two clocks (the local cloud's can be
         # moved on) cuts off the newest rows.
         end = now(self._time) + timedelta(days=3650)
@@ -148,7 +148,7 @@ class LogVerbs:
         check_tail(tail)
         check_grep(grep)
         check_stream(stream)
-        after, before = moment_of(since, self._time), moment_of(until, self._time)
+        after, before = self._moment(since), self._moment(until)
         query = kql.console_lines(
             job,
             execution=execution,
@@ -162,6 +162,13 @@ class LogVerbs:
         if not found and job is not None and self._jobs.find(job) is None:
             raise self._jobs.not_found(job)
         return found
+
+    def _moment(self, since: Since) -> datetime | None:
+        if moment_of(since, self._time) is None:  # a wrong one is told before anything is asked
+            return None
+        # That of the workspace is asked for anyhow; its answer has the service's time.
+        self.workspace  # noqa: B018
+        return moment_of(since, self._time, self._clients)
 
     def stored(self, query: str, execution: str | None = None) -> Logs:
         """The lines of a `kql.console_lines` query, oldest first; none while there is no table."""

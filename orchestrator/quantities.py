@@ -46,10 +46,22 @@ def as_seconds(value: float | str | timedelta) -> float:
 
 
 def as_moment(value: datetime | timedelta | float | str, now: datetime) -> datetime:
-    """A moment: an aware datetime, how long before `now`, or ISO text (`2026-11-23T20:00`, UTC).
+    """A moment: an aware datetime, how long before `now` (after it: `+10m`, or a negative number),
+    or ISO text (`2026-11-23T20:00`, UTC).
 
     A naive datetime is taken as UTC. Raises ValueError.
     """
+    found = moment_or_distance(value)
+    if isinstance(found, datetime):
+        return found
+    try:
+        return now + found
+    except OverflowError:
+        raise ValueError(f'"{value}" is beyond all calendars') from None
+
+
+def moment_or_distance(value: datetime | timedelta | float | str) -> datetime | timedelta:
+    """The same, where it depends on the time that it is: how far from now, below 0 for the past."""
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value.strip()):
@@ -61,9 +73,11 @@ def as_moment(value: datetime | timedelta | float | str, now: datetime) -> datet
             ) from None
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     try:
-        return now - timedelta(seconds=as_seconds(value))
+        if isinstance(value, str) and value.strip().startswith("+"):
+            return timedelta(seconds=as_seconds(value.strip()[1:]))
+        return timedelta(seconds=-as_seconds(value))
     except OverflowError:
-        raise ValueError(f'"{value}" reaches back before all calendars') from None
+        raise ValueError(f'"{value}" is beyond all calendars') from None
 
 
 def parse_memory(text: str) -> float:

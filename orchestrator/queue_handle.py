@@ -95,7 +95,7 @@ class QueueHandle:
         `since`: enqueued since then. `grep`: a regular expression found in the body, the id or a
         property. `session`: of a queue with sessions, which one; it is locked meanwhile.
         """
-        wanted = Filter(since=moment_of(since, self._time), grep=pattern_of(grep))
+        wanted = Filter(since=moment_of(since, self._time, self._clients), grep=pattern_of(grep))
         with (
             self.opened("peek into the queue") as links,
             links.receiver(session=session) as receiver,

@@ -125,7 +125,8 @@ class SystemLog:
 
         check_tail(tail)
         check_grep(grep)
-        after, before = moment_of(since, time), moment_of(until, time)
+        after = moment_of(since, time, self._clients)
+        before = moment_of(until, time, self._clients)
         return self.events(
             kql.system_events(
                 job,

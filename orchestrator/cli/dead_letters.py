@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -86,7 +86,7 @@ def _filters(function: F) -> F:
 def list_(
     queue: str,
     reasons: tuple[str, ...],
-    since: datetime | None,
+    since: datetime | timedelta | None,
     grep: str | None,
     limit: int,
     full: bool,
@@ -119,7 +119,7 @@ def list_(
 def resubmit(
     queue: str,
     reasons: tuple[str, ...],
-    since: datetime | None,
+    since: datetime | timedelta | None,
     grep: str | None,
     limit: int | None,
     dry_run: bool,
@@ -176,7 +176,7 @@ def resubmit(
 def purge(
     queue: str,
     reasons: tuple[str, ...],
-    since: datetime | None,
+    since: datetime | timedelta | None,
     grep: str | None,
     dry_run: bool,
     yes: bool,

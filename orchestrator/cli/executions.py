@@ -65,7 +65,7 @@ def executions() -> None:
 def list_(
     job: str | None,
     status: tuple[str, ...],
-    since: datetime | None,
+    since: datetime | timedelta | None,
     limit: int | None,
     history: bool | None,
 ) -> None:

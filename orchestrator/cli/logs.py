@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
             "orchestrator logs --execution sender@latest --system",
         ),
         ("what the platform does, live", "orchestrator logs --job receiver --system --follow"),
+        ("ten minutes of them", "orchestrator logs --job receiver --follow --until +10m"),
         ("as records, live", "orchestrator logs --job receiver --follow -o jsonl"),
     ],
 )
@@ -45,8 +46,18 @@ if TYPE_CHECKING:
     help="Only this execution's: a name, JOB@latest, or @latest with --job.",
 )
 @since_option("How far back (2h) or since when. [default: 1h; with --execution: all]")
-@click.option("--until", type=Moment(), help="Only what was written so long ago, or before then.")
-@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option(
+    "--until",
+    type=Moment(ahead=True),
+    help="Only what was written so long ago, or before then; +10m: with --follow, ten minutes from "
+    "now.",
+)
+@click.option(
+    "--tail",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only the last N lines; with --follow, of each container.",
+)
 @click.option("--grep", type=Regex(), help="Only lines that match this regular expression.")
 @click.option(
     "--stream",
@@ -60,8 +71,8 @@ if TYPE_CHECKING:
 def logs(
     job: str | None,
     execution: str | None,
-    since: datetime | None,
-    until: datetime | None,
+    since: datetime | timedelta | None,
+    until: datetime | timedelta | None,
     tail: int | None,
     grep: str | None,
     stream: str | None,
@@ -74,21 +85,19 @@ def logs(
 
     Lines of several executions or replicas are told apart by a prefix. With --follow the lines
     come live: of an execution until it has ended, of a job until Ctrl-C, also from executions that
-    start later.
+    start later; either ends with status 0 when the time of --until has come.
     """
     session = current()
     if raw and (timestamps or not session.plain):
         raise click.UsageError("--raw is the text alone; leave out --timestamps, -o and --query.")
     if follow:
-        if until is not None:
-            raise click.UsageError("--until is for what is stored; leave out --follow.")
         if system and (stream is not None or raw):
             raise click.UsageError("Events have no stream and no raw text; leave out --system.")
         if since is not None and tail is not None:
             raise click.UsageError("--follow begins --since a time or with --tail N, not both.")
         if not (job or execution):
             raise click.UsageError("--follow needs --job or --execution.")
-        given = {"tail": tail, "grep": grep, "since": since}
+        given = {"tail": tail, "grep": grep, "since": since, "until": until}
         if system:
             _follow_events(session, job, execution, given)
             return

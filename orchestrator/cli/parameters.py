@@ -82,24 +82,35 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
-    """How far back (`2h`), or since when (`2026-11-23T20:00Z`) -> aware datetime."""
+    """How far back (`2h`), or since when (`2026-11-23T20:00Z`) -> timedelta, or aware datetime.
+
+    How far back is counted by the service's clock, which the command line does not know. `ahead`:
+    a time from now (`+2h`) is one, too.
+    """
 
     name = "WHEN"
 
+    def __init__(self, *, ahead: bool = False) -> None:
+        self._ahead = ahead
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        from datetime import datetime
+    ) -> datetime | timedelta:
+        from datetime import datetime, timedelta
 
-        from orchestrator.quantities import as_moment
+        from orchestrator.quantities import as_moment, moment_or_distance
         from orchestrator.waiting import SystemTime, now
 
-        if isinstance(value, datetime):
+        if isinstance(value, datetime | timedelta):
             return value
+        if str(value).strip()[:1] in ("-" if self._ahead else "+-"):
+            self.fail(f"'{value}' has a sign; write how long ago it was, as in 2h.", param, ctx)
         try:
-            return as_moment(str(value), now(SystemTime()))
+            as_moment(str(value), now(SystemTime()))  # whether there is such a time
+            found = moment_or_distance(str(value))
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
+        return found if isinstance(found, datetime) else -found
 
 
 # --------------------------------------------------------------------------------- completion

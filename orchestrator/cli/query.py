@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -95,7 +95,7 @@ def query(
     saved: str | None,
     params: tuple[tuple[str, str], ...],
     printed: bool,
-    since: datetime | None,
+    since: datetime | timedelta | None,
     whole: bool,
     row_wise: bool,
 ) -> None:
@@ -143,7 +143,7 @@ def query(
 
 
 def _asked(
-    session: Session, text: str, since: datetime | None, *, whole: bool, row_wise: bool
+    session: Session, text: str, since: datetime | timedelta | None, *, whole: bool, row_wise: bool
 ) -> QueryResult:
     """The answer; a large one with progress."""
     orc = session.connect()

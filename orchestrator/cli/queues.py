@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -212,7 +212,7 @@ def peek(
     queue: str,
     limit: int,
     start: int,
-    since: datetime | None,
+    since: datetime | timedelta | None,
     grep: str | None,
     session_id: str | None,
     full: bool,

@@ -37,7 +37,20 @@ def test_until_ends_what_is_told(cli: Cli, failed: str) -> None:
     middle = records[1]["time"]
     told = ok(cli("logs", "--execution", failed, "--until", middle, "-o", "json"))
     assert [r["text"] for r in json.loads(told)] == [records[0]["text"]]
-    assert cli("logs", "--job", "talker", "--until", "1h", "--follow").status == 2
+    followed = ok(cli("logs", "--execution", failed, "--until", middle, "-o", "jsonl", "--follow"))
+    assert [json.loads(line)["text"] for line in followed.splitlines()] == [records[0]["text"]]
+
+
+def test_following_until_a_moment_ends_well(cli: Cli) -> None:
+    name = ok(cli("start", "talker", "-e", "SECONDS=25")).strip()
+    until(lambda: cli("logs", "--execution", name).out)
+    assert ok(cli("logs", "--job", "talker", "-f", "--until", "+1s")).startswith(name)
+    events = ok(cli("logs", "--job", "talker", "-f", "--until", "+1s", "--system", "--tail", "1"))
+    assert "ContainerStarted" in events
+    events = ok(cli("logs", "--execution", name, "-f", "--until", "+1s", "--system"))
+    assert "ContainerStarted" in events
+    assert cli("logs", "--job", "talker", "--since", "+1h").status == 2
+    ok(cli("stop", name))
 
 
 def test_raw_is_the_text_alone(cli: Cli, failed: str) -> None:

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
 
 from orchestrator import errors
+from orchestrator.localcloud.steering.client import SteeringClient
 from tests.cloud.library_world import World
 
 
@@ -258,3 +260,88 @@ async def test_executions_are_awaited_together_and_other_tasks_go_on(world: Worl
     ticking.cancel()
     assert [e.status for e in ended] == ["Succeeded", "Failed"]
     assert ticks >= 2
+
+
+# ------------------------------------------------------------------------------- until a moment
+
+
+def service_time(world: World) -> datetime:
+    """The time by the cloud's own clock."""
+    return datetime.fromisoformat(SteeringClient(world.cloud.connection).clock()["time"])
+
+
+def test_following_an_execution_ends_when_the_moment_has_come(world: World) -> None:
+    run = world.orc.start("talker", env={"LINES": "600", "PAUSE": "0.05", "SLEEP": "60"})
+    moment = service_time(world) + timedelta(seconds=3)
+    lines = list(world.orc.follow("talker", run.name, until=moment))
+    assert not run.execution.finished
+    run.stop()
+    stored = world.orc.logs("talker", execution=run.name, until=moment)
+    assert 1 <= len(stored) < 600
+    assert [line.text for line in lines] == [line.text for line in stored]
+
+
+def test_following_a_job_ends_when_the_moment_has_come_and_tells_short_executions_too(
+    world: World,
+) -> None:
+    following = world.orc.follow("talker", until="+4s")
+    heard: list[str] = []
+    listener = threading.Thread(target=lambda: heard.extend(line.text for line in following))
+    listener.start()
+    long = world.orc.start("talker", env={"LINES": "1", "WORD": "long", "SLEEP": "60"})
+    for word in ("one", "two"):
+        world.orc.start("talker", env={"LINES": "1", "WORD": word}).wait(30)
+    listener.join(30)
+    assert not listener.is_alive()
+    for word in ("long", "one", "two"):
+        assert heard.count(f"line 0 of {word}") == 1
+    long.stop()
+
+
+def test_a_moment_that_is_past_ends_it_at_once_with_what_was_written_before(world: World) -> None:
+    run = world.orc.start("talker", env={"LINES": "400", "PAUSE": "0.01", "SLEEP": "60"})
+    world.cloud.until(lambda: len(run.logs()) >= 350)
+    moment = run.logs()[340].time
+    lines = list(world.orc.follow("talker", run.name, until=moment))
+    run.stop()
+    assert [line.text for line in lines] == expected(400)[:340]
+
+
+def test_the_moment_comes_by_the_clock_of_the_service(world: World) -> None:
+    clock = SteeringClient(world.cloud.connection)
+    clock.advance(7200)
+    try:
+        moment = service_time(world) + timedelta(hours=1)
+        run = world.orc.start("talker", env={"LINES": "1", "SLEEP": "60"})
+        for given in (moment, "+1h"):
+            following = world.orc.follow("talker", since="1m", until=given)
+            assert next(following).text == "line 0 of talker"
+            clock.advance(3600)
+            assert [line.text for line in following if line.execution == run.name] == ["args"]
+            clock.reset()
+            clock.advance(7200)
+        run.stop()
+    finally:
+        clock.reset()
+
+
+def test_how_far_back_is_counted_by_the_clock_of_the_service(world: World) -> None:
+    clock = SteeringClient(world.cloud.connection)
+    before = world.orc.start("talker", env={"LINES": "1", "WORD": "before"})
+    before.wait(30)
+    clock.advance(10 * 3600)  # further than any other test here has been
+    try:
+        run = world.orc.start("talker", env={"LINES": "1", "WORD": "after"})
+        run.wait(30)
+        world.cloud.until(lambda: len(run.logs()) == 2)
+
+        def words(**bounds: str) -> set[str]:
+            return {line.text for line in world.orc.logs("talker", **bounds)} - {"args"}
+
+        assert words(since="1h") == {"line 0 of after"}
+        assert "line 0 of after" not in words(since="1d", until="1h")
+        assert "line 0 of before" in words(since="1d", until="1h")
+        assert {e.name for e in world.orc.executions("talker", since="1h")} == {run.name}
+        assert {e.execution for e in world.orc.events("talker", since="1h")} == {run.name}
+    finally:
+        clock.reset()
