@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.errors import BadInput
 from orchestrator.job_body import group_of
-from orchestrator.results import Execution, Replica
+from orchestrator.results import Container, Execution, Replica
 from orchestrator.settings.rules import ENV_NAME
 
 # What a start may say of a container (azure.mgmt.appcontainers.models.JobExecutionContainer).
@@ -40,14 +40,27 @@ def execution_record(resource: Mapping[str, Any], job: str) -> Execution:
 
 
 def _replica(replica: Mapping[str, Any]) -> Replica:
-    containers = replica.get("containers") or []
-    codes = [c["code"] for c in containers if c.get("code") is not None]
-    wrong = next((c for c in containers if c.get("code")), containers[0] if containers else {})
+    containers = tuple(
+        Container(
+            name=str(one.get("name") or ""),
+            status=str(one.get("status") or ""),
+            exit_code=one.get("code"),
+            reason=str(one.get("additionalInformation") or ""),
+        )
+        for one in replica.get("containers") or ()
+    )
+    name = str(replica.get("name") or "")
+    found = Replica(name=name, containers=containers)
+    if not containers:
+        return found
+    told = next(iter(found.failed), containers[0])
+    known = any(c.exit_code is not None for c in containers)
     return Replica(
-        name=str(replica.get("name") or ""),
-        status=str(wrong.get("status") or ""),
-        exit_code=next((code for code in codes if code), 0) if codes else None,
-        reason=str(wrong.get("additionalInformation") or ""),
+        name=name,
+        status=told.status,
+        exit_code=(told.exit_code or 0) if known else None,
+        reason=told.reason,
+        containers=containers,
     )
 
 

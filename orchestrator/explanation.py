@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import kql
 from orchestrator.errors import OrchestratorError
 from orchestrator.records import Kind, show
-from orchestrator.results import Execution, Logs, Record
+from orchestrator.results import Execution, Logs, Record, Replica
 from orchestrator.system_log import ENDINGS, SystemEvents
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def explain(execution: Execution, logs: LogVerbs, system_log: SystemLog) -> Expl
     lines, events, missing = Logs(), SystemEvents(), ""
     try:
         events = system_log.of(execution)
-        query = kql.console_lines(execution.job, execution=execution.name, tail=_LAST)
+        query = kql.console_lines(
+            execution.job, execution=execution.name, container=_culprit(execution), tail=_LAST
+        )
         lines = logs.stored(query, execution.name)
     except OrchestratorError as error:
         missing = f"The logs could not be read: {error.message}"
@@ -68,18 +70,39 @@ def explain(execution: Execution, logs: LogVerbs, system_log: SystemLog) -> Expl
     return Explanation(execution=execution, lines=lines, events=events, missing=missing)
 
 
+def _culprit(execution: Execution) -> str | None:
+    """The container whose last lines tell why: the one that failed, where there are several."""
+    for replica in execution.replicas:
+        if len(replica.containers) > 1 and replica.failed:
+            return replica.failed[0].name
+    return None
+
+
+def _ended(replica: Replica) -> str:
+    if len(replica.containers) < 2 or not replica.failed:
+        return f"ended with exit code {replica.exit_code}{_why(replica.reason)}"
+    first, *others = replica.failed
+    told = f"ended as its container {first.name} did with exit code {first.exit_code}"
+    more = "".join(f", {c.name} with {c.exit_code}{_why(c.reason)}" for c in others)
+    return f"{told}{_why(first.reason)}{more}"
+
+
+def _why(reason: str) -> str:
+    return f" ({reason.rstrip('.')})" if reason else ""
+
+
 def _sentences(found: Explanation) -> list[str]:
     execution = found.execution
     told = [_outcome(execution)]
     for replica in execution.replicas:
         if replica.exit_code is not None and (replica.exit_code or len(execution.replicas) == 1):
-            why = f" ({replica.reason.rstrip('.')})" if replica.reason else ""
-            told.append(f"Replica {replica.name} ended with exit code {replica.exit_code}{why}.")
+            told.append(f"Replica {replica.name} {_ended(replica)}.")
     said = _distinct(found.events, already=f"{execution.message} {execution.reason}")
     if said:
         told.append(f"The system log says: {'; '.join(said)}.")
     if found.lines:
-        many = "Its last line was" if len(found.lines) == 1 else "Its last lines were"
+        whose = f"The container {culprit}'s" if (culprit := _culprit(execution)) else "Its"
+        many = f"{whose} last line was" if len(found.lines) == 1 else f"{whose} last lines were"
         shown = " / ".join(f"“{_cut(line.text)}”" for line in found.lines)
         told.append(f"{many} {shown}.")
     elif not found.missing:

@@ -146,7 +146,7 @@ def show_duration(seconds: float) -> str:
             text = f"{hours}h {minutes:02}m" if minutes else f"{hours}h"
         else:
             text = f"{minutes}m {rest:02}s" if rest else f"{minutes}m"
-    return sign + text
+    return text if text == "0.0s" else sign + text
 
 
 def show_bytes(size: float) -> str:

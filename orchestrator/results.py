@@ -20,6 +20,8 @@ ExecutionStatus: TypeAlias = str
 STATUSES = ("Running", "Processing", "Succeeded", "Failed", "Stopped", "Degraded", "Unknown")
 FINISHED = frozenset({"Succeeded", "Failed", "Stopped", "Degraded"})
 
+TERMINATED = 143  # the exit code of a process that SIGTERM ended
+
 Action = Literal["created", "updated", "replaced", "unchanged", "deleted"]
 
 
@@ -46,16 +48,36 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 # ------------------------------------------------------------------------------- executions
 
 
-class Replica(Record, frozen=True, kw_only=True):
-    """One replica's containers as the execution's `detailedStatus` tells them.
+class Container(Record, frozen=True, kw_only=True):
+    """One container of a replica, as the execution's `detailedStatus` tells it.
 
-    `exit_code`: of the first container that ended otherwise than 0, else 0; None while unknown.
+    `exit_code`: None while unknown.
     """
 
     name: str
     status: str = ""
     exit_code: int | None = None
     reason: str = ""
+
+
+class Replica(Record, frozen=True, kw_only=True):
+    """One replica's containers as the execution's `detailedStatus` tells them.
+
+    `exit_code`: of the first container that ended otherwise than 0, else 0; None while unknown.
+    One that was merely told to end (143) because another had failed comes after that.
+    """
+
+    name: str
+    status: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    containers: tuple[Container, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Container, ...]:
+        """The containers that ended otherwise than 0; those that were told to end last."""
+        wrong = [c for c in self.containers if c.exit_code]
+        return tuple(sorted(wrong, key=lambda c: c.exit_code == TERMINATED))
 
 
 class Execution(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,36 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.grammar import command
-from orchestrator.cli.parameters import Moment, Regex, complete_executions, job_option, since_option
+from orchestrator.cli.parameters import (
+    Moment,
+    Regex,
+    complete_executions,
+    complete_jobs,
+    job_option,
+    since_option,
+)
 from orchestrator.cli.session import Session, current
+from orchestrator.errors import JobNotFound
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from orchestrator.client import Orchestrator
+
+
+def _complete_names(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return [
+        *complete_jobs(ctx, param, incomplete),
+        *complete_executions(ctx, param, incomplete),
+    ]
 
 
 @command(
     "logs",
     examples=[
-        ("the last hour of a job", "orchestrator logs --job receiver"),
+        ("the last hour of a job", "orchestrator logs receiver"),
         ("one execution, live", "orchestrator logs --execution sender@latest --follow"),
         (
             "what went wrong today",
@@ -38,6 +58,7 @@ if TYPE_CHECKING:
         ("as records, live", "orchestrator logs --job receiver --follow -o jsonl"),
     ],
 )
+@click.argument("name", required=False, shell_complete=_complete_names)
 @job_option("Only this job's lines.")
 @click.option(
     "--execution",
@@ -69,6 +90,7 @@ if TYPE_CHECKING:
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
 @click.option("--raw", is_flag=True, help="The lines' text and nothing else: no prefix, no colour.")
 def logs(
+    name: str | None,
     job: str | None,
     execution: str | None,
     since: datetime | timedelta | None,
@@ -86,8 +108,14 @@ def logs(
     Lines of several executions or replicas are told apart by a prefix. With --follow the lines
     come live: of an execution until it has ended, of a job until Ctrl-C, also from executions that
     start later; either ends with status 0 when the time of --until has come.
+
+    NAME is a job's or an execution's, as with --job or --execution.
     """
     session = current()
+    if name is not None:
+        if job or execution:
+            raise click.UsageError(f"'{name}' and --job or --execution: give one of them.")
+        job, execution = _meant(session, name)
     if raw and (timestamps or not session.plain):
         raise click.UsageError("--raw is the text alone; leave out --timestamps, -o and --query.")
     if follow:
@@ -131,6 +159,20 @@ def logs(
         _say_none(session, lines.state)
 
 
+def _meant(session: Session, name: str) -> tuple[str | None, str | None]:
+    """(job, execution) that a name without an option means."""
+    if "@" in name:
+        return None, name
+    if name in session.connect().settings.jobs or not _EXECUTION.fullmatch(name):
+        return name, None
+    try:
+        session.connect().job(name)
+    except JobNotFound:
+        return None, name
+    return name, None
+
+
+_EXECUTION = re.compile(r".+-[a-z0-9]{7}")  # such a name may be a job's, too
 _WHY_NONE = {
     "no-table": "No log lines: the log workspace has no table of them yet. It comes into being "
     "with the first rows, on Azure some minutes after the first execution.",

@@ -143,3 +143,16 @@ def test_followed_replicas_are_named_from_the_first_line_on(cli: Cli) -> None:
     lines = ok(cli("logs", "--execution", name, "--follow")).splitlines()
     assert lines
     assert {line.split()[0].rpartition("-")[0] for line in lines} == {name}
+
+
+def test_a_name_alone_is_a_jobs_or_an_executions(cli: Cli, failed: str) -> None:
+    told = ok(cli("logs", "--execution", failed))
+    assert ok(cli("logs", failed)) == told
+    assert ok(cli("logs", "talker")) == ok(cli("logs", "--job", "talker"))
+    assert len(ok(cli("logs", "talker@latest")).splitlines()) >= 2
+    both = cli("logs", failed, "--job", "talker")
+    assert both.status == 2
+    assert "give one of them" in both.err
+    unknown = cli("logs", "takler")
+    assert unknown.status == 1
+    assert "talker" in unknown.err

@@ -80,7 +80,8 @@ class TimeControl:
         return {
             "time": iso(now.time),
             "machine": iso(machine),
-            "ahead": round(now.time - machine, 3) if now.steered else 0.0,
+            # Nought is not negative, whichever of the two was looked at first.
+            "ahead": round(now.time - machine, 3) + 0.0 if now.steered else 0.0,
             "rate": now.rate,
             "frozen": now.frozen,
             "steered": now.steered,

@@ -137,6 +137,7 @@ def test_json_of_changes_is_plain() -> None:
         (7380, "2h 03m"),
         (100000, "1d 03h"),
         (-5, "-5.0s"),
+        (-0.01, "0.0s"),
     ],
 )
 def test_durations_are_short(seconds: float, shown: str) -> None:
