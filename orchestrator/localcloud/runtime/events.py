@@ -15,6 +15,10 @@ BACKOFF_LIMIT = ("BackoffLimitExceeded", "Job has reached the specified backoff 
 DEADLINE = ("DeadlineExceeded", "Job was active longer than specified deadline")
 COMPLETED = ("Completed", "Job completed")
 STOPPED = ("Stopped", "Job execution was stopped by a request")
+INTERNAL = (
+    "InternalError",
+    "The local cloud failed while it ran this execution; its server.log says why.",
+)
 
 KEDA = "KEDA"
 

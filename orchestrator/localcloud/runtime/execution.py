@@ -95,18 +95,17 @@ class ExecutionRun:
         except Exception:  # noqa: BLE001
             # Whatever the fault: nothing may say Running for ever.
             _log.exception("execution %s failed inside the local cloud", record.name)
-            verdict = (
-                Status.FAILED,
-                "InternalError",
-                "The local cloud failed while it ran this execution; its server.log says why.",
-            )
+            verdict = (Status.FAILED, *events.INTERNAL)
         if verdict is None:
             return
         record.status, record.reason, record.message = verdict
         record.ended = self._parts.clock.time()
         await self._save_for_good()
-        self._parts.meter.execution(record.job_id, record.name, record.status)
-        self._say()
+        try:
+            self._parts.meter.execution(record.job_id, record.name, record.status)
+            self._say()
+        except Exception:  # noqa: BLE001 - it is over all the same, and runs no more
+            _log.exception("the end of execution %s was not told", record.name)
         self._ended(self)
 
     async def _supervise(self) -> tuple[Status, str, str] | None:

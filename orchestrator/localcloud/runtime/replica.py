@@ -8,6 +8,8 @@ exit code 0.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -42,6 +44,8 @@ from orchestrator.localcloud.runtime.template import (
     container_spec,
     requested,
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,36 +108,63 @@ class ReplicaRun:
     async def run(self) -> ReplicaState:
         """Until the replica is over; its record then has its final state, and is saved."""
         record = self.record
-        parts = self._parts
-        parts.activity.begin(record.name)
-        parts.logs.replica_started(self._execution.name, record.name)
-        parts.meter.begin(
-            self._job.id,
-            self._execution.name,
-            record.name,
-            *requested(self._execution.template),
-        )
-        self._event("SuccessfulCreate", f"Created replica: {record.name}")
         try:
-            async with parts.environment(self._job.resource) as platform:
-                try:
-                    succeeded = await self._containers(platform)
-                finally:
-                    await parts.executor.release(self._spec)
-        finally:
-            parts.logs.replica_ended(record.name)
-            parts.meter.end(record.name)
-            parts.activity.end(record.name)
+            succeeded = await self._whole()
+        except Exception:  # noqa: BLE001
+            # Whatever the fault: nothing may say Running for ever.
+            _log.exception("replica %s failed inside the local cloud", record.name)
+            succeeded = False
+            self._broken()
         # A container that was told to end may end with code 0 and its work undone.
         if succeeded and not self._interrupted:
             record.state = ReplicaState.SUCCEEDED
         else:
             record.state = self._ordered or ReplicaState.FAILED
-        record.finished = parts.clock.time()
+        record.finished = self._parts.clock.time()
         self._save(record)
         if record.state is ReplicaState.LOST:
             self._event(*events.lost(record.name), warning=True)
         return record.state
+
+    async def _whole(self) -> bool:
+        """All of its life; whether every container has succeeded."""
+        record, parts = self.record, self._parts
+        parts.activity.begin(record.name)
+        try:
+            parts.logs.replica_started(self._execution.name, record.name)
+            parts.meter.begin(
+                self._job.id,
+                self._execution.name,
+                record.name,
+                *requested(self._execution.template),
+            )
+            self._event("SuccessfulCreate", f"Created replica: {record.name}")
+            async with parts.environment(self._job.resource) as platform:
+                try:
+                    return await self._containers(platform)
+                finally:
+                    await self._release()
+        finally:
+            parts.logs.replica_ended(record.name)
+            parts.meter.end(record.name)
+            parts.activity.end(record.name)
+
+    async def _release(self) -> None:
+        try:
+            await self._parts.executor.release(self._spec)
+        except Exception:  # noqa: BLE001 - what it left behind changes nothing of how it ended
+            _log.exception("what replica %s left behind was not removed", self.record.name)
+
+    def _broken(self) -> None:
+        """A fault of the local cloud's own ended it: so do its containers that are not over."""
+        reason, message = events.INTERNAL
+        for container in self.record.containers:
+            if container.state is ContainerState.RUNNING:
+                container.state = ContainerState.FAILED
+                container.finished = self._parts.clock.time()
+                container.reason, container.message = reason, message
+        if self._ordered is not ReplicaState.LOST:
+            self._fail(Failure(reason, message))
 
     def stop(self, state: ReplicaState, grace: float) -> None:
         """Tell the replica to end; `run` returns once it has.
@@ -264,6 +295,11 @@ class ReplicaRun:
                 self._interrupted = True
                 await handle.stop(self._grace)
             return await ended
+        except Exception:
+            # Nobody hears of its end any more, so it must not be left running.
+            with contextlib.suppress(Exception):
+                await handle.stop(0.0)
+            raise
         finally:
             self._handles.discard(handle)
             halt.cancel()
