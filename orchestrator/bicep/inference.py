@@ -11,6 +11,7 @@ from orchestrator.bicep.interface import output_names
 from orchestrator.bicep.kinds import ANY, Kind, Property, array_of, literal, union
 from orchestrator.bicep.literals import alias, part
 from orchestrator.bicep.model import ArmFile, Model, has_decorator
+from orchestrator.bicep.scope_kinds import SCOPE_PROPERTIES, scope_kind
 from orchestrator.bicep.symbols import Local, Symbol
 from orchestrator.bicep.unit import built_in_name
 
@@ -27,30 +28,6 @@ _TEMPLATE_KINDS = {
     "array": kinds.ARRAY,
 }
 _DEPTH = 40
-# Source: Bicep's documentation of scope and deployment functions
-_SCOPE_PROPERTIES = {
-    "resourceGroup": ("id", "name", "type", "location", "managedBy", "tags", "properties"),
-    "subscription": ("id", "subscriptionId", "tenantId", "displayName"),
-    "tenant": ("tenantId", "country", "countryCode", "displayName"),
-    "managementGroup": ("id", "name", "type", "properties"),
-    "deployment": ("name", "properties"),
-    "environment": (
-        "activeDirectoryDataLake",
-        "authentication",
-        "batch",
-        "gallery",
-        "graph",
-        "graphAudience",
-        "media",
-        "name",
-        "portal",
-        "resourceManager",
-        "sqlManagement",
-        "suffixes",
-        "vmImageAliasDoc",
-    ),
-}
-_NO_TEXTS = frozenset({"tags", "properties", "authentication", "suffixes"})
 # functions that go over an array, and which variables of their lambdas are its items
 _ITEM_PLACES = {
     "map": (0,),
@@ -61,6 +38,15 @@ _ITEM_PLACES = {
     "groupBy": (0,),
 }
 # functions that give some of an array's items
+_LAMBDA_ITEMS = {"map": "array", "mapValues": "object"}
+# functions that give arrays of one kind
+_ITEMS = {
+    "range": kinds.INT,
+    "split": kinds.STRING,
+    "objectKeys": kinds.STRING,
+    "items": kinds.OBJECT,
+    "loadDirectoryFileInfo": kinds.OBJECT,
+}
 _SAME_ITEMS = ("filter", "sort", "skip", "take", "distinct")
 
 
@@ -264,18 +250,9 @@ class Typing:
                 return _target_result(target) if target is not None else ANY
         return ANY
 
-    def _scope(self, name: str) -> Kind:
-        """What is known of where a deployment is."""
-        names = _SCOPE_PROPERTIES[name]
-        if name == "deployment" and self.model.target_scope != "resourceGroup":
-            names = (*names, "location")
-        texts = {one: Property(lambda: kinds.STRING) for one in names if one not in _NO_TEXTS}
-        others = {one: Property(lambda: ANY) for one in names if one in _NO_TEXTS}
-        return Kind("object", props={**texts, **others}, closed=True)
-
     def _built_in(self, name: str, node: s.Call | s.MethodCall) -> Kind:
-        if name in _SCOPE_PROPERTIES and not node.args:
-            return self._scope(name)
+        if name in SCOPE_PROPERTIES and not node.args:
+            return scope_kind(name, self.model.target_scope)
         found = functions.signatures(name)
         results = {one.result for one in found if one.accepts_count(len(node.args))}
         if name == "any" or not results:
@@ -286,6 +263,10 @@ class Typing:
                 return given.items[0 if name == "first" else -1]
             if given.name == "array":
                 return item_of(given)
+        if name in _ITEMS:
+            return array_of(_ITEMS[name])
+        if name in _LAMBDA_ITEMS and len(node.args) == 2:
+            return self._mapped(name, s.unwrap(node.args[1]))
         if name in _SAME_ITEMS and node.args:
             given = kinds.without_null(self.of(node.args[0]))
             if given.name == "array":
@@ -301,6 +282,13 @@ class Typing:
         if len(results) > 1:
             return ANY
         return kinds.NAMED[results.pop()]
+
+    def _mapped(self, name: str, given: s.Node) -> Kind:
+        if not isinstance(given, s.Lambda):
+            return kinds.NAMED[_LAMBDA_ITEMS[name]]
+        if name == "map":
+            return Kind("array", item=lambda: self.of(given.body))
+        return Kind("object", rest=lambda: self.of(given.body))
 
     @staticmethod
     def accepts(kind: Kind, parameter: functions.Parameter | None) -> bool:

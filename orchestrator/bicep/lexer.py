@@ -20,7 +20,8 @@ STRING_RIGHT = "string-right"
 END = "end"
 
 _TRIVIA = re.compile(r"[ \t\u00a0\ufeff]+|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
-_PRAGMA = re.compile(r"#(?:disable-next-line|disable-diagnostics|restore-diagnostics)[^\r\n]*")
+_PRAGMA = re.compile(r"#(disable-next-line|disable-diagnostics|restore-diagnostics)([^\r\n]*)")
+_PRAGMA_CODE = re.compile(r"[ \t]+[\w-]+")
 _NEWLINES = re.compile(r"\r\n|\r|\n")
 _IDENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"[0-9]+")
@@ -89,8 +90,8 @@ class Lexer:
                 tokens.append(Token(INTEGER, found.group(), at, self.at))
             elif char == '"':
                 self._double_quotes(at)
-            elif char == "#" and (found := _PRAGMA.match(text, at)):
-                self.at = found.end()
+            elif char == "#" and (found := _PRAGMA.match(text, at)) and self._begins_line(at):
+                self._pragma(found)
             elif found := symbol(text, at):
                 self._symbol(found.group(), at)
             elif text.startswith("/*", at):
@@ -107,6 +108,19 @@ class Lexer:
 
     def _error(self, start: int, end: int, code: str, message: str) -> None:
         self.diagnostics.error(self.source, start, end, code, message)
+
+    def _begins_line(self, at: int) -> bool:
+        before = at
+        while before and self.text[before - 1] in " \t":
+            before -= 1
+        return before == 0 or self.text[before - 1] in "\r\n\ufeff"
+
+    def _pragma(self, found: re.Match[str]) -> None:
+        """`#disable-next-line CODE …`: warnings are told all the same, so nothing follows of it."""
+        self.at = found.end()
+        if _PRAGMA_CODE.match(found.group(2)) is None:
+            word = found.group(1)
+            self._error(found.start(), self.at, "BCP226", f"#{word} needs the code of a warning.")
 
     def _double_quotes(self, at: int) -> None:
         """Read as what was meant, so that it is said once."""

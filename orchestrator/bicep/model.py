@@ -17,6 +17,7 @@ from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.diagnostics import Diagnostics, SourceText
 from orchestrator.bicep.registry import ModuleNotFound, resolve_reference
+from orchestrator.bicep.resource_types import is_resource_type
 from orchestrator.bicep.statements import parse
 from orchestrator.bicep.symbols import Resource, Symbol, Target
 
@@ -253,7 +254,7 @@ class Model:
                 return
             type_ = f"{outer.type}/{type_}"
             version = version or outer.api_version
-        if not version or "/" not in type_ or not all(type_.split("/")) or "@" in version:
+        if not is_resource_type(f"{type_}@{version}"):
             self.error(
                 decl.type,
                 "BCP029",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.bicep.checks import (
+    bounds,
     cycles,
     decorators,
     expressions,
@@ -27,6 +28,7 @@ def check(model: Model) -> None:
     types.check(model)
     decorators.check(model, typing)
     expressions.check(model, typing)
+    bounds.check(model, typing)
     loops.check(model)
     lambdas.check(model)
     resources.check(model, typing)

@@ -81,11 +81,14 @@ def _types(model: Model) -> None:
                 break
 
 
-def _direct(node: s.Node) -> list[tuple[s.Node, Symbol]]:
+def _direct(node: s.Node, *, whole: bool = True) -> list[tuple[s.Node, Symbol]]:
     """The names of types that a type is, or must hold: not behind `?`, an array or a rest."""
     if isinstance(node, s.TypeName):
         return [(node, node.symbol)] if isinstance(node.symbol, Symbol) else []
-    if isinstance(node, (s.TypeArray, s.TypeNullable, s.TypeDerived, s.TypeMember)):
+    if isinstance(node, s.TypeArray):
+        # an array of nothing but itself; below a property it may be empty
+        return _direct(node.item) if whole else []
+    if isinstance(node, (s.TypeNullable, s.TypeDerived, s.TypeMember)):
         return []
     found = []
     for child in node.children():
@@ -93,7 +96,7 @@ def _direct(node: s.Node) -> list[tuple[s.Node, Symbol]]:
             isinstance(child, s.TypeProp) and child.name is None and isinstance(node, s.TypeObject)
         ):
             continue
-        found += _direct(child)
+        found += _direct(child, whole=False)
     return found
 
 

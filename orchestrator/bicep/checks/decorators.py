@@ -9,6 +9,7 @@ from orchestrator.bicep import syntax as s
 from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.kinds import Kind
+from orchestrator.bicep.literals import spelled
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
 
@@ -62,6 +63,21 @@ _RULES = {
 _UNSUPPORTED = ("validate", "patch")
 
 
+_COMPUTED = (
+    s.Call,
+    s.MethodCall,
+    s.For,
+    s.Binary,
+    s.Ternary,
+    s.Paren,
+    s.Member,
+    s.Index,
+    s.Nested,
+    s.NonNull,
+    s.Spread,
+)
+
+
 def _what(node: s.Node) -> str:
     names: list[tuple[type[s.Node], str]] = [
         (s.ParamDecl, PARAM),
@@ -110,7 +126,8 @@ def _decorator(
     seen.add(name)
     what = _what(node)
     if name == "allowed" and what == TYPE:
-        model.warning(decorator, "BCP126", "@allowed has no effect here; use a union: 'a' | 'b'.")
+        say = model.error if isinstance(node, s.TypeDecl) else model.warning
+        say(decorator, "BCP297", "@allowed has no effect on a type; use a union: 'a' | 'b'.")
         return
     if what not in rule.on:
         model.error(
@@ -134,7 +151,7 @@ def _decorator(
         if not kinds.fits(found, wanted):
             model.error(arg, "BCP070", f"@{name} wants {wanted.name}, but this is {found.spell()}.")
         elif rule.constant:
-            _constant(model, arg)
+            constant(model, arg)
     _target(model, typing, node, decorator, rule)
     _special(model, typing, node, decorator)
 
@@ -143,15 +160,17 @@ def _list(names: tuple[str, ...]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def _constant(model: Model, node: s.Node) -> None:
+def constant(model: Model, node: s.Node) -> None:
     """Decorators are read while compiling: no name, no call, no hole."""
     for inner in s.walk(node):
         if (
             (isinstance(inner, s.Name) and isinstance(inner.symbol, Symbol))
-            or isinstance(inner, (s.Call, s.MethodCall, s.For))
+            or isinstance(inner, _COMPUTED)
+            or (isinstance(inner, s.Unary) and inner.op != "-")
             or (isinstance(inner, s.Str) and inner.holes)
         ):
             model.error(inner, "BCP032", "This is read while compiling: write the value itself.")
+            return
 
 
 def _declared_type(node: s.Node) -> s.Node | None:
@@ -190,8 +209,75 @@ def _special(model: Model, typing: Typing, node: s.Node, decorator: s.Decorator)
             model.error(decorator.args[0], "BCP168", "A length is at least 0.")
     elif name == "nullIfNotFound" and isinstance(node, s.ResourceDecl) and not node.existing:
         model.error(decorator, "BCP443", "@nullIfNotFound is for existing resources.")
+    elif name == "retryOn":
+        _retries(model, typing, decorator)
+    elif name == "waitUntil":
+        _wait(model, typing, decorator)
+    elif name == "metadata":
+        _metadata(model, typing, decorator)
+    elif name == "sealed":
+        _sealed(model, node, decorator)
     elif name == "export" and isinstance(node, s.TypeProp):
         model.error(decorator, "BCP361", "@export stands before a whole declaration.")
+
+
+def _retries(model: Model, typing: Typing, decorator: s.Decorator) -> None:
+    codes = s.unwrap(decorator.args[0])
+    for item in codes.items if isinstance(codes, s.Array) else ():
+        found = typing.of(item)
+        if found.name != "string":
+            model.error(item, "BCP034", f"An error's code is a string; this is {found.spell()}.")
+    for count in decorator.args[1:]:
+        if isinstance(count, s.Unary) or (isinstance(count, s.Int) and count.value < 1):
+            model.error(count, "BCP070", "@retryOn retries at least once.")
+
+
+def _wait(model: Model, typing: Typing, decorator: s.Decorator) -> None:
+    predicate = s.unwrap(decorator.args[0])
+    if isinstance(predicate, s.Lambda):
+        found = typing.of(predicate.body)
+        if len(predicate.params) != 1 or not kinds.fits(found, kinds.BOOL):
+            model.error(predicate, "BCP070", "@waitUntil wants a lambda of the resource to a bool.")
+    constant(model, decorator.args[1])
+
+
+def _metadata(model: Model, typing: Typing, decorator: s.Decorator) -> None:
+    value = decorator.args[0]
+    description = value.value("description") if isinstance(value, s.Object) else None
+    if description is not None:
+        found = typing.of(description)
+        if not kinds.fits(found, kinds.STRING):
+            model.error(
+                description, "BCP036", f"A description is a string; this is {found.spell()}."
+            )
+
+
+def _sealed(model: Model, node: s.Node, decorator: s.Decorator) -> None:
+    type_ = _declared_type(node)
+    where = spelled(model, type_) if isinstance(type_, s.Node) else None
+    if where is None:
+        return
+    if isinstance(where[1], s.TypeObject):
+        if any(prop.name is None for prop in where[1].props):
+            model.error(
+                decorator, "BCP316", "A type that names its further properties can't be sealed."
+            )
+    elif derived(where[0], where[1]):
+        model.error(decorator, "BCP386", "A part of a resource's type can't be sealed.")
+
+
+def derived(model: Model, node: s.Node) -> bool:
+    """Whether a type is a resource's, or a part of one."""
+    while True:
+        where = spelled(model, node)
+        if where is None:
+            return False
+        model, node = where
+        if isinstance(node, s.TypeDerived):
+            return True
+        if not isinstance(node, (s.TypeMember, s.TypeItems, s.TypeRest, s.TypeIndex)):
+            return False
+        node = node.base
 
 
 def _allowed(model: Model, typing: Typing, node: s.ParamDecl, decorator: s.Decorator) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.calls import Calls
 from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.diagnostics import nearest
-from orchestrator.bicep.inference import Typing, type_kind
-from orchestrator.bicep.interface import parameters, secure_outputs
+from orchestrator.bicep.inference import Typing
+from orchestrator.bicep.interface import secure_outputs
 from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
@@ -20,6 +21,7 @@ _NO_VALUE = {
     sym.NAMESPACE: "a namespace",
     sym.WILDCARD: "an import",
 }
+_WRITE_ONLY = ("dependsOn", "scope", "parent")
 _MAX_INT = 2**63 - 1
 _NUMBERS = ("+", "-", "*", "/", "%")
 _ORDER = ("<", "<=", ">", ">=")
@@ -29,6 +31,7 @@ class Checker:
     def __init__(self, model: Model, typing: Typing) -> None:
         self.model = model
         self.typing = typing
+        self.calls = Calls(model, typing)
 
     # --- declarations
 
@@ -105,7 +108,7 @@ class Checker:
             case s.If():
                 self._bool(node.condition, "The condition")
             case s.Call() | s.MethodCall():
-                self._call(node, decl)
+                self.calls.check(node, decl)
             case s.Member():
                 self._member(node)
             case s.Index():
@@ -237,7 +240,9 @@ class Checker:
         if self._module_member(node, name) or node.safe:
             return
         found = kinds.without_null(self.typing.of(node.base))
-        if found.name in ("array", "string", "int", "bool", "null", "lambda"):
+        if found.name == "resource" and name in _WRITE_ONLY:
+            self.model.error(node.name, "BCP077", f'"{name}" of a resource can\'t be read.')
+        elif found.name in ("array", "string", "int", "bool", "null", "lambda"):
             self.model.error(
                 node.name, "BCP055", f"This is {found.spell()}, which has no properties."
             )
@@ -292,7 +297,11 @@ class Checker:
         base = kinds.without_null(self.typing.of(node.base))
         index = self.typing.of(node.index)
         literal = s.unwrap(node.index)
-        if base.name in ("string", "int", "bool", "null"):
+        if base.name == "any" and index.name not in ("any", "string", "int", "union"):
+            self.model.error(
+                node.index, "BCP049", f"An index is an int or a string; this is {index.spell()}."
+            )
+        elif base.name in ("string", "int", "bool", "null"):
             self.model.error(
                 node.index, "BCP076", f"{base.spell()} can't be indexed; an array or object can."
             )
@@ -306,186 +315,18 @@ class Checker:
             )
         elif (
             base.items is not None
-            and isinstance(literal, s.Int)
-            and literal.value >= len(base.items)
+            and index.is_literal
+            and isinstance(index.value, int)
             and not node.safe
-            and not node.from_end
+            and not 0 <= index.value - node.from_end < len(base.items)
         ):
             self.model.error(
                 node.index,
                 "BCP311",
-                f"There is no item {literal.value}; there are {len(base.items)}.",
+                f"There is no item {index.value}; there are {len(base.items)}.",
             )
         elif base.name == "object" and isinstance(literal, s.Str) and literal.literal is not None:
             self._known_property(node.index, base, literal.literal, node.safe)
-
-    # --- calls
-
-    def _call(self, node: s.Call | s.MethodCall, decl: s.Decl) -> None:
-        name = built_in_name(node)
-        if name:
-            if functions.is_known(name, params=self.model.is_params):
-                self._built_in(name, node, decl)
-            return
-        if isinstance(node, s.Call):
-            if isinstance(node.symbol, Symbol) and isinstance(node.symbol.decl, s.FuncDecl):
-                self._declared(node, node.symbol.decl, node.symbol.model)
-            elif node.symbol is not None and node.symbol.target is not None:
-                self._target(node, node.symbol.target)
-            return
-        self._method(node)
-
-    def _method(self, node: s.MethodCall) -> None:
-        base = s.unwrap(node.base)
-        if isinstance(base, s.Name) and isinstance(base.symbol, Symbol):
-            if base.symbol.kind == sym.WILDCARD:
-                target = base.symbol.members.get(node.name.name)
-                if target is not None:
-                    self._target(node, target)
-                return
-            if base.symbol.kind == sym.NAMESPACE:
-                return
-        found = self.typing.of(node.base)
-        if found.name == "resource":
-            name = node.name.name
-            if name == "getSecret":
-                if not self._is_secure_argument(node):
-                    self.model.error(
-                        node,
-                        "BCP180",
-                        "getSecret() is only given directly to a module's secure parameter.",
-                    )
-            elif not name.startswith("list"):
-                self.model.error(
-                    node.name, "BCP109", f'A resource has no function "{name}"; it has list….'
-                )
-        elif found.name != "any" or self._is_certain(base):
-            self.model.error(node.name, "BCP067", f"{found.spell()} has no functions to call.")
-
-    @staticmethod
-    def _is_certain(base: s.Node) -> bool:
-        """`any` may hide a resource only behind a variable."""
-        return not isinstance(base, (s.Name, s.Nested, s.Index))
-
-    def _target(self, node: s.Call | s.MethodCall, target: sym.Target) -> None:
-        if target.symbol is not None and isinstance(target.symbol.decl, s.FuncDecl):
-            self._declared(node, target.symbol.decl, target.symbol.model)
-
-    def _declared(self, node: s.Call | s.MethodCall, decl: s.FuncDecl, owner: Model) -> None:
-        if len(node.args) != len(decl.params):
-            self.model.error(
-                node,
-                "BCP071",
-                f"{node.name.name}() takes {len(decl.params)} arguments, not {len(node.args)}.",
-            )
-            return
-        for arg, param in zip(node.args, decl.params, strict=True):
-            wanted = type_kind(owner, param.type)
-            found = self.typing.of(arg)
-            if not kinds.fits(found, wanted):
-                self.model.error(
-                    arg,
-                    "BCP070",
-                    f'"{param.name.name}" is wanted as {wanted.spell()}, '
-                    f"but this is {found.spell()}.",
-                )
-
-    def _built_in(self, name: str, node: s.Call | s.MethodCall, decl: s.Decl) -> None:
-        flag = functions.flag(name)
-        if flag == functions.DEFAULTS_ONLY and not self._in_default(node, decl):
-            self.model.error(
-                node.name, "BCP065", f"{name}() stands only in the default value of a parameter."
-            )
-        found = functions.signatures(name)
-        if name == "getSecret" and not self.model.is_params:
-            self.model.error(node, "BCP180", "getSecret() of az stands only in a .bicepparam file.")
-            return
-        fitting = [one for one in found if one.accepts_count(len(node.args))]
-        if not fitting:
-            counts = " or ".join(dict.fromkeys(one.counts for one in found))
-            self.model.error(
-                node, "BCP071", f"{name}() takes {counts} arguments, not {len(node.args)}."
-            )
-            return
-        given = [self.typing.of(arg) for arg in node.args]
-        for one in fitting:
-            if all(
-                self.typing.accepts(kind, one.parameter(index)) for index, kind in enumerate(given)
-            ):
-                self._lambdas(name, node, one)
-                return
-        for index, kind in enumerate(given):
-            wanted = [one.parameter(index) for one in fitting]
-            if any(self.typing.accepts(kind, parameter) for parameter in wanted):
-                continue
-            names = " or ".join(
-                dict.fromkeys(type_ for one in wanted if one is not None for type_ in one.types)
-            )
-            self.model.error(
-                node.args[index],
-                "BCP070",
-                f"{name}() wants {names} here, but this is {kind.spell()}.",
-            )
-            return
-        self.model.error(node, "BCP048", f"{name}() can't take these arguments together.")
-
-    def _lambdas(
-        self, name: str, node: s.Call | s.MethodCall, signature: functions.Signature
-    ) -> None:
-        for index, arg in enumerate(node.args):
-            parameter = signature.parameter(index)
-            inner = s.unwrap(arg)
-            if parameter is None or not isinstance(inner, s.Lambda):
-                continue
-            count = len(inner.params)
-            if not parameter.least <= count <= parameter.most:
-                many = (
-                    str(parameter.least)
-                    if parameter.least == parameter.most
-                    else f"{parameter.least} or {parameter.most}"
-                )
-                self.model.error(
-                    arg, "BCP070", f"{name}() wants a lambda of {many} variables, not {count}."
-                )
-                continue
-            if name in ("filter", "sort"):
-                self._bool(inner.body, "The lambda's result")
-
-    @staticmethod
-    def _in_default(node: s.Node, decl: s.Decl) -> bool:
-        if not isinstance(decl, s.ParamDecl) or decl.default is None:
-            return False
-        current: s.Node | None = node
-        while current is not None:
-            if current is decl.default:
-                return True
-            current = current.parent
-        return False
-
-    def _is_secure_argument(self, node: s.Node) -> bool:
-        """Whether this is the whole value of a module's parameter that is secure."""
-        current: s.Node = node
-        parent = current.parent
-        while isinstance(parent, (s.Paren, s.NonNull)) or (
-            isinstance(parent, s.Ternary) and parent.condition is not current
-        ):
-            current, parent = parent, parent.parent
-        if not isinstance(parent, s.Prop) or parent.name is None:
-            return False
-        holder = parent.parent
-        params = holder.parent if isinstance(holder, s.Object) else None
-        if not isinstance(params, s.Prop) or params.name != "params":
-            return False
-        up: s.Node | None = params
-        while up is not None and not isinstance(up, s.ModuleDecl):
-            up = up.parent
-        if up is None:
-            return False
-        symbol = self.model.symbols.get(up.name.name)
-        if symbol is None or symbol.file is None:
-            return True
-        declared = parameters(symbol.file).get(parent.name)
-        return declared is None or declared.secure
 
 
 def check(model: Model, typing: Typing) -> None:

@@ -43,7 +43,7 @@ def check(model: Model, typing: Typing) -> None:
         if symbol.file is not None:
             _arguments(model, typing, symbol, body)
             _scope(model, symbol, body)
-        depends_on(model, body)
+        depends_on(model, typing, body)
         name = body.value("name")
         condition = s.condition_of(symbol.decl.value)  # type: ignore[attr-defined]
         if (

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.decorators import constant
 from orchestrator.bicep.config import experimental
-from orchestrator.bicep.model import Model
+from orchestrator.bicep.model import Model, decorator
+from orchestrator.bicep.symbols import Symbol
 
 _MAX_LENGTH = 255
 _KINDS = (
@@ -35,6 +37,9 @@ def check(model: Model) -> None:
             if isinstance(node, s.TypeObject):
                 props = [(prop.name, prop) for prop in node.props if prop.name is not None]
                 _clashes(model, "properties", props)
+    _unexportable(model)
+    for decl in model.declarations(s.MetadataDecl):
+        constant(model, decl.value)
     for decl in model.declarations(s.AssertDecl):
         if not experimental(model.path.parent, "assertions"):
             model.error(
@@ -42,6 +47,33 @@ def check(model: Model) -> None:
                 "BCP349",
                 "assert is experimental: enable it in bicepconfig.json "
                 '({"experimentalFeaturesEnabled": {"assertions": true}}).',
+            )
+
+
+def _unexportable(model: Model) -> None:
+    """An exported variable needs nothing but variables, which go with it."""
+    for symbol in model.of(sym.VAR):
+        mark = decorator(symbol.decl, "export")
+        if mark is None:
+            continue
+        seen, todo = {symbol}, [symbol]
+        found: dict[str, None] = {}
+        while todo:
+            for node in s.walk(todo.pop().decl):
+                used = getattr(node, "symbol", None)
+                if not isinstance(used, Symbol) or used in seen:
+                    continue
+                seen.add(used)
+                if used.kind == sym.VAR:
+                    todo.append(used)
+                elif used.kind in (sym.PARAM, sym.RESOURCE, sym.MODULE):
+                    found[used.name] = None
+        if found:
+            names = ", ".join(f'"{name}"' for name in found)
+            model.error(
+                mark,
+                "BCP372",
+                f'"{symbol.name}" can\'t be exported: it needs {names} of this file.',
             )
 
 

@@ -7,7 +7,9 @@ from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.model import Model
+from orchestrator.bicep.resource_types import ONLY_SCOPE
 from orchestrator.bicep.symbols import Resource, Symbol
+from orchestrator.bicep.unit import built_in_name
 
 _EXISTING = ("name", "parent", "scope", "dependsOn")
 _READ_ONLY = ("id", "type", "apiVersion")
@@ -25,7 +27,8 @@ def check(model: Model, typing: Typing) -> None:
         _body(model, typing, resource)
         _parent(model, resource)
         _scope(model, resource)
-        depends_on(model, resource.body)
+        _only_scope(model, resource)
+        depends_on(model, typing, resource.body)
         _collect(names, resource)
     for same in names.values():
         if len(same) > 1:
@@ -164,6 +167,29 @@ def _scope(model: Model, resource: Resource) -> None:
     )
 
 
+def _only_scope(model: Model, resource: Resource) -> None:
+    """Some types are deployed in one scope only, and a child where its parent is."""
+    chain = resource.ancestors()
+    root = chain[0] if chain else resource
+    place = scopes.read_scope(model, root.body.value("scope"))
+    if place is None:
+        return
+    only = ONLY_SCOPE.get(resource.type.lower())
+    if only is not None and place.kind not in (only, scopes.RESOURCE):
+        model.error(
+            resource.decl.name,
+            "BCP135",
+            f"{resource.type} is for the scope {only}, not {place.kind}.",
+        )
+    elif chain and not resource.existing and not _deployable(model, place):
+        where = _SPOKEN.get(place.kind, "elsewhere")
+        model.error(
+            resource.decl.name,
+            "BCP165",
+            f"A child is deployed where its parent is: {where} elsewhere; use a module for it.",
+        )
+
+
 def _no_scope(model: Model, node: s.Node) -> None:
     inner = s.unwrap(node)
     if isinstance(inner, s.Index):
@@ -199,7 +225,7 @@ def _deployable(model: Model, scope: scopes.Scope) -> bool:
     return scope.kind == model.target_scope and scope.is_default
 
 
-def depends_on(model: Model, body: s.Object) -> None:
+def depends_on(model: Model, typing: Typing, body: s.Object) -> None:
     """dependsOn lists resources and modules."""
     prop = body.prop("dependsOn")
     if prop is None:
@@ -207,23 +233,38 @@ def depends_on(model: Model, body: s.Object) -> None:
     value = s.unwrap(prop.value)
     if isinstance(value, s.Array):
         for item in value.items:
-            _dependency(model, item)
+            _dependency(model, typing, item)
+    elif _is_any(value):
+        model.error(value, "BCP176", "dependsOn can't be any(…): name what it waits for.")
 
 
-def _dependency(model: Model, item: s.Node) -> None:
+def _is_any(node: s.Node) -> bool:
+    return isinstance(node, (s.Call, s.MethodCall)) and built_in_name(node) == "any"
+
+
+def _dependency(model: Model, typing: Typing, item: s.Node) -> None:
     node = s.unwrap(item)
     if isinstance(node, s.Ternary):
-        _dependency(model, node.yes)
-        _dependency(model, node.no)
+        _dependency(model, typing, node.yes)
+        _dependency(model, typing, node.no)
         return
     if isinstance(node, s.Index):
         node = s.unwrap(node.base)
     if isinstance(node, (s.Name, s.Nested)):
         symbol = node.symbol
-        if symbol is None or (
-            isinstance(symbol, Symbol) and symbol.kind in (sym.RESOURCE, sym.MODULE, sym.VAR)
+        if symbol is None:
+            return
+        if isinstance(symbol, Symbol) and symbol.kind in (sym.RESOURCE, sym.MODULE):
+            return
+        if (
+            isinstance(symbol, Symbol)
+            and symbol.kind == sym.VAR
+            and typing.of(item).name in ("any", "resource", "module", "array", "union")
         ):
             return
+    elif _is_any(node):
+        model.error(item, "BCP176", "dependsOn can't have any(…): name what it waits for.")
+        return
     elif isinstance(node, (s.Call, s.MethodCall, s.Spread)):
         return
     model.error(item, "BCP034", "dependsOn lists resources and modules by their names.")

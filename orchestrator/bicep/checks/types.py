@@ -6,6 +6,7 @@ from orchestrator.bicep import syntax as s
 from orchestrator.bicep.diagnostics import UNSUPPORTED
 from orchestrator.bicep.literals import is_literal, leaves, spelled
 from orchestrator.bicep.model import Model, decorator, has_decorator
+from orchestrator.bicep.resource_types import is_resource_type
 from orchestrator.bicep.schema import tag_of
 
 
@@ -89,11 +90,24 @@ def _derived(model: Model, node: s.TypeDerived) -> None:
     if not isinstance(text, str):
         model.error(argument, "BCP070", f"{node.name.name}<…> takes a string: 'type@version'.")
         return
-    type_, at, version = text.removeprefix("az:").partition("@")
-    if not at or not version or "/" not in type_:
+    prefix, colon, rest = text.rpartition(":")
+    if colon and prefix not in ("az", ""):
+        model.error(argument, "BCP208", f'There is no namespace "{prefix}" of types; it is az.')
+    elif (colon and not prefix) or not is_resource_type(rest):
         model.error(
             argument, "BCP029", f'"{text}" is no resource type; write "Provider/type@2024-01-01".'
         )
+    elif not isinstance(node.parent, (s.TypeMember, s.TypeItems, s.TypeRest, s.TypeIndex)):
+        model.error(
+            node,
+            "BCP394",
+            "A type is a part of a resource, not all of it.",
+            f"Name the part, for instance {node.name.name}<'{rest}'>.properties.",
+        )
+
+
+def _may_lack(node: s.TypeObject, key: str) -> bool:
+    return any(isinstance(prop.type, s.TypeNullable) for prop in node.props if prop.name == key)
 
 
 def _access(model: Model, node: s.TypeMember | s.TypeItems | s.TypeRest | s.TypeIndex) -> None:
@@ -142,6 +156,9 @@ def _discriminator(model: Model, decl: s.Decl) -> None:
     seen: set[str] = set()
     members = type_.members if isinstance(type_, s.TypeUnion) else [type_]
     if not isinstance(type_, s.TypeUnion):
+        where = spelled(model, type_)
+        if where is not None and not isinstance(where[1], s.TypeUnion):
+            model.error(found, "BCP363", "@discriminator is for a union of object types.")
         return
     for member in members:
         where = spelled(model, member)
@@ -154,10 +171,10 @@ def _discriminator(model: Model, decl: s.Decl) -> None:
             model.error(member, "BCP363", "A tagged union's members are object types.")
             continue
         tag = tag_of(owner, base, key)
-        if tag is None:
+        if tag is None or _may_lack(base, key):
             model.error(
                 member, "BCP364", f'This member needs a property "{key}" that is a string literal.'
             )
-        elif tag in seen:
+        elif tag.lower() in seen:
             model.error(member, "BCP365", f"Another member has the tag '{tag}', too.")
-        seen.add(tag or "")
+        seen.add((tag or "").lower())

@@ -33,7 +33,7 @@ from tests.unit.bicep.compiling import Json, at, template
             },
         ),
         (
-            "@sealed()\nparam p { @minLength(1)\n a: string, *: int }",
+            "@sealed()\nparam p { @minLength(1)\n a: string }",
             {
                 "type": "object",
                 "properties": {"a": {"type": "string", "minLength": 1}},

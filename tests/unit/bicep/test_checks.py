@@ -1,0 +1,150 @@
+"""What the real compiler refuses without knowing any resource type, each alone in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.bicep.compiling import refused
+
+CASES = [
+    ("var x = any(true)[true]\n", "BCP049", 1, 19),
+    ("var a = nameof('abc')\n", "BCP408", 1, 16),
+    ("var a = nameof(1 + 2)\n", "BCP408", 1, 16),
+    ("var filter5 = filter(range(0, 10), i => i)\n", "BCP070", 1, 41),
+    ("var sort6 = sort(range(0, 10), (i, j) => i)\n", "BCP070", 1, 42),
+    ("var toObject5 = toObject(range(0, 10), i => i)\n", "BCP070", 1, 45),
+    ("metadata test = testSymbol\nvar testSymbol = 'x'\n", "BCP032", 1, 17),
+    ("#disable-next-line\nvar x = 1\n", "BCP226", 1, 1),
+    ("/* c */#disable-next-line no-unused-params\nparam x string\n", "BCP001", 1, 8),
+    ("var x = 'foo' #disable-next-line no-unused-params\n", "BCP001", 1, 15),
+    ("@minValue(50)\noutput o int = 32\n", "BCP328", 2, 16),
+    ("@maxValue(10)\noutput o int = 32\n", "BCP327", 2, 16),
+    ("@metadata({ description: true })\nparam p object\n", "BCP036", 1, 26),
+    ("@maxLength(2 + 3)\nparam p string\n", "BCP032", 1, 12),
+    ("@metadata({ a: !true })\nparam p object\n", "BCP032", 1, 16),
+    (
+        "type a = resourceInput<'Microsoft.Storage/storageAccounts@hello'>.properties\n",
+        "BCP029",
+        1,
+        24,
+    ),
+    (
+        "type a = resourceInput<'notA:Microsoft.Storage/storageAccounts@2022-09-01'>.properties\n",
+        "BCP208",
+        1,
+        24,
+    ),
+    (
+        "type a = resourceInput<':Microsoft.Storage/storageAccounts@2022-09-01'>.properties\n",
+        "BCP029",
+        1,
+        24,
+    ),
+    ("type a = resourceInput<'Microsoft.Storage/storageAccounts@2022-09-01'>\n", "BCP394", 1, 10),
+    (
+        "@sealed()\ntype a = resourceInput<'Microsoft.Storage/storageAccounts@2022-09-01'>.properties\n",
+        "BCP386",
+        1,
+        1,
+    ),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02-alpha' = {\n  name: 'x'\n  dependsOn: any(1)\n}\n",
+        "BCP176",
+        3,
+        14,
+    ),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02-alpha' = {\n  name: 'x'\n}\nvar b = a.dependsOn\n",
+        "BCP077",
+        4,
+        11,
+    ),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'x'\n  dependsOn: [\n    any('s')\n  ]\n}\n",
+        "BCP176",
+        4,
+        5,
+    ),
+    (
+        "resource t 'Microsoft.Management/managementGroups@2020-05-01' = {\n  name: 'x'\n}\n",
+        "BCP135",
+        1,
+        10,
+    ),
+    (
+        "resource t 'Microsoft.Resources/resourceGroups@2020-05-01' = {\n  name: 'x'\n  location: 'y'\n}\n",
+        "BCP135",
+        1,
+        10,
+    ),
+    (
+        "resource p1 'Microsoft.Rp1/resource1@2020-06-01' existing = {\n  scope: subscription()\n  name: 'res1'\n}\nresource c 'Microsoft.Rp1/resource1/child1@2020-06-01' = {\n  parent: p1\n  name: 'c'\n}\n",
+        "BCP165",
+        5,
+        10,
+    ),
+    ("@sealed()\ntype a = {\n  x: string\n  *: int\n}\n", "BCP316", 1, 1),
+    ("type taut = taut[]\n", "BCP298", 1, 13),
+    ("@allowed(['a'])\ntype t = string\n", "BCP297", 1, 1),
+    ("type o = {\n  p: string\n}\n@discriminator('type')\ntype u = o\n", "BCP363", 4, 1),
+    (
+        "type typeA = {\n  type: 'a'\n}\ntype typeG = {\n  type: 'b'?\n}\n@discriminator('type')\ntype u = typeA | typeG\n",
+        "BCP364",
+        8,
+        18,
+    ),
+    ("type typeA = {\n  type: 'a'\n}\n@discriminator('type')\ntype u = typeA\n", "BCP363", 4, 1),
+    (
+        "type typeA = {\n  type: 'a'\n}\n@discriminator('type')\ntype u = typeA | { type: 'A', value: string }\n",
+        "BCP365",
+        5,
+        18,
+    ),
+    ("var a = ['foo', 'bar'][-1]\n", "BCP311", 1, 24),
+    ("var a = environment().authentication.asdgdsag\n", "BCP053", 1, 38),
+    ("var a = environment().suffixes.asdgdsag\n", "BCP053", 1, 32),
+    ("resource a 'Microsoft.Foo/foos@latest' = {\n  name: 'x'\n}\n", "BCP029", 1, 12),
+    ("targetScope = 'subscription'\nvar a = resourceGroup().location\n", "BCP265", 2, 9),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'a'\n  dependsOn: [ b ]\n}\nvar b = 1\n",
+        "BCP034",
+        3,
+        16,
+    ),
+    ("param p string\n@export()\nvar v = p\n", "BCP372", 2, 1),
+    ("@minLength(5)\nparam p string = 'abc'\n", "BCP333", 2, 18),
+    ("@maxValue(5)\nparam p int = 7\n", "BCP327", 2, 15),
+    (
+        "resource kv 'Microsoft.Storage/storageAccounts@2022-07-01' existing = { name: 'kv' }\noutput a string = kv.listKeys(1)\n",
+        "BCP070",
+        2,
+        31,
+    ),
+    (
+        "@retryOn([1])\nresource a 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'a'\n}\n",
+        "BCP034",
+        1,
+        11,
+    ),
+    (
+        "@retryOn(['X'], -1)\nresource a 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'a'\n}\n",
+        "BCP070",
+        1,
+        17,
+    ),
+    (
+        "@waitUntil(r => 'x', 'PT1S')\nresource a 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'a'\n}\n",
+        "BCP070",
+        1,
+        12,
+    ),
+    ("var a = groupBy([1], x => x)\n", "BCP070", 1, 27),
+]
+
+
+@pytest.mark.parametrize(("source", "code", "line", "column"), CASES)
+def test_checked(tmp_path: Path, source: str, code: str, line: int, column: int) -> None:
+    found = refused(tmp_path, source)
+    assert [(one.code, one.line, one.column) for one in found] == [(code, line, column)]
