@@ -52,10 +52,35 @@ def scope_call(node: s.Node) -> tuple[str, list[s.Node]] | None:
     return None
 
 
+def variable_value(node: s.Node) -> s.Node:
+    """Through variables to what they are."""
+    for _ in range(64):
+        node = s.unwrap(node)
+        symbol = node.symbol if isinstance(node, s.Name) else None
+        decl = symbol.decl if isinstance(symbol, Symbol) else None
+        if not isinstance(decl, s.VarDecl) or isinstance(decl.value, s.For):
+            break
+        node = decl.value
+    return node
+
+
+def _either(model: Model, node: s.Ternary) -> Scope | None:
+    """`condition ? resourceGroup() : resourceGroup('x')` has a kind and, as the real compiler
+    writes it, names none."""
+    found = [read_scope(model, side) for side in (node.yes, node.no)]
+    kinds = {one.kind if one is not None else "" for one in found}
+    if len(kinds) > 1 or kinds & {"", RESOURCE}:
+        return None
+    return Scope(kinds.pop())
+
+
 def read_scope(model: Model, node: s.Node | None) -> Scope | None:
     """The scope that an expression means; None when it means none."""
     if node is None:
         return Scope(model.target_scope)
+    node = variable_value(node)
+    if isinstance(node, s.Ternary):
+        return _either(model, node)
     called = scope_call(node)
     if called is not None:
         kind, args = called

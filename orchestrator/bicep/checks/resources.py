@@ -157,6 +157,7 @@ def _scope(model: Model, resource: Resource) -> None:
     if found is None:
         _no_scope(model, prop.value)
         return
+    chosen_scope(model, prop.value)
     if resource.existing or _deployable(model, found):
         return
     where = _SPOKEN.get(found.kind, "elsewhere")
@@ -187,6 +188,16 @@ def _only_scope(model: Model, resource: Resource) -> None:
             resource.decl.name,
             "BCP165",
             f"A child is deployed where its parent is: {where} elsewhere; use a module for it.",
+        )
+
+
+def chosen_scope(model: Model, node: s.Node) -> None:
+    if isinstance(scopes.variable_value(node), s.Ternary):
+        model.warning(
+            node,
+            "scope-unknown",
+            "A scope that a condition chooses is not written: the scope of the file is taken.",
+            "Choose the name, not the scope: scope: resourceGroup(condition ? 'a' : 'b')",
         )
 
 

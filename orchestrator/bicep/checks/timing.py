@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.bicep import functions
+from orchestrator.bicep import functions, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.inference import Typing
@@ -200,7 +200,7 @@ class _Timing:
     def _scope(self, node: s.Node | None) -> None:
         if node is None:
             return
-        inner = s.unwrap(node)
+        inner = scopes.variable_value(node)
         args = inner.args if isinstance(inner, (s.Call, s.MethodCall)) else []
         for arg in args:
             self.require(arg, 'The property "scope"', "BCP120")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.bicep import compile_file
 from orchestrator.bicep.restore import Answer, NoAnswer, Registry, RestoreFailed, restore
 from tests.unit.bicep.compiling import at, refused, template, write
 
@@ -440,3 +441,20 @@ def test_a_module_of_no_registry_is_refused_at_its_place(
     assert missing.code == "BCP190"
     assert "br:reg.invalid/net:9" in missing.message
     assert "does not answer" in missing.message
+
+
+def test_a_scope_that_a_variable_names(tmp_path: Path) -> None:
+    """A condition between scopes is written as the real compiler does: with none."""
+    source = """
+    param other string
+    var there = resourceGroup('x')
+    var either = empty(other) ? resourceGroup() : resourceGroup(other)
+    module a 'mod.bicep' = { name: 'a', scope: there }
+    module b 'mod.bicep' = { name: 'b', scope: either }
+    """
+    main = write(tmp_path, {"main.bicep": source, "mod.bicep": "output o string = 'x'\n"})
+    found = compile_file(main)
+    a, b = found.template["resources"]
+    assert a["resourceGroup"] == "x"
+    assert "resourceGroup" not in b
+    assert [warning.code for warning in found.warnings] == ["scope-unknown"]
