@@ -243,7 +243,7 @@ class Model:
         if text is None:
             self.error(decl.type, "BCP047", "A resource's type can't have holes.")
             return
-        type_, _, version = text.partition("@")
+        type_, _, version = text.removeprefix("az:").partition("@")
         if outer is not None:
             if "/" in type_:
                 self.error(

@@ -310,3 +310,8 @@ def test_options_of_a_resource(tmp_path: Path) -> None:
         ],
     }
     assert found["resources"]["a"]["metadata"] == {"description": "why it is here"}
+
+
+def test_a_type_may_name_the_namespace_of_types(tmp_path: Path) -> None:
+    found = template(tmp_path, "resource a 'az:My.Rp/things@2020-01-01' = { name: 'a' }\n")
+    assert found["resources"][0]["type"] == "My.Rp/things"
