@@ -2,7 +2,8 @@
 
 Microsoft's own clients, given what a profile is made of: endpoints, token audience, CA bundle,
 credential; time-outs and retries alike for all of them. They share one transport, so one
-connection pool. Importing this module costs nothing; azure-core is imported by the first client.
+connection pool; lists have a lighter one. Importing this module costs nothing; azure-core is
+imported by the first client.
 """
 
 from __future__ import annotations
@@ -93,29 +94,50 @@ class Clients:
             return self._transport
         from azure.core.pipeline.transport import RequestsTransport
 
-        host = urlsplit(self.endpoints.resource_manager).hostname or ""
         transport: HttpTransport[Any, Any] = RequestsTransport(
             connection_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
             connection_verify=self.endpoints.ca_bundle or True,
-            # A proxy, or a ~/.netrc, is never meant for this machine itself.
-            use_env_settings=host not in ("127.0.0.1", "::1", "localhost"),
+            use_env_settings=self._elsewhere,
         )
         return transport
 
-    def _options(self) -> dict[str, Any]:
+    @property
+    def _elsewhere(self) -> bool:
+        """A proxy, or a ~/.netrc, is never meant for this machine itself."""
+        host = urlsplit(self.endpoints.resource_manager).hostname or ""
+        return host not in ("127.0.0.1", "::1", "localhost")
+
+    @cached_property
+    def _reading_transport(self) -> HttpTransport[Any, Any]:
+        """One that is quickly imported, unless the SDK's own is there already, or is needed."""
+        from orchestrator.reading_transport import ReadingTransport, suits
+
+        if (
+            self._transport is not None
+            or "transport" in self.__dict__
+            or not suits(use_env_settings=self._elsewhere)
+        ):
+            return self.transport
+        return ReadingTransport(
+            connection_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            ca_bundle=self.endpoints.ca_bundle or None,
+        )
+
+    def _options(self, transport: HttpTransport[Any, Any] | None = None) -> dict[str, Any]:
         from orchestrator import __version__
 
         return {
-            "transport": self.transport,
+            "transport": transport or self.transport,
             "user_agent": f"aca-orchestrator/{__version__}",
             "retry_policy": retry_policy(),
         }
 
-    def _manager_options(self) -> dict[str, Any]:
+    def _manager_options(self, transport: HttpTransport[Any, Any] | None = None) -> dict[str, Any]:
         audience = self.endpoints.resource_manager_audience.rstrip("/")
         return {
-            **self._options(),
+            **self._options(transport),
             "base_url": self.endpoints.resource_manager,
             "credential_scopes": [f"{audience}/.default"],
             "polling_interval": POLLING_INTERVAL,
@@ -261,13 +283,13 @@ class Clients:
             from azure.core import PipelineClient
             from azure.core.pipeline import policies
 
-            options = self._manager_options()
+            options = self._manager_options(self._reading_transport)
             return PipelineClient(
                 base_url=options["base_url"],
                 policies=[
                     policies.RequestIdPolicy(),
                     policies.HeadersPolicy(),
-                    policies.UserAgentPolicy(user_agent=options["user_agent"]),
+                    policies.UserAgentPolicy(sdk_name(), user_agent=options["user_agent"]),
                     policies.ProxyPolicy(),
                     policies.ContentDecodePolicy(),
                     policies.RedirectPolicy(),
@@ -312,8 +334,19 @@ class Clients:
 
     def close(self) -> None:
         """Let go of the connections."""
-        if "transport" in self.__dict__:
-            self.transport.close()
+        for name in ("transport", "_reading_transport"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+
+def sdk_name() -> str:
+    """What azure-core calls itself; it runs a program, `uname -p`, to put this together."""
+    import platform
+
+    from azure.core import __version__
+
+    system = "-".join((platform.system(), platform.release(), platform.machine()))
+    return f"azsdk-python-core/{__version__} Python/{platform.python_version()} ({system})"
 
 
 def retry_policy() -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,6 +15,8 @@ from orchestrator.results import Execution
 from orchestrator.waiting import Time
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from orchestrator.jobs import JobVerbs
 
 _AT_ONCE = 8  # requests at a time, over all jobs
@@ -52,6 +53,8 @@ class ExecutionLists:
         found: list[Execution] = []
         if len(jobs) < 2:
             return [execution for job in jobs for execution in self._patiently(job)]
+        from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
         with ThreadPoolExecutor(min(_AT_ONCE, len(jobs)), "executions") as pool:
             asked: set[Future[list[Execution]]] = set()
             try:

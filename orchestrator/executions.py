@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.azure import Clients
@@ -317,6 +316,8 @@ class ExecutionVerbs:
         if remembered := self._remembered(name):
             return remembered
         names = [e.name for e in everything]
+        from difflib import get_close_matches
+
         near = get_close_matches(name, names, 1)
         if near:
             hint = f'Did you mean "{near[0]}"?'
@@ -330,6 +331,8 @@ class ExecutionVerbs:
         if self._jobs.find(job) is None:
             return self._jobs.not_found(job)
         newest = newest_first(self._lists.of(job))
+        from difflib import get_close_matches
+
         near = get_close_matches(name, [e.name for e in newest], 1)
         if near:
             hint = f'Did you mean "{near[0]}"?'
@@ -420,6 +423,8 @@ def statuses(status: str | Sequence[str] | None) -> frozenset[str]:
     for word in (part.strip() for text in given for part in text.split(",")):
         match = next((s for s in STATUSES if s.lower() == word.lower()), None)
         if match is None:
+            from difflib import get_close_matches
+
             near = get_close_matches(word.capitalize(), STATUSES, 1)
             known = f"The statuses are {', '.join(STATUSES)}."
             raise BadInput(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -72,6 +71,8 @@ class JobVerbs:
             names = self.names()
         except OrchestratorError:
             names = []
+        from difflib import get_close_matches
+
         near = get_close_matches(name, names, 1)
         if near:
             hint = f'Did you mean "{near[0]}"?'

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import typing
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,6 +97,8 @@ def resolve(
     spec = settings.profiles.get(chosen)
     if spec is None:
         known = ", ".join(settings.profiles) or "none"
+        from difflib import get_close_matches
+
         near = get_close_matches(chosen, settings.profiles, 1)
         raise ProfileError(
             f'There is no profile "{chosen}".',
@@ -170,6 +171,8 @@ def _refuse_near_miss(reader: Reader, variable: str, known: Mapping[str, str]) -
     words = [*(name.removeprefix("ORCHESTRATOR_") for name in known), *_OTHER_VARIABLES]
     if word in _OTHER_VARIABLES or len(word) < 5:
         return
+    from difflib import get_close_matches
+
     if near := get_close_matches(word, words, 1, 0.85):
         reader.problem(variable, "there is no such variable", f"ORCHESTRATOR_{near[0]}")
 

@@ -11,10 +11,7 @@ file with the details (readable only by them), not a traceback; with `-v` the tr
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -63,6 +60,8 @@ def explain(error: Exception, arguments: Sequence[str], *, verbose: int) -> int:
         return _usage(error)
     if hasattr(error, "message") and hasattr(error, "hint"):  # the library's and the local cloud's
         if verbose > 1:
+            import traceback
+
             traceback.print_exception(error)
         hint, details = str(error.hint), _details(error)
         if "\n" in hint:  # the end of a log, say
@@ -127,6 +126,8 @@ def _os_hint(error: OSError) -> str:
 
 
 def _unforeseen(error: Exception, arguments: Sequence[str], *, verbose: int) -> int:
+    import traceback
+
     if verbose:
         traceback.print_exception(error)
     place = _write_details(error, arguments)
@@ -142,6 +143,10 @@ def _unforeseen(error: Exception, arguments: Sequence[str], *, verbose: int) -> 
 
 def _write_details(error: Exception, arguments: Sequence[str]) -> str:
     """Write the traceback to a file that only this user can read; its path, "" if impossible."""
+    import shlex
+    import tempfile
+    import traceback
+
     from orchestrator.cli.tracing import redact
 
     command = " ".join(shlex.quote(a) for a in _without_values(arguments))

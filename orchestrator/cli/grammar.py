@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -89,6 +88,8 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # generic only in newer cl
         for choice in self.choices:
             if str(value).lower() == str(choice).lower():
                 return str(choice)
+        from difflib import get_close_matches
+
         near = get_close_matches(str(value), list(self.choices), n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
         raise click.BadParameter(
@@ -339,6 +340,8 @@ class UnknownCommand(click.UsageError):
 
     def __init__(self, ctx: click.Context, name: str, names: Sequence[str]) -> None:
         super().__init__(f"There is no command '{ctx.command_path} {name}'.", ctx)
+        from difflib import get_close_matches
+
         near = get_close_matches(name, names, n=1, cutoff=0.5)
         self.meant = f"{ctx.command_path} {near[0]}" if near else ""
 

@@ -7,7 +7,6 @@ TERM is "dumb", and after `disable_colour()` (the `--no-color` option).
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -48,6 +47,8 @@ def animated(stream: TextIO) -> bool:
 
 def width() -> int:
     """Columns of the terminal; COLUMNS overrides."""
+    import shutil
+
     return max(20, shutil.get_terminal_size((100, 24)).columns)
 
 

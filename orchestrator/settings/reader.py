@@ -6,7 +6,6 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
@@ -193,6 +192,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def near(word: str, words: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
     return next(iter(get_close_matches(word, words, 1)), "")
 
 

@@ -71,6 +71,8 @@ class World:
         self.plain = {
             name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR")
         }
+        # A tree that keeps no bytecode is compiled at each start, what pip installed is not.
+        self.plain.pop("PYTHONDONTWRITEBYTECODE", None)
         self.plain["NO_COLOR"] = "1"
 
     def run(self, *arguments: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -201,6 +202,27 @@ def test_json_has_the_whole_resource() -> None:
     assert data[0]["resourceGroup"] == "local"
     assert yaml.safe_load(shown("yaml")) == data
     assert [json.loads(line) for line in shown("jsonl").splitlines()] == data
+
+
+def test_json_is_laid_out_as_the_standard_library_does() -> None:
+    data = [{"a": [], "b": {}, "c": [1.5, 'é"\\\x01\u2028']}, {"d": 10**20, "e": None}]
+    stream = io.StringIO()
+    write(of_data(data), stream, "json")
+    assert stream.getvalue() == json.dumps(data, indent=2) + "\n"
+
+
+@pytest.mark.parametrize("format", ["json", "jsonl"])
+def test_what_is_no_number_stays_valid_json(format: str) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    stream = io.StringIO()
+    write(of_data([{"x": [math.nan, math.inf, -math.inf]}]), stream, format)
+    data = json.loads(stream.getvalue(), parse_constant=refuse)
+    assert data in (
+        [{"x": ["NaN", "Infinity", "-Infinity"]}],
+        {"x": ["NaN", "Infinity", "-Infinity"]},
+    )
 
 
 def test_csv_has_a_heading_and_values_for_programs() -> None:

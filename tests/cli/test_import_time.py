@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.cli.conftest import Cli
+
 HEAVY = (
     "aiohttp",
     "asyncio",
@@ -73,3 +75,18 @@ def test_the_probe_sees_what_a_command_imports() -> None:
     # Without this the test above could pass by looking at the wrong process.
     assert "click" in modules_after("--help")
     assert "jmespath" in modules_after("--query", "a", "completion", "bash")
+
+
+def test_a_list_of_executions_does_without_requests(cli: Cli) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, "executions", "list", "-o", "json"],
+        cwd=cli.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    assert status == 0
+    assert "azure.core" in modules
+    assert {"requests", "urllib3", "msal", "azure.mgmt", "rich"}.isdisjoint(modules)
