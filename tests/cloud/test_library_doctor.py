@@ -125,6 +125,42 @@ def test_a_rule_on_a_queue_that_is_not_there_and_one_without_any_rule(world: Wor
     world.orc.deploy("drain")
 
 
+def test_wrong_rules_are_told_in_the_system_log_and_never_stop_the_others(world: World) -> None:
+    identity = world.orc._jobs.identity_id()
+    bus: dict[str, Any] = {"type": "azure-servicebus", "identity": identity}
+    right = {"namespace": "sb-local", "queueName": "out"}
+    rules = [
+        bus | {"name": "no-queue", "metadata": {"namespace": "sb-local", "messageCount": "5"}},
+        bus | {"name": "no-number", "metadata": right | {"messageCount": "many"}},
+        bus | {"name": "none-at-all"},
+        {"name": "no-secret", "type": "azure-servicebus", "metadata": right},
+        {"name": "generic", "type": "redis", "metadata": {"listName": "work"}},
+        bus | {"name": "right", "metadata": right},
+    ]
+    scale = {"minExecutions": 0, "maxExecutions": 2, "pollingInterval": 1, "rules": rules}
+    before = len(world.orc.executions("drain"))
+    change(world, "drain", {"configuration": {"eventTriggerConfig": {"scale": scale}}})
+    world.orc.queues["out"].send("one")
+    world.cloud.until(lambda: len(world.orc.executions("drain")) > before)
+
+    def failures() -> dict[str, str]:
+        told = [e.text for e in world.orc.events("drain") if e.reason == "KEDAScalerFailed"]
+        return dict(text.removeprefix("rule ").split(": ", 1) for text in told)
+
+    world.cloud.until(lambda: {"no-queue", "generic"} <= set(failures()))
+    said = failures()
+    assert "no service bus entity type set" in said["no-queue"]
+    assert "messageCount value 'many'" in said["no-number"]
+    assert "entity type" in said["none-at-all"]
+    assert "no connection setting given" in said["no-secret"]
+    assert "no scaler found for type: redis" in said["generic"]
+    assert "right" not in said
+    world.orc.suspend("drain")
+    world.orc.queues["out"].purge()
+    world.orc.deploy("drain")
+    world.orc.resume("drain")
+
+
 def test_what_waits_and_starts_nothing_and_what_is_dead_lettered(world: World) -> None:
     out = world.orc.queues["out"]
     out.send("one", "two", "three")

@@ -290,11 +290,11 @@ def _scale(
         if name.lower() in names:
             faults.add(f"{at}.name", f"The scale rule '{name}' is given twice.")
         names.add(name.lower())
-        kind = faults.text(rule.get("type"), f"{at}.type", required=True)
+        # The API keeps any type and any metadata: what they mean is KEDA's to say, which tells what
+        # is wrong with them in the system log and goes on with the other rules.
+        faults.text(rule.get("type"), f"{at}.type", required=True)
         metadata = faults.object(rule.get("metadata"), f"{at}.metadata")
         _metadata(metadata, f"{at}.metadata", faults)
-        if kind.lower() == "azure-servicebus":
-            _service_bus_rule(metadata, f"{at}.metadata", faults)
         for auth_path, auth in faults.objects(rule.get("auth"), f"{at}.auth"):
             reference = faults.text(auth.get("secretRef"), f"{auth_path}.secretRef", required=True)
             faults.text(
@@ -315,23 +315,3 @@ def _metadata(metadata: JSON, path: str, faults: Faults) -> None:
         # KEDA's metadata are texts; the API takes plain values for them.
         if isinstance(value, dict | list):
             faults.add(f"{path}.{key}", f"'{path}.{key}' must be a text or a number.")
-
-
-def _service_bus_rule(metadata: JSON, path: str, faults: Faults) -> None:
-    queue, topic = metadata.get("queueName"), metadata.get("topicName")
-    if bool(queue) == bool(topic) or (topic and not metadata.get("subscriptionName")):
-        faults.add(
-            path,
-            f"'{path}' of an azure-servicebus rule needs either queueName, or topicName and "
-            "subscriptionName.",
-        )
-    for name in ("messageCount", "activationMessageCount"):
-        value = metadata.get(name)
-        if value is None:
-            continue
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = -1.0
-        if number < 0 or number != int(number) or (name == "messageCount" and number < 1):
-            faults.add(f"{path}.{name}", f"'{path}.{name}' is '{value}', not a count of messages.")

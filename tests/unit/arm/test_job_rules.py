@@ -237,14 +237,9 @@ def test_resources_count_over_all_containers_but_not_init_containers() -> None:
             "configuration.eventTriggerConfig.scale.rules[0].identity",
         ),
         (
-            rule(metadata={"messageCount": "5"}),
+            rule(metadata={"queueName": {"of": "the namespace"}}),
             None,
-            "configuration.eventTriggerConfig.scale.rules[0].metadata",
-        ),
-        (
-            rule(metadata={"queueName": "q", "messageCount": "many"}),
-            None,
-            "configuration.eventTriggerConfig.scale.rules[0].metadata.messageCount",
+            "configuration.eventTriggerConfig.scale.rules[0].metadata.queueName",
         ),
         (job(secrets=[{"name": "s"}]), "ContainerAppSecretInvalid", "configuration.secrets"),
         (
