@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -13,10 +15,14 @@ from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
+    from orchestrator.display.progress import Progress
     from orchestrator.localcloud.steering.client import SteeringClient
     from orchestrator.records import Kind
 
 _HERE = "local_clock"
+_WORTH_A_WORD = 1.0  # seconds of waiting after which it is said for whom
+_NAMED = 3  # replicas that are named
+_SILENCE = 15.0  # seconds after which a word is said where no spinner is
 
 
 @click.group(
@@ -78,9 +84,11 @@ def show(state: str | None) -> None:
 
 @command(
     "advance",
+    statuses={124: "--timeout ran out; the clock goes on from where it got to"},
     examples=[
         ("five minutes", "orchestrator local clock advance 5m"),
         ("a day, waiting for no program", "orchestrator local clock advance 1d --patience 0s"),
+        ("a day, as far as it gets", "orchestrator local clock advance 1d --timeout 2m"),
     ],
 )
 @click.argument("duration", type=Duration())
@@ -92,27 +100,87 @@ def show(state: str | None) -> None:
     metavar="DURATION",
     help="How long, in this machine's time, to wait for a replica that starts on the way.",
 )
+@click.option(
+    "--timeout",
+    type=Duration(),
+    help="Take no longer than this, in this machine's time, for all of it.",
+)
 @state_option
-def advance(duration: timedelta, patience: timedelta, state: str | None) -> None:
+def advance(
+    duration: timedelta, patience: timedelta, timeout: timedelta | None, state: str | None
+) -> None:
     """Move time on by DURATION.
 
     Time stops at every moment at which something is due, and waits there for the replicas that
-    start: they run to their end, in order, whatever the distance. Replicas that run already see
-    time jump. Ctrl-C ends it where it is.
+    start: they run to their end, in order, whatever the distance. What it waits for is shown.
+    Replicas that run already see time jump. Ctrl-C ends it where it is; the clock then runs on as
+    it ran before.
     """
-    from orchestrator.display.moments import exact
     from orchestrator.display.progress import Progress
+    from orchestrator.errors import WaitTimeout
+    from orchestrator.localcloud.steering.client import AdvanceTimeout
 
     session = current()
     client = steering(session, state)
     with Progress() as progress:
         progress.begin("moving time on")
-        found = client.advance(
-            duration.total_seconds(),
-            patience=patience.total_seconds(),
-            progress=lambda now: progress.update(exact(datetime.fromisoformat(now["time"]))),
-        )
+        told = _Told(session, progress)
+        try:
+            found = client.advance(
+                duration.total_seconds(),
+                patience=patience.total_seconds(),
+                timeout=None if timeout is None else timeout.total_seconds(),
+                progress=told.update,
+            )
+        except AdvanceTimeout as error:
+            raise WaitTimeout(error.message, error.hint) from error
+        except KeyboardInterrupt:
+            progress.clear()
+            _ended(client)
     _show(session, found)
+
+
+class _Told:
+    """What is said of an advance that takes its time: beside the spinner, or a line now and then
+    where there is none."""
+
+    def __init__(self, session: Session, progress: Progress) -> None:
+        self._session = session
+        self._progress = progress
+        self._next = monotonic() + _SILENCE
+
+    def update(self, now: Mapping[str, Any]) -> None:
+        """Say how the clock stands."""
+        from orchestrator.display.moments import exact
+        from orchestrator.records import show_duration
+
+        text = exact(datetime.fromisoformat(now["time"]))
+        if (names := now["waiting_for"]) and now["waiting"] >= _WORTH_A_WORD:
+            shown = ", ".join(names[:_NAMED])
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            text += f", waiting for {shown}{more} ({show_duration(now['waiting'])})"
+        self._progress.update(text)
+        if not self._progress.shown and monotonic() >= self._next:
+            self._next = monotonic() + _SILENCE
+            self._session.say(f"Moving time on: {text}")
+
+
+def _ended(client: SteeringClient) -> NoReturn:
+    """Ctrl-C: say where the clock was left."""
+    from orchestrator.cli.failures import INTERRUPTED, end_line, report
+    from orchestrator.display.moments import exact
+
+    end_line()
+    now = client.clock()
+    how = "stands still" if now["frozen"] else "runs on"
+    if not now["frozen"] and now["rate"] != 1:
+        how += f" at {now['rate']:g} times this machine's"
+    report(
+        f"Ended; the local cloud's time is {exact(datetime.fromisoformat(now['time']))} and {how}.",
+        "Back to this machine's time: orchestrator local clock reset",
+        error=False,
+    )
+    raise click.exceptions.Exit(INTERRUPTED)
 
 
 @command(

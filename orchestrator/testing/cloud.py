@@ -38,15 +38,23 @@ class TimeOfCloud:
         """What time it is there, aware UTC."""
         return datetime.fromisoformat(self._steering.clock()["time"])
 
-    def advance(self, by: float | str | timedelta, *, patience: float = 30.0) -> datetime:
+    def advance(
+        self,
+        by: float | str | timedelta,
+        *,
+        patience: float = 30.0,
+        timeout: float | None = None,
+    ) -> datetime:
         """Move time on; what is due on the way happens, in order.
 
         Replicas that start on the way run to their end before time goes on, each at most
-        `patience` seconds of the machine's. `by`: seconds, "1d" or a timedelta.
+        `patience` seconds of the machine's. `by`: seconds, "1d" or a timedelta. `timeout`: seconds
+        of the machine's for all of it; then LocalCloudError is raised, which names what it waits
+        for, and time runs on from where it is.
         """
         from orchestrator.quantities import as_seconds
 
-        state = self._steering.advance(as_seconds(by), patience=patience)
+        state = self._steering.advance(as_seconds(by), patience=patience, timeout=timeout)
         return datetime.fromisoformat(state["time"])
 
     def rate(self, rate: float) -> None:

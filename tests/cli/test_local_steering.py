@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from orchestrator.localcloud import process
 from orchestrator.localcloud.config import CloudConfig
+from tests.cli.asking import ok, until
 from tests.cli.conftest import Cli
 
 SETTINGS = """
@@ -24,6 +26,15 @@ process = ["{python}", "-I", "-S", "-c", "print('tick')"]
 trigger = "schedule"
 cron = "*/5 * * * *"
 image = "tick"
+
+[images.slow]
+process = ["{python}", "-I", "-S", "-c", "import time; time.sleep(600)"]
+
+[jobs.slow]
+trigger = "schedule"
+cron = "30 * * * *"
+image = "slow"
+timeout = "10h"
 """
 
 
@@ -49,7 +60,9 @@ def test_hours_of_a_schedule_run_with_one_command_and_are_listed_and_logged(time
     assert timely("up").status == 0
     assert shown(timely, "freeze")["frozen"] is True
     before = datetime.fromisoformat(str(shown(timely, "show")["time"]))
+    ok(timely("jobs", "suspend", "slow"))
     state = shown(timely, "advance", "2h")
+    ok(timely("jobs", "resume", "slow"))
     assert datetime.fromisoformat(str(state["time"])) - before == timedelta(hours=2)
     listed = timely("executions", "list", "--job", "often", "-o", "json")
     executions = json.loads(listed.out)
@@ -65,6 +78,29 @@ def test_the_table_says_what_time_it_is(timely: Cli) -> None:
     for word in ("time", "ahead", "rate", "60", "frozen", "no", "machine"):
         assert word in rate.out
     assert timely("local", "clock", "reset").status == 0
+
+
+def test_an_advance_names_what_it_waits_for_and_where_it_was_left(timely: Cli) -> None:
+    assert timely("up").status == 0
+    ok(timely("local", "clock", "freeze"))
+    long = ("advance", "2h", "--patience", "5m")
+    late = timely("local", "clock", *long, "--timeout", "1s")
+    assert late.status == 124
+    assert "It waited for slow-" in late.err
+    assert "--patience" in late.err
+    with timely.start("local", "clock", *long) as running:
+        until(lambda: shown(timely, "show")["waiting_for"])
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+        assert running.stderr is not None
+        assert "time is 2" in (said := running.stderr.read())
+        assert "and stands still" in said
+    state = shown(timely, "show")
+    assert (state["advancing_to"], state["frozen"]) == (None, True)
+    assert str(state["time"])[11:19].endswith(":30:00")
+    ok(timely("jobs", "suspend", "slow"))
+    ok(timely("stop", "--all", "slow"))
+    ok(timely("local", "clock", "reset"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from azure.servicebus.exceptions import MessageLockLostError
 
 from orchestrator.localcloud.servicebus.model import QueueProperties
 from orchestrator.localcloud.state import LocalCloudError
-from orchestrator.localcloud.steering.client import SteeringClient
+from orchestrator.localcloud.steering.client import AdvanceTimeout, SteeringClient
 from tests.cloud.test_executions import GROUP, Bench
 from tests.conftest import CloudInThread
 
@@ -277,9 +277,45 @@ def test_stopping_the_server_ends_an_advance(bench: Bench) -> None:
     bench.cloud.start()
 
 
+def test_an_advance_says_what_it_waits_for_and_ends_when_its_time_is_up(bench: Bench) -> None:
+    bench.job(
+        "slow",
+        env={"DO": "wait"},
+        replica_timeout=86400,
+        trigger_type="Schedule",
+        schedule_trigger_config=m.JobConfigurationScheduleTriggerConfig(
+            cron_expression="0 * * * *"
+        ),
+    )
+    clock = steer(bench.cloud)
+    clock.freeze()
+    before = moment(clock.clock()["time"])
+    seen: list[dict[str, Any]] = []
+    with pytest.raises(AdvanceTimeout, match="It waited for slow-") as raised:
+        clock.advance(2 * 3600, patience=300, timeout=1, progress=seen.append)
+    [awaited] = seen[-1]["waiting_for"]
+    assert raised.value.state["waiting_for"] == [awaited]
+    assert seen[-1]["waiting"] > 0
+    state = clock.clock()
+    assert (state["advancing_to"], state["waiting_for"], state["frozen"]) == (None, [], True)
+    there = moment(state["time"])
+    assert (there.minute, there.second) == (0, 0)
+    assert there - before <= timedelta(hours=1)
+    bench.client.jobs.begin_stop_multiple_executions(GROUP, "slow").result()
+    # The same over HTTP, for who waits for the answer.
+    with pytest.raises(LocalCloudError, match=r"got to .* in 1 s .* It waited for slow-"):
+        clock.request(
+            "POST", "/local/clock/advance", {"seconds": 3600, "patience": 300, "timeout": 1}
+        )
+    assert moment(clock.clock()["time"]) - there == timedelta(hours=1)
+    bench.client.jobs.begin_delete(GROUP, "slow").result()
+    clock.reset()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "words"),
     [
+        ("POST", "/local/clock/advance", {"seconds": 5, "timeout": -1}, "'timeout'"),
         ("POST", "/local/clock/advance", {}, "'seconds'"),
         ("POST", "/local/clock/advance", {"seconds": -5}, "at least 0"),
         ("POST", "/local/clock/advance", {"seconds": "soon"}, "'seconds'"),

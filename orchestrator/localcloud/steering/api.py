@@ -4,7 +4,7 @@ No API of Azure's: paths under `/local/` of the identity listener, for the perso
 who sends the `X-IDENTITY-HEADER` of `cloud.json`. A replica's header does not do.
 
     GET  /local/clock              how the clock stands
-    POST /local/clock/advance      {"seconds": 300, "patience": 30, "wait": true}
+    POST /local/clock/advance      {"seconds": 300, "patience": 30, "timeout": 60, "wait": true}
     POST /local/clock/rate         {"rate": 60}
     POST /local/clock/freeze
     POST /local/clock/reset
@@ -78,7 +78,10 @@ class SteeringApi:
         patience = number(body, "patience", PATIENCE)
         if patience < 0:
             raise SteeringRefused("'patience' is a number of seconds of at least 0.")
-        task = self._time.begin_advance(seconds, patience)
+        timeout = None if body.get("timeout") is None else number(body, "timeout")
+        if timeout is not None and timeout < 0:
+            raise SteeringRefused("'timeout' is a number of seconds of at least 0.")
+        task = self._time.begin_advance(seconds, patience, timeout)
         if body.get("wait", True):
             # The clock moves on although the client may go away.
             completed = await asyncio.shield(task)

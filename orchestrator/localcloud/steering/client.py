@@ -19,6 +19,27 @@ TIMEOUT = 30.0
 _POLL = 0.05
 
 
+class AdvanceTimeout(LocalCloudError):  # noqa: N818 - what has come is a time-out
+    """The clock did not get where it was sent in the time for that.
+
+    Attributes:
+        state: How it stood, `waiting_for` included.
+    """
+
+    def __init__(self, state: dict[str, Any], timeout: float) -> None:
+        super().__init__(
+            f"The clock got to {state['time']} in {timeout:g} s and goes on from there."
+            f"{_why(state)}",
+            "Wait less for each: --patience 5s; or see why they run: orchestrator executions list",
+        )
+        self.state = state
+
+
+def _why(state: Mapping[str, Any]) -> str:
+    awaited = ", ".join(state.get("waiting_for") or ())
+    return f" It waited for {awaited}." if awaited else ""
+
+
 class SteeringClient:
     """The local cloud behind a connection (the content of `cloud.json`).
 
@@ -66,6 +87,7 @@ class SteeringClient:
         seconds: float,
         *,
         patience: float = 30.0,
+        timeout: float | None = None,
         progress: Callable[[dict[str, Any]], None] = lambda state: None,
     ) -> dict[str, Any]:
         """Move time on and wait until it is there; how the clock stands then.
@@ -74,15 +96,21 @@ class SteeringClient:
             seconds: By how much.
             patience: Seconds of the machine's time that the program of a replica that starts on
                 the way is waited for.
-            progress: Called now and then with how the clock stands.
+            timeout: Seconds of the machine's time for all of it; then AdvanceTimeout is raised,
+                and the clock runs on from where it is. None: as long as it takes.
+            progress: Called now and then with how the clock stands: `time`, `waiting_for` (the
+                replicas) and for how long it has been `waiting` for them.
         """
         body = {"seconds": seconds, "patience": patience, "wait": False}
         before = self.clock()
         state: dict[str, Any] = self.request("POST", "/local/clock/advance", body)
         target = state.get("advancing_to")
+        began = time.monotonic()
         try:
             while state.get("advancing_to") is not None:
                 progress(state)
+                if timeout is not None and time.monotonic() - began >= timeout:
+                    raise AdvanceTimeout(state, timeout)
                 time.sleep(_POLL)
                 state = self.clock()
         except BaseException:

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,9 @@ class TimeControl:
         self._file = file
         self._machine = SystemClock()
         self._advances: set[asyncio.Task[bool]] = set()
+        self._taken: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self._left: set[str] | None = None  # replicas that the present advance does not wait for
+        self._waits_since = 0.0  # since when it waits at this moment, by the machine
         # Whoever has something to do at a moment, before time goes on.
         self.settling: list[Callable[[], Awaitable[None]]] = []
         self.runtime: Runtime | None = None
@@ -76,7 +80,7 @@ class TimeControl:
         clock, machine = self._clock, self._machine.time()
         if not isinstance(clock, SteerableClock):
             return {"time": iso(clock.time()), "machine": iso(machine), "steerable": False}
-        now = clock.steering
+        now, waiting = clock.steering, self._awaited()
         return {
             "time": iso(now.time),
             "machine": iso(machine),
@@ -86,12 +90,20 @@ class TimeControl:
             "frozen": now.frozen,
             "steered": now.steered,
             "advancing_to": None if now.target is None else iso(now.target),
+            "waiting_for": waiting,
+            "waiting": round(machine - self._waits_since, 3) if waiting else 0.0,
             "steerable": True,
         }
 
-    def begin_advance(self, seconds: float, patience: float = PATIENCE) -> asyncio.Task[bool]:
+    def _awaited(self) -> list[str]:
+        """The replicas that an advance waits for now."""
+        return [] if self._left is None else sorted(self._busy() - self._left)
+
+    def begin_advance(
+        self, seconds: float, patience: float = PATIENCE, timeout: float | None = None
+    ) -> asyncio.Task[bool]:
         """Begin to move time on, whoever waits for it; `advance` in a task of its own."""
-        task = asyncio.create_task(self.advance(seconds, patience), name="clock")
+        task = asyncio.create_task(self.advance(seconds, patience, timeout), name="clock")
         self._advances.add(task)
         task.add_done_callback(self._advances.discard)
         return task
@@ -103,17 +115,26 @@ class TimeControl:
             with contextlib.suppress(asyncio.CancelledError, SteeringRefused):
                 await task
 
-    async def advance(self, seconds: float, patience: float = PATIENCE) -> bool:
+    async def advance(
+        self, seconds: float, patience: float = PATIENCE, timeout: float | None = None
+    ) -> bool:
         """Move time on; False if somebody else took the clock over on the way.
 
+        Args:
+            seconds: By how much.
+            patience: Seconds of the machine's for which one replica's program is waited for.
+            timeout: Seconds of the machine's for all of it; None: as long as it takes.
+
         Raises:
-            SteeringRefused: It is being advanced already, or not by a time that is to come.
+            SteeringRefused: It is being advanced already, or not by a time that is to come; or
+                the time-out has come (408): the clock is where it got to, and runs on as before.
         """
         clock = self._steerable()
         before = self._busy()
         left: set[str] = set(before)
 
         async def settled() -> None:
+            self._waits_since = self._machine.time()
             if self.runtime is not None:
                 left.update(await self.runtime.activity.quiet(left, patience))
             if self.broker is not None:
@@ -127,14 +148,35 @@ class TimeControl:
             raise SteeringRefused("The clock is being advanced already.", 409)
         # Were the server killed on the way, time would have passed while it was away.
         self._keep(clock, ahead=seconds if 0 <= seconds < LATEST else 0.0)
+        self._left, awaited = left, ""
         try:
-            return await clock.advance(seconds, settled)
+            async with asyncio.timeout(timeout):
+                try:
+                    return await clock.advance(seconds, settled)
+                finally:
+                    awaited = ", ".join(self._awaited())
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task not in self._taken:
+                raise
+            task.uncancel()
+            return False
+        except TimeoutError:
+            raise SteeringRefused(_given_up(clock.time(), timeout or 0.0, awaited), 408) from None
         except ValueError as error:
             raise SteeringRefused(str(error)) from error
         except RuntimeError as error:
             raise SteeringRefused(str(error), 409) from error
         finally:
+            if self._left is left:
+                self._left = None
             self._keep(clock)
+
+    def _take(self) -> None:
+        """Somebody else puts the clock where it is to be: what advances it waits no longer."""
+        for task in self._advances:
+            self._taken.add(task)
+            task.cancel()
 
     def set_rate(self, rate: float) -> None:
         """Let time pass `rate` times as fast. Raises SteeringRefused."""
@@ -143,12 +185,14 @@ class TimeControl:
             clock.set_rate(rate)
         except ValueError as error:
             raise SteeringRefused(str(error)) from error
+        self._take()
         self._keep(clock)
 
     def freeze(self) -> None:
         """Stop the clock. Raises SteeringRefused."""
         clock = self._steerable()
         clock.freeze()
+        self._take()
         self._keep(clock)
 
     def reset(self) -> None:
@@ -156,6 +200,7 @@ class TimeControl:
         clock = self._steerable()
         before = clock.time()
         clock.reset()
+        self._take()
         self._keep(clock)
         if clock.time() < before:
             if self.broker is not None:
@@ -190,3 +235,8 @@ class TimeControl:
             write_private(self._file, (json.dumps(kept) + "\n").encode())
         except OSError as error:
             _log.warning("%s cannot be written; a restart sets the clock back: %s", FILE, error)
+
+
+def _given_up(time: float, timeout: float, awaited: str) -> str:
+    why = f" It waited for {awaited}." if awaited else ""
+    return f"The clock got to {iso(time)} in {timeout:g} s and goes on from there.{why}"
