@@ -84,12 +84,12 @@ def test_an_advance_names_what_it_waits_for_and_where_it_was_left(timely: Cli) -
     assert timely("up").status == 0
     ok(timely("local", "clock", "freeze"))
     long = ("advance", "2h", "--patience", "5m")
-    late = timely("local", "clock", *long, "--timeout", "1s")
+    late = timely("local", "clock", *long, "--timeout", "5s")
     assert late.status == 124
     assert "It waited for slow-" in late.err
     assert "--patience" in late.err
     with timely.start("local", "clock", *long) as running:
-        until(lambda: shown(timely, "show")["waiting_for"])
+        until(lambda: "slow" in str(shown(timely, "show")["waiting_for"]))
         running.send_signal(signal.SIGINT)
         assert running.wait(20) == 130
         assert running.stderr is not None
@@ -99,7 +99,7 @@ def test_an_advance_names_what_it_waits_for_and_where_it_was_left(timely: Cli) -
     assert (state["advancing_to"], state["frozen"]) == (None, True)
     assert str(state["time"])[11:19].endswith(":30:00")
     ok(timely("jobs", "suspend", "slow"))
-    ok(timely("stop", "--all", "slow"))
+    ok(timely("stop", "--all", "--job", "slow"))
     ok(timely("local", "clock", "reset"))
 
 
