@@ -41,6 +41,10 @@ CLOCK = "clock.json"  # TimeControl's; its module costs too much to import for o
 MAX_LOG = 5 * 1024 * 1024
 _POLL = 0.02
 
+# Who collects the servers that this process has started, by their ids: until then a dead one is
+# still in the system's list of processes.
+_collectors: dict[int, threading.Thread] = {}
+
 
 @dataclass(frozen=True)
 class CloudStatus:
@@ -165,7 +169,9 @@ def _start(
         process.wait()
         raise LocalCloudError(answer["error"], answer.get("hint", ""))
     # The server outlives us. Should it end before we do, somebody has to collect it.
-    threading.Thread(target=process.wait, name="local cloud", daemon=True).start()
+    collector = threading.Thread(target=process.wait, name="local cloud", daemon=True)
+    _collectors[process.pid] = collector
+    collector.start()
     connection: dict[str, Any] = answer["ready"]
     return connection
 
@@ -289,6 +295,9 @@ def down(state: Path, *, timeout: float = 15.0) -> bool:
         end = max(deadline, time.monotonic() + 1.0)
         while _lives(process) and time.monotonic() < end:
             time.sleep(_POLL)
+        collector = _collectors.pop(process.pid, None)
+        if collector is not None:
+            collector.join(max(0.0, end - time.monotonic()))
     folder.withdraw()
     return True
 

@@ -72,6 +72,23 @@ def test_up_says_how_to_reach_it_and_down_leaves_nothing_running(state: Path) ->
     assert down(state) is False
 
 
+def test_down_returns_once_nothing_is_left_even_in_the_list_of_processes(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = subprocess.Popen.wait
+
+    def collect_late(child: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        time.sleep(0.3)
+        return collect(child, timeout)
+
+    if sys.platform != "win32":  # there the system collects
+        monkeypatch.setattr(subprocess.Popen, "wait", collect_late)
+    connection = up(config(state))
+    assert down(state) is True
+    assert not psutil.pid_exists(connection["pid"])
+
+
 def test_up_twice_gives_the_same_server(state: Path) -> None:
     assert up(config(state)) == up(config(state))
 
