@@ -72,52 +72,58 @@ class Forwarding(Intake):
             self._offered()
 
     def _forward(self) -> None:
-        self._forwarding = False
         target = self.forwards_to
-        if self.deleted or target is None:
-            return
-        messages = self.pop_ready(_AT_ONCE, self._now(), self._shelf.pop_any)
-        if messages:
+        messages: list[StoredMessage] = []
+        if target is not None and not self.deleted:
+            messages = self.pop_ready(_AT_ONCE, self._now(), self._shelf.pop_any)
+        if target is not None and messages:
             self._forward_held([self._hold(message) for message in messages], target)
-            self._offered()
+        else:
+            self._forwarding = False
 
     def _forward_held(self, holds: Sequence[LockedMessage], target: str) -> None:
+        """Move them on, and then what has come meanwhile. One transaction at a time: of several
+        the first alone may fail, and what was sent in order has to arrive in order."""
         arrivals = Arrivals(Change())
-        late: list[LockedMessage] = []
-        moved: list[LockedMessage] = []
         now = self._context.clock.time()
+        count = 0
         for hold in holds:
             try:
                 self._transfer(hold.message, target, arrivals, now)
             except StoreError:
                 # It repeats one that is on its way to the store: only its fate tells ours.
-                late.append(hold)
-                continue
+                break
             arrivals.change.delete(self.number, hold.message.sequence)
-            moved.append(hold)
-        if late:
-            self._retry(lambda: self._forward_again(late))
+            count += 1
+        moved, rest = holds[:count], holds[count:]
 
         def finished(error: BrokerError | None) -> None:
             if error is not None:
                 arrivals.finish(error)
-                self._retry(lambda: self._forward_again(moved))
+                self._retry(lambda: self._forward_again(holds))
                 return
-            if not self.deleted:
-                for hold in moved:
-                    self._gone(hold)
+            for hold in moved:
+                self._gone(hold)
             arrivals.finish(None)
+            if rest:
+                self._forward_again(rest)
+            else:
+                self._forward()
 
         if moved:
             self._commit(arrivals.change, finished)
+        else:
+            self._context.store.barrier(lambda _: self._forward_again(rest))
 
     def _forward_again(self, holds: Sequence[LockedMessage]) -> None:
-        if self.deleted:
+        if self.deleted:  # unless its deletion fails
+            self._retry(lambda: self._forward_again(holds))
             return
         target = self.forwards_to
         if target is not None:
             self._forward_held(holds, target)
             return
+        self._forwarding = False
         now = self._context.clock.time()
         for hold in holds:
             self._return(hold.message, now)

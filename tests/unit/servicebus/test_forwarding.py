@@ -206,6 +206,29 @@ async def test_a_message_waits_while_the_store_refuses_the_move(
     assert (first.counts().total, last.counts().total) == (0, 1)
 
 
+async def test_what_follows_a_refused_move_does_not_overtake_it(
+    memory_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = memory_world
+    first, last = await world.queue("first", forward_to="last"), await world.queue("last")
+    apply = world.store._apply  # type: ignore[attr-defined]
+    refused: list[Change] = []
+
+    def refuse_the_first_move(change: Change) -> object:
+        if change.deletes and not refused:
+            refused.append(change)
+            return StoreFull("no room")
+        return apply(change)
+
+    monkeypatch.setattr(world.store, "_apply", refuse_the_first_move)
+    await send(first, "a")
+    await send(first, "b")
+    await world.pass_time(2)
+    assert refused
+    assert texts(peeked(last)) == ["a", "b"]
+    assert first.counts().total == 0
+
+
 async def test_the_target_drops_duplicates(world: World) -> None:
     first = await world.queue("first", forward_to="last")
     last = await world.queue("last", requires_duplicate_detection=True)
