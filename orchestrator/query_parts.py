@@ -3,7 +3,8 @@
 Log Analytics returns at most 500,000 rows and about 100 MB, and says `PartialError` when there were
 more (https://learn.microsoft.com/azure/azure-monitor/service-limits#log-queries-and-language). A
 query that works row by row (`row_wise`) is asked again for parts of the time, each so short that
-its rows fit; they are joined in the query's own order.
+its rows fit. They are joined in the query's own order: one after the other where that is the order
+of the time by which they were divided, merged by the columns of the order otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from orchestrator import kql
 from orchestrator.errors import BadInput, ServiceFailed, Throttled
 from orchestrator.query import QueryResult, QueryTable
+from orchestrator.query_merging import merged, not_mergeable
 from orchestrator.row_wise import Shape, shape_of
 from orchestrator.waiting import Time
 
@@ -61,6 +63,7 @@ class LargeAnswer:
     total: int = 0
     tables: list[QueryTable] = field(default_factory=list)
     missing: str = ""
+    whole: tuple[datetime, datetime] | None = None
 
     def answer(
         self, query: str, span: tuple[datetime, datetime], *, row_wise: bool = False
@@ -70,7 +73,8 @@ class LargeAnswer:
         Raises as `collect`.
         """
         shape = shape_of(query)
-        divisible = shape.at is not None and (row_wise or not shape.why_not)
+        divisible = shape.at is not None and not shape.never and (row_wise or not shape.why_not)
+        self.whole = span
         # Counted first: half a million rows for nothing would take longer.
         if divisible and self._count(query, shape, *span) > self.room:
             return self.collect(query, None, span, row_wise=row_wise)
@@ -95,21 +99,26 @@ class LargeAnswer:
         """All rows of a query in parts. `first`: its answer over the whole span, cut off; None: it
         was not asked for.
 
-        Raises BadInput when the query does not work row by row (and `row_wise` does not say so),
-        and what asking raises.
+        Raises BadInput when the query does not work row by row (and `row_wise` does not say so), or
+        when the order that it asks for could not be kept, and what asking raises.
         """
         shape = shape_of(query)
-        if shape.why_not and not row_wise:
+        if shape.never or (shape.why_not and not row_wise):
             raise BadInput(
                 f"The answer is larger than the service gives at once, and the query cannot be "
                 f"asked in parts: {shape.why_not}.",
-                "Narrow it, or say --row-wise if it does work row by row.",
+                "Ask for less: a shorter --since, a narrower where."
+                if shape.never
+                else "Narrow it, or say --row-wise if it does work row by row.",
             )
         if shape.at is None:
             raise BadInput(
                 "The query cannot be asked in parts: there is no table at its beginning to divide.",
                 "Begin it with the table, as in: ContainerAppConsoleLogs_CL | where …",
             )
+        self.whole = span
+        if shape.to_merge:
+            self._check_order(query, shape)
         # What was cut off by size tells how many rows fit.
         if first is not None and len(first):
             self.room = max(1, int(min(ROWS, len(first)) * FULL))
@@ -117,13 +126,30 @@ class LargeAnswer:
         if self.progress:
             self.progress(PartsProgress(0, self.total, 0))
         self._part(query, shape, *span, self.total)
-        tables = self.tables[::-1] if shape.newest_first else self.tables
-        rows = [row for table in tables for row in table]
+        rows: list[tuple[Any, ...]]
+        if shape.to_merge:
+            rows = merged(self.tables, shape.order)
+        else:
+            tables = self.tables[::-1] if shape.newest_first else self.tables
+            rows = [row for table in tables for row in table]
         model = self.tables[0] if self.tables else (first or QueryTable())
         whole = QueryTable(
             rows, names=[c.key for c in model.columns], types=model.types, name=model.name
         )
         return QueryResult([whole], partial=self.missing)
+
+    def _check_order(self, query: str, shape: Shape) -> None:
+        """Before anything large is asked for: the order can be kept. Raises BadInput."""
+        assert self.whole is not None
+        columns = self._asked(f"{_bare(query)}\n| take 0")
+        why = shape.no_order or not_mergeable(columns, shape.order)
+        if why:
+            raise BadInput(
+                "The answer is larger than the service gives at once, and asked for in parts its "
+                f"rows could not be put in the query's order: {why}.",
+                "Order it by TimeGenerated, or by columns of the answer with times or numbers; or "
+                "leave the order out.",
+            )
 
     def _part(
         self, query: str, shape: Shape, start: datetime, end: datetime, expected: int
@@ -133,7 +159,7 @@ class LargeAnswer:
             return
         if expected <= self.room or end - start <= SHORTEST:
             try:
-                answer = self._asked(shape.between(query, _condition(start, end)), (start, end))
+                answer = self._asked(shape.between(query, _condition(start, end)))
             except ServiceFailed as error:
                 # It took the service too long: half of it may not.
                 if error.status != 504 or end - start <= SHORTEST:
@@ -172,8 +198,7 @@ class LargeAnswer:
         condition = _condition(start, end)
         found = self._asked(
             f"{shape.source(query)}\n| where {condition}\n"
-            "| summarize First = min(TimeGenerated), Last = max(TimeGenerated)",
-            (start, end),
+            "| summarize First = min(TimeGenerated), Last = max(TimeGenerated)"
         )
         first, last = found[0] if len(found) else (None, None)
         if not isinstance(first, datetime) or not isinstance(last, datetime):
@@ -183,13 +208,15 @@ class LargeAnswer:
 
     def _count(self, query: str, shape: Shape, start: datetime, end: datetime) -> int:
         counted = f"{_bare(shape.between(query, _condition(start, end)))}\n| count"
-        answer = self._asked(counted, (start, end))
+        answer = self._asked(counted)
         return int(answer[0][0]) if len(answer) else 0
 
-    def _asked(self, query: str, span: tuple[datetime, datetime]) -> QueryResult:
-        # A little more than the condition says: which of its ends a timespan includes is nowhere
-        # written, and the condition decides.
-        wide = (span[0] - timedelta(seconds=1), span[1] + timedelta(seconds=1))
+    def _asked(self, query: str) -> QueryResult:
+        # The conditions say which part of the time is meant; what else the query reads (a function
+        # of the workspace, another table) is read over all of it. And a little more than that:
+        # which of its ends a timespan includes is nowhere written.
+        assert self.whole is not None
+        wide = (self.whole[0] - timedelta(seconds=1), self.whole[1] + timedelta(seconds=1))
         for attempt in range(TRIES):
             try:
                 return self.ask(query, wide)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -113,11 +114,44 @@ def test_all_of_it_comes_in_parts(world: World, cli: Cli, small: None) -> None:
     assert len(asked.out.splitlines()) == 304
 
 
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("order by _timestamp_d desc", lambda rows: sorted(rows, key=lambda row: -row[1])),
+        ("extend N = toint(extract('line ([0-9]+)', 1, Log_s)) | project N, _timestamp_d "
+         "| order by N asc, _timestamp_d desc",
+         lambda rows: sorted(rows, key=lambda row: (row[0] is not None, row[0] or 0, -row[1]))),
+        # TimeGenerated goes the other way here: the parts' order is not that of the rows.
+        ("extend TimeGenerated = datetime(2026-01-01) - (TimeGenerated - datetime(2026-01-01)) "
+         "| order by TimeGenerated asc",
+         lambda rows: sorted(rows, key=lambda row: row[0])),
+    ],
+)  # fmt: skip
+def test_another_order_than_the_parts_is_kept(
+    world: World, small: None, order: str, expected: Callable[[Any], Any]
+) -> None:
+    query = f"ContainerAppConsoleLogs_CL | project TimeGenerated, _timestamp_d, Log_s | {order}"
+    found = list(world.orc.query(query, since="1h", whole=True))
+    assert len(found) == 308
+    assert found == expected(found)
+    assert found != found[::-1]
+
+
+def test_an_order_that_parts_cannot_keep_is_refused(cli: Cli, small: None) -> None:
+    query = "ContainerAppConsoleLogs_CL | order by Log_s asc"
+    refused = cli("query", query, "--all", "--since", "1h")
+    assert (refused.status, refused.out) == (2, "")
+    assert "Log_s is a string" in refused.err
+
+
 def test_what_parts_would_falsify_is_refused(world: World, cli: Cli, small: None) -> None:
     wide = "ContainerAppConsoleLogs_CL | summarize count() by Log_s"
     refused = cli("query", wide, "--all", "--since", "1h")
     assert refused.status != 0
     assert "aggregates would be made of each part alone" in refused.err
+    assert cli("query", wide, "--all", "--row-wise", "--since", "1h").err == refused.err
+    joined = "ContainerAppConsoleLogs_CL | join kind=leftouter (ContainerAppSystemLogs_CL) on Log_s"
+    refused = cli("query", joined, "--all", "--since", "1h")
     assert "--row-wise" in refused.err
     # Where the answer fits there is nothing to refuse.
     fits = cli("query", "ContainerAppConsoleLogs_CL | count", "--all", "--since", "1h", "-o", "tsv")
