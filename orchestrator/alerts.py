@@ -72,14 +72,14 @@ class AlertRules(Records[AlertRule]):
 
     noun = "alert rules"
     columns = (
-        Column("name", "NAME"),
-        Column("state", "STATE", "status"),
-        Column("severity", "SEVERITY", "text", lambda r: SEVERITIES[r.severity]),
-        Column("kind", "KIND"),
-        Column("within", "WITHIN", "duration"),
-        Column("every", "EVERY", "duration"),
-        Column("tells", "TELLS", "text", lambda r: ", ".join(r.tells)),
-        Column("description", "DESCRIPTION"),
+        Column("name", "name"),
+        Column("state", "state", "status"),
+        Column("severity", "severity", "text", lambda r: SEVERITIES[r.severity]),
+        Column("kind", "kind"),
+        Column("within", "within", "duration"),
+        Column("every", "every", "duration"),
+        Column("tells", "tells", "text", lambda r: ", ".join(r.tells)),
+        Column("description", "description"),
     )
 
 
@@ -115,13 +115,13 @@ class AlertHistory(Records[Alert]):
 
     noun = "alerts"
     columns: tuple[Column, ...] = (
-        Column("fired", "FIRED", "time"),
-        Column("rule", "ALERT"),
-        Column("condition", "CONDITION", "status"),
-        Column("lasted", "LASTED", "duration"),
-        Column("severity", "SEVERITY", "text", _severity),
-        Column("state", "STATE"),
-        Column("description", "DESCRIPTION"),
+        Column("fired", "fired", "time"),
+        Column("rule", "alert"),
+        Column("condition", "condition", "status"),
+        Column("lasted", "lasted", "duration"),
+        Column("severity", "severity", "text", _severity),
+        Column("state", "state"),
+        Column("description", "description"),
     )
 
 

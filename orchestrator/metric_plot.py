@@ -26,7 +26,9 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
         if series.values:
             panels.setdefault(series.metric, []).append(series)
     if not panels:
-        raise BadInput("There is no data to draw.", "Look further back: --since 1d")
+        raise BadInput(
+            f"There is nothing to draw. {table.silence}".rstrip(), "Look further back: --since 1d"
+        )
     figure = figure_of(figsize=(9, 1.0 + 1.7 * len(panels)), dpi=120, layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (metric, group) in zip(axes, panels.items(), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -146,10 +146,10 @@ class MetricPoints(Records[MetricPoint]):
 
     noun = "data points"
     columns = (
-        Column("time", "TIME", "time"),
-        Column("metric", "METRIC"),
-        Column("split", "SPLIT"),
-        Column("value", "VALUE", "number"),
+        Column("time", "time", "time"),
+        Column("metric", "metric"),
+        Column("split", "split"),
+        Column("value", "value", "number"),
     )
 
 
@@ -157,20 +157,30 @@ class MetricTable(Records[MetricSeries]):
     """Series of metrics: one row each in a table.
 
     `points`: every value on its own. `to_pandas()`: the same as a frame: time (UTC), metric, split
-    (categories), value, unit. `plot()`: drawn over time.
+    (categories), value, unit. `plot()`: drawn over time. `silence`: a sentence about what has no
+    data, and why; "" when everything has some.
     """
 
     noun = "metrics"
     columns = (
-        Column("metric", "METRIC"),
-        Column("split", "SPLIT"),
-        Column("aggregation", "AGGREGATION"),
-        Column("last", "LAST", "number", _amount_of("last")),
-        Column("low", "LOWEST", "number", _amount_of("low")),
-        Column("high", "HIGHEST", "number", _amount_of("high")),
-        Column("total", "SUM", "number", _amount_of("total")),
-        Column("trend", "TREND", "text", lambda series: series.sparkline()),
+        Column("metric", "metric"),
+        Column("split", "split"),
+        Column("aggregation", "aggregation"),
+        Column("last", "last", "number", _amount_of("last")),
+        Column("low", "lowest", "number", _amount_of("low")),
+        Column("high", "highest", "number", _amount_of("high")),
+        Column("total", "sum", "number", _amount_of("total")),
+        Column("trend", "trend", "text", lambda series: series.sparkline()),
     )
+
+    def __init__(self, items: Iterable[MetricSeries] = (), *, silence: str = "") -> None:
+        super().__init__(items)
+        self.silence = silence
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is no value at all."""
+        return not any(series.values for series in self)
 
     @property
     def points(self) -> MetricPoints:

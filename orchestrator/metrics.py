@@ -7,7 +7,7 @@ endpoint and a role of its own, and gains only where hundreds of resources are a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,12 @@ from orchestrator.quantities import (
     parse_iso_duration,
     short_duration,
 )
+from orchestrator.records import show
 from orchestrator.waiting import Time, now
 
 if TYPE_CHECKING:
     from orchestrator.client import Since
+    from orchestrator.executions import ExecutionVerbs
     from orchestrator.jobs import JobVerbs
     from orchestrator.queues import QueueVerbs
 
@@ -79,6 +81,10 @@ MOST_METRICS = 20
 
 _JOBS = "Microsoft.App/jobs"
 _NAMESPACES = "Microsoft.ServiceBus/namespaces"
+_NOTHING_YET = (
+    "No data: nothing was measured in this time; on Azure a value is there some minutes after the "
+    "fact."
+)
 # In the order in which an execution passes through them.
 _STATES = ("Running", "Processing", "Succeeded", "Failed", "Stopped", "Degraded", "Unknown")
 
@@ -95,10 +101,18 @@ class _Asked:
 class MetricVerbs:
     """What was measured of one profile's jobs and queues. Nothing is contacted until asked."""
 
-    def __init__(self, clients: Clients, jobs: JobVerbs, queues: QueueVerbs, time: Time) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        jobs: JobVerbs,
+        queues: QueueVerbs,
+        executions: ExecutionVerbs,
+        time: Time,
+    ) -> None:
         self._clients = clients
         self._jobs = jobs
         self._queues = queues
+        self._executions = executions
         self._time = time
 
     def __repr__(self) -> str:
@@ -122,7 +136,9 @@ class MetricVerbs:
         """
         asked = self._asked(metrics, JOB_METRICS, JOB_DEFAULT, since, interval, aggregation)
         with self._jobs.told(f"read the metrics of the job {name}", name):
-            found = self._read(self._clients.resource_id(_JOBS, name), asked, name, "state eq '*'")
+            found, begin = self._read(
+                self._clients.resource_id(_JOBS, name), asked, name, "state eq '*'"
+            )
         # Only executions differ by their state; all else is measured while they run.
         series = [
             one if one.metric == "Executions" else _unsplit(one)
@@ -139,7 +155,7 @@ class MetricVerbs:
         order = {state: n for n, state in enumerate(_STATES)}
         names = list(asked.metrics)
         series.sort(key=lambda s: (names.index(s.metric), order.get(s.split, 99)))
-        return MetricTable(series)
+        return MetricTable(series, silence=self._silence(series, lambda: self._no_run(name, begin)))
 
     def queue(
         self,
@@ -157,7 +173,7 @@ class MetricVerbs:
         namespace = self._clients.names.need("namespace")
         quoted = name.replace("'", "''")
         with told(self._clients.profile, f"read the metrics of the queue {name}"):
-            found = self._read(
+            found, _ = self._read(
                 self._clients.resource_id(_NAMESPACES, namespace),
                 asked,
                 name,
@@ -167,10 +183,37 @@ class MetricVerbs:
             self._queues.one(name)  # one without traffic may have no series; one that is not, never
         known = {series.metric: _unsplit(series) for series in found}
         told_anyway = QUEUE_DEFAULT[:1] if not metrics else list(asked.metrics)
-        return MetricTable(
+        series = [
             known.get(m) or MetricSeries(metric=m, of=name, unit="Count", aggregation=a)
             for m, a in asked.metrics.items()
             if m in known or m in told_anyway
+        ]
+        return MetricTable(series, silence=self._silence(series, lambda: _NOTHING_YET))
+
+    # ---------------------------------------------------------------- what has no data
+
+    @staticmethod
+    def _silence(series: Sequence[MetricSeries], why: Callable[[], str]) -> str:
+        """A sentence about series without data; `why`: about all of them."""
+        names = list(dict.fromkeys(one.metric for one in series if not one.values))
+        names = [n for n in names if not any(s.values for s in series if s.metric == n)]
+        if not names:
+            return ""
+        if not any(one.values for one in series):
+            return why()
+        return f"No data of {', '.join(names)}: nothing of the kind was measured in this time."
+
+    def _no_run(self, name: str, begin: datetime | None) -> str:
+        """Why nothing was measured of a job since `begin`."""
+        latest = self._executions.latest(name)
+        if latest is None or latest.start is None:
+            return f"No data: {name} has never run."
+        over = latest.end or (latest.start if latest.finished else None)
+        if begin is not None and over is not None and over < begin:
+            return f"No data: {name} did not run in this time; it last ran at {show(over)} UTC."
+        return (
+            f"No data yet: {name} ran at {show(latest.start)} UTC, and on Azure a value is there "
+            "some minutes after the fact."
         )
 
     # ---------------------------------------------------------------- inside
@@ -217,8 +260,12 @@ class MetricVerbs:
             return iso_duration(length), length
         return f"{_stamp(moment)}/{_stamp(here)}", length
 
-    def _read(self, resource: str, asked: _Asked, name: str, which: str) -> list[MetricSeries]:
+    def _read(
+        self, resource: str, asked: _Asked, name: str, which: str
+    ) -> tuple[list[MetricSeries], datetime | None]:
+        """The series, and when the time asked about begins by the service's clock."""
         found: list[MetricSeries] = []
+        begin: datetime | None = None
         names = list(asked.metrics)
         for first in range(0, len(names), MOST_METRICS):
             part = names[first : first + MOST_METRICS]
@@ -232,12 +279,13 @@ class MetricVerbs:
                 top=MOST_SERIES,
             )
             interval = _interval(answer.interval) or asked.interval
+            begin = _begin(answer.timespan)
             for metric in answer.value:
                 metric_name = str(metric.name.value)
                 wanted = next(m for m in part if m.lower() == metric_name.lower())
                 for series in metric.timeseries or ():
                     found.append(_series(series, metric, wanted, name, asked, interval))
-        return found
+        return found, begin
 
 
 def _series(
@@ -302,6 +350,14 @@ def _is_moment(since: Any) -> bool:
 
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _begin(timespan: Any) -> datetime | None:
+    """Of `2026-11-24T10:00:00Z/2026-11-24T11:00:00Z`."""
+    try:
+        return datetime.fromisoformat(str(timespan).partition("/")[0]).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def _interval(value: Any) -> timedelta | None:

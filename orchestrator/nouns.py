@@ -130,7 +130,7 @@ class Nouns:
     def _metrics(self) -> MetricVerbs:
         from orchestrator.metrics import MetricVerbs
 
-        return MetricVerbs(self._clients, self._jobs, self._queues, self._time)
+        return MetricVerbs(self._clients, self._jobs, self._queues, self._executions, self._time)
 
     @cached_property
     def _alerts(self) -> AlertVerbs:

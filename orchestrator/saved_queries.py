@@ -68,10 +68,10 @@ class SavedQueries(Records[SavedQuery]):
 
     noun = "saved queries"
     columns = (
-        Column("name", "NAME"),
-        Column("description", "DESCRIPTION"),
-        Column("parameters", "PARAMETERS", "text", lambda q: ", ".join(map(str, q.parameters))),
-        Column("origin", "ORIGIN"),
+        Column("name", "name"),
+        Column("description", "description"),
+        Column("parameters", "parameters", "text", lambda q: ", ".join(map(str, q.parameters))),
+        Column("origin", "origin"),
     )
 
 

@@ -140,8 +140,10 @@ def logs(
         if stream is not None or raw:
             raise click.UsageError("Events have no stream and no raw text; leave out --system.")
         events = orc.events(job, **what)
-        session.show(events, empty="No system events found.")
-        _say_none(session, events.state)
+        nothing = _WHY_NONE.get(events.state, "").replace("log lines", "system events")
+        session.show(events, empty=nothing or "No system events found.")
+        if nothing and not session.plain:
+            session.say(nothing)
         return
     lines = orc.logs(job, **what, stream=stream)
     if session.plain:

@@ -127,11 +127,18 @@ def metrics(
         found.plot(plot)
         session.say(f"Drawn: {plot}")
     elif points or session.format in ("csv", "tsv"):
-        session.show(found.points, empty="No data.")
+        session.show(found.points, empty=found.silence)
+    elif session.plain and found.silent:
+        from orchestrator.metric_series import MetricTable
+
+        session.show(MetricTable(), empty=found.silence)
+        return
     elif session.plain:
         _table(session, found)
     else:
-        session.show(found, empty="No data.")
+        session.show(found)
+    if found.silence and not (points and session.plain and found.silent):
+        session.say(found.silence)
 
 
 def _table(session: Session, found: MetricTable) -> None:
@@ -141,7 +148,7 @@ def _table(session: Session, found: MetricTable) -> None:
     from orchestrator.display.terminal import can_encode, is_terminal, width
     from orchestrator.display.views import View, of_records
 
-    view = of_records(found, empty="No data.")
+    view = of_records(found)
     keep = [i for i, heading in enumerate(view.headings) if _tells(heading.key, found)]
     if not can_encode(sys.stdout, "█"):
         keep = [i for i in keep if view.headings[i].key != "trend"]

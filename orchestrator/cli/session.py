@@ -71,8 +71,12 @@ class Session:
     # ------------------------------------------------------------------------------- results
 
     def show(self, result: Records[Any] | Record | View, *, empty: str = "") -> None:
-        """Print a result on stdout in the chosen format."""
+        """Print a result on stdout in the chosen format.
+
+        That there is none is said where a table would be; in a pipe on stderr.
+        """
         from orchestrator.display.formats import write
+        from orchestrator.display.terminal import is_terminal
         from orchestrator.display.views import View, of_record, of_records
         from orchestrator.records import Records
 
@@ -85,6 +89,8 @@ class Session:
         self.begin()
         write(view, sys.stdout, self.format, self.selection)
         sys.stdout.flush()
+        if self.plain and not view.cells and view.empty and not is_terminal(sys.stdout):
+            self.say(view.empty)
 
     def tell_missing(self, partial: str) -> None:
         """Say on stderr why an answer is incomplete (the result's `partial`), if it is."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from orchestrator import errors
 from orchestrator.localcloud.steering.client import SteeringClient
+from orchestrator.metrics import MetricVerbs
+from orchestrator.results import Execution
 from tests.cli.conftest import Cli
 from tests.cloud.library_world import World
 from tests.cloud.servicebus_pace import brisk_sdk
@@ -72,6 +76,39 @@ def test_what_there_is_not(world: World) -> None:
         verbs.job("talker", interval="7m")
 
 
+def test_why_there_is_no_data_is_said(world: World, cli: Cli) -> None:
+    verbs = world.orc.metrics
+    assert verbs.job("talker").silence == ""
+    assert verbs.job("pair").silence == "No data: pair has never run."
+    # Half an hour has passed since the executions.
+    assert "did not run in this time; it last ran at 2" in verbs.job("talker", since="10m").silence
+    assert verbs.job("talker", "Executions", "RxBytes").silence == (
+        "No data of RxBytes: nothing of the kind was measured in this time."
+    )
+    assert "nothing was measured" in verbs.queue("in", "AbandonMessage").silence
+    shown = cli("metrics", "--job", "pair")
+    assert (shown.status, shown.out, shown.err) == (0, "", "No data: pair has never run.\n")
+    data = cli("metrics", "--job", "pair", "-o", "json")
+    assert json.loads(data.out)[0]["points"] == []
+    assert data.err == "No data: pair has never run.\n"
+    points = cli("metrics", "--job", "pair", "--points")
+    assert (points.out, points.err) == ("", "No data: pair has never run.\n")
+
+
+def test_a_value_that_is_not_there_yet_is_told_from_none(world: World) -> None:
+    """Azure Monitor tells of an execution minutes after it ran; the local cloud at once."""
+    here = datetime.now(UTC)
+    newest = Execution(name="pair-1", job="pair", status="Succeeded", start=here, end=here)
+
+    class Ran:
+        def latest(self, job: str) -> Execution:
+            return newest
+
+    orc = world.orc
+    verbs = MetricVerbs(orc._clients, orc._jobs, orc._queues, cast("Any", Ran()), orc._time)
+    assert verbs.job("pair").silence.startswith("No data yet: pair ran at 2")
+
+
 def test_a_plot_is_a_picture(world: World, tmp_path: Path) -> None:
     found = world.orc.metrics.job("talker")
     figure = found.plot(tmp_path / "talker.png")
@@ -79,7 +116,7 @@ def test_a_plot_is_a_picture(world: World, tmp_path: Path) -> None:
     assert (tmp_path / "talker.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(errors.BadInput, match="picture"):
         found.plot(tmp_path / "talker.foo")
-    with pytest.raises(errors.BadInput, match="no data"):
+    with pytest.raises(errors.BadInput, match="pair has never run"):
         world.orc.metrics.job("pair").plot()
 
 
