@@ -303,7 +303,7 @@ class FieldChange(Record, frozen=True, kw_only=True):
     def __str__(self) -> str:
         old = "(none)" if self.old is None else self.old
         new = "(none)" if self.new is None else self.new
-        return f"{self.path}: {old} -> {new}"
+        return f"{self.path}: {old} → {new}"
 
 
 class Change(Record, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ TERM is "dumb", and after `disable_colour()` (the `--no-color` option).
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -77,12 +78,23 @@ def console(stream: TextIO) -> Console:
     )
 
 
+_ALIKE = {"→": "->", "…": "...", "·": "-", "–": "-"}
+
+
+def _alike(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of codecs: what is written instead of the first character that cannot be."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return _ALIKE.get(error.object[error.start], "?"), error.start + 1
+
+
 def prepare_streams() -> None:
-    """Never fail on a character that the terminal's code page lacks: show `?` in its place."""
+    """Never fail on a character that the terminal's code page lacks: show one like it, or `?`."""
+    codecs.register_error("orchestrator.alike", _alike)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="replace")
+            reconfigure(errors="orchestrator.alike")
     if sys.platform == "win32":
         _let_consoles_understand_escapes()
 

@@ -35,27 +35,45 @@ def schedule(patient: Patient) -> Iterator[Finding]:
             next=f"Correct [jobs.{patient.name}] cron, then: orchestrator deploy {patient.name}",
         )
         return
-    # A schedule that was changed, or a job resumed, owes nothing of the time before.
     system = patient.resource.get("systemData") or {}
-    made = _moment(system.get("lastModifiedAt")) or _moment(system.get("createdAt"))
+    created = _moment(system.get("createdAt"))
+    changed = _moment(system.get("lastModifiedAt")) or created
     newest = max((e.start for e in patient.executions if e.start), default=None)
-    overdue = due is not None and patient.now - due > DUE
-    known = made is not None and due is not None and made < due
-    missed = overdue and known and (newest is None or (due is not None and newest < due - DUE))
-    if missed and not patient.suspended:
+    first = created or changed
+    missed = (
+        due is not None
+        and patient.now - due > DUE
+        and first is not None
+        and first < due
+        and (newest is None or newest < due - DUE)
+    )
+    evidence = (
+        f"The newest execution started at {show(newest)} UTC."
+        if newest
+        else "There is no execution yet."
+    )
+    if not missed or patient.suspended:
+        yield Finding(
+            level="fine", check="schedule", what=f"The next start is due at {show(upcoming)} UTC."
+        )
+    elif changed is not None and due is not None and changed >= due:
+        # It may have been suspended, or had another schedule: nobody tells any more.
+        yield Finding(
+            level="note",
+            check="schedule",
+            what=f"By its schedule of now a start was due at {show(due)} UTC, and did not happen.",
+            evidence=f"{evidence} The job was changed at {show(changed)} UTC, after that.",
+            next="If it had this schedule before the change, see why: "
+            f"orchestrator logs --job {patient.name} --system",
+        )
+    else:
         yield Finding(
             level="problem",
             check="schedule",
             what=f"The start that was due at {show(due)} UTC did not happen.",
-            evidence=f"The newest execution started at {show(newest)} UTC."
-            if newest
-            else "There is no execution yet.",
+            evidence=evidence,
             next=f"See why: orchestrator logs --job {patient.name} --system; start it by hand: "
             f"orchestrator start {patient.name}",
-        )
-    else:
-        yield Finding(
-            level="fine", check="schedule", what=f"The next start is due at {show(upcoming)} UTC."
         )
 
 
@@ -146,21 +164,26 @@ def _ago(patient: Patient) -> str:
     return f"{show(patient.now - newest)} ago"
 
 
+NEVER_RAN = "The job has never run to an end."
+
+
 def failures(patient: Patient) -> Iterator[Finding]:
-    """Executions that failed, and why."""
+    """Executions that failed, and why; of those that the time-out ended, `durations` tells."""
     ended = patient.finished
-    failed = [e for e in ended if e.status == "Failed"]
+    failed = [e for e in ended if e.status == "Failed" and not e.timed_out]
     if not ended:
         yield Finding(
             level="note",
             check="executions",
-            what="The job has never run to an end.",
+            what=NEVER_RAN,
             evidence="No execution is listed as over.",
             next=f"Start one: orchestrator start {patient.name} --follow"
             if patient.trigger == "manual"
             else "",
         )
     elif ended[0].status == "Failed":
+        if ended[0].timed_out:
+            return
         row = _leading(ended)
         latest = ended[0]
         why = _why(patient, latest)
@@ -185,7 +208,9 @@ def failures(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             level="fine",
             check="executions",
-            what=f"None of the last {len(ended)} executions failed.",
+            what="The one execution that is over did not fail."
+            if len(ended) == 1
+            else f"None of the last {len(ended)} executions failed.",
         )
 
 
@@ -195,12 +220,21 @@ def _why(patient: Patient, latest: Execution) -> str:
     try:
         if patient.had_no_image(latest):
             return "its image could not be pulled"  # the finding about the image tells the rest
-        last = patient.last_line(latest)
     except NotReachable:
         raise
     except OrchestratorError:  # that it cannot be read is the finding of another check
         return why
+    last = _last_line(patient, latest)
     return f"{why.rstrip('.')}. Its last line: {shorten(last, 160)}" if last else why
+
+
+def _last_line(patient: Patient, execution: Execution) -> str:
+    try:
+        return patient.last_line(execution)
+    except NotReachable:
+        raise
+    except OrchestratorError:
+        return ""
 
 
 def _leading(ended: Sequence[Execution]) -> int:
@@ -224,12 +258,12 @@ def durations(patient: Patient) -> Iterator[Finding]:
     took = sorted(e.duration for e in patient.finished if e.succeeded and e.duration)
     p95 = percentile(took, 0.95)
     if exceeded:
+        latest = patient.finished[0]
         yield Finding(
-            level="warning",
+            level="problem" if latest.timed_out else "warning",
             check="time-out",
-            what=f"{len(exceeded)} of the last {len(patient.finished)} executions were ended by "
-            "the replica time-out.",
-            evidence=f"It is {short_duration(limit)}; the last one was {exceeded[0].name}.",
+            what=_ended_by_time_out(len(exceeded), len(patient.finished), latest.timed_out),
+            evidence=_of_time_out(patient, exceeded[0]),
             next=f"Raise [jobs.{patient.name}] timeout, or let an execution do less.",
         )
     elif p95 is not None and len(took) >= ENOUGH and p95 >= limit * NEAR:
@@ -247,6 +281,25 @@ def durations(patient: Patient) -> Iterator[Finding]:
             check="time-out",
             what=f"95 % took up to {show(p95)} of {short_duration(limit)}.",
         )
+
+
+def _ended_by_time_out(count: int, of: int, latest: bool) -> str:
+    if of == 1 or (count == 1 and latest):
+        return "The last execution was ended by the replica time-out."
+    verb = "was" if count == 1 else "were"
+    return f"{count} of the last {of} executions {verb} ended by the replica time-out."
+
+
+def _of_time_out(patient: Patient, newest: Execution) -> str:
+    """How long it is, and how far the newest execution came that it ended."""
+    row = _leading(patient.finished)
+    said = f"It is {short_duration(patient.timeout)}; "
+    if newest is patient.finished[0] and row > 1:
+        said += f"the last {row} executions failed, the newest is {newest.name}."
+    else:
+        said += f"the newest one is {newest.name}."
+    last = _last_line(patient, newest)
+    return f"{said} Its last line: {shorten(last, 160)}" if last else said
 
 
 def percentile(values: Sequence[timedelta], share: float) -> timedelta | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import kql
@@ -130,6 +129,13 @@ class Patient:
             self.configuration.get(f"{self.trigger}TriggerConfig") or {}
         )
         self._last_lines: dict[str, str] = {}
+        self._known: dict[str, Any] = {}
+
+    def _once(self, what: str, ask: Callable[[], Any]) -> Any:
+        # Not functools.cached_property: before Python 3.12 that lets one patient at a time ask.
+        if what not in self._known:
+            self._known[what] = ask()
+        return self._known[what]
 
     @property
     def suspended(self) -> bool:
@@ -155,15 +161,22 @@ class Patient:
         """The scale rules of an event-driven job."""
         return list((self.details.get("scale") or {}).get("rules") or ())
 
-    @cached_property
+    @property
     def now(self) -> datetime:
         """The service's time: executions and events are told by its clock."""
-        return time_now(self.ward.rooms.time) + self.ward.ahead
+        found: datetime = self._once(
+            "now", lambda: time_now(self.ward.rooms.time) + self.ward.ahead
+        )
+        return found
 
-    @cached_property
+    @property
     def executions(self) -> Sequence[Execution]:
         """The newest ones, newest first."""
-        return self.ward.rooms.executions.every(self.name, limit=MANY, history=False)
+        verbs = self.ward.rooms.executions
+        found: Sequence[Execution] = self._once(
+            "executions", lambda: verbs.every(self.name, limit=MANY, history=False)
+        )
+        return found
 
     @property
     def running(self) -> list[Execution]:
@@ -173,13 +186,14 @@ class Patient:
     def finished(self) -> list[Execution]:
         return [e for e in self.executions if e.finished]
 
-    @cached_property
+    @property
     def events(self) -> Sequence[SystemEvent]:
         """What the system log has of the last day, oldest first; [] while there is no table."""
-        after = (self.now - RECENT).timestamp()
-        return self.ward.rooms.system_log.events(
-            kql.system_events(self.name, after=after, tail=1000)
+        query = kql.system_events(self.name, after=(self.now - RECENT).timestamp(), tail=1000)
+        found: Sequence[SystemEvent] = self._once(
+            "events", lambda: self.ward.rooms.system_log.events(query)
         )
+        return found
 
     @property
     def image_failures(self) -> Sequence[SystemEvent]:

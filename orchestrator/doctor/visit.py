@@ -61,7 +61,9 @@ class Visit:
         tell("the environment")
         found = list(self._place())
         ward = Ward(self._rooms, self._ahead)
-        found += self._patients([Patient(ward, each) for each in self._resources(jobs)], tell)
+        patients = [Patient(ward, each) for each in self._resources(jobs)]
+        of_jobs = list(self._patients(patients, tell))
+        found += of_jobs if jobs else _never_ran_once(of_jobs)
         tell("the settings")
         found += self._against_settings(jobs)
         return Findings(found)
@@ -160,23 +162,15 @@ class Visit:
         apart = abs(here - self._date)
         if apart > _NOTABLE:
             self._ahead = self._date - here
-        if apart > _NOTABLE and self._rooms.clients.profile.kind == "local":
-            slow = "behind" if here > self._date else "ahead of"
-            yield Finding(
-                level="note",
-                check="clock",
-                what=f"The local cloud's clock is {show(apart)} {slow} this machine's.",
-                evidence=f"Here it is {show(here)} UTC, there {show(self._date)}.",
-                next="If it was not moved on purpose: orchestrator local clock reset",
-            )
-        elif apart > _NOTABLE:
             fast = "ahead of" if here > self._date else "behind"
             yield Finding(
-                level="problem" if apart > SKEW else "warning",
+                level="warning",
                 check="clock",
                 what=f"This machine's clock is {show(apart)} {fast} the service's.",
-                evidence=f"Here it is {show(here)} UTC, there {show(self._date)}.",
-                next="Set it (NTP): tokens and --since depend on it.",
+                evidence=f"Here it is {show(here)} UTC, there {show(self._date)}."
+                + (" Tokens may be refused." if apart > SKEW else ""),
+                next="Set it (NTP), for --since and tokens depend on it; a local cloud's clock "
+                "that was moved: orchestrator local clock reset",
             )
         else:
             yield Finding(
@@ -218,6 +212,20 @@ class Visit:
                 if job.state == "missing"
                 else "Look: orchestrator drift",
             )
+
+
+def _never_ran_once(found: Sequence[Finding]) -> list[Finding]:
+    """Of jobs that have not run yet one finding, where nobody asked about each of them."""
+    silent = [f for f in found if f.what == checks_running.NEVER_RAN]
+    if len(silent) < 2:
+        return list(found)
+    told = Finding(
+        level="note",
+        check="executions",
+        what=f"{len(silent)} jobs have never run to an end.",
+        evidence=f"{', '.join(f.job for f in silent)}.",
+    )
+    return [*(f for f in found if f not in silent), told]
 
 
 def _examined(patient: Patient) -> list[Finding]:

@@ -85,7 +85,7 @@ def test_a_queue_is_created_as_told_found_the_same_and_deleted(cli: Cli) -> None
     assert "unchanged" in ok(cli(*made, "--sessions", "--max-delivery-count", "3"))
     other = cli(*made, "--sessions", "--max-delivery-count", "4")
     assert other.status == 1
-    assert "differs: max_delivery_count: 3 -> 4" in other.err
+    assert "differs: max_delivery_count: 3 → 4" in other.err
     assert "[queues.brief]" in other.err
     asked = cli("queues", "delete", "brief")
     assert asked.status == 2

@@ -57,9 +57,9 @@ def test_deploy_says_what_changed_and_the_second_time_nothing(world: World) -> N
         one, other = changed.deploy("talker", "nightly")
         assert (one.name, one.action) == ("talker", "updated")
         assert [str(f) for f in one.fields] == [
-            "env.WORD: talker -> chatter",
+            "env.WORD: talker → chatter",
             "env.MORE: (none) -> x",
-            "timeout: 1m -> 1m30s",
+            "timeout: 1m → 1m30s",
         ]
         assert other.action == "unchanged"
         assert changed.deploy("talker")[0].action == "unchanged"
@@ -147,7 +147,7 @@ def test_a_queue_that_cannot_be_changed_is_told_before_anything_is_lost(world: W
 def test_a_queue_that_can_be_changed_is(world: World) -> None:
     orc = world.orchestrator(SETTINGS.replace('lock_duration = "30s"', 'lock_duration = "45s"'))
     change = next(c for c in orc.up() if c.name == "in")
-    assert [str(f) for f in change.fields] == ["lock_duration: PT30S -> PT45S"]
+    assert [str(f) for f in change.fields] == ["lock_duration: PT30S → PT45S"]
     assert {c.action for c in orc.up()} == {"unchanged"}
     orc.close()
     world.orc.up()

@@ -135,7 +135,7 @@ def test_what_the_settings_change_is_told_field_by_field(world: World) -> None:
     text = SETTINGS + ALERTS.replace("severity = 1", "severity = 0")
     with world.orchestrator(text.replace("above = 100", "above = 50")) as other:
         changes = {c.name: c for c in other.alerts.apply("talker-failed", "deep", dry_run=True)}
-    assert [str(f) for f in changes["talker-failed"].fields] == ["severity: 1 -> 0"]
+    assert [str(f) for f in changes["talker-failed"].fields] == ["severity: 1 → 0"]
     deep = {f.path: (f.old, f.new) for f in changes["deep"].fields}
     assert deep["criteria.allOf[0].threshold"] == (100, 50)
     assert set(deep) == {"criteria.allOf[0].threshold", "description"}

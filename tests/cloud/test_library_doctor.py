@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from orchestrator.doctor.findings import Finding
-from orchestrator.errors import JobNotFound
+from orchestrator.errors import JobNotFound, NotReachable, OrchestratorError
 from orchestrator.localcloud.steering.client import SteeringClient
 from tests.cloud.library_world import SETTINGS, World
 
@@ -46,6 +47,16 @@ def test_a_new_project_has_no_problem(world: World) -> None:
     looked_at = {f.check for f in found}
     assert {"clock", "environment", "state", "identity", "permissions", "image"} <= looked_at
     assert {"scale rule", "schedule", "queue depth"} <= looked_at
+
+
+def test_jobs_that_never_ran_are_one_note_unless_asked_about(world: World) -> None:
+    never = [f for f in world.orc.doctor() if "never run" in f.what]
+    (note,) = never
+    assert (note.level, note.job) == ("note", "")
+    assert note.what.endswith("jobs have never run to an end.")
+    assert "nightly" in note.evidence
+    (own,) = about(world, "nightly", "executions")
+    assert own.what == "The job has never run to an end."
 
 
 def test_a_suspended_job_and_how_it_is_resumed(world: World) -> None:
@@ -120,8 +131,8 @@ def test_a_rule_on_a_queue_that_is_not_there_and_one_without_any_rule(world: Wor
     assert "watches the queue nowhere, which does not exist." in " ".join(f.what for f in found)
     assert {f.level for f in found} == {"problem"}
     (drifted,) = [f for f in world.orc.doctor("drain") if f.check == "settings"]
-    assert "scale.rules.out.queueName: nowhere -> out" not in drifted.evidence
-    assert "out -> nowhere" in drifted.evidence
+    assert "scale.rules.out.queueName: nowhere → out" not in drifted.evidence
+    assert "out → nowhere" in drifted.evidence
     world.orc.deploy("drain")
 
 
@@ -215,13 +226,66 @@ def test_a_clock_that_was_moved_is_told_and_is_what_starts_are_judged_by(world: 
     clock.advance(86_400 * 366)  # past the one moment of the year, so the next is a year later
     try:
         (moved,) = [f for f in world.orc.doctor("nightly") if f.check == "clock"]
-        assert (moved.level, moved.next) == (
-            "note",
-            "If it was not moved on purpose: orchestrator local clock reset",
-        )
-        assert "ahead of this machine's" in moved.what
+        assert moved.level == "warning"
+        assert moved.next.endswith("orchestrator local clock reset")
+        assert "behind the service's" in moved.what
         (later,) = about(world, "nightly", "schedule")
     finally:
         clock.reset()
     years = [int(f.what.split(" at ")[1][:4]) for f in (due, later)]
     assert years[1] == years[0] + 1
+
+
+def test_jobs_are_looked_at_beside_each_other_and_what_they_share_is_asked_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for the others: looked at one after the other, they would never get past that."""
+    together = threading.Barrier(3)
+    asked: list[str] = []
+    orc = world.orc
+    queues = orc._queues.every
+    executions = orc._executions.every
+
+    def meeting(job: str, **given: Any) -> Any:
+        together.wait(20)
+        return executions(job, **given)
+
+    def counted() -> Any:
+        asked.append(threading.current_thread().name)
+        return queues()
+
+    monkeypatch.setattr(orc._executions, "every", meeting)
+    monkeypatch.setattr(orc._queues, "every", counted)
+    jobs = ("talker", "drain", "user")
+    found = orc.doctor(*jobs)
+    assert [f for f in found if f.what.startswith("This could not be looked at")] == []
+    assert len(asked) == 1
+    assert [f.job for f in found if f.check == "state"] == list(jobs)
+
+
+def test_what_cannot_be_read_for_several_jobs_is_told_for_each_and_asked_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refused() -> Any:
+        asked.append(1)
+        raise OrchestratorError("The queues cannot be read.", "Ask for the role.")
+
+    monkeypatch.setattr(world.orc._queues, "every", refused)
+    found = world.orc.doctor("drain", "talker")
+    told = [f for f in found if "The queues cannot be read." in f.what]
+    assert {(f.job, f.level, f.next) for f in told} == {("drain", "warning", "Ask for the role.")}
+    assert len(asked) == 1
+
+
+def test_a_service_that_goes_away_meanwhile_ends_the_visit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(job: str, **given: Any) -> Any:
+        raise NotReachable("Nothing answers.")
+
+    monkeypatch.setattr(world.orc._executions, "every", gone)
+    with pytest.raises(NotReachable, match="Nothing answers"):
+        world.orc.doctor()
+    assert [t.name for t in threading.enumerate() if t.name.startswith("doctor")] == []

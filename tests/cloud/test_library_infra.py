@@ -237,7 +237,7 @@ def test_a_changed_queue_is_told_in_the_settings_words(project: Project) -> None
     with project.orchestrator("rg-queue", text=text) as orc:
         made = orc.infra.deploy()
         (change,) = [c for c in made.changes if c.action != "unchanged"]
-        assert [str(f) for f in change.fields] == ["lock_duration: PT5M -> PT45S"]
+        assert [str(f) for f in change.fields] == ["lock_duration: PT5M → PT45S"]
     text = text.replace("duplicate_detection = ", "# ", 1)
     with (
         project.orchestrator("rg-queue", text=text) as orc,

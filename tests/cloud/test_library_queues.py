@@ -95,7 +95,7 @@ def test_a_queue_is_made_once_never_changed_unasked_and_deleted(world: World) ->
     spec = QueueSpec(lock_duration=timedelta(seconds=30))
     assert queues.create("fresh", spec).action == "created"
     assert queues.create("fresh", spec).action == "unchanged"
-    with pytest.raises(errors.Conflict, match=r"differs: lock_duration: PT30S -> PT1M"):
+    with pytest.raises(errors.Conflict, match=r"differs: lock_duration: PT30S → PT1M"):
         queues.create("fresh")
     with pytest.raises(errors.Conflict, match="duplicate_detection off"):
         queues.create("fresh", QueueSpec(duplicate_detection=timedelta(minutes=1)))

@@ -125,7 +125,56 @@ def test_executions_near_the_time_out_are_a_warning() -> None:
 def test_executions_that_the_time_out_ended_are_named() -> None:
     ended = [ran("Failed", 900, 600, reason="DeadlineExceeded"), ran("Succeeded", 5000, 10)]
     (finding,) = checks_running.durations(Case(ended))
-    assert finding.what == "1 of the last 2 executions were ended by the replica time-out."
+    assert (finding.level, finding.what) == (
+        "problem",
+        "The last execution was ended by the replica time-out.",
+    )
+    assert finding.evidence == "It is 10m; the newest one is job-900."
+
+
+@pytest.mark.parametrize(
+    ("executions", "told_of"),
+    [
+        ("t", [("problem", "The last execution was ended by the replica time-out.")]),
+        ("ttf", [("problem", "2 of the last 3 executions were ended by the replica time-out.")]),
+        ("sts", [("warning", "1 of the last 3 executions was ended by the replica time-out.")]),
+        (
+            "stf",
+            [
+                ("note", "1 of the last 3 executions failed."),
+                ("warning", "1 of the last 3 executions was ended by the replica time-out."),
+            ],
+        ),
+        (
+            "fts",
+            [
+                ("problem", "The last 2 executions failed."),
+                ("warning", "1 of the last 3 executions was ended by the replica time-out."),
+            ],
+        ),
+    ],
+)
+def test_a_time_out_is_told_once(executions: str, told_of: list[tuple[str, str]]) -> None:
+    kinds = {
+        "t": ("Failed", "DeadlineExceeded"),
+        "f": ("Failed", "BackoffLimitExceeded"),
+        "s": ("Succeeded", ""),
+    }
+    patient = Case(
+        [ran(kinds[k][0], 100 * n, 1, reason=kinds[k][1]) for n, k in enumerate(executions, 1)]
+    )
+    found = [*checks_running.failures(patient), *checks_running.durations(patient)]
+    assert [(f.level, f.what) for f in found if f.level != "fine"] == told_of
+
+
+def test_a_time_out_is_told_with_how_far_it_came() -> None:
+    timed_out = [ran("Failed", n, 5, reason="DeadlineExceeded") for n in (10, 20)]
+    patient = Case(timed_out)
+    patient.line = "row 17 of 90"
+    (finding,) = checks_running.durations(patient)
+    assert finding.evidence == (
+        "It is 10m; the last 2 executions failed, the newest is job-10. Its last line: row 17 of 90"
+    )
 
 
 def test_an_execution_that_outlived_its_time_out_is_stuck() -> None:
@@ -194,10 +243,24 @@ def test_the_gravest_comes_first() -> None:
     assert len(found.worth_telling) == 3
 
 
-def test_a_schedule_that_was_changed_owes_nothing_of_the_time_before() -> None:
+def test_a_start_missed_after_the_last_change_is_a_problem() -> None:
     patient = scheduled("0 3 * * *", [ran("Succeeded", 86_400 * 3, 10)])
     assert told(checks_running.schedule(patient))[0][0] == "problem"
+    patient.resource["systemData"]["lastModifiedAt"] = "2026-11-24T02:00:00+00:00"  # type: ignore[index]
+    assert told(checks_running.schedule(patient))[0][0] == "problem"
+
+
+def test_a_job_changed_after_a_missed_start_does_not_hide_it() -> None:
+    """It may have had another schedule then, or not: both are said."""
+    patient = scheduled("0 3 * * *", [ran("Succeeded", 86_400 * 3, 10)])
     patient.resource["systemData"]["lastModifiedAt"] = "2026-11-24T11:00:00+00:00"  # type: ignore[index]
+    (finding,) = checks_running.schedule(patient)
+    assert (finding.level, finding.what) == (
+        "note",
+        "By its schedule of now a start was due at 2026-11-24 03:00:00 UTC, and did not happen.",
+    )
+    assert "The job was changed at 2026-11-24 11:00:00 UTC, after that." in finding.evidence
+    patient.executions = [ran("Succeeded", 9 * 3600, 10)]  # it did happen
     assert told(checks_running.schedule(patient))[0][0] == "fine"
 
 

@@ -116,7 +116,7 @@ def test_a_what_if_is_told_resource_by_resource() -> None:
         ("results", "updated"),
         ("odd", "unchanged"),
     ]
-    assert str(changes[2].fields[0]) == "lock_duration: PT1M -> PT5M"
+    assert str(changes[2].fields[0]) == "lock_duration: PT1M → PT5M"
 
 
 def test_a_what_if_is_written_calmly() -> None:

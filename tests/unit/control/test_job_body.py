@@ -266,26 +266,26 @@ SECRET = {"secrets": {"s": {"env": "S"}}}
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ({"timeout": "10m"}, {"timeout": "90s"}, ["timeout: 10m -> 1m30s"]),
-        ({"env": {"A": "1"}}, {"env": {"A": "2"}}, ["env.A: 1 -> 2"]),
-        ({"env": {"A": "1"}}, {}, ["env.A: 1 -> (none)"]),
-        ({}, {"args": ["x", "y"]}, ["args: (none) -> ['x', 'y']"]),
-        ({}, {"cpu": 0.5}, ["cpu: 0.25 -> 0.5", "memory: 0.5Gi -> 1Gi"]),
+        ({"timeout": "10m"}, {"timeout": "90s"}, ["timeout: 10m → 1m30s"]),
+        ({"env": {"A": "1"}}, {"env": {"A": "2"}}, ["env.A: 1 → 2"]),
+        ({"env": {"A": "1"}}, {}, ["env.A: 1 → (none)"]),
+        ({}, {"args": ["x", "y"]}, ["args: (none) → ['x', 'y']"]),
+        ({}, {"cpu": 0.5}, ["cpu: 0.25 → 0.5", "memory: 0.5Gi → 1Gi"]),
         (
             {},
             {"trigger": "schedule", "cron": "0 * * * *"},
-            ["trigger: manual -> schedule", "cron: (none) -> 0 * * * *"],
+            ["trigger: manual → schedule", "cron: (none) → 0 * * * *"],
         ),
         (
             EVENT,
             {**EVENT, "scale": {"rules": [{"name": "results", "queue": "other"}]}},
             [
-                "scale.rules.results.queueName: results -> other",
-                "scale.rules.results.messageCount: 100 -> 5",
+                "scale.rules.results.queueName: results → other",
+                "scale.rules.results.messageCount: 100 → 5",
             ],
         ),
-        ({}, SECRET, [f"secrets.s: (none) -> {HIDDEN}"]),
-        (SECRET, {}, [f"secrets.s: {HIDDEN} -> (none)"]),
+        ({}, SECRET, [f"secrets.s: (none) → {HIDDEN}"]),
+        (SECRET, {}, [f"secrets.s: {HIDDEN} → (none)"]),
     ],
 )
 def test_what_a_user_wrote_is_a_difference(
@@ -299,12 +299,12 @@ def test_a_dedicated_workload_profile_is_a_difference_and_consumption_is_the_def
     consumption = job_resource("job", spec(workload_profile="Consumption"), PLACE, {})
     dedicated = job_resource("job", spec(workload_profile="D4"), PLACE, {})
     assert changes(bare, consumption) == ()
-    assert [str(c) for c in changes(dedicated, bare)] == ["workload_profile: D4 -> (none)"]
+    assert [str(c) for c in changes(dedicated, bare)] == ["workload_profile: D4 → (none)"]
 
 
 def test_another_value_of_a_secret_is_a_difference_that_is_not_shown() -> None:
     assert shown(SECRET, SECRET, ("hunter2", "correct horse")) == [
-        f"secrets.s: {HIDDEN} -> {HIDDEN}"
+        f"secrets.s: {HIDDEN} → {HIDDEN}"
     ]
     assert shown(SECRET, SECRET, ("same", "same")) == []
 
@@ -313,7 +313,7 @@ def test_a_second_container_that_somebody_added_is_a_difference() -> None:
     wanted = job_resource("job", spec(), PLACE, {})
     live = as_the_service_answers(wanted)
     live["properties"]["template"]["containers"].append({"name": "extra", "image": "x"})
-    assert "containers.extra.image: x -> (none)" in [str(c) for c in changes(live, wanted)]
+    assert "containers.extra.image: x → (none)" in [str(c) for c in changes(live, wanted)]
 
 
 def test_a_job_is_read_back_from_its_resource() -> None:

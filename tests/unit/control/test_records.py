@@ -121,7 +121,7 @@ def test_json_of_changes_is_plain() -> None:
             "fields": [{"path": "timeout", "old": "10m", "new": "5m"}],
         }
     ]
-    assert "timeout: 10m -> 5m" in repr(Changes([change]))
+    assert "timeout: 10m → 5m" in repr(Changes([change]))
 
 
 @pytest.mark.parametrize(

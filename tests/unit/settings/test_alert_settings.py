@@ -99,6 +99,6 @@ def test_a_resource_differs_only_where_the_settings_say_something() -> None:
     live["properties"]["severity"] = 4
     live["tags"] = {}
     assert [str(f) for f in differences(live, wanted)] == [
-        "severity: 4 -> 2",
-        "tags.t: (none) -> p",
+        "severity: 4 → 2",
+        "tags.t: (none) → p",
     ]
