@@ -1,4 +1,4 @@
-"""The durable store: one SQLite file in WAL mode, one writer thread, group commit.
+"""The durable store: one SQLite file in WAL mode, group commit.
 
 What arrives while a transaction is being committed forms the next one, so that a single `fsync`
 serves as many senders as there are at that moment and one alone waits for nobody. `synchronous`
@@ -6,11 +6,12 @@ is FULL: when `done(None)` is called, the change survives the power cord. A grou
 waits for is committed without `fsync`: handed to the operating system, it survives the process, and
 the next group that somebody waits for takes it to the disk.
 
+A thread writes, so that the event loop goes on meanwhile. The ways there and back cost as much CPU
+as all that is written for one message; so a small group is committed in the loop itself as long as
+the disk has lately been so fast that nobody notices, and the thread has nothing to do.
+
 If a group's transaction fails, its changes are committed one by one, so that only those fail that
 cannot be stored (a deletion still gets through when the disk has no room for a send).
-
-Statements take many rows at once. Each call into SQLite gives up the interpreter lock, and taking
-it back from a busy event loop may cost its whole switch interval; one call for 512 rows pays once.
 """
 
 from __future__ import annotations
@@ -20,10 +21,8 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from itertools import chain
-from operator import itemgetter
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from orchestrator.localcloud.servicebus.errors import (
 )
 from orchestrator.localcloud.servicebus.model import Done
 from orchestrator.localcloud.servicebus.store import (
+    MAX_SEQUENCE,
     SEQUENCE_BITS,
     Change,
     Contents,
@@ -43,6 +43,12 @@ from orchestrator.localcloud.servicebus.store import (
     MessageRow,
     StateRow,
     tell,
+)
+from orchestrator.localcloud.servicebus.store_statements import (
+    PREPARED,
+    Untold,
+    apply,
+    apply_single,
 )
 
 SCHEMA_VERSION = 1
@@ -65,20 +71,22 @@ CREATE TABLE history (
   PRIMARY KEY (queue, message_id)) WITHOUT ROWID;
 """
 
-# Rows per statement: few sizes, so that each stays prepared, and few statements for any number.
-_SIZES = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
-_SMALL_SIZES = (8, 1)
-_PREPARED = 128
 # (The column message_id is not in use: an id is in its message, and in the history.)
 _MESSAGE = ",".join(f"messages.{name}" for name in MessageRow._fields)
 _EVERYTHING = f"SELECT {_MESSAGE}, states.* FROM messages LEFT JOIN states USING (key) ORDER BY key"  # noqa: S608
-_PLAIN = "REPLACE INTO messages (key,state,delivery_count,enqueued_at,payload) VALUES"
-_PLAIN_VALUES = itemgetter(*map(MessageRow._fields.index, ("key", "enqueued_at", "payload")))
-# From how many messages in a row they are deleted by the first and the last of them.
-_RUN = 3
-_LARGE_GROUP = 4 * 1024 * 1024
+_NEWEST_OF_EACH = f"""
+SELECT key >> {SEQUENCE_BITS}, max(key & {MAX_SEQUENCE}), sum(length(payload))
+FROM messages GROUP BY key >> {SEQUENCE_BITS}
+"""  # noqa: S608 -- our numbers
 # Changes that wait in memory at most, however patient they are.
 _LONGEST_WAIT = 4096
+# Rows, and bytes of them, up to which a group is small.
+_SMALL_GROUP = 128
+_SMALL_SIZE = 256 * 1024
+# How much the last commit counts for how long they take.
+_NEWEST = 0.2
+UNNOTICED = 0.002
+"""Seconds that a commit may take for which the event loop stands still."""
 
 # Result codes (https://www.sqlite.org/rescode.html) that are not the file's fault.
 _SURROUNDINGS = frozenset({3, 5, 6, 7, 8, 10, 13, 14})
@@ -92,17 +100,27 @@ class SqliteStore:
     """See the module; the protocol is `Store`.
 
     path: the database file, created readable by its owner only. max_pages: an upper bound of its
-    size in pages of 4 KiB (tests of a full disk); None: none.
+    size in pages of 4 KiB (tests of a full disk); None: none. unnoticed: seconds that commits may
+    take lately to be made in the event loop; 0: the thread makes all, infinity: large ones alone.
     """
 
-    def __init__(self, path: Path, *, max_pages: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, max_pages: int | None = None, unnoticed: float = UNNOTICED
+    ) -> None:
         self.path = path
         self._max_pages = max_pages
+        self._unnoticed = unnoticed
         self._connection: sqlite3.Connection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._waiting: list[_Entry] = []
+        # The writer is rung; it writes; a commit in the loop is due.
         self._due = False
+        self._writing = False
+        self._here = False
+        # How long commits take, seconds; the first ones are the thread's.
+        self._commit_time = 2 * UNNOTICED
+        self._untold = Untold()
         self._alarm: asyncio.TimerHandle | None = None
         self._synchronous = True
         self._lock = threading.Lock()
@@ -137,7 +155,7 @@ class SqliteStore:
                 isolation_level=None,
                 check_same_thread=False,
                 timeout=5.0,
-                cached_statements=_PREPARED,
+                cached_statements=PREPARED,
             )
             self._connection = connection
             self._prepare(connection)
@@ -196,11 +214,15 @@ class SqliteStore:
         definitions = connection.execute("SELECT kind, key, body FROM definitions").fetchall()
         # Every page is read now, so that damage is found here; the rows are fetched as they are
         # taken in, so that they are not in memory twice.
-        connection.execute("SELECT sum(length(payload)) FROM messages").fetchone()
+        newest = connection.execute(_NEWEST_OF_EACH).fetchall()
         connection.execute("SELECT count(until) FROM history").fetchone()
+        last = dict(connection.execute("SELECT queue, last FROM sequences"))
+        self._untold = Untold(
+            (queue, number) for queue, number, _ in newest if number > last.get(queue, 0)
+        )
         return Contents(
             definitions=[Definition(*row) for row in definitions],
-            last=dict(connection.execute("SELECT queue, last FROM sequences")),
+            last=last | self._untold,
             messages=self._messages(connection),
             history=self._history(connection),
         )
@@ -245,7 +267,7 @@ class SqliteStore:
         with self._lock:
             self._waiting.append((change, done, not patience))
             if not patience or len(self._waiting) > _LONGEST_WAIT:
-                self._ring()
+                self._call()
                 return
         due = self._loop.time() + patience
         if self._alarm is None or due < self._alarm.when():
@@ -257,7 +279,31 @@ class SqliteStore:
         self._alarm = None
         with self._lock:
             if self._waiting:
+                self._call()
+
+    def _call(self) -> None:
+        """Have what waits committed. With the lock held."""
+        if self._here or self._due:
+            return
+        if self._writing or self._commit_time > self._unnoticed or self._loop is None:
+            self._ring()
+        else:
+            # Behind everything that happens in this turn of the loop: it may share the commit.
+            self._here = True
+            self._loop.call_soon(self._commit_here)
+
+    def _commit_here(self) -> None:
+        """Commit in the event loop, if it is little."""
+        self._here = False
+        with self._lock:
+            if not self._waiting or self._due:
+                return
+            if self._writing or not _is_small(self._waiting):
                 self._ring()
+                return
+            group, self._waiting = self._waiting, []
+        # The writer sleeps: only this thread wakes it.
+        tell(self._commit_group(group))
 
     def _ring(self) -> None:
         """Wake the writer. With the lock held."""
@@ -288,8 +334,11 @@ class SqliteStore:
             with self._lock:
                 group, self._waiting = self._waiting, []
                 self._due = False
+                self._writing = True
                 last = self._closing
             results = self._commit_group(group)
+            with self._lock:
+                self._writing = False
             # The loop may be gone where the process did not bother to close us.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(tell, results)
@@ -330,9 +379,17 @@ class SqliteStore:
             if durable is not self._synchronous:
                 connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 self._synchronous = durable
-            connection.execute("BEGIN IMMEDIATE")
-            _apply(connection, changes)
-            connection.execute("COMMIT")
+            now = Untold()
+            began = time.perf_counter()
+            if not apply_single(connection, changes, now):
+                connection.execute("BEGIN IMMEDIATE")
+                apply(connection, changes, self._untold, now)
+                began = time.perf_counter()
+                connection.execute("COMMIT")
+            if durable:
+                took = time.perf_counter() - began
+                self._commit_time += (took - self._commit_time) * _NEWEST
+            self._untold |= now
         except (sqlite3.Error, MemoryError, OverflowError) as error:
             with contextlib.suppress(sqlite3.Error):
                 if connection.in_transaction:
@@ -349,134 +406,15 @@ class SqliteStore:
         return StoreFailed(f"The message store {self.path} could not be written: {error}.")
 
 
-def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    """Write a group: what several changes say of one row is written once, as the last says it."""
-    puts = [row for change in changes for row in change.puts]
-    deletes = [key for change in changes for key in change.deletes]
-    gone = set(deletes)
-    states = {row.key: row for change in changes for row in change.states if row.key not in gone}
-    plain = [
-        row
-        for row in puts
-        if row[4] is None and row[5] is None and row[1] == 0 and row[2] == 0  # by name: slower
-    ]
-    _insert_plain(connection, plain)
-    if len(plain) < len(puts):
-        keys = {row[0] for row in plain}
-        special = [row for row in puts if row[0] not in keys]
-        _insert(connection, "messages", MessageRow._fields, special)
-    _insert(connection, "states", StateRow._fields, list(states.values()))
-    if deletes:
-        runs, scattered = _runs(deletes)
-        for table in ("messages", "states"):
-            for run in runs:
-                connection.execute(_DELETE_RUN[table], run)
-            _delete(connection, table, scattered)
-    last: dict[int, int] = {}
-    history: dict[tuple[int, str], float | None] = {}
-    definitions: dict[tuple[str, str], bytes | None] = {}
-    for change in changes:
-        last.update(change.last)
-        history.update(change.history)
-        definitions.update(change.definitions)
-    if last:
-        _insert(connection, "sequences", ("queue", "last"), list(last.items()))
-    if history:
-        kept = [(*entry, until) for entry, until in history.items() if until is not None]
-        _insert(connection, "history", HistoryRow._fields, kept)
-        past = [entry for entry, until in history.items() if until is None]
-        connection.executemany("DELETE FROM history WHERE queue = ? AND message_id = ?", past)
-    for (kind, name), body in definitions.items():
-        if body is None:
-            connection.execute("DELETE FROM definitions WHERE kind = ? AND key = ?", (kind, name))
-        else:
-            connection.execute("REPLACE INTO definitions VALUES (?, ?, ?)", (kind, name, body))
-    for queue in chain.from_iterable(change.drops for change in changes):
-        _drop(connection, queue)
-
-
-def _drop(connection: sqlite3.Connection, queue: int) -> None:
-    keys = (queue << SEQUENCE_BITS, (queue + 1) << SEQUENCE_BITS)
-    connection.execute("DELETE FROM messages WHERE key >= ? AND key < ?", keys)
-    connection.execute("DELETE FROM states WHERE key >= ? AND key < ?", keys)
-    connection.execute("DELETE FROM history WHERE queue = ?", (queue,))
-    connection.execute("DELETE FROM sequences WHERE queue = ?", (queue,))
-
-
-@lru_cache(maxsize=_PREPARED)
-def _insert_statement(table: str, columns: tuple[str, ...], rows: int) -> str:
-    row = f"({','.join('?' * len(columns))})"
-    values = ",".join([row] * rows)
-    return f"REPLACE INTO {table} ({','.join(columns)}) VALUES {values}"  # noqa: S608 -- our names
-
-
-@lru_cache(maxsize=_PREPARED)
-def _plain_statement(rows: int) -> str:
-    return f"{_PLAIN} {','.join(['(?,0,0,?,?)'] * rows)}"
-
-
-@lru_cache(maxsize=_PREPARED)
-def _delete_statement(table: str, rows: int) -> str:
-    return f"DELETE FROM {table} WHERE key IN ({','.join('?' * rows)})"  # noqa: S608 -- our names
-
-
-def _insert(
-    connection: sqlite3.Connection,
-    table: str,
-    columns: tuple[str, ...],
-    rows: Sequence[tuple[Any, ...]],
-) -> None:
-    for part in _parts(rows, _sizes(rows) if table == "messages" else _SIZES):
-        statement = _insert_statement(table, columns, len(part))
-        connection.execute(statement, list(chain.from_iterable(part)))
-
-
-def _insert_plain(connection: sqlite3.Connection, rows: Sequence[MessageRow]) -> None:
-    """Messages as most are: just sent, without anything that only some have."""
-    for part in _parts(rows, _sizes(rows)):
-        parameters = list(chain.from_iterable(map(_PLAIN_VALUES, part)))
-        connection.execute(_plain_statement(len(part)), parameters)
-
-
-_DELETE_RUN = {
-    table: f"DELETE FROM {table} WHERE key BETWEEN ? AND ?"  # noqa: S608 -- our names
-    for table in ("messages", "states")
-}
-
-
-def _runs(keys: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
-    """First and last of the keys that follow each other without a gap, and the other keys."""
-    runs: list[tuple[int, int]] = []
-    scattered: list[int] = []
-    ordered = sorted(keys)
-    start = 0
-    for behind in range(1, len(ordered) + 1):
-        if behind < len(ordered) and ordered[behind] == ordered[behind - 1] + 1:
-            continue
-        if behind - start >= _RUN:
-            runs.append((ordered[start], ordered[behind - 1]))
-        else:
-            scattered += ordered[start:behind]
-        start = behind
-    return runs, scattered
-
-
-def _delete(connection: sqlite3.Connection, table: str, keys: Sequence[int]) -> None:
-    for part in _parts(keys, _SIZES):
-        connection.execute(_delete_statement(table, len(part)), part)
-
-
-def _sizes(rows: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
-    """How many messages to write with one statement."""
-    return _SMALL_SIZES if sum(len(row[-1]) for row in rows) > _LARGE_GROUP else _SIZES
-
-
-def _parts(rows: Sequence[Any], sizes: Sequence[int]) -> Iterable[Sequence[Any]]:
-    start = 0
-    for size in sizes:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
+def _is_small(group: Sequence[_Entry]) -> bool:
+    rows = size = 0
+    for change, _, _ in group:
+        if change is not None:
+            rows += 1 + len(change.puts) + len(change.states) + len(change.deletes)
+            size += sum(len(row[-1]) for row in change.puts)
+            if change.drops:
+                return False
+    return rows <= _SMALL_GROUP and size <= _SMALL_SIZE
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -43,13 +43,14 @@ class Shop:
         await durably(lambda done: self.store.commit(change, done))
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "sqlite-in-the-loop"])
 async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
     if request.param == "memory":
         memory = MemoryStore()
         shop = Shop(lambda: memory)
     else:
-        shop = Shop(lambda: SqliteStore(tmp_path / "broker.sqlite"))
+        unnoticed = 0.0 if request.param == "sqlite" else float("inf")
+        shop = Shop(lambda: SqliteStore(tmp_path / "broker.sqlite", unnoticed=unnoticed))
     await shop.store.open()
     yield shop
     await shop.store.close()

@@ -6,6 +6,8 @@ import asyncio
 import os
 import sqlite3
 import stat
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -326,3 +328,92 @@ async def test_what_is_deleted_in_runs_and_alone_is_gone_and_nothing_else(tmp_pa
         left[row.queue].append(row.key & MAX_SEQUENCE)
     assert left == {1: [n for n in range(1, 1501) if n not in gone], 2: list(range(1, 1501))}
     await store.close()
+
+
+async def committed(store: SqliteStore, change: Change) -> None:
+    await durably(lambda done: store.commit(change, done))
+
+
+async def writers(path: Path, unnoticed: float, *changes: Change) -> list[bool]:
+    """For each change, whether the event loop's thread wrote it (and not the store's)."""
+    store = SqliteStore(path, unnoticed=unnoticed)
+    await store.open()
+    assert store._connection is not None
+    threads: list[int] = []
+    store._connection.set_trace_callback(lambda _: threads.append(threading.get_ident()))
+    found = []
+    for change in changes:
+        threads.clear()
+        await committed(store, change)
+        (thread,) = set(threads)
+        found.append(thread == threading.get_ident())
+    await store.close()
+    return found
+
+
+async def test_small_groups_are_committed_in_the_loop_where_the_disk_is_fast(
+    tmp_path: Path,
+) -> None:
+    many = Change()
+    many.put(1, *(StoredMessage(number, b"m", 0.0) for number in range(10, 1000)))
+    changes = [put(1, 10), many, put(2000, 1_000_000), put(2001, 10)]
+    fast = await writers(tmp_path / "fast.sqlite", float("inf"), *changes)
+    assert fast == [True, False, False, True]
+    slow = await writers(tmp_path / "slow.sqlite", 0.0, *changes)
+    assert slow == [False, False, False, False]
+
+
+@pytest.mark.parametrize("unnoticed", [0.0, float("inf")])
+async def test_what_waits_while_the_thread_writes_is_committed_after_it(
+    tmp_path: Path, unnoticed: float
+) -> None:
+    store = SqliteStore(tmp_path / "broker.sqlite", unnoticed=unnoticed)
+    await store.open()
+    order: list[int] = []
+    finished = asyncio.Event()
+
+    def note(number: int) -> Callable[[BrokerError | None], None]:
+        def done(error: BrokerError | None) -> None:
+            assert error is None
+            order.append(number)
+            if len(order) == 60:
+                finished.set()
+
+        return done
+
+    for number in range(1, 61):
+        # Every third is large, hence the thread's; those behind it come while it writes.
+        store.commit(put(number, 300_000 if number % 3 == 0 else 10), note(number))
+        await asyncio.sleep(0)
+    await asyncio.wait_for(finished.wait(), 60)
+    assert order == list(range(1, 61))
+    await store.close()
+    assert len(list((await SqliteStore(store.path).open()).messages)) == 60
+
+
+async def test_the_last_number_of_a_queue_outlives_every_message_of_it(tmp_path: Path) -> None:
+    # It is in its message, and written elsewhere only when that goes: in each way that it can go.
+    path = tmp_path / "broker.sqlite"
+    for first in (1, 11, 21):
+        store = SqliteStore(path)
+        last = (await store.open()).last
+        assert last == ({} if first == 1 else {1: first - 1, 2: first - 1})
+        for number in range(first, first + 10):
+            for queue in (1, 2):
+                change = Change()
+                change.put(queue, StoredMessage(number, b"m", 0.0))
+                if first == 21:
+                    change.delete(queue, number)  # gone in the transaction in which it came
+                await committed(store, change)
+        if first == 11:
+            await store.close()  # the next one finds it in the messages alone
+            store = SqliteStore(path)
+            assert (await store.open()).last == {1: 20, 2: 20}
+        change = Change()
+        for queue in (1, 2):
+            change.delete(queue, *range(first, first + 10))
+        await committed(store, change)
+        await store.close()
+    contents = await SqliteStore(path).open()
+    assert list(contents.messages) == []
+    assert contents.last == {1: 30, 2: 30}
