@@ -13,6 +13,7 @@ import os
 import ssl
 import sys
 import threading
+import weakref
 import zlib
 from collections.abc import Iterator, MutableMapping
 from types import TracebackType
@@ -69,16 +70,15 @@ class ReadingTransport(HttpTransport[HttpRequest, HttpResponse]):
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
+        # Whoever forgets `close` leaves no socket open, as with urllib3's pools.
+        weakref.finalize(self, _close_all, self._idle)
 
     def open(self) -> None:
         """Nothing: connections are made when they are needed."""
 
     def close(self) -> None:
         with self._lock:
-            idle, self._idle = self._idle, {}
-        for connections in idle.values():
-            for connection in connections:
-                connection.close()
+            _close_all(self._idle)
 
     def __enter__(self) -> Self:
         return self
@@ -161,6 +161,13 @@ class ReadingTransport(HttpTransport[HttpRequest, HttpResponse]):
             with self._lock:
                 self._idle.setdefault(place, []).append(connection)
         return _Answer(request, answer, body)
+
+
+def _close_all(idle: dict[tuple[str, str], list[http.client.HTTPConnection]]) -> None:
+    for connections in idle.values():
+        for connection in connections:
+            connection.close()
+    idle.clear()
 
 
 class _Answer(HttpResponse):

@@ -179,8 +179,9 @@ def test_a_local_cloud_that_died_is_noticed_and_nothing_is_lost(bare: Cli) -> No
     try:
         assert bare("up").status == 0
         pid = int(bare("local", "status", "--query", "pid", "-o", "tsv").out)
-        psutil.Process(pid).kill()
-        psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+        server = psutil.Process(pid)
+        server.kill()
+        psutil.wait_procs([server], timeout=10)
         refused(bare("jobs", "list"), 1, "No local cloud is running", "orchestrator local up")
         assert bare("local", "status", "--query", "state", "-o", "tsv").out == "stale\n"
         assert bare("local", "up").status == 0

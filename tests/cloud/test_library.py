@@ -58,7 +58,7 @@ def test_deploy_says_what_changed_and_the_second_time_nothing(world: World) -> N
         assert (one.name, one.action) == ("talker", "updated")
         assert [str(f) for f in one.fields] == [
             "env.WORD: talker → chatter",
-            "env.MORE: (none) -> x",
+            "env.MORE: (none) → x",
             "timeout: 1m → 1m30s",
         ]
         assert other.action == "unchanged"
@@ -94,7 +94,7 @@ def test_a_secrets_new_value_is_seen_used_and_never_shown(
     assert orc.deploy("keeper")[0].action == "unchanged"
     monkeypatch.setenv("KEEPERS_WORD", "second-secret")
     changes = orc.deploy("keeper")
-    assert [str(f) for f in changes[0].fields] == ["secrets.word: (hidden) -> (hidden)"]
+    assert [str(f) for f in changes[0].fields] == ["secrets.word: (hidden) → (hidden)"]
     assert "secret" not in repr(changes).replace("secrets.word", "")
     assert "first-secret" not in json.dumps(orc.job("keeper").as_json())
     lines = orc.start("keeper").follow()

@@ -45,7 +45,7 @@ def test_a_plan_says_field_by_field_what_deploy_then_does(world: World) -> None:
     changed = world.orchestrator(MORE.replace('timeout = "60s"', 'timeout = "90s"'))
     plan = changed.plan()
     assert [(j.name, j.action, [str(f) for f in j.fields]) for j in plan.changes] == [
-        ("talker", "updated", ["timeout: 1m -> 1m30s"]),
+        ("talker", "updated", ["timeout: 1m → 1m30s"]),
         ("extra", "created", []),
     ]
     assert world.orc.job("talker").timeout == changed.job("talker").timeout  # nothing was sent
@@ -92,7 +92,7 @@ def test_a_secret_is_compared_and_shown_neither_in_the_plan_nor_by_its_version(
     assert keeper.plan("keeper").changes == []
     monkeypatch.setenv("PLAN_SECRET", "barley")
     plan = keeper.plan("keeper")
-    assert [str(f) for f in plan[0].fields] == ["secrets.word: (hidden) -> (hidden)"]
+    assert [str(f) for f in plan[0].fields] == ["secrets.word: (hidden) → (hidden)"]
     assert "barley" not in f"{plan!r} {plan.as_json()} {plan.version}"
     keeper.close()
 
@@ -109,7 +109,7 @@ def test_drift_names_what_was_changed_by_hand_and_by_whom(world: World) -> None:
         "pair": "missing",
         "extra": "not in the settings",
     }
-    assert [str(f) for f in found["talker"].fields] == ["timeout: 1m -> 4m"]
+    assert [str(f) for f in found["talker"].fields] == ["timeout: 1m → 4m"]
     assert found["talker"].changed_by
     assert found["talker"].changed_at is not None
     more.close()

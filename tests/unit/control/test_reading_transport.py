@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import os
 import socket
@@ -143,6 +144,18 @@ def test_a_page_in_place_of_an_answer_is_told() -> None:
         with pytest.raises(DecodeError) as caught:
             answer.json()
         assert "not what the service speaks" in became(caught.value).message
+
+
+def test_a_forgotten_transport_leaves_no_connection_open() -> None:
+    with serving(GOOD) as server:
+        forgotten = transport()
+        forgotten.send(HttpRequest("GET", server.url))
+        (connections,) = forgotten._idle.values()
+        kept = connections[0].sock
+        assert kept.fileno() != -1
+        del forgotten
+        gc.collect()
+        assert kept.fileno() == -1
 
 
 def test_nobody_listening_is_a_refused_connection() -> None:
