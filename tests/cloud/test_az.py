@@ -110,6 +110,23 @@ def test_a_job_with_a_registry_identity_is_created_and_started(az: Az) -> None:
     assert "ManagedEnvironmentInUse" in in_use
 
 
+def test_a_custom_role_is_made_listed_by_its_name_and_deleted(az: Az, cloud: CloudInThread) -> None:
+    role = {
+        "Name": "Job reader",
+        "Description": "Reads jobs.",
+        "Actions": ["Microsoft.App/jobs/read"],
+        "AssignableScopes": [f"/subscriptions/{cloud.connection['subscription']}"],
+    }
+    made = az("role definition create --role-definition", json.dumps(role))
+    assert (made["roleName"], made["roleType"]) == ("Job reader", "CustomRole")
+    listed = az("role definition list --custom-role-only")
+    assert [(it["roleName"], it["createdBy"]) for it in listed] == [
+        ("Job reader", az("ad signed-in-user show")["id"])
+    ]
+    az("role definition delete", "--name", "Job reader")
+    assert az("role definition list --custom-role-only") == []
+
+
 def test_a_lock_holds_and_the_activity_log_tells(az: Az) -> None:
     az("lock create -n keep --lock-type CanNotDelete -g azlab")
     try:

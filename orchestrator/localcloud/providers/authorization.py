@@ -55,6 +55,14 @@ class RoleDefinitions(ResourceType):
     create_polled: ClassVar[bool] = False
     delete_shows: ClassVar[bool] = True
 
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """Without `systemData`: this provider says who and when among the properties.
+
+        azure-mgmt-authorization 5 takes what is in both for the same, and shows no role's name.
+        """
+        resource.pop("systemData", None)
+        return resource
+
     async def get(self, call: Call) -> JSON | None:
         """A role by its guid, at any scope."""
         found = built_in(call.id.name) or _custom(call, call.id.name)
@@ -117,8 +125,13 @@ class RoleDefinitions(ResourceType):
         properties["permissions"] = _permissions(properties)
         now = iso(call.arm.clock.time())
         before = old["properties"] if old else {}
-        properties["createdOn"] = before.get("createdOn", now)
-        properties["updatedOn"] = now
+        who = str(call.claims.get("oid") or "")
+        properties |= {
+            "createdOn": before.get("createdOn", now),
+            "updatedOn": now,
+            "createdBy": before.get("createdBy", who),
+            "updatedBy": who,
+        }
         return resource
 
     def for_filter(self, resource: JSON) -> JSON:
@@ -191,6 +204,11 @@ class RoleAssignments(ResourceType):
 
     def __init__(self, principals: PrincipalType) -> None:
         self._principals = principals
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """Without `systemData`, as a role definition."""
+        resource.pop("systemData", None)
+        return resource
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check it; the same role is given to the same principal at one scope only once."""
