@@ -42,6 +42,7 @@ from orchestrator.localcloud.logs.store import LogStore
 from orchestrator.localcloud.logs.stream import add_stream_routes
 from orchestrator.localcloud.metrics.batch import MetricsBatch
 from orchestrator.localcloud.metrics.room import Metrics
+from orchestrator.localcloud.providers import known_types
 from orchestrator.localcloud.providers.activity_log import ActivityLog
 from orchestrator.localcloud.providers.alerts_management import AlertsManagement
 from orchestrator.localcloud.providers.authorization import Authorization, built_in
@@ -241,6 +242,7 @@ class LocalCloud:
             ],
             fallback=Generic(),
             access=access,
+            known=known_types.known,
         )
         self._at_end("Resource Manager", self.arm.close)
         await self.arm.open()

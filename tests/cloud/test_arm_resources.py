@@ -41,7 +41,7 @@ def test_a_group_lives_and_dies_with_its_contents(
 ) -> None:
     assert client.resource_groups.check_existence(group.name.upper())
     assert group.name in [item.name for item in client.resource_groups.list()]
-    path = f"{group.id}/providers/Contoso.Lab/things/a"
+    path = f"{group.id}/providers/Microsoft.Portal/dashboards/a"
     client.resources.begin_create_or_update_by_id(
         path, {"location": "westeurope", "properties": {"n": 1}}, api_version=API
     ).result()
@@ -56,7 +56,7 @@ def test_a_group_lives_and_dies_with_its_contents(
 def test_any_resource_is_created_updated_found_and_deleted(
     client: ResourceManagementClient, group: Any
 ) -> None:
-    path = f"{group.id}/providers/Contoso.Lab/things/a"
+    path = f"{group.id}/providers/Microsoft.Portal/dashboards/a"
     made = client.resources.begin_create_or_update_by_id(
         path,
         {"location": "westeurope", "tags": {"x": "1"}, "properties": {"n": {"a": 1}}},
@@ -66,10 +66,10 @@ def test_any_resource_is_created_updated_found_and_deleted(
     patched = client.resources.begin_update_by_id(
         path, {"tags": {"y": "2"}, "properties": {"n": {"b": 2}}}, api_version=API
     ).result()
-    assert patched.tags == {"x": "1", "y": "2"}
+    assert patched.tags == {"y": "2"}  # as Resource Manager has it: all that are given
     assert patched.properties["n"] == {"a": 1, "b": 2}
     assert client.resources.check_existence_by_id(path, api_version=API)
-    found = client.resources.list(filter="resourceType eq 'Contoso.Lab/things'")
+    found = client.resources.list(filter="resourceType eq 'Microsoft.Portal/dashboards'")
     assert path in [item.id for item in found]
     inside = client.resources.list_by_resource_group(group.name)
     assert [item.id for item in inside] == [path]
@@ -83,7 +83,7 @@ def test_providers_are_registered_and_know_their_types(client: ResourceManagemen
     types = {item.resource_type: item for item in provider.resource_types}
     assert "West Europe" in types["jobs"].locations
     assert "managedEnvironments" in types
-    assert client.providers.register("Microsoft.Unheard").registration_state == "Registered"
+    assert client.providers.register("Microsoft.Batch").registration_state == "Registered"
 
 
 def test_a_workspace_has_keys_that_only_an_action_tells(cloud: CloudInThread, group: Any) -> None:

@@ -43,12 +43,30 @@ def test_every_answer_carries_request_ids(wire: Wire) -> None:
     [
         ("GET", "/nowhere", None, 404, "NotFound"),
         ("DELETE", "/subscriptions", None, 405, "MethodNotAllowed"),
-        ("PUT", "{g}/providers/N.A/things/x", b'{"properties": ', 400, "InvalidRequestContent"),
-        ("PUT", "{g}/providers/N.A/things/x", b"\xff\xfe", 400, "InvalidRequestContent"),
-        ("PUT", "{g}/providers/N.A/things/x", b"{}" + b" " * 5_000_000, 413, None),
-        ("GET", "{g}/providers/N.A/things/x%3Cy", None, 400, "InvalidResourceName"),
-        ("GET", "{g}/providers/N.A/things/x", None, 404, "ResourceNotFound"),
-        ("GET", "{g}/providers/N.A/things?$filter=name%20is%20x", None, 400, None),
+        (
+            "PUT",
+            "{g}/providers/Microsoft.Portal/dashboards/x",
+            b'{"properties": ',
+            400,
+            "InvalidRequestContent",
+        ),
+        (
+            "PUT",
+            "{g}/providers/Microsoft.Portal/dashboards/x",
+            b"\xff\xfe",
+            400,
+            "InvalidRequestContent",
+        ),
+        ("PUT", "{g}/providers/Microsoft.Portal/dashboards/x", b"{}" + b" " * 5_000_000, 413, None),
+        (
+            "GET",
+            "{g}/providers/Microsoft.Portal/dashboards/x%3Cy",
+            None,
+            400,
+            "InvalidResourceName",
+        ),
+        ("GET", "{g}/providers/Microsoft.Portal/dashboards/x", None, 404, "ResourceNotFound"),
+        ("GET", "{g}/providers/Microsoft.Portal/dashboards?$filter=name%20is%20x", None, 400, None),
     ],
 )
 def test_errors_have_azures_shape(
@@ -103,9 +121,11 @@ def test_every_name_of_this_api_is_an_audience(
 
 
 def test_ids_work_in_any_case_and_with_doubled_slashes(wire: Wire) -> None:
-    path = f"{wire.subscription}/resourceGroups/wire/providers/Contoso.Lab/things/Thing"
+    path = f"{wire.subscription}/resourceGroups/wire/providers/Microsoft.Portal/dashboards/Thing"
     assert wire.ask("PUT", path, {"tags": None}).status == 201
-    odd = path.replace("Contoso.Lab/", "contoso.lab//").replace("Groups/wire", "groups/WIRE")
+    odd = path.replace("Microsoft.Portal/", "microsoft.portal//").replace(
+        "Groups/wire", "groups/WIRE"
+    )
     answer = wire.ask("GET", odd + "?api-version=1999-01-01")
     assert answer.status == 200
     assert answer.body["id"] == path

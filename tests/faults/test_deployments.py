@@ -24,6 +24,7 @@ def test_a_deployment_outlives_a_kill(tmp_path: Path) -> None:
             thing(
                 "[format('a{0}', copyIndex())]",
                 copy={"name": "all", "count": COUNT, "mode": "serial", "batchSize": 1},
+                type="Microsoft.Portal/dashboards",
                 location="westeurope",
                 properties={"mark": "[parameters('mark')]"},
             )
@@ -51,7 +52,7 @@ def test_a_deployment_outlives_a_kill(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert found["outputs"]["mark"]["value"] == mark
         assert len(found["outputResources"]) == COUNT
-        things = f"{GROUP}/providers/Contoso.Lab/things?$top=1000"
+        things = f"{GROUP}/providers/Microsoft.Portal/dashboards?$top=1000"
         marks: list[str] = []
         page = ask(connection, "GET", things)[1]
         while True:

@@ -28,7 +28,7 @@ from tests.conftest import CloudInThread
 from tests.faults.cloud_process import ask, config
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and permissions")
-THING = "/resourceGroups/g/providers/Contoso.Lab/things/a"
+THING = "/resourceGroups/g/providers/Microsoft.Portal/dashboards/a"
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_what_was_answered_before_a_kill_is_there_after_it(state: Path) -> None:
     def write() -> None:
         number = 0
         while not stop.is_set():
-            name = f"/resourceGroups/g/providers/Contoso.Lab/things/n{number}"
+            name = f"/resourceGroups/g/providers/Microsoft.Portal/dashboards/n{number}"
             try:
                 if ask(connection, "PUT", name, {})[0] == 201:
                     done.append(name)

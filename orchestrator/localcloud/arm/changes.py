@@ -106,7 +106,7 @@ class Changes:
             return await self._keep(call, resource, old, record)
 
     async def patch(self, call: Call) -> Reply:
-        """Merge the body into the resource at `call.id` (RFC 7396)."""
+        """Merge the body into the resource at `call.id` (RFC 7396); `tags` are replaced."""
         patch = {key: value for key, value in call.object().items() if key not in READ_ONLY}
         with self._alone(call):
             return await self._patch(call, patch)
@@ -123,6 +123,8 @@ class Changes:
             resource = {
                 key: value for key, value in merge(old, patch).items() if key not in READ_ONLY
             }
+            if patch.get("tags") is not None and not self._arm.kind(call.id).patch_merges_tags:
+                resource["tags"] = strip_nulls(patch["tags"])
             return await self._keep(call, resource, old, record)
 
     async def preview(self, call: Call) -> JSON:

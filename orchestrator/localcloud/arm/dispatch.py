@@ -9,7 +9,7 @@ paging and `$filter`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchestrator.localcloud.arm.changes import Changes
 from orchestrator.localcloud.arm.errors import (
     ArmError,
     group_not_found,
+    no_namespace,
     subscription_not_found,
 )
 from orchestrator.localcloud.arm.filters import compile_filter
@@ -27,6 +28,7 @@ from orchestrator.localcloud.arm.ids import ResourceId, group_id, missing, parse
 from orchestrator.localcloud.arm.operations import RESULTS, STATUSES, Operations
 from orchestrator.localcloud.arm.paging import page
 from orchestrator.localcloud.arm.provider import (
+    JSON,
     Answer,
     Call,
     Handler,
@@ -49,6 +51,8 @@ class ResourceManager:
     Attributes:
         store, clock, operations: For the hooks of providers.
         access: Decides who may do what; None: everybody may do everything.
+        known: Whether Azure has a namespace (and a top-level type in it) that no provider here
+            knows; None: whatever is asked for is taken for one.
         subscription, tenant: This local cloud's guids.
     """
 
@@ -62,6 +66,7 @@ class ResourceManager:
         providers: Sequence[Provider],
         fallback: ResourceType,
         access: Access | None = None,
+        known: Callable[[str, str | None], bool] | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -71,6 +76,7 @@ class ResourceManager:
         self.providers = tuple(providers)
         self.fallback = fallback
         self.access = access
+        self._known = known
         self._types: dict[str, ResourceType] = {}
         self._actions: dict[ResourceType, Routes] = {}
         self._reads: dict[ResourceType, Routes] = {}
@@ -88,6 +94,8 @@ class ResourceManager:
             self._actions[kind] = Routes.of("POST", kind.actions())
             self._reads[kind] = Routes.of("GET", kind.reads())
             self._methods[kind] = kind.methods()
+        self._own = {"/".join(name.split("/")[:2]) for name in self._types}
+        self._own.update(self._provider_actions)
         self.changes = Changes(self)
 
     # ------------------------------------------------------------------- life ----
@@ -160,6 +168,7 @@ class ResourceManager:
             if allowed := self._routes.methods(id.text):
                 raise method_not_allowed(call, allowed)
             raise ArmError("NotFound", f"There is nothing at '{id.text}'.", 404)
+        self.require_type(id, call.query.get("api-version", ""))
         if id.is_resource and [name.lower() for name in id.types] in _OPERATIONS:
             return self.operations.answer(call, id.name, id.types[-1])
         if call.method == "POST":
@@ -223,7 +232,7 @@ class ResourceManager:
             keep = compile_filter(text)
             shown = [await kind.show(call, item) for item in items]
             chosen = [item for item in shown if keep(kind.for_filter(item))]
-            return Reply(page(chosen, link=f"{call.base}{call.id.text}", query=call.query))
+            return Reply(_page(call, chosen))
         reply = await self.answer(call, items)
         # Only what is on the page needs to be shown.
         reply.body["value"] = [await kind.show(call, item) for item in reply.body["value"]]
@@ -266,9 +275,32 @@ class ResourceManager:
         if text := call.query.get("$filter"):
             keep = compile_filter(text)
             items = [item for item in items if keep(item)]
-        return Reply(page(items, link=f"{call.base}{call.id.text}", query=call.query))
+        return Reply(_page(call, items))
 
     # -------------------------------------------------------------- existence ----
+
+    def require_type(self, id: ResourceId, api_version: str = "") -> None:
+        """See to it that there is such a provider and, in it, such a top-level resource type.
+
+        Raises:
+            ArmError: 404 `InvalidResourceNamespace` or `InvalidResourceType`.
+        """
+        if self._known is None or id.namespace is None or not id.types:
+            return
+        namespace, kind = id.namespace, id.types[0]
+        if f"{namespace}/{kind}".lower() in self._own:
+            return
+        if not self._known(namespace, None):
+            raise no_namespace(namespace)
+        if self._known(namespace, kind) or (id.names and id.top in self.store):
+            return
+        version = f" for api version '{api_version}'" if api_version else ""
+        raise ArmError(
+            "InvalidResourceType",
+            f"The resource type '{kind}' could not be found in the namespace '{namespace}'"
+            f"{version}.",
+            404,
+        )
 
     async def require(self, call: Call, id: ResourceId) -> None:
         """See to it that the resource `id` exists.
@@ -300,6 +332,12 @@ class ResourceManager:
             group = group_id(id.subscription, id.group)
             if group not in self.store:
                 raise group_not_found(id.group)
+
+
+def _page(call: Call, items: Sequence[JSON]) -> JSON:
+    """What of a list is given at once."""
+    own = (call.id.namespace or "microsoft.resources").lower() == "microsoft.resources"
+    return page(items, link=f"{call.base}{call.id.text}", query=call.query, top_is_page=own)
 
 
 def method_not_allowed(call: Call, allowed: Iterable[str]) -> ArmError:

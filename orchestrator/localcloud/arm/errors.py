@@ -61,6 +61,11 @@ def group_not_found(name: str) -> ArmError:
     return ArmError("ResourceGroupNotFound", f"Resource group '{name}' could not be found.", 404)
 
 
+def no_namespace(name: str) -> ArmError:
+    """404 for a provider that does not exist."""
+    return ArmError("InvalidResourceNamespace", f"The resource namespace '{name}' is invalid.", 404)
+
+
 def subscription_not_found(name: str) -> ArmError:
     """404 for a subscription that is not the local cloud's."""
     return ArmError(

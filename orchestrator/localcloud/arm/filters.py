@@ -10,7 +10,7 @@ without regard to case, moments as moments (OData 4.01 URL conventions, section 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,18 +43,23 @@ _FUNCTIONS: dict[str, Callable[[str, str], bool]] = {
 _MISSING = object()
 
 
-def compile_filter(text: str) -> Callable[[Item], bool]:
+def compile_filter(text: str, names: Collection[str] | None = None) -> Callable[[Item], bool]:
     """Turn a `$filter` into a test of one item.
+
+    Args:
+        text: The filter.
+        names: What it may ask for, in small letters; None: anything.
 
     Raises:
         ArmError: `InvalidFilterInQueryString` (400), with the position and what is expected there.
     """
-    return _Parser(text).whole()
+    return _Parser(text, names).whole()
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, names: Collection[str] | None) -> None:
         self._text = text
+        self._names = names
         self._tokens: list[tuple[str, str, int]] = []
         at = 0
         while text[at:].strip():
@@ -155,6 +160,8 @@ class _Parser:
             if word.lower() in ("true", "false", "null"):
                 constant = {"true": True, "false": False, "null": _MISSING}[word.lower()]
                 return lambda item: constant
+            if self._names is not None and word.lower() not in self._names:
+                raise self._wrong(position, f"one of {', '.join(self._names)}")
             return lambda item: _find(item, word)
         raise self._wrong(position, "a name or a value")
 

@@ -19,7 +19,12 @@ PAGE = 100
 
 
 def page(
-    items: Sequence[dict[str, Any]], *, link: str, query: Mapping[str, str], size: int = PAGE
+    items: Sequence[dict[str, Any]],
+    *,
+    link: str,
+    query: Mapping[str, str],
+    size: int = PAGE,
+    top_is_page: bool = False,
 ) -> dict[str, Any]:
     """One page of `items`.
 
@@ -28,12 +33,16 @@ def page(
         link: The address of the list without its query, for `nextLink`.
         query: The request's query: `$top` and `$skip` limit the list, `$skiptoken` continues it.
         size: How many items a page holds.
+        top_is_page: Whether `$top` asks for pages of that many items, and the list goes on, as
+            Resource Manager's own lists have it; otherwise it ends there.
 
     Raises:
         ArmError: 400 for a `$top`, `$skip` or `$skiptoken` that is none.
     """
     skip = _number(query, "$skip") or 0
     top = _number(query, "$top")
+    if top_is_page and top:
+        size, top = min(size, top), None
     rest = list(items[skip : None if top is None else skip + top])
     start = 0
     if token := query.get("$skiptoken"):

@@ -131,6 +131,9 @@ class ResourceType:
         delete_shows: Whether a DELETE answers with what was deleted.
         delete_status: 200 (or 204 when there was nothing) or 202 with `Location`.
         patch_status: 200, or 202 with `Location`.
+        patch_merges_tags: Whether a PATCH merges `tags` into those that are there, as the services
+            whose reference says so do; otherwise they are all there are then (ARM RPC v1.0, "Patch
+            Resource").
         stored: False for what lives elsewhere (executions): then override `get` and `members`; PUT,
             PATCH and DELETE are refused with 405.
     """
@@ -142,6 +145,7 @@ class ResourceType:
     create_polled: ClassVar[bool] = True
     delete_shows: ClassVar[bool] = False
     patch_status: ClassVar[int] = 200
+    patch_merges_tags: ClassVar[bool] = False
     delete_status: ClassVar[int] = 200
     stored: ClassVar[bool] = True
 

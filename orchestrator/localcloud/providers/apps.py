@@ -21,6 +21,8 @@ class Apps(ResourceType):
     """A container app."""
 
     type: ClassVar[str] = APPS
+    # "… using JSON Merge Patch", says the reference of its PATCH.
+    patch_merges_tags: ClassVar[bool] = True
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 

@@ -127,6 +127,8 @@ class Jobs(ResourceType):
     """`Microsoft.App/jobs`."""
 
     type: ClassVar[str] = JOBS
+    # "… using JSON Merge Patch", says the reference of its PATCH.
+    patch_merges_tags: ClassVar[bool] = True
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 

@@ -33,6 +33,8 @@ class ManagedEnvironments(ResourceType):
     """An environment; its log destination's key is write-only."""
 
     type: ClassVar[str] = ENVIRONMENTS
+    # "… using JSON Merge Patch", says the reference of its PATCH.
+    patch_merges_tags: ClassVar[bool] = True
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 

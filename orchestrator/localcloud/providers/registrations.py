@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import secrets
 
-from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.errors import ArmError, no_namespace
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call
+from orchestrator.localcloud.providers import known_types
 from orchestrator.localcloud.providers.catalogue import NAMESPACES, location_names
 
 _STATES = "Microsoft.Resources/registrations"
@@ -79,17 +80,21 @@ async def providers(call: Call) -> Answer:
 
 
 async def provider(call: Call) -> Answer:
-    """One; a namespace that nobody knows is one without resource types."""
+    """One. Raises ArmError (404) for a namespace that neither Azure nor anybody here has."""
     # The last hole is the namespace, with or without a subscription before it.
     wanted = call.arguments[-1]
     for namespace, types in _known(call).items():
         if namespace.lower() == wanted.lower():
             return _describe(call, namespace, types)
-    return _describe(call, wanted, [])
+    found = known_types.namespaces().get(wanted.lower())
+    if found is None:
+        raise no_namespace(wanted)
+    return _describe(call, found[0], list(found[1]))
 
 
 async def register(call: Call) -> Answer:
     """Take it back into use."""
+    await provider(call)  # it exists
     id = _state(call, call.arguments[-1])
     if id in call.arm.store:
         await call.arm.store.write(delete=[id])

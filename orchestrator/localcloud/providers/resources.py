@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.localcloud.arm.access import visible
 from orchestrator.localcloud.arm.changes import DELETING, READ_ONLY, check_tags
 from orchestrator.localcloud.arm.content import merge, strip_nulls
 from orchestrator.localcloud.arm.errors import ArmError, group_not_found
+from orchestrator.localcloud.arm.filters import compile_filter
 from orchestrator.localcloud.arm.ids import ResourceId, group_id, parse
+from orchestrator.localcloud.arm.paging import page
 from orchestrator.localcloud.arm.provider import (
     JSON,
     Answer,
@@ -175,30 +177,18 @@ class Resources(Provider):
                     if name in resource
                 }
                 | _expanded(resource, call.query.get("$expand", ""))
-                | _tag_pair(resource, call.query.get("$filter", ""))
             )
-        reply = await call.arm.answer(call, found)
-        for item in reply.body["value"]:
-            item.pop("tagName", None)
-            item.pop("tagValue", None)
-        return reply
+        return await _filtered(call, found, _RESOURCE_NAMES)
 
     # ------------------------------------------------------- resource groups ----
 
     async def _groups(self, call: Call) -> Answer:
-        wanted = call.query.get("$filter", "")
         groups = [
             group
             for group in call.arm.store.of_type("Microsoft.Resources/resourceGroups")
             if visible(call.arm.access, call, group["id"])
         ]
-        if not wanted:
-            return groups
-        reply = await call.arm.answer(call, [item | _tag_pair(item, wanted) for item in groups])
-        for item in reply.body["value"]:
-            item.pop("tagName", None)
-            item.pop("tagValue", None)
-        return reply
+        return await _filtered(call, groups, _GROUP_NAMES)
 
     async def _get_group(self, call: Call) -> Answer:
         group = _group(call)
@@ -212,7 +202,12 @@ class Resources(Provider):
     async def _patch_group(self, call: Call) -> Answer:
         async with call.arm.changes.turn(call.id):
             old = _group(call)
-            return await self._keep(call, merge(old, call.object()), old)
+            given = call.object()
+            body = merge(old, given)
+            if given.get("tags") is not None:
+                # What is not given stays as it is; tags that are given are all there are then.
+                body["tags"] = strip_nulls(given["tags"])
+            return await self._keep(call, body, old)
 
     async def _keep(self, call: Call, body: JSON, old: JSON | None) -> Reply:
         name = str(call.id.group)
@@ -302,16 +297,37 @@ def _expanded(resource: JSON, wanted: str) -> JSON:
     return found
 
 
-_TAG_FILTER = re.compile(r"tagName\s+eq\s+'((?:[^']|'')*)'", re.IGNORECASE)
+# What the lists can be filtered by ("Resources - List" and "Resource Groups - List" of the Resource
+# Manager REST reference).
+_GROUP_NAMES = ("tagname", "tagvalue", "name", "location")
+_RESOURCE_NAMES = (
+    *("resourcetype", "name", "resourcegroup", "location", "tagname", "tagvalue"),
+    *("identity", "identity/principalid", "plan", "plan/publisher", "plan/product", "plan/name"),
+    *("plan/version", "plan/promotioncode", "createdtime", "changedtime", "provisioningstate"),
+)
+_LOCATION = re.compile(r"(\blocation\s+(?:eq|ne)\s+)'([^']*)'", re.IGNORECASE)
 
 
-def _tag_pair(resource: Mapping[str, Any], text: str) -> JSON:
-    """`tagName eq 'x' and tagValue eq 'y'` filters by one tag: name and value as that tag's."""
-    match = _TAG_FILTER.search(text)
-    if match is None:
-        return {}
-    wanted = match.group(1).replace("''", "'").lower()
-    for name, value in resource.get("tags", {}).items():
-        if name.lower() == wanted:
-            return {"tagName": name, "tagValue": value}
-    return {}
+async def _filtered(call: Call, items: list[JSON], names: Collection[str]) -> Reply:
+    """A list of Resource Manager's own, by its `$filter`.
+
+    `tagName` and `tagValue` are those of one tag: a resource is in the list when one of its tags
+    makes the filter true. A region may be written as it is displayed.
+    """
+    text = call.query.get("$filter", "")
+    if not text.strip():
+        return await call.arm.answer(call, items)
+    text = _LOCATION.sub(lambda m: f"{m[1]}'{m[2].replace(' ', '')}'", text)
+    keep = compile_filter(text, names)
+
+    def kept(item: JSON) -> bool:
+        tags = item.get("tags") or {None: None}
+        return any(
+            keep(item if name is None else item | {"tagName": name, "tagValue": value})
+            for name, value in tags.items()
+        )
+
+    chosen = [item for item in items if kept(item)]
+    # The filter has done its work; the link to the next page keeps it.
+    body = page(chosen, link=f"{call.base}{call.id.text}", query=call.query, top_is_page=True)
+    return Reply(body)

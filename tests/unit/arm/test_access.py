@@ -115,17 +115,17 @@ async def test_a_role_of_ones_own_holds_and_changes(arm: World) -> None:
     definition = f"{SUB}/providers/Microsoft.Authorization/roleDefinitions/{guid}"
 
     async def define(*not_actions: str) -> None:
-        permission = {"actions": ["Contoso.Lab/*"], "notActions": list(not_actions)}
+        permission = {"actions": ["Microsoft.Portal/*"], "notActions": list(not_actions)}
         body = {"properties": {"roleName": "lab", "permissions": [permission]}}
         await arm.put(definition, body)
 
     await define("*/delete")
     ROLES["lab"] = guid
     await give(arm, "lab", SUB)
-    assert access.allows(WHO, "Contoso.Lab/things/write", f"{THINGS}/x")
-    assert not access.allows(WHO, "Contoso.Lab/things/delete", f"{THINGS}/x")
+    assert access.allows(WHO, "Microsoft.Portal/dashboards/write", f"{THINGS}/x")
+    assert not access.allows(WHO, "Microsoft.Portal/dashboards/delete", f"{THINGS}/x")
     await define()
-    assert access.allows(WHO, "Contoso.Lab/things/delete", f"{THINGS}/x")
+    assert access.allows(WHO, "Microsoft.Portal/dashboards/delete", f"{THINGS}/x")
 
 
 async def test_requests_without_a_role_are_refused(arm: World) -> None:

@@ -243,14 +243,14 @@ async def test_the_activity_log_tells_what_was_changed(arm: World) -> None:
 
     group = "Microsoft.Resources/subscriptions/resourceGroups/write"
     assert await names() == [
-        ("Contoso.Lab/things/delete", "Succeeded"),
+        ("Microsoft.Portal/dashboards/delete", "Succeeded"),
         ("Microsoft.Authorization/locks/write", "Failed"),
-        ("Contoso.Lab/things/write", "Succeeded"),
+        ("Microsoft.Portal/dashboards/write", "Succeeded"),
         (group, "Succeeded"),
     ]
     assert len(await names(f"{SINCE} and resourceUri eq '{THINGS.upper()}/X'")) == 2
     assert len(await names(f"{SINCE} and resourceGroupName eq 'G'")) == 4
-    assert len(await names(f"{SINCE} and resourceProvider eq 'contoso.lab'")) == 2
+    assert len(await names(f"{SINCE} and resourceProvider eq 'microsoft.portal'")) == 2
     assert len(await names(f"{SINCE} and status eq 'Failed'")) == 1
     assert await names("eventTimestamp ge '2099-01-01T00:00:00Z'") == []
     assert (await refused(arm, "GET", LOG)).status == 400
@@ -294,12 +294,12 @@ async def test_a_move_is_refused_for_the_right_reason(arm: World) -> None:
         assert (await refused(arm, "POST", path, same)).status == 400
         error = await refused(arm, "POST", path, body)
         assert (error.code, error.status) == ("ResourceMoveNotSupported", 409)
-        assert "Contoso.Lab/things" in error.message
+        assert "Microsoft.Portal/dashboards" in error.message
         await arm.ask("DELETE", other)
 
 
 async def test_an_unregistered_provider_takes_no_new_resources(arm: World) -> None:
-    providers = f"{SUB}/providers/Contoso.Lab"
+    providers = f"{SUB}/providers/Microsoft.Portal"
     await arm.put(f"{THINGS}/x", {})
     error = await refused(arm, "POST", f"{providers}/unregister")
     assert (error.code, error.status) == ("CannotUnregisterProvider", 409)

@@ -124,6 +124,19 @@ def test_top_and_skip_cut_the_list() -> None:
     assert "nextLink" not in body
 
 
+def test_where_top_is_the_size_of_a_page_the_list_goes_on() -> None:
+    query, seen, pages = {"$top": "4", "api-version": "1"}, [], 0
+    while True:
+        body = page(_items(10), link="https://here", query=query, top_is_page=True)
+        seen += [item["id"] for item in body["value"]]
+        pages += 1
+        if "nextLink" not in body:
+            break
+        query = {k: v[0] for k, v in parse_qs(urlsplit(body["nextLink"]).query).items()}
+    assert seen == [item["id"] for item in _items(10)]
+    assert pages == 3
+
+
 @pytest.mark.parametrize("query", [{"$top": "x"}, {"$skip": "-1"}, {"$skiptoken": "!"}])
 def test_bad_paging_is_refused(query: dict[str, str]) -> None:
     with pytest.raises(ArmError) as caught:

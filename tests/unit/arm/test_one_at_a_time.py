@@ -14,14 +14,14 @@ from tests.unit.arm.world import GROUP, World, world
 
 
 class Strict(ResourceType):
-    type: ClassVar[str] = "Contoso.Lab/strict"
+    type: ClassVar[str] = "Microsoft.Portal/strict"
 
     def busy(self, call: Call) -> ArmError:
         return ArmError("Busy", "One change at a time.", 409)
 
 
 class Lab(Provider):
-    namespace: ClassVar[str] = "Contoso.Lab"
+    namespace: ClassVar[str] = "Microsoft.Portal"
 
     def types(self) -> list[ResourceType]:
         return [Strict()]
@@ -34,7 +34,7 @@ async def test_changes_at_the_same_time(
 ) -> None:
     async with world(tmp_path, Lab()) as arm:
         await arm.group()
-        path = f"{GROUP}/providers/Contoso.Lab/{kind}/x"
+        path = f"{GROUP}/providers/Microsoft.Portal/{kind}/x"
         await arm.put(path, {})
         body = {"properties": {"n": 1}}
         asked = [arm.ask(method, path, body) for _ in range(5)]
@@ -47,5 +47,5 @@ async def test_changes_at_the_same_time(
 
 
 async def _beside(arm: World, kind: str) -> None:
-    paths = [f"{GROUP}/providers/Contoso.Lab/{kind}/y{number}" for number in range(3)]
+    paths = [f"{GROUP}/providers/Microsoft.Portal/{kind}/y{number}" for number in range(3)]
     await asyncio.gather(*(arm.put(path, {}) for path in paths))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.unit.arm.world import GROUP, SUBSCRIPTION, THINGS, World, world
 class Box(ResourceType):
     """A type that writes down which hooks were called."""
 
-    type: ClassVar[str] = "Contoso.Lab/boxes"
+    type: ClassVar[str] = "Microsoft.Portal/boxes"
     tracked: ClassVar[bool] = True
     delete_status: ClassVar[int] = 202
 
@@ -71,7 +72,7 @@ class Box(ResourceType):
 class Lab(Provider):
     """The provider of boxes."""
 
-    namespace: ClassVar[str] = "Contoso.Lab"
+    namespace: ClassVar[str] = "Microsoft.Portal"
 
     def __init__(self) -> None:
         self.box = Box()
@@ -80,7 +81,7 @@ class Lab(Provider):
         return [self.box]
 
 
-BOXES = f"{GROUP}/providers/Contoso.Lab/boxes"
+BOXES = f"{GROUP}/providers/Microsoft.Portal/boxes"
 
 
 @pytest.fixture
@@ -113,13 +114,13 @@ async def test_any_type_can_be_put_read_listed_and_deleted(here: World) -> None:
     assert body["id"] == f"{THINGS}/a"
     assert (body["name"], body["type"], body["location"]) == (
         "a",
-        "Contoso.Lab/things",
+        "Microsoft.Portal/dashboards",
         "westeurope",
     )
     assert body["properties"] == {"provisioningState": "Succeeded"}
     assert body["systemData"]["createdBy"] == "someone"
     assert [item["name"] for item in (await here.get(THINGS))["value"]] == ["a"]
-    listed = await here.get(f"/subscriptions/{SUBSCRIPTION}/providers/contoso.lab/things")
+    listed = await here.get(f"/subscriptions/{SUBSCRIPTION}/providers/microsoft.portal/dashboards")
     assert len(listed["value"]) == 1
     assert (await here.ask("HEAD", f"{THINGS}/a")).status == 204
     assert (await here.ask("DELETE", f"{THINGS}/a")).status == 200
@@ -159,11 +160,21 @@ async def test_no_null_is_ever_given_back(here: World) -> None:
 
 async def test_patch_merges_and_null_removes(here: World) -> None:
     await here.put(f"{THINGS}/a", {"tags": {"x": "1", "y": "2"}, "properties": {"p": {"q": 1}}})
-    patch = {"tags": {"x": None, "z": "3"}, "properties": {"p": {"r": 2}}, "id": "ignored"}
+    patch = {"properties": {"p": {"r": 2, "s": None}}, "id": "ignored"}
     body = (await here.ask("PATCH", f"{THINGS}/a", patch)).body
-    assert body["tags"] == {"y": "2", "z": "3"}
+    assert body["tags"] == {"x": "1", "y": "2"}
     assert body["properties"]["p"] == {"q": 1, "r": 2}
     assert body["id"] == f"{THINGS}/a"
+
+
+async def test_tags_of_a_patch_are_all_tags(here: World) -> None:
+    """The example of the resource provider contract: tag1 and tag2 are there, tag3 is sent."""
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/g"
+    for path, whole in ((f"{THINGS}/a", {}), (group, {"location": "westeurope"})):
+        await here.put(path, whole | {"tags": {"tag1": "a", "tag2": "b"}})
+        body = (await here.ask("PATCH", path, {"tags": {"tag3": "c", "tag4": None}})).body
+        assert body["tags"] == {"tag3": "c"}
+        assert (await here.ask("PATCH", path, {})).body["tags"] == {"tag3": "c"}
 
 
 async def test_read_only_members_of_a_body_are_ignored(here: World) -> None:
@@ -171,7 +182,7 @@ async def test_read_only_members_of_a_body_are_ignored(here: World) -> None:
     assert (body["id"], body["name"], body["type"]) == (
         f"{THINGS}/a",
         "a",
-        "Contoso.Lab/things",
+        "Microsoft.Portal/dashboards",
     )
 
 
@@ -304,11 +315,12 @@ async def test_actions_are_found_by_any_case_with_and_without_arguments(here: Wo
 
 
 async def test_changes_of_one_resource_take_turns(here: World) -> None:
-    await here.put(f"{THINGS}/a", {"tags": {}})
+    await here.put(f"{THINGS}/a", {"properties": {}})
     await asyncio.gather(
-        *(here.ask("PATCH", f"{THINGS}/a", {"tags": {f"t{n}": "x"}}) for n in range(30))
+        *(here.ask("PATCH", f"{THINGS}/a", {"properties": {f"p{n}": "x"}}) for n in range(30))
     )
-    assert len((await here.get(f"{THINGS}/a"))["tags"]) == 30
+    # One of them is provisioningState.
+    assert len((await here.get(f"{THINGS}/a"))["properties"]) == 31
 
 
 # ------------------------------------------------------------ resource groups ----
@@ -441,11 +453,41 @@ async def test_the_resource_list_is_filtered_by_type_group_and_tag(here: World) 
         return [item["name"] for item in (await here.get(base + query))["value"]]
 
     assert await names("") == ["b", "a", "c"]
-    assert await names("?$filter=resourceType eq 'contoso.lab/things'") == ["a", "c"]
+    assert await names("?$filter=resourceType eq 'microsoft.portal/dashboards'") == ["a", "c"]
     assert await names("?$filter=resourceGroup eq 'H'") == ["c"]
     assert await names("?$filter=tagName eq 'Team' and tagValue eq 'blue'") == ["a"]
     assert await names("?$filter=tagName eq 'team' and tagValue eq 'red'") == []
     assert [i["name"] for i in (await here.get(f"{GROUP}/resources"))["value"]] == ["b", "a"]
+    await here.put(f"{THINGS}/d", {"location": "West Europe", "tags": {"tier": "1", "team": "red"}})
+    assert await names("?$filter=startswith(tagName, 'ti')") == ["d"]
+    assert await names("?$filter=tagName eq 'team'") == ["a", "d"]
+    assert await names("?$filter=location eq 'West Europe'") == ["d"]
+    both = "substringof('d', name) and resourceType eq 'Microsoft.Portal/dashboards'"
+    assert await names(f"?$filter={both}") == ["d"]
+    error = await refused(here.get(f"{base}?$filter=colour eq 'red'"))
+    assert (error.status, error.code) == (400, "InvalidFilterInQueryString")
+    assert "resourcetype, name" in error.message
+
+
+async def test_top_of_a_list_of_resource_manager_is_the_size_of_its_pages(here: World) -> None:
+    for name in "abcde":
+        await here.put(f"{THINGS}/{name}", {"tags": {"team": "blue"}})
+        await here.group(f"g{name}")
+    base = f"/subscriptions/{SUBSCRIPTION}"
+    only = "$filter=tagName eq 'team'"
+    for path, wanted in (
+        (f"{base}/resources?$top=2&{only}", list("abcde")),
+        (f"{GROUP}/resources?$top=2", list("abcde")),
+        (f"{base}/resourcegroups?$top=4", ["g", "ga", "gb", "gc", "gd", "ge"]),
+    ):
+        seen: list[str] = []
+        link = path
+        while link:
+            body = await here.get(unquote(link))
+            assert len(body["value"]) <= int(path.partition("$top=")[2][0])
+            seen += [item["name"] for item in body["value"]]
+            link = body.get("nextLink", "").removeprefix("https://here")
+        assert seen == wanted
 
 
 async def test_long_lists_come_in_pages(here: World) -> None:

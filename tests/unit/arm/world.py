@@ -19,7 +19,7 @@ from orchestrator.localcloud.providers.resources import Resources
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
 TENANT = "22222222-2222-2222-2222-222222222222"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/g"
-THINGS = f"{GROUP}/providers/Contoso.Lab/things"
+THINGS = f"{GROUP}/providers/Microsoft.Portal/dashboards"
 
 
 class World:
