@@ -166,7 +166,7 @@ class LogClient(Nouns):
         from orchestrator.service_time import Until
 
         moment = moment_of(until, self._time, self._clients)
-        return None if moment is None else Until(moment, self._clients)
+        return None if moment is None else Until(moment, self._clients, self._time)
 
     def query(
         self,

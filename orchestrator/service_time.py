@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def service_now(here: Time, clients: Clients) -> datetime:
 class Until:
     """A moment by the service's clock at which something that has no end of its own ends."""
 
-    def __init__(self, moment: datetime, clients: Clients) -> None:
+    def __init__(self, moment: datetime, clients: Clients, here: Time) -> None:
         self.moment = moment
         self._clients = clients
+        self._here = here
         self._over = False
 
     def over(self) -> bool:
@@ -105,6 +106,6 @@ class Until:
         if not self._over:
             there = date(self._clients)
             if there is None:  # a service that tells no time is taken to have this machine's
-                there = time() - _NOTABLE
+                there = self._here.time() - _NOTABLE
             self._over = there >= self.moment.timestamp()
         return self._over

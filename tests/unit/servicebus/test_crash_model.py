@@ -2,13 +2,8 @@
 
 A crash here takes everything with it that was not committed, at any instant: between two commits,
 or after a commit and before anybody was told. The machine runs on the memory store and on SQLite
-files copied as the crash left them. What is expected is `crash_ledger`'s.
-
-    in (detects duplicates) ─┐                    ┌─ dead letters ─> graves
-    fan (topic) ─ s1 ────────┴─> work ────────────┘
-              └── s2
-    sess-in ─> sess (sessions)
-    lost ─> (no such queue)
+files copied as the crash left them. What is expected is `crash_ledger`'s,
+the entities are `crash_topology`'s.
 """
 
 from __future__ import annotations
@@ -51,43 +46,24 @@ from orchestrator.localcloud.servicebus.model import (
 )
 from orchestrator.localcloud.servicebus.queue import Queue
 from orchestrator.localcloud.servicebus.session_shelf import SessionLock
-from orchestrator.localcloud.servicebus.topic_definitions import (
-    SubscriptionProperties,
-    TopicProperties,
-)
 from tests.unit.servicebus.crash_ledger import Census, Copy, Fate, Found, Ledger
+from tests.unit.servicebus.crash_topology import (
+    DEAD,
+    LOCK,
+    NAMESPACE,
+    PLACES,
+    QUEUES,
+    RECEIVABLE,
+    SESSIONS,
+    SIMPLE,
+    SUBSCRIPTIONS,
+    define,
+)
 from tests.unit.servicebus.crashing import Disk, FileDisk, HeldStore, MemoryDisk, TestLoop
 from tests.unit.servicebus.wire_messages import body, encoded
 
 T = TypeVar("T")
 
-NAMESPACE = "crash"
-LOCK = 30.0
-LONG = 7 * 86400.0
-_FAILING = {"lock_duration": LOCK, "max_delivery_count": 2, "dead_letter_on_expiration": True}
-QUEUES: dict[str, dict[str, Any]] = {
-    "graves": _FAILING,
-    "work": {**_FAILING, "forward_dead_letters_to": "graves"},
-    "in": {
-        "forward_to": "work",
-        "requires_duplicate_detection": True,
-        "duplicate_detection_window": LONG,
-        "dead_letter_on_expiration": True,
-    },
-    "sess": {**_FAILING, "requires_session": True},
-    "sess-in": {"forward_to": "sess", "requires_session": True, "dead_letter_on_expiration": True},
-    "lost": {"forward_to": "nowhere", "dead_letter_on_expiration": True},
-}
-SUBSCRIPTIONS: dict[str, dict[str, Any]] = {
-    "s1": {"forward_to": "work", "dead_letter_on_expiration": True},
-    "s2": _FAILING,
-}
-SIMPLE = ("work", "graves", "fan/Subscriptions/s2")
-DEAD, TRANSFER = "/$DeadLetterQueue", "/$Transfer/$DeadLetterQueue"
-ENTITIES = (*QUEUES, *(f"fan/Subscriptions/{name}" for name in SUBSCRIPTIONS))
-PLACES = ("fan", *(name + part for name in ENTITIES for part in ("", DEAD, TRANSFER)))
-RECEIVABLE = (*SIMPLE, "graves" + DEAD, "sess" + DEAD, "in" + TRANSFER, "lost" + TRANSFER)
-SESSIONS = ("a", "b")
 Lock = tuple[str, LockedMessage]
 
 
@@ -105,7 +81,7 @@ class CrashMachine(RuleBasedStateMachine):
         self.serial = self.batches = 0
         self.states: dict[str, set[bytes | None]] = {name: {None} for name in SESSIONS}
         self.begin()
-        self.run(self.define(), write=True)
+        self.run(define(self.broker), write=True)
 
     def make_disk(self) -> Disk:
         return MemoryDisk()
@@ -125,15 +101,6 @@ class CrashMachine(RuleBasedStateMachine):
         self.held = HeldStore(self.disk.store())
         self.broker = Broker(self.held, self.clock)
         self.run(self.broker.open())
-
-    async def define(self) -> None:
-        await self.broker.put_namespace(NAMESPACE)
-        for name, properties in QUEUES.items():
-            await self.broker.put_queue(NAMESPACE, name, QueueProperties(**properties))
-        await self.broker.put_topic(NAMESPACE, "fan", TopicProperties())
-        for name, properties in SUBSCRIPTIONS.items():
-            made = SubscriptionProperties(**properties)
-            await self.broker.put_subscription(NAMESPACE, "fan", name, made)
 
     def run(self, work: Coroutine[Any, Any, T], *, write: bool = False) -> T:
         """Do it, and what follows from it as far as the store lets it; `write`: all the way."""
