@@ -34,7 +34,7 @@ from orchestrator.waiting import Time, backoff
 
 if TYPE_CHECKING:
     from orchestrator.executions import ExecutionVerbs
-    from orchestrator.service_time import Until
+    from orchestrator.service_time import ServiceTime, Until
     from orchestrator.system_log import SystemLog
 
 _SETTLE = 0.15  # seconds without a line after which a stream's beginning counts as told
@@ -56,6 +56,7 @@ class Follower:
         logs: LogVerbs,
         system_log: SystemLog,
         time: Time,
+        there: ServiceTime,
         *,
         tail: int | None = None,
         grep: str | None = None,
@@ -78,6 +79,7 @@ class Follower:
         self._executions = executions
         self._logs = logs
         self._time = time
+        self._there = there
         self._readers: dict[Place, Reader] = {}
         self._news: queue.SimpleQueue[tuple[Reader, Any]] = queue.SimpleQueue()
         self._containers: list[str] = []
@@ -238,6 +240,7 @@ class Follower:
     def _open(self, reader: Reader) -> None:
         reader.state = "reading"
         reader.opened_at = reader.heard_at = self._time.time()
+        reader.live_from = self._there.after()
         reader.listening_at = None
         tail = self._tail if reader.last_time is None else MOST_TAIL
         threading.Thread(
@@ -310,7 +313,7 @@ class Follower:
             self._tell(reader, [line])
             return
         reader.first.append(line)
-        live = line.time is not None and line.time >= reader.opened_at
+        live = line.time is not None and line.time >= reader.live_from
         if live or len(reader.first) >= self._tail:
             self._begin(reader)
 
@@ -328,7 +331,7 @@ class Follower:
         if self._whole and len(first) >= MOST_TAIL and first[0].time is not None and earlier:
             reader.looks = backoff(0.5)
             reader.look_at = 0.0
-            reader.give_up_at = self._time.time() + PATIENCE
+            reader.give_up_at = self._there.time() + PATIENCE
             self._catch_up()
             return
         reader.first = None
@@ -341,10 +344,11 @@ class Follower:
             if reader.looks is None or not reader.first or now < reader.look_at:
                 continue
             at = reader.first[0].time or 0.0
+            there = self._there.time()
             near = self._logs.stored(
                 self._query(reader.place, after=at - _APART, before=at + _APART)
             )
-            if beginning(reader.first, near) is None and now < reader.give_up_at:
+            if beginning(reader.first, near) is None and there < reader.give_up_at:
                 if not reader.look_at:
                     self._notice(
                         f"{reader.place.replica} wrote more before than its stream tells; waiting "
@@ -465,7 +469,7 @@ class Follower:
         return self._whole and (not mine or any(r.state != "ended" for r in mine))
 
     def _late(self, execution: Execution) -> LateLogs:
-        return LateLogs(execution, self._system_log, self._time, self._notice)
+        return LateLogs(execution, self._system_log, self._time, self._there, self._notice)
 
     def _sweep(self, execution: Execution) -> None:
         """Tell what no stream has told to its end, from the stored logs."""

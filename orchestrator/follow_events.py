@@ -31,7 +31,7 @@ from orchestrator.system_log import ENDINGS, SystemEvent, SystemLog
 from orchestrator.waiting import Time, backoff
 
 if TYPE_CHECKING:
-    from orchestrator.service_time import Until
+    from orchestrator.service_time import ServiceTime, Until
 
 _APART = 2.0  # seconds by which a stored event's time may differ from the streamed one's
 _SETTLE = 0.3  # seconds without an event after which the stream's beginning counts as told
@@ -75,6 +75,7 @@ class EventFollower:
         executions: ExecutionVerbs,
         system_log: SystemLog,
         time: Time,
+        there: ServiceTime,
         *,
         tail: int | None = None,
         grep: str | None = None,
@@ -92,6 +93,7 @@ class EventFollower:
         self._executions = executions
         self._system_log = system_log
         self._time = time
+        self._there = there
         self._notice = notice or (lambda text: None)
         self._pairs = Pairs()
         self._news: queue.SimpleQueue[str | Exception | None] = queue.SimpleQueue()
@@ -235,7 +237,7 @@ class EventFollower:
 
     def _late(self, execution: Execution) -> Iterator[SystemEvent]:
         """What the stream did not tell to its end: from the store, when it is there."""
-        late = LateLogs(execution, self._system_log, self._time, self._notice)
+        late = LateLogs(execution, self._system_log, self._time, self._there, self._notice)
         while not late.ready():
             yield from (e for e in self._hear(0.2, execution.name) if self._asked(e))
             yield from (e for e in self._look(execution.name) if self._asked(e))

@@ -23,13 +23,15 @@ class Reader:
         self.failures = 0
         self.again_at = 0.0
         self.opened_at = 0.0
+        self.live_from = 0.0  # by the service's clock: a line from then on was written since
         self.listening_at: float | None = None  # since when its stream is open
         self.first: list[StreamedLine] | None = []  # held back until the beginning is told
         self.heard_at = 0.0
         self.last_time: float | None = None
         self.key = 0.0  # the time of its newest line, as it is put in order
         self.looks: Iterator[float] | None = None  # its earlier lines are waited for
-        self.look_at = self.give_up_at = 0.0
+        self.look_at = 0.0
+        self.give_up_at = 0.0  # by the service's clock
         self._recent: deque[StreamedLine] = deque(maxlen=_REMEMBERED)
         self._known: Counter[str] = Counter()
 

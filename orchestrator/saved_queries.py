@@ -269,12 +269,14 @@ def _bool(value: Any) -> str:
 def _datetime(value: Any) -> str:
     if isinstance(value, datetime):
         return kql.moment(value)
-    from orchestrator.quantities import as_moment
+    from orchestrator.quantities import moment_or_distance
 
     text = str(value).strip()
     if not re.match(r"\d{4}-\d\d-\d\d", text):
         raise ValueError(text)
-    return kql.moment(as_moment(text, datetime.now().astimezone()))
+    found = moment_or_distance(text)
+    assert isinstance(found, datetime)  # what begins with a date depends on no clock
+    return kql.moment(found)
 
 
 def _timespan(value: Any) -> str:

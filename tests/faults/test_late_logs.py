@@ -6,11 +6,15 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from orchestrator.azure import Clients
+from orchestrator.client import Orchestrator
 from orchestrator.executions import Run
 from orchestrator.localcloud.steering.client import SteeringClient
+from orchestrator.waiting import SystemTime
 from tests.cloud.library_world import World
 from tests.cloud.test_library_follow import BreakingStreams, expected
 
@@ -169,6 +173,55 @@ def last_streamed(world: World, run: Run) -> str:
         return next(following).text
     finally:
         following.close()
+
+
+class Ahead(SystemTime):
+    """This machine's clock, an hour ahead of the service's."""
+
+    def time(self) -> float:
+        return super().time() + 3600
+
+
+def with_a_wrong_clock(world: World, **given: Any) -> Orchestrator:
+    profile = world.profile()
+    clients = Clients(profile, **given)
+    return Orchestrator(world.settings(), profile, clients=clients, time=Ahead())
+
+
+def test_how_long_lines_are_waited_for_is_by_the_services_clock(world: World) -> None:
+    world.orc.start("talker").wait(30)
+    time_passes(world)  # the tables are there
+    run = world.orc.start("talker", env={"LINES": "400"})
+    run.wait(30)
+    transport = BreakingStreams(10**6, 0, connection_verify=world.cloud.connection["ca_bundle"])
+    with with_a_wrong_clock(world, transport=transport) as orc:
+        found = orc.logs(execution=run.name)
+        assert (len(found), found.state) == (0, "late")
+        notices: list[str] = []
+        heard: list[str] = []
+        lines = orc.follow("talker", run.name, notice=notices.append)
+        listener = threading.Thread(target=lambda: heard.extend(line.text for line in lines))
+        listener.start()
+        world.cloud.until(lambda: notices)
+        assert listener.is_alive()
+        time_passes(world)
+        listener.join(30)
+        assert not listener.is_alive()
+        assert heard == expected(400)
+
+
+def test_lines_before_the_streams_first_are_told_whatever_this_machines_clock_says(
+    world: World,
+) -> None:
+    time_passes(world, 3600)  # a line of the past then seems to be written from now on
+    run = world.orc.start("talker", env={"LINES": "1000", "SLEEP": "20"})
+    world.cloud.until(lambda: last_streamed(world, run) == "args")
+    following = Following(world, run)
+    world.cloud.until(lambda: following.notices)
+    time_passes(world)
+    world.cloud.until(lambda: len(following.heard) == 1001)
+    run.stop()
+    assert following.texts() == expected(1000)
 
 
 class BreakingForGood(BreakingStreams):
