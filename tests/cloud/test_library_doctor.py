@@ -145,6 +145,12 @@ def test_wrong_rules_are_told_in_the_system_log_and_never_stop_the_others(world:
         bus | {"name": "no-number", "metadata": right | {"messageCount": "many"}},
         bus | {"name": "none-at-all"},
         {"name": "no-secret", "type": "azure-servicebus", "metadata": right},
+        {
+            "name": "unknown-secret",
+            "type": "azure-servicebus",
+            "metadata": right,
+            "auth": [{"secretRef": "nope", "triggerParameter": "connection"}],
+        },
         {"name": "generic", "type": "redis", "metadata": {"listName": "work"}},
         bus | {"name": "right", "metadata": right},
     ]
@@ -164,6 +170,7 @@ def test_wrong_rules_are_told_in_the_system_log_and_never_stop_the_others(world:
     assert "messageCount value 'many'" in said["no-number"]
     assert "entity type" in said["none-at-all"]
     assert "no connection setting given" in said["no-secret"]
+    assert said["unknown-secret"] == "secret nope is not among the secrets of job drain"
     assert "no scaler found for type: redis" in said["generic"]
     assert "right" not in said
     world.orc.suspend("drain")

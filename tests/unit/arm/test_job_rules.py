@@ -227,8 +227,8 @@ def test_resources_count_over_all_containers_but_not_init_containers() -> None:
             "configuration.eventTriggerConfig.scale.pollingInterval",
         ),
         (
-            rule(auth=[{"secretRef": "nope", "triggerParameter": "connection"}]),
-            "ContainerAppSecretRefNotFound",
+            rule(auth=[{"triggerParameter": "connection"}]),
+            None,
             "configuration.eventTriggerConfig.scale.rules[0].auth[0].secretRef",
         ),
         (
