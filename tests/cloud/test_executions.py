@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -436,3 +437,21 @@ def test_after_a_restart_of_the_cloud_the_history_is_there(bench: Bench) -> None
     assert held.id in found.id
     bench.client.jobs.begin_stop_execution(GROUP, "held", running).result()
     assert bench.execution("held", running).status == "Stopped"
+
+
+def test_a_cloud_that_stops_leaves_nothing_in_its_loop(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.job("quick")
+    bench.ended("quick", bench.start("quick"))
+    bench.job("held", env={"DO": "wait"})
+    running = bench.start("held")
+    bench.cloud.until(lambda: bench.execution("held", running).detailed_status.replicas)
+    bench.client.close()
+
+    async def left() -> list[str]:
+        await bench.cloud.server.stop()
+        mine = asyncio.current_task()
+        return [str(task) for task in asyncio.all_tasks() if task is not mine]
+
+    assert bench.cloud.call(left()) == []
+    bench.cloud.stop()

@@ -67,13 +67,16 @@ class MemoryWatch:
         At each look also `used(bytes, nano cores since the look before)`.
         """
         self._watched[pid] = _Watched(limit, over, used)
-        if self._task is None or self._task.done():
+        if self._task is None:
             self._task = asyncio.create_task(self._run(), name="memory of processes")
 
     def forget(self, pid: int) -> None:
         """The process is over."""
         self._watched.pop(pid, None)
         self._looks.pop(pid, None)
+        if not self._watched and self._task is not None:
+            self._task.cancel()  # a loop may end with the last process
+            self._task = None
 
     async def _run(self) -> None:
         while self._watched:
