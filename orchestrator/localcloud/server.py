@@ -311,13 +311,6 @@ class LocalCloud:
 
     async def _listen(self, sockets: dict[str, socket.socket]) -> None:
         rights = self.bus_access.rights if self.config.rbac == "enforce" else None
-        front = ServiceBusFront(
-            self.broker,
-            self.identity.check,
-            self.clock,
-            strikes=self.faults.service_bus,
-            rights_of=rights,
-        )
         administration = AdministrationApi(
             self.broker,
             self.identity.check,
@@ -326,12 +319,21 @@ class LocalCloud:
             self.service_bus.sku,
             rights,
         )
+        struck = fault_middleware(self.faults)
+        front = ServiceBusFront(
+            self.broker,
+            self.identity.check,
+            self.clock,
+            strikes=self.faults.service_bus,
+            rights_of=rights,
+            http=[struck, administration.middleware],
+        )
         app = web.Application(
             client_max_size=CLIENT_MAX_SIZE,
             middlewares=[
                 websocket_middleware(front),
                 envelope,
-                fault_middleware(self.faults),
+                struck,
                 administration.middleware,
             ],
         )

@@ -26,6 +26,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.aio.management import (
     ServiceBusAdministrationClient as AsyncAdministrationClient,
 )
+from azure.servicebus.exceptions import MessagingEntityNotFoundError
 from azure.servicebus.management import (
     AccessRights,
     AuthorizationRule,
@@ -282,6 +283,33 @@ async def test_the_aio_client_with_a_token(world: World) -> None:
         await client.delete_queue("by-token")
 
 
+async def test_the_connection_string_that_messaging_uses_administers_as_well(world: World) -> None:
+    """What listKeys gives names the plain port, and these clients speak HTTPS there."""
+    assert "UseDevelopmentEmulator=true" in world.messaging
+    with ServiceBusAdministrationClient.from_connection_string(
+        world.messaging, connection_verify=world.cloud.ca
+    ) as client:
+        client.create_queue("both", user_metadata="x" * 1024)
+        assert client.get_queue("both").user_metadata == "x" * 1024
+    async with AsyncAdministrationClient.from_connection_string(
+        world.messaging, connection_verify=world.cloud.ca
+    ) as aio:
+        assert (await aio.get_queue("both")).name == "both"
+        assert "both" in [queue.name async for queue in aio.list_queues()]
+        await aio.delete_queue("both")
+    address = world.cloud.connection["service_bus"]["amqp"]
+    with pytest.raises(urllib.error.HTTPError) as refused:  # others speak HTTP to an emulator
+        urllib.request.urlopen(f"http://{address}/both?api-version=2021-05", timeout=10)
+    with refused.value as answer:
+        assert answer.code == 401
+    with (
+        ServiceBusClient.from_connection_string(world.messaging) as messaging,
+        pytest.raises(MessagingEntityNotFoundError),
+        messaging.get_queue_sender("both"),
+    ):
+        pass
+
+
 def test_wrong_keys_and_narrow_rights_are_refused(
     world: World, admin: ServiceBusAdministrationClient
 ) -> None:
@@ -337,10 +365,11 @@ def test_what_is_no_description_is_refused_with_a_sentence(world: World, documen
     not (JAVASCRIPT / "node_modules" / "@azure" / "service-bus").is_dir(),
     reason="@azure/service-bus is not installed: npm install --prefix tests/cloud/javascript",
 )
-def test_the_javascript_administration_client(world: World) -> None:
+@pytest.mark.parametrize("messaging", [False, True], ids=["https port", "messaging's own"])
+def test_the_javascript_administration_client(world: World, messaging: bool) -> None:
     assert NODE is not None
     ended = subprocess.run(
-        [NODE, "administration.js", world.connection_string()],
+        [NODE, "administration.js", world.messaging if messaging else world.connection_string()],
         cwd=JAVASCRIPT,
         env=os.environ | {"NODE_EXTRA_CA_CERTS": world.cloud.ca},
         capture_output=True,

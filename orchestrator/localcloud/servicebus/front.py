@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.clock import Clock, SystemClock
@@ -17,6 +18,8 @@ from orchestrator.localcloud.servicebus.front_faults import Strikes
 from orchestrator.localcloud.servicebus.front_peer import Peer
 
 if TYPE_CHECKING:
+    from aiohttp.typedefs import Middleware
+
     from orchestrator.localcloud.servicebus.front_websocket import HttpDoor
 
 # How long clients have to take leave when the front stops.
@@ -39,6 +42,7 @@ class ServiceBusFront:
     (whoever signs them knows no other). connection_limits: what one connection may ask for.
     strikes: says what goes wrong with an operation; nothing does when left out.
     rights_of: what a principal may do; everything when left out.
+    http: middlewares for clients of these ports that speak HTTP (the administration API's).
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class ServiceBusFront:
         connection_limits: ConnectionLimits | None = None,
         strikes: Strikes | None = None,
         rights_of: RightsOf | None = None,
+        http: Sequence[Middleware] = (),
     ) -> None:
         self.broker = broker
         self.clock = clock
@@ -64,6 +69,8 @@ class ServiceBusFront:
         self._deserted.set()
         self._servers: list[asyncio.Server] = []
         self.http: HttpDoor | None = None
+        self.tls_port: int | None = None
+        self._middlewares = tuple(http)
         self._next_expiry = float("inf")
         self._expiry_moved = asyncio.Event()
         self._expiry_task: asyncio.Task[None] | None = None
@@ -87,7 +94,7 @@ class ServiceBusFront:
             ssl_context.sni_callback = _note_name
         from orchestrator.localcloud.servicebus.front_websocket import HttpDoor
 
-        self.http = HttpDoor(self)
+        self.http = HttpDoor(self, self._middlewares)
         await self.http.start()
         try:
             plain = await self._listen(host, plain_port, None)
@@ -96,6 +103,7 @@ class ServiceBusFront:
             self._unlisten()
             raise
         self._expiry_task = asyncio.create_task(self._watch_expiry())
+        self.tls_port = tls
         return Ports(plain, tls)
 
     async def _listen(

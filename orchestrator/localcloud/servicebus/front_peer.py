@@ -25,6 +25,7 @@ from orchestrator.localcloud.servicebus.cbs import Grants, TokenRefusedError
 from orchestrator.localcloud.servicebus.errors import BrokerError, SessionLockLost
 from orchestrator.localcloud.servicebus.front_addresses import Address, Node, parse
 from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy
+from orchestrator.localcloud.servicebus.front_first_bytes import Relay, Speech, heard
 from orchestrator.localcloud.servicebus.front_messages import Request, response
 from orchestrator.localcloud.servicebus.links import (
     Door,
@@ -65,9 +66,6 @@ WRITE_FLOOD = 16 * 1024 * 1024
 # How long a client that was told to go may take to say so too.
 CLOSE_SECONDS = 5.0
 REQUEST_SIZE = 1024 * 1024
-
-# How an HTTP client begins that wants a WebSocket.
-_GET = b"GET "
 
 Link = IncomingLink | OutgoingLink
 
@@ -210,9 +208,14 @@ class Peer(asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         if self._http is not None:
             self._first = data = self._first + data
-            if _GET.startswith(data[: len(_GET)]):
-                if len(data) >= len(_GET):
-                    self._hand_over(self._http.protocol(), data)
+            speech = heard(data)
+            if speech is Speech.UNHEARD:
+                return
+            if speech is Speech.HTTP:
+                self._hand_over(self._http.protocol(), data)
+                return
+            if speech is Speech.TLS and self._front.tls_port is not None:
+                self._hand_over(Relay(self._front.tls_port), data)
                 return
             self._http, self._first = None, b""
         # It is written below, whoever asks for it meanwhile.

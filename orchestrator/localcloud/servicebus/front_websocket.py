@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -162,10 +163,10 @@ def websocket_middleware(front: ServiceBusFront) -> Middleware:
 
 
 class HttpDoor:
-    """HTTP on an AMQP port: that path, and a clear word about everything else."""
+    """HTTP on an AMQP port: that path, what `middlewares` take, and a clear word about the rest."""
 
-    def __init__(self, front: ServiceBusFront) -> None:
-        app = web.Application(middlewares=[websocket_middleware(front)])
+    def __init__(self, front: ServiceBusFront, middlewares: Sequence[Middleware] = ()) -> None:
+        app = web.Application(middlewares=[websocket_middleware(front), *middlewares])
         app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=1.0
