@@ -15,6 +15,7 @@ by more than an hour (a virtual time that was reset) starts over from where it i
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -75,7 +76,7 @@ def due(expression: str, settled: float, now: float) -> tuple[float | None, int]
         return None, 0
     # Going back from one second past now: the moment `now` itself counts.
     back = CronSim(
-        expression, _utc(now).replace(microsecond=0) + timedelta(seconds=1), reverse=True
+        expression, _utc(now) + timedelta(seconds=1), reverse=True
     )
     latest = next((t.timestamp() for t in back), None)
     if latest is None or latest <= settled:
@@ -167,4 +168,5 @@ class Schedule:
 
 
 def _utc(when: float) -> datetime:
-    return datetime.fromtimestamp(when, UTC)
+    # Down to the second: rounded to a microsecond, a moment may be one that has not come yet.
+    return datetime.fromtimestamp(math.floor(when), UTC)

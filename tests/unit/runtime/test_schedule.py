@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.localcloud.runtime.schedule import CronInvalid, check_cron, due, next_time
@@ -230,6 +230,7 @@ EXPRESSIONS = ["* * * * *", "*/5 * * * *", "7 3 * * *", "0 0 1 * *", "30 6 * * 1
 
 
 @settings(max_examples=200, deadline=None)
+@example(expression="* * * * *", settled=START + 0.9999998, past=2699.0)
 @given(
     expression=st.sampled_from(EXPRESSIONS),
     settled=st.floats(START, START + 4 * 86_400),
