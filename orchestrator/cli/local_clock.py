@@ -112,9 +112,10 @@ def advance(
     """Move time on by DURATION.
 
     Time stops at every moment at which something is due, and waits there for the replicas that
-    start: they run to their end, in order, whatever the distance. What it waits for is shown.
-    Replicas that run already see time jump. Ctrl-C ends it where it is; the clock then runs on as
-    it ran before.
+    start: they run to their end, in order, whatever the distance. So it takes as long as these
+    programs do, one fire after the other; with a shorter --patience they are left to run side by
+    side, and see time jump, as replicas do that run already. What it waits for is shown. Ctrl-C
+    ends it where it is; the clock then runs on as it ran before.
     """
     from orchestrator.display.progress import Progress
     from orchestrator.errors import WaitTimeout
