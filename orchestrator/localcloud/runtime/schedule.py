@@ -75,9 +75,7 @@ def due(expression: str, settled: float, now: float) -> tuple[float | None, int]
     if now <= settled:
         return None, 0
     # Going back from one second past now: the moment `now` itself counts.
-    back = CronSim(
-        expression, _utc(now) + timedelta(seconds=1), reverse=True
-    )
+    back = CronSim(expression, _utc(now) + timedelta(seconds=1), reverse=True)
     latest = next((t.timestamp() for t in back), None)
     if latest is None or latest <= settled:
         return None, 0
