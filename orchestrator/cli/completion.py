@@ -7,6 +7,7 @@ import os
 import click
 
 from orchestrator.cli.grammar import OneOf, command
+from orchestrator.cli.session import current
 
 _SHELLS = ("bash", "zsh", "fish")
 
@@ -34,4 +35,5 @@ def completion(shell: str | None) -> None:
         raise click.UsageError(f"Name a shell: {', '.join(_SHELLS)}.")
     made = get_completion_class(chosen)
     assert made is not None
-    click.echo(made(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").source())
+    script = made(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").source()
+    current().show_text(script, {"shell": chosen, "script": script})

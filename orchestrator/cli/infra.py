@@ -113,7 +113,7 @@ def build(template: str | None, shown: bool, target: str | None) -> None:
     document, compiler = _compiled(session, orc, source)
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if shown:
-        click.echo(text, nl=False)
+        session.show_text(text, document)
         return
     beside = source.with_suffix(".json")
     if source == shipped.template():  # the package's own folder is nobody's to write to
@@ -127,7 +127,10 @@ def build(template: str | None, shown: bool, target: str | None) -> None:
         raise BadInput(
             f"{place} can't be written: {error.strerror}.", "Name another: -f FILE"
         ) from None
-    session.say(f"{place} written" + (f", by {compiler}" if compiler else ""))
+    if session.plain:
+        session.say(f"{place} written" + (f", by {compiler}" if compiler else ""))
+    else:
+        session.show_data({"file": str(place), "compiler": compiler})
 
 
 def _compiled(session: Session, orc: Orchestrator, source: Path) -> tuple[dict[str, Any], str]:

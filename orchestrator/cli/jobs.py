@@ -68,23 +68,26 @@ def show(job: str) -> None:
     ],
 )
 @job_argument
-@click.option("--bicep", "form", flag_value="bicep", default="bicep", help="Bicep (default).")
+@click.option("--bicep", "form", flag_value="bicep", help="Bicep (default).")
 @click.option("--json", "form", flag_value="json", help="An ARM template.")
 @click.option("--toml", "form", flag_value="toml", help="A table of orchestrator.toml.")
 @click.option("-f", "--file", "target", type=click.Path(dir_okay=False), help="Write it there.")
-def export(job: str, form: str, target: str | None) -> None:
+def export(job: str, form: str | None, target: str | None) -> None:
     """Print the live JOB as a template that deploys it again, or as settings.
 
     A secret's value is never part of it: templates take it as a secure parameter, settings from a
-    variable.
+    variable. With -o or --query it is data: the ARM template, unless another form is named.
     """
+    import json
     from pathlib import Path
     from typing import Any, cast
 
     session = current()
+    form = form or ("bicep" if session.plain or target else "json")
     text = session.connect().export_job(job, cast(Any, form))
     if target is None:
-        click.echo(text, nl=False)
+        data = {"job": job, "form": form, "text": text}
+        session.show_text(text, json.loads(text) if form == "json" else data)
         return
     try:
         Path(target).write_text(text, encoding="utf-8", newline="\n")
@@ -94,7 +97,10 @@ def export(job: str, form: str, target: str | None) -> None:
         raise BadInput(
             f"{target} can't be written: {error.strerror}.", "Name another: -f FILE"
         ) from None
-    session.say(f"{target} written")
+    if session.plain:
+        session.say(f"{target} written")
+    else:
+        session.show_data({"job": job, "form": form, "file": target})
 
 
 _names = click.argument(

@@ -243,7 +243,10 @@ def reset(state: str | None, yes: bool) -> None:
     if not yes:
         ask(f"Remove everything in {folder}: resources, messages, logs?")
     process.reset(folder)
-    session.say(f"The local cloud's state is gone ({folder}).")
+    if session.plain:
+        session.say(f"The local cloud's state is gone ({folder}).")
+    else:
+        show_status(session, folder)
 
 
 @command(
@@ -269,8 +272,20 @@ def logs(state: str | None, tail: int, follow: bool) -> None:
     file = config_of(session, state).state / "server.log"
     if not file.exists():
         raise NoServerLog(file)
-    for line in _lines(file, tail, follow=follow):
-        click.echo(line)
+    lines = _lines(file, tail, follow=follow)
+    if session.plain:
+        for line in lines:
+            click.echo(line)
+        return
+    from orchestrator.cli.following import record_writer
+    from orchestrator.display.server_log import ServerLines, parsed
+
+    if not follow:
+        session.show(ServerLines(parsed(line) for line in lines))
+        return
+    write = record_writer(session, ServerLines)
+    for line in lines:
+        write(parsed(line))
 
 
 class NoServerLog(click.ClickException):

@@ -185,9 +185,13 @@ def remove(ids: tuple[str, ...], all_: bool, state: str | None) -> None:
     session = current()
     client = steering(session, state)
     if all_:
-        count = client.clear_faults()
-        session.say(f"Removed {count} fault{'' if count == 1 else 's'}.")
-        return
-    for id_ in ids:
-        client.remove_fault(id_)
-        session.say(f"Removed {id_}.")
+        gone = client.faults()
+        client.clear_faults()
+    else:
+        gone = [client.remove_fault(id_) for id_ in ids]
+    if not session.plain:
+        _show(session, gone)
+    elif all_:
+        session.say(f"Removed {len(gone)} fault{'' if len(gone) == 1 else 's'}.")
+    else:
+        session.say(f"Removed {', '.join(found['id'] for found in gone)}.")

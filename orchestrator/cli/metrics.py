@@ -125,7 +125,10 @@ def metrics(
     )
     if plot is not None:
         found.plot(plot)
-        session.say(f"Drawn: {plot}")
+        if session.plain:
+            session.say(f"Drawn: {plot}")
+        else:
+            session.show_data({"file": plot})
     elif points or session.format in ("csv", "tsv"):
         session.show(found.points, empty=found.silence)
     elif session.plain and found.silent:

@@ -116,7 +116,7 @@ def query(
         raise click.UsageError("--row-wise goes with --all.")
     text = _saved(session, saved, kql, file, params) if saved else _bound(kql, file, params)
     if printed:
-        click.echo(text.rstrip("\n"))
+        session.show_text(text.rstrip("\n"), {"kql": text})
         return
     try:
         result = _asked(session, text, since, whole=whole, row_wise=row_wise)

@@ -92,6 +92,23 @@ class Session:
         if self.plain and not view.cells and view.empty and not is_terminal(sys.stdout):
             self.say(view.empty)
 
+    def show_text(self, text: str, data: Any) -> None:
+        """Print what is meant for a file, a shell or another program: the text as it is.
+
+        With a format or a selection, `data` in its place: plain dicts, lists and scalars.
+        """
+        if not self.plain:
+            self.show_data(data)
+            return
+        self.begin()
+        click.echo(text, nl=not text.endswith("\n"))
+
+    def show_data(self, data: Any) -> None:
+        """Print plain dicts, lists and scalars in the chosen format."""
+        from orchestrator.display.views import of_data
+
+        self.show(of_data(data))
+
     def tell_missing(self, partial: str) -> None:
         """Say on stderr why an answer is incomplete (the result's `partial`), if it is."""
         if partial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,7 +38,10 @@ def exact(when: datetime) -> str:
 
 
 def machine(value: Any) -> Any:
-    """A cell for CSV and TSV: times RFC 3339 in UTC, durations in seconds, truths in lower case."""
+    """A cell for CSV and TSV: times RFC 3339 in UTC, durations in seconds, truths in lower case.
+
+    What is no number is written as Log Analytics writes it: NaN, Infinity, -Infinity.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -45,7 +49,9 @@ def machine(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}"
+        return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict | list | tuple):
         import json
 

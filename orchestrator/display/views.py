@@ -6,6 +6,7 @@ that people, CSV and TSV see.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,9 +59,16 @@ def of_records(records: Records[Any], *, empty: str = "", without: Sequence[str]
 def of_record(record: Record) -> View:
     """One thing: its details, name by name."""
     details = record.details()
+    seen: Counter[str] = Counter()
+
+    def key(name: str) -> str:
+        """A column's name is there once: two replicas are `replica` and `replica 2`."""
+        seen[name] += 1
+        return name if seen[name] == 1 else f"{name} {seen[name]}"
+
     return View(
         data=record.as_json(),
-        headings=[Heading(name, name, kind) for name, _, kind in details],
+        headings=[Heading(key(name), name, kind) for name, _, kind in details],
         cells=[[value for _, value, _ in details]],
         single=True,
     )
