@@ -103,6 +103,15 @@ def test_without_a_good_token_nothing_is_answered(
     assert 'error="invalid_token"' in challenge
 
 
+@pytest.mark.parametrize("path", ["/", "/subscriptions", "/subscriptions?api-version=", "{g}"])
+def test_a_request_names_a_version_before_it_says_who_asks(wire: Wire, path: str) -> None:
+    wire.token = None
+    path = path.replace("{g}", f"{wire.subscription}/resourceGroups/wire?$top=1")
+    answer = wire.ask("GET", path, version=None)
+    assert (answer.status, answer.error["code"]) == (400, "MissingApiVersionParameter")
+    assert wire.ask("GET", "/subscriptions?API-Version=2022-12-01").status == 401
+
+
 def test_a_token_for_another_api_is_refused(wire: Wire, cloud: CloudInThread) -> None:
     wire.token = cloud.credential.text("https://servicebus.azure.net")
     answer = wire.ask("GET", "/subscriptions")

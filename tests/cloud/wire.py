@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from tests.conftest import CloudInThread
 
+_MANAGED = ("/subscriptions", "/providers", "/tenants", "//", "/nowhere", "/SUBSCRIPTIONS")
+
 
 @dataclass
 class Answer:
@@ -46,8 +48,12 @@ class Wire:
         headers: dict[str, str] | None = None,
         *,
         raw: bytes | None = None,
+        version: str | None = "2024-03-01",
     ) -> Answer:
-        """Send one request on a connection of its own."""
+        """Send one request on a connection of its own; for the version, unless the path names it or
+        is of an API that knows none."""
+        if version is not None and "api-version=" not in path and path.startswith(_MANAGED):
+            path += f"{'&' if '?' in path else '?'}api-version={version}"
         address = urlsplit(self._cloud.connection["resource_manager"])
         link = http.client.HTTPSConnection(
             address.hostname or "",

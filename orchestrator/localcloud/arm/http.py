@@ -68,6 +68,19 @@ def authenticate(
         ) from None
 
 
+def require_version(query: Mapping[str, str]) -> None:
+    """Which version is asked for is the type's matter; that one is, is asked before who asks.
+
+    Raises:
+        ArmError: 400 MissingApiVersionParameter ("Common API errors" of Resource Manager).
+    """
+    if not any(name.lower() == "api-version" and value.strip() for name, value in query.items()):
+        raise ArmError(
+            "MissingApiVersionParameter",
+            "The api-version query parameter (?api-version=) is required for all requests.",
+        )
+
+
 def error_response(error: ArmError) -> web.Response:
     """An error as HTTP."""
     return web.json_response(error.body(), status=error.status, headers=error.headers)
@@ -78,6 +91,7 @@ def arm_handler(arm: ResourceManager, identity: Identity) -> Any:
     allowance = Allowance(SystemClock())
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        require_version(request.query)
         claims = authenticate(identity, request, ARM_AUDIENCES)
         name, left = allowance.spend(str(claims.get("oid", "")), request.method)
         # The service's time, which may be steered; the server would give the machine's.
