@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import click
 
+from orchestrator.cli.completers import complete_alerts, complete_from
 from orchestrator.cli.grammar import Entry, LazyGroup, command
-from orchestrator.cli.parameters import Duration, complete_from
+from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import current
 
 _HERE = "alerts"
@@ -96,7 +97,7 @@ def list_() -> None:
     "delete",
     examples=[("one", "orchestrator alerts delete sender-failed --yes")],
 )
-@click.argument("name", shell_complete=complete_from("alerts"))
+@click.argument("name", shell_complete=complete_alerts)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def delete(name: str, yes: bool) -> None:
     """Delete the alert rule NAME. Who it told is left."""
@@ -115,7 +116,7 @@ def delete(name: str, yes: bool) -> None:
         ("of one rule, in a week", "orchestrator alerts history sender-failed --since 7d"),
     ],
 )
-@click.argument("name", required=False, shell_complete=complete_from("alerts"))
+@click.argument("name", required=False, shell_complete=complete_alerts)
 @click.option(
     "--since",
     type=Duration(),

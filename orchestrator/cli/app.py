@@ -82,7 +82,13 @@ def run(arguments: Sequence[str]) -> int:
     if instruction := os.environ.get("_ORCHESTRATOR_COMPLETE"):
         from click.shell_completion import shell_complete
 
-        return shell_complete(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE", instruction)
+        from orchestrator.cli import bash_completion
+
+        bash_completion.register()
+        try:
+            return shell_complete(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE", instruction)
+        except Exception:  # noqa: BLE001 - nothing may be written into a prompt
+            return 1
     session = Session()
     try:
         try:

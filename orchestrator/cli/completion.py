@@ -24,12 +24,14 @@ _SHELLS = ("bash", "zsh", "fish")
 def completion(shell: str | None) -> None:
     """Print the completion script for SHELL (default: the one in $SHELL).
 
-    Commands, options, job names, profiles and execution names complete.
+    Commands, options and names complete: jobs, executions, queues, alerts, variables and more.
     """
     from click.shell_completion import get_completion_class
 
+    from orchestrator.cli import bash_completion
     from orchestrator.cli.app import root
 
+    bash_completion.register()
     chosen = shell or os.path.basename(os.environ.get("SHELL", ""))  # noqa: PTH119 - a name
     if chosen not in _SHELLS:
         raise click.UsageError(f"Name a shell: {', '.join(_SHELLS)}.")

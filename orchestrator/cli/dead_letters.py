@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from orchestrator.cli.completers import complete_reasons
 from orchestrator.cli.grammar import Entry, LazyGroup, command
 from orchestrator.cli.parameters import Regex, queue_argument, since_option
 from orchestrator.cli.queues import counted, show_messages
@@ -50,6 +51,7 @@ def _filters(function: F) -> F:
             "reasons",
             multiple=True,
             metavar="REASON",
+            shell_complete=complete_reasons,
             help="Only with this reason, such as MaxDeliveryCountExceeded; repeatable.",
         ),
     ):

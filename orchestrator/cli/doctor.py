@@ -6,8 +6,8 @@ import sys
 
 import click
 
+from orchestrator.cli.completers import complete_jobs
 from orchestrator.cli.grammar import command
-from orchestrator.cli.parameters import complete_jobs
 from orchestrator.cli.session import current
 
 

@@ -73,7 +73,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 def _complete_profiles(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[click.shell_completion.CompletionItem]:
-    from orchestrator.cli.parameters import complete_profiles
+    from orchestrator.cli.completers import complete_profiles
 
     return complete_profiles(ctx, param, incomplete)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.completers import complete_from
 from orchestrator.cli.grammar import Entry, LazyGroup, command
-from orchestrator.cli.parameters import complete_from
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:

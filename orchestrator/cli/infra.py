@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.completers import complete_template_parameters
 from orchestrator.cli.grammar import Entry, LazyGroup, command
 from orchestrator.cli.session import Session, current
 
@@ -59,6 +60,7 @@ def _with_parameters(function: Callable[..., Any]) -> Callable[..., Any]:
             "assignments",
             multiple=True,
             metavar="NAME=VALUE",
+            shell_complete=complete_template_parameters,
             help="A parameter, over those of files and settings. Repeatable.",
         ),
         click.option(

@@ -6,8 +6,9 @@ import sys
 
 import click
 
+from orchestrator.cli.completers import complete_jobs
 from orchestrator.cli.grammar import Entry, LazyGroup, command
-from orchestrator.cli.parameters import complete_jobs, job_argument
+from orchestrator.cli.parameters import job_argument
 from orchestrator.cli.session import current
 
 _HERE = "jobs"

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.completers import complete_faults, complete_queues
 from orchestrator.cli.grammar import Entry, LazyGroup, OneOf, command
 from orchestrator.cli.local import state_option
 from orchestrator.cli.local_clock import steering
@@ -112,7 +113,12 @@ def _how(found: dict[str, Any]) -> str:
 )
 @click.argument("kind", type=OneOf(KINDS), metavar="KIND")
 @click.option("--on", metavar="PATTERN", help="Only these operations; * and ? stand for anything.")
-@click.option("--queue", metavar="PATTERN", help="Service Bus: only these queues.")
+@click.option(
+    "--queue",
+    metavar="PATTERN",
+    shell_complete=complete_queues,
+    help="Service Bus: only these queues.",
+)
 @click.option("--rate", type=float, metavar="P", help="Strike with this probability, 0 to 1.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Strike so often.")
 @click.option("--status", type=int, metavar="CODE", help="Of `status`: the HTTP status (503).")
@@ -175,7 +181,7 @@ def list_(state: str | None) -> None:
         ("all", "orchestrator local fault remove --all"),
     ],
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]…", shell_complete=complete_faults)
 @click.option("--all", "all_", is_flag=True, help="All of them.")
 @state_option
 def remove(ids: tuple[str, ...], all_: bool, state: str | None) -> None:

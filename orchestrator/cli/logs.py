@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.completers import complete_executions, complete_jobs
 from orchestrator.cli.grammar import command
-from orchestrator.cli.parameters import (
-    Moment,
-    Regex,
-    complete_executions,
-    complete_jobs,
-    job_option,
-    since_option,
-)
+from orchestrator.cli.parameters import Moment, Regex, job_option, since_option
 from orchestrator.cli.session import Session, current
 from orchestrator.errors import JobNotFound
 

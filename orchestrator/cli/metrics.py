@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.grammar import command
-from orchestrator.cli.parameters import Duration, complete_queues, job_option
+from orchestrator.cli.completers import complete_queues
+from orchestrator.cli.grammar import OneOf, command
+from orchestrator.cli.parameters import Duration, job_option
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def _complete_metrics(
 )
 @click.option(
     "--aggregation",
+    type=OneOf(("Average", "Minimum", "Maximum", "Total", "Count")),
     metavar="NAME",
     help="Average, Minimum, Maximum, Total or Count. [default: what says most of each]",
 )

@@ -1,19 +1,17 @@
-"""What may be given on the command line, checked before anything is contacted, and completed."""
+"""What may be given on the command line, checked before anything is contacted."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator.cli.completers import complete_executions, complete_jobs, complete_queues
+
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
-
-    from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -111,101 +109,6 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer cli
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
         return found if isinstance(found, datetime) else -found
-
-
-# --------------------------------------------------------------------------------- completion
-
-
-def complete_jobs(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of the settings' jobs, then of those that are deployed besides."""
-    names = list(_settings(ctx).get("jobs", {}))
-    return _complete([*names, *_seen("jobs", besides=names)], incomplete)
-
-
-def complete_profiles(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of the settings' profiles."""
-    return _complete(_settings(ctx).get("profiles", {}), incomplete)
-
-
-def complete_executions(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """`<job>@latest` for every job, then the newest executions."""
-    job = ctx.params.get("job")
-    jobs = [job] if job else list(_settings(ctx).get("jobs", {}))
-    latest = [f"{name}@latest" for name in jobs]
-    return _complete([*latest, *_seen("executions", of=job)], incomplete)
-
-
-def complete_queues(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of the settings' queues, then of the namespace's others."""
-    names = list(_settings(ctx).get("queues", {}))
-    return _complete([*names, *_seen("queues", besides=names)], incomplete)
-
-
-def _seen(kind: str, *, of: str | None = None, besides: Sequence[str] = ()) -> list[str]:
-    """Names that the service knows; `of`: those of one job."""
-    from orchestrator.cli import known_names
-
-    rows = known_names.names(kind, _typed("--settings"), _typed("--profile"))
-    return [row[0] for row in rows if row[0] not in besides and of in (None, row[-1])]
-
-
-def _typed(option: str) -> str | None:
-    """The value of an option in the line that is being completed (the shell gives it whole)."""
-    words = os.environ.get("COMP_WORDS", "").split()
-    for word, following in zip(words, [*words[1:], ""], strict=False):
-        if word == option:
-            return following or None
-        if word.startswith(f"{option}="):
-            return word.partition("=")[2] or None
-    return None
-
-
-def complete_from(table: str) -> Callable[..., list[CompletionItem]]:
-    """A completion by the names in a table of the settings; contacts nobody."""
-
-    def complete(
-        ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        return _complete(settings_table(ctx, table), incomplete)
-
-    return complete
-
-
-def settings_table(ctx: click.Context, table: str) -> list[str]:
-    """The names in a table of the settings; reads one file and contacts nobody."""
-    found = _settings(ctx).get(table, {})
-    return list(found) if isinstance(found, dict) else []
-
-
-def _complete(names: Any, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(str(name)) for name in names if str(name).startswith(incomplete)]
-
-
-def _settings(ctx: click.Context) -> dict[str, Any]:
-    """The settings file as plain data, unchecked: a wrong one must not break the prompt."""
-    import tomllib
-
-    chosen = _typed("--settings") or os.environ.get("ORCHESTRATOR_SETTINGS")
-    folder = Path.cwd()
-    places = (
-        [Path(chosen)] if chosen else [f / "orchestrator.toml" for f in (folder, *folder.parents)]
-    )
-    for place in places:
-        try:
-            return tomllib.loads(place.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-    return {}
 
 
 # ----------------------------------------------------------------------------- shared options

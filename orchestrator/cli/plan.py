@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.completers import complete_jobs
 from orchestrator.cli.grammar import command
-from orchestrator.cli.parameters import complete_jobs
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:

@@ -8,35 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.completers import complete_query_parameters, complete_saved_queries
 from orchestrator.cli.grammar import command
 from orchestrator.cli.parameters import Variable, since_option
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from orchestrator.errors import QueryError
     from orchestrator.query import QueryResult
     from orchestrator.query_parts import PartsProgress
-
-
-def _complete_saved(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of the saved queries; reads files and contacts nobody."""
-    from click.shell_completion import CompletionItem
-
-    try:
-        import orchestrator
-
-        with orchestrator.connect() as orc:
-            return [
-                CompletionItem(one.name, help=one.description)
-                for one in orc.saved_queries
-                if one.name.startswith(incomplete)
-            ]
-    except Exception:  # noqa: BLE001 - completion must never write an error into the prompt
-        return []
 
 
 @command(
@@ -65,7 +45,7 @@ def _complete_saved(
 )
 @click.option("--list", "listed", is_flag=True, help="List the saved queries.")
 @click.option(
-    "--saved", metavar="NAME", shell_complete=_complete_saved, help="Ask this saved query."
+    "--saved", metavar="NAME", shell_complete=complete_saved_queries, help="Ask this saved query."
 )
 @click.option(
     "-p",
@@ -73,6 +53,7 @@ def _complete_saved(
     "params",
     multiple=True,
     type=Variable(),
+    shell_complete=complete_query_parameters,
     help="A parameter of the saved query, or of the file's; repeatable.",
 )
 @click.option("--print", "printed", is_flag=True, help="Print the query that would be sent.")

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.completers import complete_from, complete_queues
 from orchestrator.cli.grammar import Entry, LazyGroup, command
-from orchestrator.cli.parameters import (
-    Regex,
-    complete_from,
-    complete_queues,
-    queue_argument,
-    since_option,
-)
+from orchestrator.cli.parameters import Regex, queue_argument, since_option
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:

@@ -6,14 +6,9 @@ from datetime import timedelta
 
 import click
 
+from orchestrator.cli.completers import complete_executions, complete_from, complete_variables
 from orchestrator.cli.grammar import OUTCOMES, command
-from orchestrator.cli.parameters import (
-    Variable,
-    complete_executions,
-    job_argument,
-    job_option,
-    timeout_option,
-)
+from orchestrator.cli.parameters import Variable, job_argument, job_option, timeout_option
 from orchestrator.cli.session import current
 
 
@@ -36,12 +31,18 @@ from orchestrator.cli.session import current
     "variables",
     type=Variable(),
     multiple=True,
+    shell_complete=complete_variables,
     help="Set this variable for this execution; the job's others stay. Repeatable.",
 )
 @click.option(
     "--arg", "arguments", metavar="ARG", multiple=True, help="An argument instead of the job's."
 )
-@click.option("--image", metavar="IMAGE", help="Run this image instead of the job's.")
+@click.option(
+    "--image",
+    metavar="IMAGE",
+    shell_complete=complete_from("images"),
+    help="Run this image instead of the job's.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Print its output until it ends.")
 @click.option("-w", "--wait", is_flag=True, help="Wait until it ends.")
 @timeout_option

@@ -189,3 +189,25 @@ def test_completion_without_a_cloud_knows_the_settings_and_is_silent(
     monkeypatch.setenv("COMP_CWORD", "3")
     answer = bare()
     assert (answer.out, answer.err) == ("plain,yearly@latest\n", "")
+
+
+def test_what_is_seldom_completed_is_looked_up_on_its_own(cli: Cli) -> None:
+    from orchestrator.cli import known_names
+
+    settings = str(cli.folder / "orchestrator.toml")
+    fault = json.loads(
+        ok(cli("local", "fault", "add", "latency", "--delay", "1s", "--on", "/no", "-o", "json"))
+    )
+    try:
+        assert [fault["id"]] in known_names.names("faults", settings, None)
+    finally:
+        ok(cli("local", "fault", "remove", fault["id"]))
+    ok(cli("queues", "create", "letters", "--dead-letter-on-expiration"))
+    ok(cli("queues", "send", "letters", "late", "--time-to-live", "1s"))
+    until(lambda: json.loads(ok(cli("queues", "show", "letters", "-o", "json")))["dead_letter"])
+    # No prompt waits for these: the first TAB has nothing, a later one has them.
+    assert known_names.names("reasons", settings, None, "letters") == []
+    until(
+        lambda: known_names.names("reasons", settings, None, "letters") == [["TTLExpiredException"]]
+    )
+    assert known_names.names("alerts", settings, None) == []
