@@ -27,7 +27,8 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
             panels.setdefault(series.metric, []).append(series)
     if not panels:
         raise BadInput(
-            f"There is nothing to draw. {table.silence}".rstrip(), "Look further back: --since 1d"
+            f"There is nothing to draw. {table.silence}".rstrip(),
+            "Let it run first, or look further back with --since.",
         )
     figure = figure_of(figsize=(9, 1.0 + 1.7 * len(panels)), dpi=120, layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
