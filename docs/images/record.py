@@ -158,15 +158,16 @@ STYLE = """
       .red { fill: #f0877b; }
       .magenta { fill: #cf9fe0; }
     }
-    .later { animation: appear 0.01s both; }
-    @keyframes appear { from { opacity: 0; } to { opacity: 1; } }
+    .later { animation: away 0s 0.6s; }
+    @keyframes away { from, to { opacity: 0; } }
     @media (prefers-reduced-motion: reduce) { .later { animation: none; } }
 """
 ADVANCE, LINE, LEFT, TOP = 8.43, 21, 28, 62
 
 
 def drawing(title: str, steps: list[Step]) -> str:
-    """The steps as an SVG: they appear one after the other, once, and stay."""
+    """The steps as an SVG: all of them at first, for who sees but one moment of it; then they go
+    and appear one after the other, once, and stay."""
     body: list[str] = []
     row, delay = 0, 0.4
     for step in steps:
@@ -202,7 +203,7 @@ def drawn_line(line: list[Run], row: int, delay: float) -> str:
         for run in line
         for word in re.finditer(r"\S+(?: \S+)*", run.text)
     ]
-    return f'  <g class="later" style="animation-delay:{delay:.2f}s">{"".join(words)}</g>'
+    return f'  <g class="later" style="animation-duration:{delay:.2f}s">{"".join(words)}</g>'
 
 
 def write(name: str, text: str) -> None:
