@@ -115,10 +115,12 @@ class ExecutionRun:
         verdict: tuple[Status, str, str] | None = None
         waited: set[asyncio.Future[Any]] = {self._order}
         deadline: asyncio.Future[None] | None = None
+        late = False  # it came while the server was down: nothing is started any more
         if record.timeout is not None:
             # A span, not a moment: a clock that is set back does not make the time-out longer.
             left = record.started + record.timeout - clock.time()
             deadline = asyncio.ensure_future(clock.sleep(left))
+            late = left <= 0
             waited.add(deadline)
         if record.stopping and not self._order.done():
             self._order.set_result(True)
@@ -131,7 +133,7 @@ class ExecutionRun:
                     if self._order.result():
                         verdict = (Status.STOPPED, *events.STOPPED)
                     break
-                if deadline is not None and deadline.done():
+                if late or (deadline is not None and deadline.done()):
                     verdict = (Status.FAILED, *events.DEADLINE)
                     break
                 self._fill(done)

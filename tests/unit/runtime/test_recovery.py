@@ -75,6 +75,8 @@ async def test_the_time_out_goes_on_while_the_server_is_down(house: House) -> No
     [execution] = house.runtime.executions(job)
     assert execution["properties"]["status"] == "Failed"
     assert execution["properties"]["reason"] == "DeadlineExceeded"
+    assert not house.executor.starts  # nothing is replaced that has no time left
+    assert len(execution["properties"]["detailedStatus"]["replicas"]) == 1
 
 
 async def test_a_stop_that_was_asked_for_before_the_crash_is_carried_out(house: House) -> None:
