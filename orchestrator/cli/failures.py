@@ -29,7 +29,7 @@ def report(
     from orchestrator.display.terminal import colour
 
     coloured = colour(sys.stderr)
-    sentence = sentence.strip()
+    sentence = _wrapped(sentence.strip())
     if coloured and error:
         sentence = click.style(sentence, fg="red")
     click.echo(sentence, err=True)
@@ -39,6 +39,22 @@ def report(
     if hint:
         head = click.style("Next:", bold=True) if coloured else "Next:"
         click.echo(f"{head} {typed(hint.strip())}", err=True)
+
+
+def _wrapped(text: str) -> str:
+    """A sentence broken between words on a terminal, which would break it anywhere; else as it is.
+
+    What is to be typed (the hint) is left to the terminal: it copies such lines as one.
+    """
+    from orchestrator.display.terminal import is_terminal, width
+
+    if not is_terminal(sys.stderr) or len(text) <= width():
+        return text
+    import textwrap
+
+    lines = text.splitlines()
+    wrap = textwrap.TextWrapper(width(), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrap.fill(line) for line in lines)
 
 
 def end_line() -> None:

@@ -89,7 +89,7 @@ def query(
 
     session = current()
     if listed:
-        session.show(session.connect().saved_queries)
+        _list(session)
         return
     if whole and since is None:
         raise click.UsageError("--all divides the time since --since; say since when: --since 7d.")
@@ -121,6 +121,20 @@ def query(
 
         if is_too_large(result.partial):
             session.say("All of it, where the query works row by row: --all --since 7d")
+
+
+def _list(session: Session) -> None:
+    from orchestrator.display.terminal import is_terminal
+
+    found = session.connect().saved_queries
+    if not (session.plain and found and is_terminal(sys.stdout)):
+        session.show(found)
+        return
+    from orchestrator.display.saved import write_saved
+
+    session.begin()
+    write_saved(found, sys.stdout)
+    session.hint("Next: orchestrator query --saved NAME --param NAME=VALUE")
 
 
 def _asked(

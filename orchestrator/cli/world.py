@@ -36,7 +36,8 @@ def up() -> None:
     session = current()
     orc = session.connect()
     with Progress() as progress:
-        if orc.profile.kind == "local":
+        # Without settings there is nothing to start a local cloud for: `up` says so.
+        if orc.profile.kind == "local" and orc.settings.path is not None:
             ensure_cloud(session, progress)
         changes = orc.up(progress=shown_in(progress))
     _show_changes(session, changes)

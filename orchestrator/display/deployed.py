@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from orchestrator.display.tables import write_table
-from orchestrator.display.terminal import colour
+from orchestrator.display.terminal import colour, is_terminal
+from orchestrator.display.terminal import width as columns
 from orchestrator.display.views import of_records
 from orchestrator.infra_changes import order, short
 from orchestrator.records import one_line
@@ -56,7 +59,15 @@ def write_resources(found: Deployed, stream: TextIO) -> None:
     without = [] if any(r.link for r in found) else ["link"]
     if all(r.status == "managed" for r in found):
         without.append("status")
-    write_table(of_records(found, without=without), stream)
+    view = of_records(found, without=without)
+    # Of a role assignment no more is known here than what it is on: the same a few times over.
+    rows = Counter(tuple(row) for row in view.cells)
+    names = [h.key for h in view.headings].index("name")
+    cells = [
+        [f"{cell} ({count})" if i == names and count > 1 else cell for i, cell in enumerate(row)]
+        for row, count in rows.items()
+    ]
+    write_table(replace(view, cells=cells), stream)
     write_outputs(found.outputs, stream)
 
 
@@ -72,7 +83,15 @@ def write_outputs(outputs: dict[str, Any], stream: TextIO) -> None:
     for name, value in outputs.items():
         lines = _lines(value)
         for i, line in enumerate(lines):
-            click.echo(f"  {(name if i == 0 else '').ljust(width)}  {line}".rstrip(), file=stream)
+            begin = f"  {(name if i == 0 else '').ljust(width)}  "
+            click.echo(f"{begin}{_fitting(line, len(begin), stream)}".rstrip(), file=stream)
+
+
+def _fitting(line: str, begin: int, stream: TextIO) -> str:
+    """The line; on a terminal that is too narrow for an id, its end."""
+    if line.startswith("…/") and is_terminal(stream) and begin + len(line) > columns():
+        return f"…/{line.rpartition('/')[2]}"
+    return line
 
 
 def _lines(value: Any) -> list[str]:

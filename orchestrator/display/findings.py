@@ -39,7 +39,8 @@ def write_findings(findings: Findings, looked_at: int, stream: TextIO) -> None:
         for word in ("problem", "warning", "note")
         if (count := sum(f.level == word for f in findings))
     ]
-    click.echo(f"{looked_at} things looked at: {', '.join(told) or 'all is well'}.", file=stream)
+    things = "thing" if looked_at == 1 else "things"
+    click.echo(f"{looked_at} {things} looked at: {', '.join(told) or 'all is well'}.", file=stream)
 
 
 def _line(finding: Finding) -> str:

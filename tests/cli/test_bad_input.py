@@ -317,3 +317,11 @@ def test_what_nobody_foresaw_ends_in_a_sentence_and_a_private_file(
     if sys.platform != "win32":
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "Traceback" in bare("-v", "start", "talker").err
+
+
+def test_without_settings_no_local_cloud_is_started(tmp_path: Path) -> None:
+    for command in (["up"], ["demo"]):
+        refused(
+            Cli(tmp_path)(*command), 2, "There is no orchestrator.toml here", "orchestrator init"
+        )
+    assert not (tmp_path / ".orchestrator").exists()

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from orchestrator.display.terminal import colour, disable_colour
 from orchestrator.display.views import of_data, of_records
 from orchestrator.query import QueryTable
 from orchestrator.results import Execution, Executions, LogLine, Logs
+from tests.cli.conftest import ANSI
 
 START = datetime(2026, 11, 23, 21, 3, 12, tzinfo=UTC)
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -389,3 +391,63 @@ def test_traces_hide_secrets(text: str) -> None:
     hidden = redact(text)
     assert "SECRET" not in hidden
     assert "(hidden)" in hidden
+
+
+def test_a_narrow_terminal_shows_what_saved_queries_tell_and_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from orchestrator.display.saved import write_saved
+    from orchestrator.saved_queries import find_all
+
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    found = find_all(None)
+    write_saved(found, stream)
+    shown = ANSI.sub("", stream.getvalue())
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    told = " ".join(shown.split())
+    for query in found:
+        assert query.name in shown
+        assert query.description.split()[-1] in told
+    assert "--param since=TIMESPAN [default: 1d]" in told
+    assert "--param execution=STRING failures" in told  # it must be given
+
+
+def test_resources_that_are_told_alike_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from orchestrator.display.deployed import write_resources
+    from orchestrator.infra_changes import Deployed, Resource
+
+    monkeypatch.setenv("COLUMNS", "60")
+    path = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/n/queues/q"
+    kind = "Microsoft.Authorization/roleAssignments"
+    roles = [
+        Resource(name="on q", kind="role", type=kind, id=f"{path}/{n}", status="managed")
+        for n in range(3)
+    ]
+    outputs = {"pullIdentityId": path.replace("queues/q", "queues/a-queue-of-a-long-name")}
+    stream = Terminal()
+    write_resources(
+        Deployed(roles, name="infra", resource_group="g", state="succeeded", outputs=outputs),
+        stream,
+    )
+    shown = ANSI.sub("", stream.getvalue())
+    assert shown.count("on q") == 1
+    assert "on q (3)" in shown
+    assert "…/a-queue-of-a-long-name" in shown
+    assert all(len(line) <= 60 for line in shown.splitlines())
+
+
+def test_a_long_sentence_breaks_between_words_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from orchestrator.cli.failures import report
+
+    monkeypatch.setenv("COLUMNS", "40")
+    sentence = "Could not read the metrics of the job x: Resource group 'local' is missing."
+    for stream, lines in ((Terminal(), 3), (io.StringIO(), 2)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        report(sentence, "orchestrator --profile local up")
+        shown = ANSI.sub("", stream.getvalue())
+        assert len(shown.splitlines()) == lines
+        assert " ".join(shown.split()).startswith(sentence)
+    assert shown == f"{sentence}\nNext: orchestrator --profile local up\n"

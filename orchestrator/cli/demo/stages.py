@@ -230,9 +230,11 @@ def check_settings(orc: Orchestrator) -> None:
     lacking = [name for name in JOBS if name not in orc.settings.jobs]
     if not lacking:
         return
-    place = orc.settings.path or "No orchestrator.toml was found; it"
+    needed = f"the demo needs the jobs {', '.join(JOBS)}"
     failure = click.UsageError(
-        f"{place} has no job '{lacking[0]}', and the demo needs {', '.join(JOBS)}."
+        f"{orc.settings.path} has no job '{lacking[0]}', and {needed}."
+        if orc.settings.path
+        else f"There is no orchestrator.toml here or in a parent folder, and {needed}."
     )
     failure.hint = "orchestrator init FOLDER, and run the demo there."  # type: ignore[attr-defined]
     raise failure
