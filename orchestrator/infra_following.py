@@ -268,8 +268,7 @@ def _failure(operation: Operation) -> Failure:
 def failures_of(error: Mapping[str, Any]) -> list[Failure]:
     """What an error of a whole deployment tells of its resources, by its leaves."""
     found = []
-    for leaf in _leaves(error):
-        target = str(leaf.get("target") or "")
+    for leaf, target in _leaves(error):
         code, message = innermost(leaf)
         parts = parse_id(target)
         known = target and parts.kind.lower() != DEPLOYMENTS
@@ -285,12 +284,15 @@ def failures_of(error: Mapping[str, Any]) -> list[Failure]:
     return found
 
 
-def _leaves(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _leaves(error: Mapping[str, Any], around: str = "") -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Each innermost error, with the id of the nearest resource that it or one around it names."""
+    target = str(error.get("target") or "")
+    target = target if target.startswith("/") or not around else around
     details = [d for d in error.get("details") or () if isinstance(d, Mapping)]
     if not details:
-        yield error
+        yield error, target
     for detail in details:
-        yield from _leaves(detail)
+        yield from _leaves(detail, target)
 
 
 def innermost(error: Mapping[str, Any]) -> tuple[str, str]:

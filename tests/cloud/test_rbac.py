@@ -202,6 +202,46 @@ def test_resource_manager_refuses_who_has_no_role(lab: Lab) -> None:
         client.queues.delete(group, lab.name, "a")
 
 
+def test_a_deployment_is_refused_before_it_makes_what_its_caller_may_not(lab: Lab) -> None:
+    deployer = "Microsoft.Resources/deployments/*"
+    role = f"{lab.group}/providers/Microsoft.Authorization/roleDefinitions/{uuid.uuid4()}"
+    permissions = [{"actions": [deployer, "Microsoft.Network/*"]}]
+    properties = {"roleName": f"deployer {lab.name}", "permissions": permissions}
+    lab.ask("PUT", role, {"properties": properties | {"assignableScopes": [lab.group]}})
+    lab.give(role.rsplit("/", 1)[1], lab.group)
+    lab.wire.token = lab.credential.text()
+    dashboard = {
+        "type": "Microsoft.Portal/dashboards",
+        "apiVersion": "2022-12-01-preview",
+        "name": "board",
+        "location": "westeurope",
+    }
+    zone = {
+        "type": "Microsoft.Network/privateDnsZones",
+        "apiVersion": "2024-06-01",
+        "name": "zone.example",
+        "location": "global",
+    }
+    template = {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "resources": [zone, dashboard],
+    }
+    path = f"{lab.group}/providers/Microsoft.Resources/deployments/d"
+    body = {"properties": {"mode": "Incremental", "template": template}}
+    answer = lab.wire.ask("PUT", path, body)
+    assert (answer.status, answer.error["code"]) == (400, "InvalidTemplateDeployment")
+    told = (
+        "Authorization failed for template resource 'board' of type 'Microsoft.Portal/dashboards'"
+    )
+    assert told in answer.error["message"]
+    assert "'Microsoft.Portal/dashboards/write' at scope" in answer.error["message"]
+    assert "zone.example" not in answer.error["message"]
+    assert lab.wire.ask("GET", path).status == 404
+    template["resources"] = [zone]
+    assert lab.wire.ask("PUT", path, body).status == 201
+
+
 def test_a_log_query_needs_a_role_on_its_workspace(lab: Lab) -> None:
     wire = lab.wire
     path = f"{lab.group}/providers/Microsoft.OperationalInsights/workspaces/logs"

@@ -38,6 +38,8 @@ def token(connection: dict[str, Any]) -> str:
 
 def ask(connection: dict[str, Any], method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """One Resource Manager request below the subscription."""
+    if "api-version=" not in path:
+        path += f"{'&' if '?' in path else '?'}api-version=2024-03-01"
     address = urlsplit(connection["resource_manager"])
     context = ssl.create_default_context(cafile=connection["ca"])
     link = http.client.HTTPSConnection(

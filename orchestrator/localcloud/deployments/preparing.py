@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.localcloud.arm.access import operation
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call
@@ -64,14 +65,26 @@ class Prepared:
 
 
 async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) -> list[str]:
-    """The ids of all that a deployment and those nested in it deploy, each of them checked.
+    """The ids of all that a deployment and those nested in it deploy, each of them checked, as
+    Resource Manager does before it begins ("preflight").
 
     Raises:
-        ArmError: A nested template is not valid, or a provider would refuse a resource; all that
-            is wrong is told at once.
+        ArmError: A nested template is not valid, the caller may not deploy a resource, or a
+            provider would refuse one; all that is wrong is told at once.
     """
     errors: list[ArmError] = []
     found = await _looked_over(arm, caller, prepared, errors)
+    _permitted(arm, caller, [item for item, _, _ in found])
+    made = [(item.id.lower(), f"'{item.name.split('/')[-1]}'".lower()) for item, _, _ in found]
+    for item, body, ready in found:
+        if not ready:
+            continue
+        try:
+            await _accepted(arm, caller, item, body)
+        except ArmError as error:
+            errors.append(error)
+    # What misses something of this same deployment may find it there by then.
+    errors = [error for error in errors if not _speaks_of(error, made)]
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -81,34 +94,67 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
             f"Multiple error occurred: {words}. Please see details.",
             details=errors,
         )
-    return found
+    return [item.id for item, _, _ in found]
+
+
+def _speaks_of(error: ArmError, made: Sequence[tuple[str, str]]) -> bool:
+    """Whether what a resource is refused for names another one of `made` (ids and quoted names)."""
+    own = (error.target or "").lower()
+    told = " ".join(inner.message for inner in error.details).lower()
+    return any(id in told or name in told for id, name in made if id != own)
+
+
+_Found = tuple[Instance, Any, bool]
+"""What is deployed, its body, and whether that can be checked now."""
 
 
 async def _looked_over(
     arm: ResourceManager, caller: Caller, prepared: Prepared, errors: list[ArmError]
-) -> list[str]:
+) -> list[_Found]:
     groups = {
         item.id.lower(): str(body.get("location", ""))
         for item, body in prepared.bodies
         if item.type.lower() == GROUP
     }
-    found: list[str] = []
+    found: list[_Found] = []
     for item, body in prepared.bodies:
+        if not item.is_deployment:
+            found.append((item, body, item.key not in prepared.open and not item.depends))
+            continue
         try:
-            if not item.is_deployment:
-                found.append(item.id)
-                if item.key not in prepared.open and not item.depends:
-                    await _accepted(arm, caller, item, body)
-                continue
             inner = await prepare(arm, parse(item.id), wanted(body), caller, assumed=groups)
         except ArmError as error:
-            if not item.is_deployment:
-                errors.append(error)
-            elif item.key not in prepared.open:  # else: checked once the values are known
+            if item.key not in prepared.open:  # else: checked once the values are known
                 errors.append(_not_valid(item.name, item.id, error))
             continue
         found += await _looked_over(arm, caller, inner, errors)
     return found
+
+
+def _permitted(arm: ResourceManager, caller: Caller, items: Sequence[Instance]) -> None:
+    """See to it that the caller has a role to write each of them.
+
+    Raises:
+        ArmError: 400 InvalidTemplateDeployment, naming them.
+    """
+    if arm.access is None:
+        return
+    who = str(caller.claims.get("oid", ""))
+    refused = []
+    for item in items:
+        action, scope = operation("PUT", parse(item.id))
+        if not arm.access.allows(who, action, scope.text):
+            refused.append(
+                f"Authorization failed for template resource '{item.name}' of type '{item.type}'. "
+                f"The client '{caller.claims.get('appid') or who}' with object id '{who}' does not "
+                f"have permission to perform action '{action}' at scope '{scope.text}'."
+            )
+    if refused:
+        many = "Deployment failed with multiple errors" if len(refused) > 1 else None
+        raise ArmError(
+            "InvalidTemplateDeployment",
+            f"{many or 'The template deployment failed with error'}: '{':'.join(refused)}'.",
+        )
 
 
 async def _accepted(arm: ResourceManager, caller: Caller, item: Instance, body: JSON) -> None:

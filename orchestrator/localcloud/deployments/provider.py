@@ -168,6 +168,7 @@ class Deployments(Provider):
         """Check a deployment, keep it, run it."""
         arm = call.arm
         prepared = await prepare(arm, call.id, wanted(call.body), Caller.of(call))
+        await validated(arm, prepared.caller, prepared)
         async with arm.changes.turn(call.id):
             old = arm.store.get(call.id)
             if old is not None and old["properties"]["provisioningState"] not in TERMINAL:

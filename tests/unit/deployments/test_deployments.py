@@ -306,6 +306,34 @@ async def test_validate_asks_the_providers(tmp_path: Path) -> None:
         assert targets == ["a", "b"]
 
 
+async def test_what_a_provider_would_refuse_is_refused_before_anything_is_done(
+    tmp_path: Path,
+) -> None:
+    inner = module("m", template(resources=[machine("b", wrong=True)]))
+    async with deploying(tmp_path) as d:
+        with pytest.raises(ArmError) as caught:
+            await d.begin("d", template(resources=[machine("a"), inner]))
+        assert (caught.value.code, caught.value.status) == ("InvalidTemplateDeployment", 400)
+        assert caught.value.target == f"{LAB}/machines/b"
+        assert caught.value.details[0].code == "MachineWrong"
+        assert (await d.world.get(DEPLOYMENTS))["value"] == []
+        assert d.lab.machine.puts == []
+        with pytest.raises(ArmError) as caught:
+            await d.begin("d", template(resources=[machine("a", needs=f"{LAB}/machines/z")]))
+        assert caught.value.details[0].code == "InvalidResourceReference"
+
+
+async def test_what_waits_in_a_module_for_another_module_is_not_refused_beforehand(
+    tmp_path: Path,
+) -> None:
+    first = module("first", template(resources=[machine("a")]))
+    needy = template(resources=[machine("b", needs=f"{LAB}/machines/a")])
+    async with deploying(tmp_path) as d:
+        raw = template(resources=[first, module("then", needy) | {"dependsOn": ["first"]}])
+        assert (await d.run("d", raw))["provisioningState"] == "Succeeded"
+        assert d.lab.machine.puts == ["a", "b"]
+
+
 async def test_outputs_that_are_no_expressions_are_refused_before_anything_is_done(
     tmp_path: Path,
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
 from orchestrator.localcloud.deployments.provider import Deployments
 from orchestrator.localcloud.deployments.stacks import DeploymentStacks
@@ -20,7 +21,8 @@ LAB = f"{GROUP}/providers/Contoso.Lab"
 
 
 class Machine(ResourceType):
-    """A type that fills in defaults, keeps a secret, may break, and can be held up."""
+    """A type that fills in defaults, keeps a secret, may break, may need another resource by its
+    id, and can be held up."""
 
     type: ClassVar[str] = "Contoso.Lab/machines"
 
@@ -31,11 +33,13 @@ class Machine(ResourceType):
         self.looks = 0
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        """`broken` refuses; `speed` has a default."""
+        """`broken`, `wrong` and a missing `needs` refuse; `speed` has a default."""
         if resource["properties"].get("broken"):
             raise ArmError("MachineBroken", "The machine is broken.", 409)
         if resource["properties"].get("wrong"):
             raise ArmError("MachineWrong", "The machine is not valid.")
+        if (needed := resource["properties"].get("needs")) and parse(needed) not in call.arm.store:
+            raise ArmError("InvalidResourceReference", f"Resource {needed} was not found.")
         resource["properties"].setdefault("speed", 5)
         # As some services do: other values at every look.
         resource["properties"]["seen"] = self.looks = self.looks + 1
