@@ -305,5 +305,6 @@ def innermost(error: Mapping[str, Any]) -> tuple[str, str]:
             return innermost(detail)
     for wrapping in _WRAPPINGS:
         if message.startswith(wrapping):
-            message = message.removeprefix(wrapping).rstrip(".'")
+            # What is quoted may end with a quoted value itself.
+            message = message.removeprefix(wrapping).removesuffix(".").removesuffix("'")
     return code, message.rstrip(".")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -226,7 +227,7 @@ class PlanVerbs:
         tell = progress or (lambda step: None)
         total = len(planned)
         pollers: dict[str, Any] = {}
-        failed: list[OrchestratorError] = []
+        failed: list[tuple[str, OrchestratorError]] = []
         for number, one in enumerate(planned, 1):
             name = one.job.name
             tell(Step(title=f"job {name}", number=number, total=total))
@@ -239,7 +240,7 @@ class PlanVerbs:
                     if one.body is not None:
                         pollers[name] = self._put(name, one.body)
             except OrchestratorError as error:
-                failed.append(error)
+                failed.append((name, error))
         done: list[Change] = []
         for number, one in enumerate(planned, 1):
             name, action = one.job.name, one.job.action
@@ -249,7 +250,7 @@ class PlanVerbs:
                     with told(self._clients.profile, f"deploy the job {name}"):
                         pollers[name].result()
                 except OrchestratorError as error:
-                    failed.append(error)
+                    failed.append((name, error))
                     continue
             elif action in ("created", "updated", "replaced"):
                 continue  # it was never sent
@@ -397,12 +398,29 @@ def _refuse_to_replace(planned: Sequence[_Planned]) -> None:
         )
 
 
-def _all_of(failed: Sequence[OrchestratorError], done: Sequence[Change]) -> OrchestratorError:
-    first = failed[0]
-    if len(failed) > 1:
-        first.message = "\n".join(error.message for error in failed)
+def _all_of(
+    failed: Sequence[tuple[str, OrchestratorError]], done: Sequence[Change]
+) -> OrchestratorError:
+    """One error for all of them; what several jobs have in common is said once."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for name, error in failed:
+        without = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", error.message)
+        alike.setdefault(without, []).append((name, error.message))
+    first = failed[0][1]
+    first.message = "\n".join(_told_once(group) for group in alike.values())
     changed = [change.name for change in done if change.action != "unchanged"]
     if changed:
         deployed = f"Deployed all the same: {', '.join(changed)}."
         first.hint = f"{first.hint} {deployed}".strip()
     return first
+
+
+def _told_once(group: Sequence[tuple[str, str]]) -> str:
+    """The message of the first job, for all of them. Each is (name, message)."""
+    name, message = group[0]
+    if len(group) == 1:
+        return message
+    jobs = f"the jobs {', '.join(name for name, _ in group)}:"
+    told = {text.replace(f"the job {name}:", jobs, 1) for name, text in group}
+    likewise = " Likewise for each of the others." if len(told) > 1 else ""
+    return message.replace(f"the job {name}:", jobs, 1) + likewise

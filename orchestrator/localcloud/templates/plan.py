@@ -378,7 +378,10 @@ class Plan:
             self.document.types.check(definition, value, f"template output '{name}'")
         except TemplateError as error:
             raise ExpressionError(
-                error.message.removeprefix("Deployment template validation failed: '").rstrip("'.")
+                error.message.removeprefix("Deployment template validation failed: '")
+                .removesuffix(".")
+                .removesuffix("'")
+                .rstrip(".")
                 + "."
             ) from None
         return value

@@ -256,6 +256,13 @@ def test_an_error_without_operations_is_told_by_its_leaves() -> None:
     )
 
 
+@pytest.mark.parametrize("end", ["'30'.'.", "'30''.", "'30''"])
+def test_a_quoted_finding_keeps_the_quotes_of_its_own(end: str) -> None:
+    said = f"Deployment template validation failed: 'The value '3' should be at least {end}"
+    error = {"code": "InvalidTemplate", "message": said}
+    assert innermost(error) == ("InvalidTemplate", "The value '3' should be at least '30'")
+
+
 # ------------------------------------------------------------------------------- what is deployed
 
 
