@@ -109,8 +109,14 @@ _Found = tuple[Instance, Any, bool]
 
 
 async def _looked_over(
-    arm: ResourceManager, caller: Caller, prepared: Prepared, errors: list[ArmError]
+    arm: ResourceManager,
+    caller: Caller,
+    prepared: Prepared,
+    errors: list[ArmError],
+    *,
+    known: bool = True,
 ) -> list[_Found]:
+    """known: whether all is that this deployment was given; what is not stands in it unevaluated."""
     groups = {
         item.id.lower(): str(body.get("location", ""))
         for item, body in prepared.bodies
@@ -118,16 +124,17 @@ async def _looked_over(
     }
     found: list[_Found] = []
     for item, body in prepared.bodies:
+        closed = known and item.key not in prepared.open
         if not item.is_deployment:
-            found.append((item, body, item.key not in prepared.open and not item.depends))
+            found.append((item, body, closed and not item.depends))
             continue
         try:
             inner = await prepare(arm, parse(item.id), wanted(body), caller, assumed=groups)
         except ArmError as error:
-            if item.key not in prepared.open:  # else: checked once the values are known
+            if closed:  # else: checked once the values are known
                 errors.append(_not_valid(item.name, item.id, error))
             continue
-        found += await _looked_over(arm, caller, inner, errors)
+        found += await _looked_over(arm, caller, inner, errors, known=closed)
     return found
 
 

@@ -28,8 +28,12 @@ SUBSCRIPTION_SCHEMA = (
 )
 
 
+ID_OF_A = {"id": {"type": "string", "value": "[resourceId('Contoso.Lab/machines', 'a')]"}}
+
+
 def module(name: str, inner: dict[str, Any], **members: Any) -> dict[str, Any]:
     """A nested deployment as Bicep writes modules."""
+    parameters = members.pop("parameters", {})
     return {
         "type": "Microsoft.Resources/deployments",
         "apiVersion": "2024-03-01",
@@ -37,6 +41,7 @@ def module(name: str, inner: dict[str, Any], **members: Any) -> dict[str, Any]:
         "properties": {
             "mode": "Incremental",
             "expressionEvaluationOptions": {"scope": "inner"},
+            "parameters": parameters,
             "template": inner,
         },
         **members,
@@ -330,6 +335,26 @@ async def test_what_waits_in_a_module_for_another_module_is_not_refused_beforeha
     needy = template(resources=[machine("b", needs=f"{LAB}/machines/a")])
     async with deploying(tmp_path) as d:
         raw = template(resources=[first, module("then", needy) | {"dependsOn": ["first"]}])
+        assert (await d.run("d", raw))["provisioningState"] == "Succeeded"
+        assert d.lab.machine.puts == ["a", "b"]
+
+
+async def test_what_only_the_running_cloud_can_tell_is_not_looked_over_beforehand(
+    tmp_path: Path,
+) -> None:
+    """What is not known yet goes down to the innermost module as it is written."""
+    first = module("first", template(resources=[machine("a")], outputs=ID_OF_A))
+    needy = template(
+        parameters={"id": {"type": "string"}},
+        resources=[machine("b", needs="[parameters('id')]")],
+    )
+    middle = template(
+        parameters={"id": {"type": "string"}},
+        resources=[module("inner", needy, parameters={"id": {"value": "[parameters('id')]"}})],
+    )
+    told = {"id": {"value": "[reference('first').outputs.id.value]"}}
+    async with deploying(tmp_path) as d:
+        raw = template(resources=[first, module("then", middle, parameters=told)])
         assert (await d.run("d", raw))["provisioningState"] == "Succeeded"
         assert d.lab.machine.puts == ["a", "b"]
 
