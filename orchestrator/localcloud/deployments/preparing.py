@@ -116,7 +116,7 @@ async def _looked_over(
     *,
     known: bool = True,
 ) -> list[_Found]:
-    """known: whether all is that this deployment was given; what is not stands in it unevaluated."""
+    """known: whether all that this deployment was given is known; what is not is an expression."""
     groups = {
         item.id.lower(): str(body.get("location", ""))
         for item, body in prepared.bodies

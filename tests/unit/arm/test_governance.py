@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.store import MAX_EVENTS, ResourceStore
 from orchestrator.localcloud.providers.activity_log import ActivityLog
-from orchestrator.localcloud.providers.authorization import Authorization
+from orchestrator.localcloud.providers.authorization import Authorization, built_in
 from orchestrator.localcloud.providers.roles import BUILT_IN
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, TENANT, THINGS, World, world
 
@@ -225,7 +226,19 @@ def test_built_in_roles_have_guids_and_names_of_their_own() -> None:
     assert len({role.name for role in BUILT_IN.values()}) == len(BUILT_IN)
     for guid, role in BUILT_IN.items():
         assert str(uuid.UUID(guid)) == guid
-        assert role.actions or role.data_actions
+        assert role.name.strip() == role.name != ""
+
+
+async def test_a_role_known_by_name_alone_can_be_given_and_allows_nothing(arm: World) -> None:
+    admin = "fb1c8493-542b-48eb-b624-b4c8fea62acd"
+    base = f"{GROUP}/{AUTH}/roleDefinitions"
+    (found,) = (await arm.get(f"{base}?$filter=roleName eq 'Security Admin'"))["value"]
+    assert (found["name"], found["properties"]["type"]) == (admin, "BuiltInRole")
+    assert found["properties"]["permissions"][0]["actions"] == []
+    given = f"{GROUP}/{AUTH}/roleAssignments/{uuid.uuid4()}"
+    await arm.put(given, assignment(SOMEBODY, admin))
+    access = Access(arm.arm.store, built_in)
+    assert not access.allows(SOMEBODY, "Microsoft.Security/alerts/read", GROUP)
 
 
 # -------------------------------------------------------------------- activity log ----
