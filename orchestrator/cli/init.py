@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,12 +44,20 @@ def init(folder: str, force: bool) -> None:
     from orchestrator.display.tables import cells_of
     from orchestrator.display.views import Heading
 
-    rows = [[str(place.relative_to(target)), "written"] for _, place in pairs]
+    names = [place.relative_to(target).as_posix() for _, place in pairs]
     if ignored:
-        rows.append([".gitignore", "written"])
+        names.append(".gitignore")
+    rows = _by_folder(names) if session.plain else [[name, "written"] for name in names]
     session.show(cells_of(rows, Heading("file", "file"), Heading("action", "action", "status")))
     away = "" if target.resolve() == Path.cwd() else f"cd {shlex.quote(folder)} && "
     session.hint(f"Next: {away}orchestrator demo")
+
+
+def _by_folder(names: list[str]) -> list[list[str]]:
+    """For people: what lies in a folder is a number."""
+    folders = Counter(name.partition("/")[0] + "/" for name in names if "/" in name)
+    files = [[name, "written"] for name in names if "/" not in name]
+    return files + [[folder, f"{count} files written"] for folder, count in folders.items()]
 
 
 class Occupied(click.ClickException):

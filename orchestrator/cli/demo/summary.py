@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.results import Executions, LogLine, Queues
 
 NEXT = (
-    ("orchestrator status", "jobs, last executions and queues at a glance"),
+    ("orchestrator status", "all at a glance"),
     ("orchestrator start sender -e MESSAGE_COUNT=500 --follow", "send more, and watch"),
     ("orchestrator query 'ContainerAppConsoleLogs_CL | count'", "ask the logs in KQL"),
 )
