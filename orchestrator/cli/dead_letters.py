@@ -227,7 +227,7 @@ def _show(session: Session, letters: DeadLetters, outcome: Outcome, by_reason: b
         report(
             f"{counted(outcome.left, _NOUN)} of {outcome.queue} are still there: somebody else "
             "holds them, or their locks ended too soon.",
-            "run it again in a minute.",
+            "Run it again in a minute.",
         )
         click.get_current_context().exit(1)
 
@@ -238,7 +238,7 @@ def _interrupted(reached: int) -> NoReturn:
     end_line()
     report(
         f"Stopped after {counted(reached, _NOUN)}; nothing is lost.",
-        "run it again to finish.",
+        "Run it again to finish.",
         error=False,
     )
     raise click.exceptions.Exit(INTERRUPTED)

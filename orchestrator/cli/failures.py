@@ -104,13 +104,13 @@ def _usage(error: click.ClickException) -> int:
     if isinstance(error, click.NoSuchOption):
         sentence = f"'{path}' has no option {error.option_name}."
         if error.possibilities:
-            hint = f"did you mean {' or '.join(sorted(error.possibilities))}?"
+            hint = f"Did you mean {' or '.join(sorted(error.possibilities))}?"
     elif isinstance(error, click.MissingParameter):
         sentence = f"'{path}' needs {_parameter(error)}"
     elif isinstance(error, click.BadParameter):
         sentence = f"{_parameter(error)}: {error.message}" if error.param else error.message
     elif meant := getattr(error, "meant", ""):
-        hint = f"did you mean '{meant}'?"
+        hint = f"Did you mean '{meant}'?"
     elif own := getattr(error, "hint", ""):
         hint = own
     report(_sentence(sentence), hint or f"{path} --help", details=notes(error))
@@ -135,10 +135,10 @@ def _os_hint(error: OSError) -> str:
     import errno
 
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return "make room on this disk, then run the command again; nothing was lost."
+        return "Make room on this disk, then run the command again; nothing was lost."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "choose a place that you may write to, or change its permissions."
-    return "run the command again with -v for the details."
+        return "Choose a place that you may write to, or change its permissions."
+    return "Run the command again with -v for the details."
 
 
 def _unforeseen(error: Exception, arguments: Sequence[str], *, verbose: int) -> int:
@@ -150,9 +150,9 @@ def _unforeseen(error: Exception, arguments: Sequence[str], *, verbose: int) -> 
     told = f"; the details are in {place}" if place else ""
     report(
         f"Something went wrong that should not ({type(error).__name__}){told}.",
-        "run it again with -v, or report it with that file."
+        "Run it again with -v, or report it with that file."
         if place
-        else "run it again with -v to see the details.",
+        else "Run it again with -v to see the details.",
     )
     return 1
 

@@ -69,7 +69,7 @@ class Occupied(click.ClickException):
         names = ", ".join(str(place) for place in there[:3])
         more = f" and {len(there) - 3} more" if len(there) > 3 else ""
         super().__init__(f"Already there: {names}{more}; nothing was written.")
-        self.hint = "choose another folder, or overwrite them with --force."
+        self.hint = "Choose another folder, or overwrite them with --force."
 
 
 def sample_files() -> Iterator[tuple[str, Path]]:

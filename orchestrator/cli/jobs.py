@@ -158,7 +158,7 @@ class NotConfirmed(click.UsageError):
 
     def __init__(self) -> None:
         super().__init__("This asks before it acts, and standard input is no terminal.")
-        self.hint = "run it again with --yes."
+        self.hint = "Run it again with --yes."
 
 
 class Declined(click.ClickException):
@@ -168,7 +168,7 @@ class Declined(click.ClickException):
 
     def __init__(self) -> None:
         super().__init__("Nothing was changed.")
-        self.hint = "run it again and answer y, or give --yes."
+        self.hint = "Run it again and answer y, or give --yes."
 
 
 def ask(question: str) -> None:

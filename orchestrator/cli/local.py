@@ -65,7 +65,7 @@ def config_of(
     if profile.kind != "local":
         raise ProfileError(
             f"The profile '{profile.name}' is on Azure; there is no local cloud to speak of.",
-            'choose a profile of kind "local" with --profile.',
+            'Choose a profile of kind "local" with --profile.',
         )
     assert profile.state is not None
     chosen = {
@@ -381,7 +381,7 @@ def _with_az(values: dict[str, str], folder: Path, found: dict[str, Any]) -> dic
     except OSError as error:
         raise ProfileError(
             f"The configuration of az cannot be written to {folder}: {error.strerror or error}.",
-            "make room there, or let the profile's state folder be another one.",
+            "Make room there, or let the profile's state folder be another one.",
         ) from error
     values = {name: value for name, value in values.items() if name != "ARM_CLOUD_METADATA_URL"}
     return {"AZURE_CONFIG_DIR": str(config), **values}

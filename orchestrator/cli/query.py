@@ -105,7 +105,7 @@ def query(
         mark = _marked(text, error)
         if mark:  # the library's hint is the same excerpt
             error.add_note(mark)
-            error.hint = "correct the query at the mark and ask again."
+            error.hint = "Correct the query at the mark and ask again."
         raise
     if session.plain and len(result.tables) > 1:
         for index, table in enumerate(result.tables):

@@ -32,10 +32,10 @@ def refused(result: Result, status: int, *words: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["exections"], ["did you mean 'orchestrator executions'?"]),
-        (["executions", "lst"], ["did you mean 'orchestrator executions list'?"]),
+        (["exections"], ["Did you mean 'orchestrator executions'?"]),
+        (["executions", "lst"], ["Did you mean 'orchestrator executions list'?"]),
         (["xyzzy"], ["There is no command 'orchestrator xyzzy'", "orchestrator --help"]),
-        (["start", "talker", "--folow"], ["--folow", "did you mean --follow?"]),
+        (["start", "talker", "--folow"], ["--folow", "Did you mean --follow?"]),
         (["start"], ["needs JOB"]),
         (["start", "talker", "--env", "COUNT"], ["--env", "'COUNT' has no '='", "NAME=VALUE"]),
         (["start", "talker", "--env", "=5"], ["names no variable"]),

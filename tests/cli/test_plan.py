@@ -58,7 +58,7 @@ def test_prune_asks_and_without_a_terminal_it_wants_yes(cli: Cli, changed: list[
     ok(cli("deploy", "extra", *changed))
     assert "- extra    deleted" in cli("plan", "--prune").out
     unasked = cli("deploy", "--prune")
-    assert (unasked.status, "run it again with --yes" in unasked.err) == (2, True)
+    assert (unasked.status, "Run it again with --yes" in unasked.err) == (2, True)
     assert cli("jobs", "show", "extra").status == 0
     gone = ok(
         cli("deploy", "--prune", "--yes", "--query", "[?action=='deleted'].name", "-o", "tsv")

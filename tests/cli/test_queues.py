@@ -281,7 +281,7 @@ def test_what_is_left_is_told_and_is_no_success(
         other.abandon_message(held)
     assert result.status == 1
     assert "1 dead letter of" in result.err
-    assert "Next: run it again" in result.err
+    assert "Next: Run it again" in result.err
     assert depths(cli, queue) == [0, 1, 0]
 
 
