@@ -13,6 +13,14 @@ AMBIENT_TYPES = ("string", "int", "bool", "object", "array", "any")
 DERIVED_TYPES = ("resourceInput", "resourceOutput", "resource")
 
 
+def is_callable(symbol: Symbol | Local) -> bool:
+    if isinstance(symbol, Local):
+        return False
+    return symbol.kind == sym.FUNC or (
+        symbol.kind == sym.IMPORT and (symbol.target is None or symbol.target.kind == sym.FUNC)
+    )
+
+
 class Binder:
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -180,13 +188,21 @@ class Binder:
 
     def _call(self, node: s.Call) -> None:
         name = node.name.name
+        hidden: Symbol | Local | None = self.model.symbols.get(name)
+        for scope in self.scopes:
+            hidden = scope.get(name, hidden)
+        if hidden is not None and functions.is_known(name) and not is_callable(hidden):
+            what = sym.SPOKEN[hidden.kind] if isinstance(hidden, Symbol) else "a variable"
+            space = "az" if functions.is_known(name, namespace="az") else "sys"
+            self.model.error(
+                node.name,
+                "BCP265",
+                f'"{name}" is {what} here; the function is {space}.{name}().',
+            )
+            return
         symbol = self.model.symbols.get(name)
         if symbol is not None:
-            is_function = symbol.kind == sym.FUNC or (
-                symbol.kind == sym.IMPORT
-                and (symbol.target is None or symbol.target.kind == sym.FUNC)
-            )
-            if is_function:
+            if is_callable(symbol):
                 node.symbol = symbol
                 return
             if not functions.is_known(name):

@@ -32,7 +32,12 @@ IMPORTED_MARK = "__bicep_imported_from!"
 _OPTIONS = ("waitUntil", "retryOn", "onlyIfNotExists", "nullIfNotFound")
 _RESOURCE_APART = frozenset({"name", "scope", "parent", "dependsOn"})
 _MODULE_APART = frozenset({"name", "scope", "params", "dependsOn", "extensionConfigs"})
-_EXPERIMENTAL = "This template uses a feature of the service that is still an experiment."
+_EXPERIMENTAL = (
+    "This template uses ARM features that are experimental. Experimental features should be "
+    "enabled for testing purposes only, as there are no guarantees about the quality or stability "
+    "of these features. Do not enable these settings for any production usage, or your production "
+    "environment may be subject to breaking."
+)
 
 
 class TemplateWriter:
@@ -85,7 +90,7 @@ class TemplateWriter:
         found: Template = {}
         if self.unit.experimental:
             found["_EXPERIMENTAL_WARNING"] = _EXPERIMENTAL
-            found["_EXPERIMENTAL_FEATURES_ENABLED"] = []
+            found["_EXPERIMENTAL_FEATURES_ENABLED"] = list(self.unit.features)
         found["_generator"] = {"name": "orchestrator", "version": __version__}
         exported = []
         for symbol in self.model.of(sym.VAR):

@@ -307,16 +307,21 @@ class Typing:
         if isinstance(index, s.Str) and index.literal is not None:
             return self.read(base, index.literal, safe=node.safe)
         if base.name == "array":
-            found = item_of(base)
-            if (
-                isinstance(index, s.Int)
-                and base.items is not None
-                and index.value < len(base.items)
-                and not node.from_end
-            ):
-                found = base.items[index.value]
+            found = self._item_at(base, index, from_end=node.from_end)
             return union([found, kinds.NULL]) if node.safe else found
         return ANY
+
+    def _item_at(self, base: Kind, index: s.Node, *, from_end: bool) -> Kind:
+        """An item of an array; of a tuple those that a literal index, or one of several, means."""
+        kind = self.of(index)
+        wanted = [one.value for one in kind.members or (kind,) if one.is_literal]
+        if not base.items or not wanted or len(wanted) < len(kind.members):
+            return item_of(base)
+        count = len(base.items)
+        places = [count - int(one) if from_end else int(one) for one in wanted if _is_int(one)]
+        if len(places) < len(wanted) or any(not 0 <= place < count for place in places):
+            return item_of(base)
+        return union(base.items[place] for place in places)
 
     def _member(self, node: s.Member) -> Kind:
         module = self.module_of(node.base)
@@ -352,6 +357,10 @@ class Typing:
         rest = base.rest() if base.rest is not None else ANY
         found = prop.kind if prop is not None else rest
         return union([found, kinds.NULL]) if safe else found
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def item_of(kind: Kind) -> Kind:

@@ -17,6 +17,17 @@ KNOWN_EARLY = frozenset({"id", "name", "type", "apiVersion"})
 _BODY_APART = frozenset({"dependsOn", "parent", "scope"})
 
 
+def member_of(node: s.Node) -> s.Node:
+    """A resource or module by its name, also one of a collection: `name[index]`."""
+    node = s.unwrap(node)
+    if isinstance(node, s.Index):
+        base = s.unwrap(node.base)
+        symbol = getattr(base, "symbol", None)
+        if isinstance(symbol, Symbol) and symbol.is_collection:
+            return base
+    return node
+
+
 class Inlining:
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -72,9 +83,7 @@ class Inlining:
             case s.Name() | s.Nested():
                 return isinstance(node.symbol, Symbol) and self._late_name(node.symbol)
             case s.Member():
-                base = s.unwrap(node.base)
-                while isinstance(base, s.Index):
-                    base = s.unwrap(base.base)
+                base = member_of(node.base)
                 if isinstance(base, (s.Name, s.Nested)) and isinstance(base.symbol, Symbol):
                     if base.symbol.kind == sym.RESOURCE:
                         if node.name.name in ("id", "name"):

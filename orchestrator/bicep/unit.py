@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.bicep import functions
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.config import experimental
 from orchestrator.bicep.inlining import Inlining
 from orchestrator.bicep.interface import secure_outputs
 from orchestrator.bicep.loading import LoadFault, load_content
@@ -15,6 +16,11 @@ from orchestrator.bicep.model import Model, has_decorator
 from orchestrator.bicep.symbols import Symbol
 
 _TYPE_SYNTAX = (s.TypeObject, s.TypeArray, s.TypeTuple, s.TypeUnion, s.TypeNullable)
+# as bicepconfig.json names them, and as a template does
+_FEATURES = {
+    "assertions": "Asserts",
+    "waitUntil": "Enable waitUntil feature on resource bicep types",
+}
 DEPLOYMENT_TYPE = "Microsoft.Resources/deployments"
 DEPLOYMENT_API = "2025-04-01"
 
@@ -47,9 +53,15 @@ class Unit:
                 self.load_variables[node] = f"$fxv#{len(self.load_variables)}"
 
     @cached_property
+    def features(self) -> list[str]:
+        """Enabled features that need the service's experimental version of the language."""
+        folder = self.model.path.parent
+        return [spoken for name, spoken in _FEATURES.items() if experimental(folder, name)]
+
+    @cached_property
     def experimental(self) -> bool:
         """Whether the template needs the service's experimental version of the language."""
-        return bool(self.model.of(sym.ASSERT)) or any(
+        return bool(self.features) or any(
             has_decorator(found.decl, "nullIfNotFound") for found in self.model.resources
         )
 
@@ -59,6 +71,7 @@ class Unit:
         model = self.model
         if (
             self.experimental
+            or experimental(model.path.parent, "symbolicNameCodegen")
             or model.of(sym.TYPE)
             or model.of(sym.FUNC)
             or any(isinstance(decl, s.ImportDecl) for decl in model.decls)

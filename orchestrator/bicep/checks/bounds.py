@@ -19,6 +19,8 @@ Bounds = dict[str, int]
 
 def check(model: Model, typing: Typing) -> None:
     for decl in model.decls:
+        for node in s.walk(decl):
+            _order(model, node)
         if isinstance(decl, s.ParamDecl) and decl.default is not None:
             _value(model, typing, decl.default, declared(model, decl, decl.type))
         elif isinstance(decl, s.OutputDecl):
@@ -34,6 +36,19 @@ def check(model: Model, typing: Typing) -> None:
             parameter = wanted.get(prop.name or "")
             if parameter is not None:
                 _value(model, typing, prop.value, _of_parameter(symbol.file, parameter))
+
+
+def _order(model: Model, node: s.Node) -> None:
+    """A least value above the greatest one."""
+    if not getattr(node, "decorators", None):
+        return
+    for least, most in (("minValue", "maxValue"), ("minLength", "maxLength")):
+        low, high = decorator(node, least), decorator(node, most)
+        if low is None or high is None or not low.args or not high.args:
+            continue
+        small, great = _number(low.args[0]), _number(high.args[0])
+        if small is not None and great is not None and small > great:
+            model.error(low, "BCP331", f"@{least}({small}) is above @{most}({great}).")
 
 
 def declared(model: Model, decl: s.Node | None, type_: s.Node) -> Bounds:

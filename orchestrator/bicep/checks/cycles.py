@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.interface import is_nullable
+from orchestrator.bicep.literals import part
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
 
@@ -70,34 +72,46 @@ def _visit(
 
 
 def _types(model: Model) -> None:
-    """Types that are nothing but each other. Through a property or an item they may meet again."""
+    """Types that must hold themselves: no value could ever be one."""
     for symbol in model.of(sym.TYPE):
         if not isinstance(symbol.decl, s.TypeDecl):
             continue
         seen = [symbol]
-        for node, used in _direct(symbol.decl.type):
+        for node, used in _direct(model, symbol.decl.type):
             if _leads_to(used, symbol, seen):
                 model.error(node, "BCP298", f'The type "{symbol.name}" is nothing but itself.')
                 break
 
 
-def _direct(node: s.Node, *, whole: bool = True) -> list[tuple[s.Node, Symbol]]:
-    """The names of types that a type is, or must hold: not behind `?`, an array or a rest."""
+def _direct(model: Model, node: s.Node) -> list[tuple[s.Node, Symbol]]:
+    """The names of types that a type is, or must hold: not behind what may be null, nor a rest."""
     if isinstance(node, s.TypeName):
         return [(node, node.symbol)] if isinstance(node.symbol, Symbol) else []
-    if isinstance(node, s.TypeArray):
-        # an array of nothing but itself; below a property it may be empty
-        return _direct(node.item) if whole else []
-    if isinstance(node, (s.TypeNullable, s.TypeDerived, s.TypeMember)):
-        return []
-    found = []
-    for child in node.children():
-        if isinstance(child, s.Decorator) or (
-            isinstance(child, s.TypeProp) and child.name is None and isinstance(node, s.TypeObject)
-        ):
-            continue
-        found += _direct(child, whole=False)
-    return found
+    held: list[s.Node] = []
+    match node:
+        case s.TypeNullable() | s.TypeNonNull() | s.TypeMember() | s.TypeItems():
+            held = [node.base]
+        case s.TypeRest() | s.TypeIndex():
+            held = [node.base]
+        case s.TypeUnion():
+            held = list(node.members)
+        case s.TypeArray():
+            held = [node.item] if not _nullable(model, node.item) else []
+        case s.TypeObject():
+            types = [prop.type for prop in node.props if prop.name is not None]
+            held = [type_ for type_ in types if not _nullable(model, type_)]
+        case s.TypeTuple():
+            held = [item.type for item in node.items if not _nullable(model, item.type)]
+    return [found for one in held for found in _direct(model, one)]
+
+
+def _nullable(model: Model, node: s.Node) -> bool:
+    for _ in range(64):
+        inner = part(model, node)
+        if inner is None:
+            return is_nullable(node)
+        model, node = inner
+    return False
 
 
 def _leads_to(symbol: Symbol, goal: Symbol, seen: list[Symbol]) -> bool:
@@ -106,4 +120,4 @@ def _leads_to(symbol: Symbol, goal: Symbol, seen: list[Symbol]) -> bool:
     if symbol in seen or not isinstance(symbol.decl, s.TypeDecl):
         return False
     seen.append(symbol)
-    return any(_leads_to(used, goal, seen) for _, used in _direct(symbol.decl.type))
+    return any(_leads_to(used, goal, seen) for _, used in _direct(symbol.model, symbol.decl.type))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.bicep import kinds
+from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.config import experimental
 from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.kinds import Kind
-from orchestrator.bicep.literals import spelled
+from orchestrator.bicep.literals import is_literal, spelled
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
 
@@ -60,6 +62,8 @@ _RULES = {
     "retryOn": Rule((RESOURCE,), (kinds.ARRAY, kinds.INT), optional=1),
     "waitUntil": Rule((RESOURCE,), (kinds.LAMBDA, kinds.STRING), constant=False),
 }
+# these say more of a type, and are part of it
+_NARROWING = ("secure", "allowed", "minValue", "maxValue", "minLength", "maxLength")
 _UNSUPPORTED = ("validate", "patch")
 
 
@@ -108,6 +112,21 @@ def _decorator(
 ) -> None:
     name = decorator.name.name
     rule = _RULES.get(name)
+    if name == "waitUntil" and not experimental(model.path.parent, "waitUntil"):
+        model.error(
+            decorator.name,
+            "BCP057",
+            "@waitUntil is experimental: enable it in bicepconfig.json "
+            '({"experimentalFeaturesEnabled": {"waitUntil": true}}).',
+        )
+        return
+    if rule is not None and decorator.namespace is None and name in model.symbols:
+        model.error(
+            decorator.name,
+            "BCP265",
+            f'"{name}" is {sym.SPOKEN[model.symbols[name].kind]} here; write @sys.{name}(…).',
+        )
+        return
     if rule is None:
         if name in _UNSUPPORTED:
             model.error(
@@ -153,6 +172,7 @@ def _decorator(
         elif rule.constant:
             constant(model, arg)
     _target(model, typing, node, decorator, rule)
+    _named_type(model, node, decorator)
     _special(model, typing, node, decorator)
 
 
@@ -191,6 +211,51 @@ def _target(model: Model, typing: Typing, node: s.Node, decorator: s.Decorator, 
             "BCP124",
             f"@{decorator.name.name} is for {_list(rule.target)}, but this is {kind.spell()}.",
         )
+
+
+def _refers_to_type(node: s.Node) -> bool:
+    """Whether a type is a declared one, or a part of one."""
+    while isinstance(node, (s.TypeMember, s.TypeItems, s.TypeRest, s.TypeIndex)):
+        node = node.base
+    return (
+        isinstance(node, s.TypeName)
+        and isinstance(node.symbol, Symbol)
+        and node.symbol.kind in (sym.TYPE, sym.IMPORT, sym.WILDCARD)
+    )
+
+
+def _named_type(model: Model, node: s.Node, decorator: s.Decorator) -> None:
+    """What narrows a type stands where the type is declared."""
+    name = decorator.name.name
+    type_ = _declared_type(node)
+    if type_ is None or name not in _NARROWING:
+        return
+    plain = type_.base if isinstance(type_, s.TypeNullable) else type_
+    if _refers_to_type(plain):
+        model.error(
+            decorator,
+            "BCP308",
+            f"@{name} can't stand before what has a declared type; put it before the type.",
+        )
+    elif name in ("allowed", "minLength", "maxLength") and (
+        isinstance(plain, (s.TypeLiteral, s.TypeUnion))
+        or (isinstance(plain, (s.TypeObject, s.TypeTuple)) and is_literal(model, plain))
+    ):
+        model.error(decorator, "BCP295", f"@{name} is not for a type that names its values itself.")
+    elif name == "secure" and _is_any(plain):
+        model.error(decorator, "BCP440", "@secure is for string and object; any may be neither.")
+
+
+def _is_any(node: s.Node) -> bool:
+    if isinstance(node, s.TypeMember):
+        base = node.base
+        return (
+            node.name.name == "any"
+            and isinstance(base, s.TypeName)
+            and base.symbol is not None
+            and base.symbol.kind == sym.NAMESPACE
+        )
+    return isinstance(node, s.TypeName) and node.symbol is None and node.name == "any"
 
 
 def _special(model: Model, typing: Typing, node: s.Node, decorator: s.Decorator) -> None:

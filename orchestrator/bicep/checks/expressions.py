@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from orchestrator.bicep import functions, kinds
+from orchestrator.bicep import kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.calls import Calls
 from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.inference import Typing
-from orchestrator.bicep.interface import secure_outputs
+from orchestrator.bicep.interface import is_nullable, secure_outputs
 from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
-from orchestrator.bicep.unit import built_in_name
 
 _NO_VALUE = {
     sym.TYPE: "a type",
@@ -42,6 +41,10 @@ class Checker:
             match decl:
                 case s.ParamDecl(default=s.Node() as default):
                     wanted = self._parameter_kind(decl)
+                    if is_nullable(decl.type):
+                        self.model.error(
+                            default, "BCP326", "What may be null has null as its default value."
+                        )
                     check_value(self.model, self.typing, default, wanted, "The default value")
                     self._defaults(decl, default)
                 case s.OutputDecl():
@@ -73,25 +76,13 @@ class Checker:
     def _function_body(self, decl: s.FuncDecl) -> None:
         for node in s.walk(decl.body):
             symbol = getattr(node, "symbol", None)
-            if isinstance(symbol, Symbol) and symbol.kind in (
-                sym.PARAM,
-                sym.VAR,
-                sym.RESOURCE,
-                sym.MODULE,
-            ):
+            if isinstance(symbol, Symbol) and symbol.kind in (sym.PARAM, sym.MODULE):
                 self.model.error(
                     node,
                     "BCP057",
-                    f'"{symbol.name}" can\'t stand here: a function uses its own parameters only.',
+                    f'"{symbol.name}" can\'t stand here: a function uses its own parameters, '
+                    "and variables of the file.",
                 )
-            elif isinstance(node, (s.Call, s.MethodCall)):
-                name = built_in_name(node)
-                if name and functions.needs_inlining(name):
-                    self.model.error(
-                        node,
-                        "BCP341",
-                        f"{name}() needs what is deployed; a function can't use it.",
-                    )
 
     # --- nodes
 
@@ -137,7 +128,7 @@ class Checker:
     def _unary(self, node: s.Unary) -> None:
         wanted = kinds.BOOL if node.op == "!" else kinds.INT
         found = self.typing.of(node.operand)
-        if found.name == "null" or not kinds.fits(found, wanted):
+        if not kinds.fits(found, wanted) or self._lacks_value(node, found):
             self.model.error(
                 node, "BCP044", f"{node.op} takes {wanted.name}, but this is {found.spell()}."
             )
@@ -146,7 +137,10 @@ class Checker:
         left, right = self.typing.of(node.left), self.typing.of(node.right)
 
         def both(wanted: Kind) -> bool:
-            return all(one.name != "null" and kinds.fits(one, wanted) for one in (left, right))
+            return all(
+                kinds.fits(one, wanted) and not self._lacks_value(node, one)
+                for one in (left, right)
+            )
 
         if node.op in _NUMBERS:
             good = both(kinds.INT)
@@ -168,6 +162,24 @@ class Checker:
                 f"{node.op} can't be used with {left.spell()} and {right.spell()}.",
                 hint,
             )
+
+    @staticmethod
+    def _lacks_value(node: s.Node, operand: Kind) -> bool:
+        """Whether an operand may be null where nothing has asked for that before.
+
+        In a side of a ternary the condition may have: there the real compiler warns only.
+        """
+        if operand.name == "null":
+            return True
+        if operand.name == "any" or not kinds.may_be_null(operand):
+            return False
+        current: s.Node | None = node
+        while current is not None:
+            parent = current.parent
+            if isinstance(parent, s.Ternary) and parent.condition is not current:
+                return False
+            current = parent
+        return True
 
     def _name(self, node: s.Name) -> None:
         symbol = node.symbol
@@ -218,6 +230,16 @@ class Checker:
             self.model.error(
                 node, "BCP401", f"... takes {wanted.name} here; this is {found.spell()}."
             )
+        if isinstance(node.parent, s.Object) and any(
+            isinstance(inner, s.For) and isinstance(inner.parent, s.Prop)
+            for inner in s.walk(node.parent)
+        ):
+            self.model.error(
+                node,
+                "BCP417",
+                "... can't stand in an object that has a property with a loop.",
+                "Give the loop a name with var, or use map().",
+            )
 
     # --- reading
 
@@ -237,9 +259,11 @@ class Checker:
                     )
                 return
         self._indirect_secret(node, name)
-        if self._module_member(node, name) or node.safe:
+        if self._module_member(node, name):
             return
         found = kinds.without_null(self.typing.of(node.base))
+        if node.safe and found.name not in ("array", "object", "union"):
+            return
         if found.name == "resource" and name in _WRITE_ONLY:
             self.model.error(node.name, "BCP077", f'"{name}" of a resource can\'t be read.')
         elif found.name in ("array", "string", "int", "bool", "null", "lambda"):
@@ -248,6 +272,8 @@ class Checker:
             )
         elif found.name == "object":
             self._known_property(node.name, found, name, node.safe)
+        elif found.name == "union" and not any(may_have(one, name) for one in found.members):
+            self._known_property(node.name, found.members[0], name, node.safe)
 
     def _indirect_secret(self, node: s.Member, name: str) -> None:
         """A secret output is asked for by its module's name, which a variable hides."""
@@ -305,6 +331,12 @@ class Checker:
             self.model.error(
                 node.index, "BCP076", f"{base.spell()} can't be indexed; an array or object can."
             )
+        elif node.from_end and base.name == "object":
+            self.model.error(node, "BCP414", "^ counts from an array's end; this is object.")
+        elif node.from_end and index.name != "any" and not kinds.fits(index, kinds.INT):
+            self.model.error(
+                node.index, "BCP415", f"^ counts from the end by an int; this is {index.spell()}."
+            )
         elif base.name == "array" and not kinds.fits(index, kinds.INT):
             self.model.error(
                 node.index, "BCP074", f"An array's index is an int; this is {index.spell()}."
@@ -327,6 +359,13 @@ class Checker:
             )
         elif base.name == "object" and isinstance(literal, s.Str) and literal.literal is not None:
             self._known_property(node.index, base, literal.literal, node.safe)
+
+
+def may_have(kind: Kind, name: str) -> bool:
+    """Whether an object that is one of several may have a property."""
+    if kind.name != "object" or not kind.closed or kind.rest is not None:
+        return True
+    return kind.prop(name) is not None
 
 
 def check(model: Model, typing: Typing) -> None:

@@ -29,14 +29,20 @@ def check(model: Model) -> None:
     model.target_scope  # noqa: B018 -- says when it is none
     for kind, plural in _KINDS:
         named = [(symbol.name, _ident(symbol.decl)) for symbol in model.of(kind)]
+        named += [
+            (symbol.name, symbol.decl)
+            for symbol in model.import_symbols
+            if symbol.target is not None and symbol.target.kind == kind
+        ]
         _clashes(model, plural, named)
-        for name, node in named:
+        for name, node in named[: len(model.of(kind))]:
             _reserved(model, kind, name, node)
     for decl in model.decls:
         for node in s.walk(decl):
             if isinstance(node, s.TypeObject):
                 props = [(prop.name, prop) for prop in node.props if prop.name is not None]
                 _clashes(model, "properties", props)
+    _imported_twice(model)
     _unexportable(model)
     for decl in model.declarations(s.MetadataDecl):
         constant(model, decl.value)
@@ -50,9 +56,24 @@ def check(model: Model) -> None:
             )
 
 
+def _imported_twice(model: Model) -> None:
+    seen: dict[tuple[object, str, str], Symbol] = {}
+    for symbol in model.import_symbols:
+        target = symbol.target
+        if target is None:
+            continue
+        first = seen.setdefault((target.file, target.kind, target.name), symbol)
+        if first is not symbol and first.name != symbol.name:
+            model.error(
+                symbol.decl,
+                "BCP362",
+                f'"{target.name}" is imported twice, as "{first.name}" and "{symbol.name}".',
+            )
+
+
 def _unexportable(model: Model) -> None:
-    """An exported variable needs nothing but variables, which go with it."""
-    for symbol in model.of(sym.VAR):
+    """What is exported needs nothing but variables and functions, which go with it."""
+    for symbol in (*model.of(sym.VAR), *model.of(sym.FUNC)):
         mark = decorator(symbol.decl, "export")
         if mark is None:
             continue
@@ -64,7 +85,7 @@ def _unexportable(model: Model) -> None:
                 if not isinstance(used, Symbol) or used in seen:
                     continue
                 seen.add(used)
-                if used.kind == sym.VAR:
+                if used.kind in (sym.VAR, sym.FUNC):
                     todo.append(used)
                 elif used.kind in (sym.PARAM, sym.RESOURCE, sym.MODULE):
                     found[used.name] = None

@@ -245,6 +245,8 @@ def depends_on(model: Model, typing: Typing, body: s.Object) -> None:
     if isinstance(value, s.Array):
         for item in value.items:
             _dependency(model, typing, item)
+    elif isinstance(value, (s.Str, s.Int, s.Bool, s.Object, s.Null)):
+        model.error(value, "BCP036", "dependsOn is an array: [theResource].")
     elif _is_any(value):
         model.error(value, "BCP176", "dependsOn can't be any(…): name what it waits for.")
 
@@ -278,4 +280,6 @@ def _dependency(model: Model, typing: Typing, item: s.Node) -> None:
         return
     elif isinstance(node, (s.Call, s.MethodCall, s.Spread)):
         return
+    elif isinstance(node, s.Null) and isinstance(item.parent, s.Ternary):
+        return  # what is chosen is waited for on either side
     model.error(item, "BCP034", "dependsOn lists resources and modules by their names.")

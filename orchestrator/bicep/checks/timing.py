@@ -6,7 +6,7 @@ from orchestrator.bicep import functions, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.inference import Typing
-from orchestrator.bicep.inlining import KNOWN_EARLY
+from orchestrator.bicep.inlining import KNOWN_EARLY, member_of
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Resource, Symbol
 from orchestrator.bicep.unit import built_in_name
@@ -84,10 +84,7 @@ class _Timing:
             # of several that it may be, one that is late decides
             late = [text for text in texts if text not in KNOWN_EARLY]
             name = (late or texts)[0] if texts and len(texts) == len(members) else None
-        base = s.unwrap(node.base)
-        plain = base
-        while isinstance(plain, s.Index):
-            plain = s.unwrap(plain.base)
+        plain = member_of(node.base)
         symbol = getattr(plain, "symbol", None)
         if isinstance(plain, (s.Name, s.Nested)) and isinstance(symbol, Symbol):
             known = KNOWN_EARLY if symbol.kind == sym.RESOURCE else ("name",)
@@ -135,6 +132,8 @@ class _Timing:
                 self.require(body.value("name"), 'The property "name"', "BCP120")
                 self._scope(body.value("scope"))
                 self._head(symbol.decl.value)
+        for function in self.model.declarations(s.FuncDecl):
+            self.require(function.body, "A function", "BCP341")
         for symbol in self.model.of(sym.VAR):
             if isinstance(symbol.decl, s.VarDecl) and isinstance(symbol.decl.value, s.For):
                 self.require(symbol.decl.value.array, "A loop", "BCP178")
@@ -167,9 +166,7 @@ class _Timing:
             for node in s.walk(decl):
                 if not isinstance(node, (s.Member, s.Index, s.MethodCall)):
                     continue
-                base = s.unwrap(node.base)
-                while isinstance(base, s.Index) and not isinstance(node, s.Index):
-                    base = s.unwrap(base.base)
+                base = s.unwrap(node.base) if isinstance(node, s.Index) else member_of(node.base)
                 symbol = getattr(base, "symbol", None)
                 if not isinstance(symbol, Symbol) or symbol not in self.inlining.resources:
                     continue

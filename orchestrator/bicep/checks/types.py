@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.diagnostics import UNSUPPORTED
 from orchestrator.bicep.literals import is_literal, leaves, spelled
@@ -23,6 +24,8 @@ def check(model: Model) -> None:
                     )
                 case s.TypeLiteral(value=None) if not isinstance(node.parent, s.TypeUnion):
                     model.error(node, "BCP289", "null alone is no type; write ? after one.")
+                case s.TypeName() if _is_namespace(node):
+                    model.error(node, "BCP306", f'"{node.name}" is a namespace, not a type.')
                 case s.TypeUnion():
                     _union(model, node)
                 case s.TypeObject():
@@ -33,6 +36,13 @@ def check(model: Model) -> None:
                     _access(model, node)
         if has_decorator(decl, "discriminator"):
             _discriminator(model, decl)
+
+
+def _is_namespace(node: s.TypeName) -> bool:
+    if node.symbol is None or node.symbol.kind not in (sym.NAMESPACE, sym.WILDCARD):
+        return False
+    parent = node.parent
+    return not (isinstance(parent, s.TypeMember) and parent.base is node)
 
 
 def _discriminated(node: s.Node) -> bool:

@@ -134,12 +134,6 @@ CASES = [
         1,
         17,
     ),
-    (
-        "@waitUntil(r => 'x', 'PT1S')\nresource a 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'a'\n}\n",
-        "BCP070",
-        1,
-        12,
-    ),
     ("var a = groupBy([1], x => x)\n", "BCP070", 1, 27),
 ]
 
@@ -148,3 +142,12 @@ CASES = [
 def test_checked(tmp_path: Path, source: str, code: str, line: int, column: int) -> None:
     found = refused(tmp_path, source)
     assert [(one.code, one.line, one.column) for one in found] == [(code, line, column)]
+
+
+def test_the_condition_that_a_resource_waits_for(tmp_path: Path) -> None:
+    source = (
+        "@waitUntil(r => 'x', 'PT1S')\nresource a 'Microsoft.Foo/foos@2020-02-02' = { name: 'a' }\n"
+    )
+    enabled = '{"experimentalFeaturesEnabled": {"waitUntil": true}}'
+    (found,) = refused(tmp_path, source, bicepconfig__json=enabled)
+    assert (found.code, found.line, found.column) == ("BCP070", 1, 12)

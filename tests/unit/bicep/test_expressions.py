@@ -63,7 +63,7 @@ param map object = {}
         ("az.resourceGroup().name", "[resourceGroup().name]"),
         ("nameof(map.some.thing)", "thing"),
         ("nameof(map['thing'])", "thing"),
-        ("map(list, x => x.name)", "[map(parameters('list'), lambda('x', lambdaVariables('x').name))]"),
+        ("sys.map(list, x => x.name)", "[map(parameters('list'), lambda('x', lambdaVariables('x').name))]"),
         (
             "reduce(list, 0, (sum, x) => sum + x)",
             "[reduce(parameters('list'), 0, lambda('sum', 'x', add(lambdaVariables('sum'), lambdaVariables('x'))))]",

@@ -458,3 +458,41 @@ def test_a_scope_that_a_variable_names(tmp_path: Path) -> None:
     assert a["resourceGroup"] == "x"
     assert "resourceGroup" not in b
     assert [warning.code for warning in found.warnings] == ["scope-unknown"]
+
+
+def test_a_function_uses_the_files_variables_and_what_is_known_early(tmp_path: Path) -> None:
+    source = """
+    import { f } from 'lib.bicep'
+    var sizes = { a: 1 }
+    resource s 'Microsoft.Rp/things@2020-01-01' existing = { name: 's' }
+    func size(key string) int => sizes[key]
+    func id() string => s.id
+    output o string = f('x')
+    """
+    lib = "var prefix = 'p'\n@export()\nfunc f(a string) string => '${prefix}-${a}'\n"
+    found = template(tmp_path, source, lib__bicep=lib)
+    members = found["functions"][0]["members"]
+    assert members["size"]["output"]["value"] == "[variables('sizes')[parameters('key')]]"
+    assert members["id"]["output"]["value"] == "[resourceId('Microsoft.Rp/things', 's')]"
+    assert members["f"]["output"]["value"] == (
+        "[format('{0}-{1}', variables('_1.prefix'), parameters('a'))]"
+    )
+    assert found["variables"]["_1.prefix"] == "p"
+
+
+def test_what_is_waited_for_may_be_chosen(tmp_path: Path) -> None:
+    source = """
+    param on bool
+    resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }
+    resource b 'Microsoft.Rp/things@2020-01-01' = { name: 'b', dependsOn: [ on ? a : null ] }
+    """
+    b = template(tmp_path, source)["resources"][1]
+    assert b["dependsOn"] == ["[resourceId('Microsoft.Rp/things', 'a')]"]
+
+
+def test_symbolic_names_are_written_where_the_configuration_asks(tmp_path: Path) -> None:
+    source = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
+    asked = '{"experimentalFeaturesEnabled": {"symbolicNameCodegen": true}}'
+    found = template(tmp_path, source, bicepconfig__json=asked)
+    assert found["languageVersion"] == "2.0"
+    assert list(found["resources"]) == ["a"]

@@ -59,7 +59,24 @@ ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
         ("type t = { a: string }\nparam p t = { a: 1 }\n", "BCP036", 2, 18),
         ("@sealed()\ntype t = { a: string? }\nparam p t = { b: 1 }\n", "BCP037", 3, 15),
         ("func f(s string) string => s\nvar a = f(1)\n", "BCP070", 2, 11),
-        ("func f() string => outer\nvar outer = 'x'\n", "BCP057", 1, 20),
+        ("func f() string => outer\nparam outer string\n", "BCP057", 1, 20),
+        (ONE + "func f() string => a.properties.x\n", "BCP341", 2, 20),
+        ("param p string\n@export()\nfunc f() string => g()\nfunc g() string => v\nvar v = p\n", "BCP372", 2, 1),
+        ("param p az\n", "BCP306", 1, 9),
+        ("var resourceGroup = 'x'\noutput o string = resourceGroup().id\n", "BCP265", 2, 19),
+        ("@description('x')\nparam description string\n", "BCP265", 1, 2),
+        ("param p int?\nvar a = p + 1\n", "BCP045", 2, 9),
+        ("param p bool?\nvar a = !p\n", "BCP044", 2, 9),
+        ("param p object\nvar a = p[^'x']\n", "BCP414", 2, 9),
+        ("var a = [{ b: 1 }, { b: 2 }]\noutput o array = [for i in a: i.c]\n", "BCP053", 2, 33),
+        ("param p array\nvar a = p.?x\n", "BCP055", 2, 12),
+        ("param p string? = 'x'\n", "BCP326", 1, 19),
+        ("@minValue(2)\n@maxValue(1)\nparam p int\n", "BCP331", 1, 1),
+        ("type t = string\n@minLength(1)\nparam p t\n", "BCP308", 2, 1),
+        ("@allowed(['a'])\nparam p 'a' | 'b'\n", "BCP295", 1, 1),
+        ("@secure()\nparam p any\n", "BCP440", 1, 1),
+        ("type t = t?\n", "BCP298", 1, 10),
+        ("type t = { a: t[] }\n", "BCP298", 1, 15),
         ("type t = string | int\n", "BCP286", 1, 10),
         ("type t = 'a' | 1\n", "BCP294", 1, 10),
         ("type t = u\ntype u = t\n", "BCP298", 1, 10),
@@ -86,6 +103,10 @@ ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
         (ONE + "resource b 'Microsoft.Rp/things/kids@2020-01-01' = { name: 'a/b', parent: a }\n", "BCP170", 2, 60),
         (ONE + "resource b 'Microsoft.Rp/things@2020-01-01' = { name: 'A' }\n", "BCP121", 1, 55),
         (ONE + "resource b 'Microsoft.Rp/others@2020-01-01' = { name: a.properties.x }\n", "BCP120", 2, 55),
+        (ONE + "resource b 'Microsoft.Rp/others@2020-01-01' = { name: a['sku']['name'] }\n", "BCP120", 2, 55),
+        (ONE + "resource b 'Microsoft.Rp/others@2020-01-01' = { name: 'b', dependsOn: 'a' }\n", "BCP036", 2, 71),
+        ("resource a 'Microsoft.Rp/things@2020-01-01' = {\n  name: 'a'\n  properties: {\n    ...{}\n    b: [for i in [1]: i]\n  }\n}\n", "BCP417", 4, 5),
+        ("@waitUntil(x => true, 'PT1S')\n" + ONE, "BCP057", 1, 2),
         (ONE + "resource b 'Microsoft.Rp/others@2020-01-01' = if (a.properties.x) { name: 'b' }\n", "BCP177", 2, 51),
         (ONE + "var v = [for i in [1]: a.properties.x]\n", "BCP182", 2, 24),
         (ONE + "resource b 'Microsoft.Rp/others@2020-01-01' = { name: 'b', dependsOn: [ 'a' ] }\n", "BCP034", 2, 73),
@@ -107,6 +128,25 @@ def test_refusal(tmp_path: Path, source: str, code: str, line: int, column: int)
     first, *_ = refused(tmp_path, source)
     assert (first.code, first.line, first.column) == (code, line, column), str(first)
     assert first.path == tmp_path / "main.bicep"
+
+
+def test_types_that_hold_themselves_where_they_may_be_null(tmp_path: Path) -> None:
+    source = "type t = { a: (t?)[], b: u, c: t?, *: t }\ntype u = { d: t }?\nparam p t\n"
+    assert template(tmp_path, source)["definitions"]["u"]["nullable"] is True
+
+
+def test_an_import_under_two_names_or_one_that_a_declaration_has(tmp_path: Path) -> None:
+    other = "@export()\nvar thing = 'x'\n"
+    first, *_ = refused(tmp_path, "import { thing, thing as b } from 'm.bicep'\n", m__bicep=other)
+    assert first.code == "BCP362"
+    source = "import { thing } from 'm.bicep'\nvar Thing = 1\n"
+    first, *_ = refused(tmp_path, source, m__bicep=other)
+    assert first.code == "BCP363"
+
+
+def test_a_null_that_a_condition_may_have_asked_for_is_no_error(tmp_path: Path) -> None:
+    source = "param p int?\nvar a = p == null ? 0 : p + 1\n"
+    assert "add(" in template(tmp_path, source)["variables"]["a"]
 
 
 MODULE = "param name string\nparam size 'S' | 'L' = 'S'\nparam tags { a: int }?\noutput id string = name\n@secure()\noutput secret string = name\n"

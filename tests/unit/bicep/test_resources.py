@@ -299,8 +299,9 @@ def test_options_of_a_resource(tmp_path: Path) -> None:
         @waitUntil(x => x.properties.ready == true, 'PT10M')
         resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }
         """,
+        bicepconfig__json='{"experimentalFeaturesEnabled": {"waitUntil": true}}',
     )
-    assert found["languageVersion"] == "2.0"
+    assert found["languageVersion"] == "2.1-experimental"
     assert found["resources"]["a"]["@options"] == {
         "onlyIfNotExists": [],
         "retryOn": [["Conflict"], 3],
