@@ -234,3 +234,52 @@ def test_a_body_as_az_sends_it(cloud: CloudInThread, group: str) -> None:
     answer = Wire(cloud).ask("PUT", f"{path}?api-version=2025-04-01", raw=raw.encode())
     assert answer.status == 201
     assert "azure-asyncoperation" in answer.headers
+
+
+def test_what_lies_in_a_resource_that_is_not_there_fails_with_that_reason(
+    client: DeploymentsMgmtClient, group: str
+) -> None:
+    raw = {
+        "$schema": SCHEMA,
+        "contentVersion": "1.0.0.0",
+        "resources": [
+            {
+                "type": "Microsoft.Network/privateEndpoints/privateDnsZoneGroups",
+                "apiVersion": "2024-05-01",
+                "name": "nowhere/default",
+                "properties": {"privateDnsZoneConfigs": []},
+            }
+        ],
+    }
+    with pytest.raises(HttpResponseError) as caught:
+        client.deployments.begin_create_or_update(group, "main", deployment(template=raw)).result()
+    assert caught.value.error is not None
+    assert caught.value.error.details[0].code == "ParentResourceNotFound"
+
+
+def test_an_alert_rules_criteria_are_read_without_regard_to_case(
+    cloud: CloudInThread, group: str
+) -> None:
+    """As a public module writes them."""
+    wire = Wire(cloud)
+    base = f"{wire.subscription}/resourceGroups/{group}/providers"
+    bus = f"{base}/Microsoft.ServiceBus/namespaces/spelt-{group}"
+    assert wire.ask("PUT", bus, {"location": "westeurope"}).status < 300
+    condition = {
+        "name": "many",
+        "metricname": "ActiveMessages",
+        "operator": "GreaterThan",
+        "threshold": 5,
+        "timeAggregation": "Maximum",
+    }
+    criteria = {
+        "odata.type": "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
+        "allof": [condition],
+    }
+    rule = {
+        "location": "global",
+        "properties": {"severity": 1, "enabled": True, "scopes": [bus], "criteria": criteria},
+    }
+    made = wire.ask("PUT", f"{base}/Microsoft.Insights/metricAlerts/spelt", rule)
+    assert made.status < 300, made.raw
+    assert made.body["properties"]["criteria"]["allOf"][0]["metricName"] == "ActiveMessages"

@@ -171,7 +171,7 @@ async def _accepted(arm: ResourceManager, caller: Caller, item: Instance, body: 
         ArmError: It would not.
     """
     id = parse(item.id)
-    if id.namespace is None:
+    if id.namespace is None or (id.parent is not None and id.parent not in arm.store):
         return
     call = Call(
         "PUT",

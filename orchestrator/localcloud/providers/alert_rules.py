@@ -24,6 +24,7 @@ from orchestrator.localcloud.arm.provider import (
     Handler,
     ResourceType,
 )
+from orchestrator.localcloud.providers.spelling import respell
 
 ACTION_GROUPS = "Microsoft.Insights/actionGroups"
 
@@ -49,6 +50,8 @@ class _Rules(ResourceType):
         if old is None:
             check_rule_name(call.id.name)
         properties = resource["properties"]
+        if "criteria" in properties:
+            properties["criteria"] = respell(properties["criteria"])
         self.defaults(call, resource, properties)
         rule = self.read({**resource, "id": call.id.text, "name": call.id.name})
         for scope in rule.scopes:

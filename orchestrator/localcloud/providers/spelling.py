@@ -37,6 +37,11 @@ _NAMES: dict[str, str] = {
         *("peerTrafficConfiguration", "encryption", "mtls", "enabled", "kedaConfiguration"),
         *("daprConfiguration", "daprAIInstrumentationKey", "daprAIConnectionString"),
         *("publicNetworkAccess", "defaultDomain", "staticIp", "deploymentErrors"),
+        # criteria of alert rules
+        *("allOf", "criterionType", "metricName", "metricNamespace", "timeAggregation"),
+        *("dimensions", "values", "operator", "threshold", "alertSensitivity", "query"),
+        *("failingPeriods", "numberOfEvaluationPeriods", "minFailingPeriodsToAlert"),
+        *("metricMeasureColumn", "resourceIdColumn", "skipMetricValidation"),
     )
 }
 _FREE = frozenset({"tags", "metadata", "userAssignedIdentities"})
