@@ -79,7 +79,7 @@ def complete_saved_queries(
 
     return [
         CompletionItem(one.name, help=one.description)
-        for one in _saved_queries()
+        for one in _saved_queries(ctx)
         if one.name.startswith(incomplete)
     ]
 
@@ -89,16 +89,16 @@ def complete_query_parameters(
 ) -> list[CompletionItem]:
     """`NAME=` for the parameters of the saved query that is chosen."""
     chosen = ctx.params.get("saved")
-    known = [p.name for one in _saved_queries() if one.name == chosen for p in one.parameters]
+    known = [p.name for one in _saved_queries(ctx) if one.name == chosen for p in one.parameters]
     return _complete([f"{name}=" for name in known], incomplete)
 
 
-def _saved_queries() -> list[Any]:
+def _saved_queries(ctx: click.Context) -> list[Any]:
     try:
-        import orchestrator
+        from orchestrator.saved_queries import find_all
 
-        with orchestrator.connect(_typed("--profile"), settings=_typed("--settings")) as orc:
-            return list(orc.saved_queries)
+        folder = str(_settings(ctx).get("queries_folder", "queries"))
+        return list(find_all(_settings_folder() / folder))
     except Exception:  # noqa: BLE001
         return []
 

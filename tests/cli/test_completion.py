@@ -108,6 +108,16 @@ def test_a_variable_is_one_of_the_job_that_is_named() -> None:
     assert completed("start", "nightly", "--env") == {"COUNT="}
 
 
+def test_saved_queries_of_the_project_complete_too(tmp_path: Path) -> None:
+    settings = tmp_path / "orchestrator.toml"
+    settings.write_text(f'queries_folder = "kql"\n{SETTINGS}', encoding="utf-8")
+    (tmp_path / "kql").mkdir()
+    text = "// Orders.\ndeclare query_parameters(of:string);\nprint of"
+    (tmp_path / "kql" / "orders.kql").write_text(text, encoding="utf-8")
+    assert {"orders", "failures-by-job"} <= completed("query", "--saved")
+    assert completed("query", "--saved", "orders", "--param") == {"of="}
+
+
 def test_a_metric_is_one_of_what_is_named() -> None:
     assert "ActiveMessages" not in completed("metrics", "--job", "nightly", "--metric")
 
