@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from orchestrator.planning import Drift, Drifted, Plan, PlannedJob
     from orchestrator.query import QueryResult, QueryTable
     from orchestrator.queue_handle import QueueHandle
+    from orchestrator.queue_records import Queue, Queues
     from orchestrator.results import (
         Change,
         Changes,
@@ -61,17 +62,14 @@ if TYPE_CHECKING:
         FieldChange,
         Job,
         Jobs,
-        JobStatus,
         LogLine,
         Logs,
-        Queue,
-        Queues,
         Replica,
-        Status,
         Step,
     )
     from orchestrator.settings import Settings
     from orchestrator.settings import load as load_settings
+    from orchestrator.status import JobStatus, Status
 
 __version__ = "0.1.0"
 
@@ -128,20 +126,18 @@ _HOMES = {
             "Executions",
             "FieldChange",
             "Job",
-            "JobStatus",
             "Jobs",
             "LogLine",
             "Logs",
-            "Queue",
-            "Queues",
             "Replica",
-            "Status",
             "Step",
         ),
         "results",
     ),
     "Settings": "settings",
     "load_settings": "settings",
+    **dict.fromkeys(("Queue", "Queues"), "queue_records"),
+    **dict.fromkeys(("JobStatus", "Status"), "status"),
 }
 # … and its name there, where that is another.
 _OTHER_NAMES = {"load_settings": "load"}

@@ -26,19 +26,11 @@ if TYPE_CHECKING:
     from orchestrator.infra import InfraVerbs
     from orchestrator.metrics import MetricVerbs
     from orchestrator.planning import Drift, Plan
+    from orchestrator.queue_records import Queue
     from orchestrator.queues import QueueVerbs
-    from orchestrator.results import (
-        Change,
-        Changes,
-        Execution,
-        Executions,
-        Job,
-        Jobs,
-        Queue,
-        Status,
-        Step,
-    )
+    from orchestrator.results import Change, Changes, Execution, Executions, Job, Jobs, Step
     from orchestrator.settings import Settings
+    from orchestrator.status import Status
 
 
 def connect(
@@ -186,7 +178,8 @@ class Orchestrator(LogClient):
     def status(self) -> Status:
         """Jobs with their last executions, queue depths, endpoints."""
         from orchestrator.executions import newest_first
-        from orchestrator.results import JobStatus, JobStatuses, Queues, Status
+        from orchestrator.queue_records import Queues
+        from orchestrator.status import JobStatus, JobStatuses, Status
 
         jobs = self.jobs()
         everything = self.executions() if jobs else ()

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from orchestrator.azure import Clients
     from orchestrator.client import Since
     from orchestrator.dead_letters import DeadLetters
+    from orchestrator.queue_records import Queue
     from orchestrator.queues import QueueVerbs
-    from orchestrator.results import Queue
     from orchestrator.waiting import Time
 
 # (done, of how many) after each step of a long work.

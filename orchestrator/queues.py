@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.azure import Clients
 from orchestrator.errors import Conflict, NotFound, OrchestratorError, QueueNotFound
 from orchestrator.failures import Refusal, told
-from orchestrator.results import Change, Queue, Queues
+from orchestrator.queue_records import Queue, Queues
+from orchestrator.results import Change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from orchestrator.display.terminal import colour, is_terminal
 from orchestrator.display.views import of_records
 
 if TYPE_CHECKING:
-    from orchestrator.results import Status
+    from orchestrator.status import Status
 
 
 def write_board(status: Status, stream: TextIO, *, facts: Sequence[str] = ()) -> None:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from orchestrator.jobs import JobVerbs
     from orchestrator.logs import LogVerbs
     from orchestrator.planning import PlanVerbs
+    from orchestrator.queue_records import Queue
     from orchestrator.queues import QueueVerbs
-    from orchestrator.results import Execution, Queue
+    from orchestrator.results import Execution
     from orchestrator.system_log import SystemEvent, SystemLog
     from orchestrator.waiting import Time
 

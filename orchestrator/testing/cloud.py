@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.clock import Clock
     from orchestrator.localcloud.steering.client import SteeringClient
     from orchestrator.queue_handle import QueueHandle
-    from orchestrator.results import Queue
+    from orchestrator.queue_records import Queue
 
 T = TypeVar("T")
 

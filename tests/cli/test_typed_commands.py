@@ -15,7 +15,8 @@ import pytest
 from orchestrator.cli.demo.account import Account
 from orchestrator.cli.demo.summary import Summary, write_summary
 from orchestrator.display.commands import typed
-from orchestrator.results import Executions, Queues
+from orchestrator.queue_records import Queues
+from orchestrator.results import Executions
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="a script with a first line")

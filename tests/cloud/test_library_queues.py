@@ -19,7 +19,7 @@ from orchestrator.localcloud.servicebus.model import QueueProperties
 from orchestrator.messages import Message
 from orchestrator.profile import resolve
 from orchestrator.queue_handle import QueueHandle
-from orchestrator.results import Queue
+from orchestrator.queue_records import Queue
 from orchestrator.settings import QueueSpec, load
 from tests.cloud.library_world import World, make_project
 from tests.cloud.servicebus_pace import brisk_sdk

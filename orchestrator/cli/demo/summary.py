@@ -14,7 +14,8 @@ from orchestrator.records import show_duration
 
 if TYPE_CHECKING:
     from orchestrator.cli.demo.account import Account
-    from orchestrator.results import Executions, LogLine, Queues
+    from orchestrator.queue_records import Queues
+    from orchestrator.results import Executions, LogLine
 
 NEXT = (
     ("orchestrator status", "all at a glance"),

@@ -11,18 +11,9 @@ import pytest
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.query import QueryResult, QueryTable
+from orchestrator.queue_records import Queue, Queues
 from orchestrator.records import show, show_bytes, show_duration
-from orchestrator.results import (
-    Change,
-    Changes,
-    Execution,
-    Executions,
-    FieldChange,
-    LogLine,
-    Logs,
-    Queue,
-    Queues,
-)
+from orchestrator.results import Change, Changes, Execution, Executions, FieldChange, LogLine, Logs
 
 START = datetime(2026, 11, 23, 20, 0, 0, tzinfo=UTC)
 
