@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestrator.azure_types import spelling
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.diagnostics import Diagnostics, SourceText
@@ -263,6 +264,7 @@ class Model:
             return
         if s.body_of(decl.value) is None:
             return
+        type_ = spelling(type_, version)
         # the order of a template's resources: those of inner scopes come first
         resource = Resource(symbol, decl, type_, version, parent=outer, nested=outer is not None)
         self.resource_of[symbol] = resource

@@ -1,16 +1,15 @@
 """Which provider namespaces and resource types Azure has, so that a misspelt one is told.
 
-`azure_types.txt` has a line for each namespace: its name, then its top-level resource types, as
-the public type definitions of Bicep list them (Azure/bicep-types-az, September 2026). What lies
-below a top-level type is not looked at, and a namespace without types has any.
+The types are those of `orchestrator.azure_types`, and what is served here besides. What lies below
+a top-level type is not looked at, and a namespace without types has any.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 
+from orchestrator import azure_types
 from orchestrator.localcloud.providers.catalogue import NAMESPACES
 
 # Every provider has them.
@@ -20,11 +19,7 @@ _COMMON = ("operations", "locations", "checknameavailability")
 @cache
 def namespaces() -> Mapping[str, tuple[str, Sequence[str]]]:
     """Namespace in small letters -> its spelling and its top-level types."""
-    text = (files(__package__) / "azure_types.txt").read_text(encoding="utf-8")
-    found: dict[str, tuple[str, Sequence[str]]] = {}
-    for line in text.splitlines():
-        name, *listed = line.split()
-        found[name.lower()] = (name, listed)
+    found = dict(azure_types.namespaces())
     for name, more in NAMESPACES.items():
         _, types = found.get(name.lower(), (name, ()))
         known = {kind.lower() for kind in types}

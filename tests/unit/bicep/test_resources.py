@@ -316,3 +316,21 @@ def test_options_of_a_resource(tmp_path: Path) -> None:
 def test_a_type_may_name_the_namespace_of_types(tmp_path: Path) -> None:
     found = template(tmp_path, "resource a 'az:My.Rp/things@2020-01-01' = { name: 'a' }\n")
     assert found["resources"][0]["type"] == "My.Rp/things"
+
+
+def test_a_type_is_spelt_as_azure_spells_it(tmp_path: Path) -> None:
+    """As the real compiler does: by the type's definition, of that API version."""
+    source = """
+    resource a 'microsoft.storage/storageaccounts@2022-09-01' = {
+      name: 'a'
+      resource b 'BlobServices' = { name: 'default' }
+    }
+    resource c 'Microsoft.Insights/diagnosticsettings@2017-05-01-preview' = { name: 'c', scope: a }
+    resource d 'My.Rp/Things@2020-01-01' = { name: 'd' }
+    """
+    b, a, c, d = template(tmp_path, source)["resources"]
+    assert a["type"] == "Microsoft.Storage/storageAccounts"
+    assert b["type"] == "Microsoft.Storage/storageAccounts/blobServices"
+    assert b["dependsOn"] == ["[resourceId('Microsoft.Storage/storageAccounts', 'a')]"]
+    assert c["type"] == "microsoft.insights/diagnosticSettings"
+    assert d["type"] == "My.Rp/Things"
