@@ -68,7 +68,7 @@ class Access:
         return any(
             (not at or where == at or where.startswith(at + "/"))
             and any(
-                _named(permission.get(plus), wanted) and not _named(permission.get(minus), wanted)
+                named(permission.get(plus), wanted) and not named(permission.get(minus), wanted)
                 for permission in self._of_role(role)
             )
             for at, role in self._roles.get(who, ())
@@ -121,7 +121,8 @@ class Access:
         return found
 
 
-def _named(patterns: Any, action: str) -> bool:
+def named(patterns: Any, action: str) -> bool:
+    """Whether one of the patterns is of the action, which is in small letters."""
     return any(_pattern(str(text)).fullmatch(action) for text in patterns or ())
 
 

@@ -82,6 +82,7 @@ class Call:
         correlation: `x-ms-correlation-request-id`.
         arguments: For an action whose path carries a value (`jobs/{j}/stop/{execution}`): those
             values.
+        stack: The deployment stack that asks, by its key; its own deny settings do not hold for it.
     """
 
     method: str
@@ -94,6 +95,7 @@ class Call:
     base: str = "https://localhost"
     correlation: str = ""
     arguments: tuple[str, ...] = ()
+    stack: str = ""
 
     def object(self) -> JSON:
         """The body as an object, `{}` where there was none. Raises ArmError for anything else."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -30,22 +30,23 @@ class Caller:
     claims: Mapping[str, Any] = field(default_factory=dict)
     base: str = "https://localhost"
     correlation: str = ""
+    stack: str = ""
 
     @classmethod
     def of(cls, call: Call) -> Caller:
         """Whoever has sent a request."""
         kept = ("oid", "appid", "tid", "idtyp", "sub", "upn", "aud")
         claims = {name: call.claims[name] for name in kept if name in call.claims}
-        return cls(claims, call.base, call.correlation)
+        return cls(claims, call.base, call.correlation, call.stack)
 
     def stored(self) -> JSON:
         """As JSON."""
-        return {"claims": dict(self.claims), "base": self.base, "correlation": self.correlation}
+        return asdict(self)
 
     @classmethod
     def read(cls, stored: JSON) -> Caller:
         """From JSON."""
-        return cls(stored["claims"], stored["base"], stored["correlation"])
+        return cls(**stored)
 
 
 class Client:
@@ -74,6 +75,7 @@ class Client:
                 claims=self._caller.claims,
                 base=self._caller.base,
                 correlation=self._caller.correlation,
+                stack=self._caller.stack,
             )
             try:
                 return await self._arm.dispatch(call)

@@ -3,7 +3,8 @@
 
 A stack deploys its template by a deployment of its own. What an earlier version of the template
 had made and the present one does not is deleted or detached, as `actionOnUnmanage` says; deleting
-the stack does the same with all of it. Deny settings are kept and shown, and deny nothing.
+the stack does the same with all of it. What its deny settings keep from others is
+`arm/denials.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from orchestrator.localcloud.arm.denials import MODES, STACKS, mode_of
 from orchestrator.localcloud.arm.errors import ArmError, invalid_content
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.operations import iso
@@ -47,7 +50,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-STACKS = "Microsoft.Resources/deploymentStacks"
 _DEPLOY, _DELETE = "deployment stack", "delete deployment stack"
 _ENDED = ("succeeded", "failed", "canceled")
 _KEPT = ("description", "denySettings", "debugSetting", "deploymentScope", "tags")
@@ -175,7 +177,7 @@ class DeploymentStacks(Provider):
         if stack is None:
             return
         private, properties = stack[PRIVATE], stack["properties"]
-        client = Client(arm, Caller.read(private["caller"]))
+        client = _client(arm, id, stack)
         before = [item["id"] for item in properties["resources"]]
         error: ArmError | None = None
         try:
@@ -208,7 +210,7 @@ class DeploymentStacks(Provider):
                 if item.target
             ]
         changes["resources"] = [
-            {"id": item, "status": "managed", "denyStatus": "none"} for item in made
+            {"id": item, "status": "managed", "denyStatus": mode_of(stack)} for item in made
         ]
         await self._end(arm, id, changes, error)
 
@@ -308,13 +310,14 @@ class DeploymentStacks(Provider):
         if stack is None:
             return
         properties = stack["properties"]
-        client = Client(arm, Caller.read(stack[PRIVATE]["caller"]))
+        client = _client(arm, id, stack)
         ids = [item["id"] for item in properties["resources"]]
         left = await self._release(client, ids, properties["actionOnUnmanage"])
         if left["failedResources"]:
             kept = [item["id"] for item in left["failedResources"]]
             left["resources"] = [
-                {"id": item, "status": "deleteFailed", "denyStatus": "none"} for item in kept
+                {"id": item, "status": "deleteFailed", "denyStatus": mode_of(stack)}
+                for item in kept
             ]
             await self._end(arm, id, left, _not_deleted(id, left["failedResources"]))
             return
@@ -326,6 +329,11 @@ class DeploymentStacks(Provider):
             for operation in arm.operations.unfinished(kind):
                 id = parse(operation["resource"])
                 arm.operations.resume(operation, partial(work, arm, id))
+
+
+def _client(arm: ResourceManager, id: ResourceId, stack: JSON) -> Client:
+    """Who asked for the stack, in its name."""
+    return Client(arm, replace(Caller.read(stack[PRIVATE]["caller"]), stack=id.key))
 
 
 async def _quiet(arm: ResourceManager, deployment: ResourceId) -> None:
@@ -377,7 +385,7 @@ def _unmanage(value: Any) -> JSON:
 
 def _deny(value: Any) -> None:
     mode = member(value, "mode") if isinstance(value, dict) else None
-    if mode is None or str(mode).lower() not in ("none", "denydelete", "denywriteanddelete"):
+    if str(mode).lower() not in MODES:
         raise ArmError(
             "InvalidRequestContent",
             "'denySettings.mode' must be 'none', 'denyDelete' or 'denyWriteAndDelete'.",
