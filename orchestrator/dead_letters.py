@@ -160,14 +160,18 @@ class DeadLetters:
         return _with(outcome, done)
 
     def _purge_all(self, on_progress: OnProgress | None) -> Outcome:
-        count = self._queue.show().dead_letter
-        done = 0
+        queue = self._queue.show()
+        count, done = queue.dead_letter, 0
         if count:
             with (
                 self._queue.opened("purge the dead letters of") as links,
                 links.receiver(dead_letters=True, delete=True) as receiver,
             ):
-                done = drained(receiver, count, on_progress)
+                # Their own sizes are not told: that of the whole queue is more than enough.
+                size = queue.size // (count + queue.active + queue.scheduled)
+                done = drained(
+                    receiver, count, size, lambda: self._queue.show().dead_letter, on_progress
+                )
         return Outcome(
             queue=self._queue.name, action="purged", matched=count, done=done, left=count - done
         )

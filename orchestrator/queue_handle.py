@@ -41,7 +41,9 @@ Ahead: TypeAlias = datetime | timedelta | float | str | None
 
 RECEIVE_BATCH = 100  # messages asked for at once where several are wanted
 PURGE_BATCH = 1000
-LAST_WAIT = 3.0  # seconds without a message after which a purge takes the queue for empty
+PURGE_BYTES = 16 * 1024 * 1024  # how much a purge lets come at once
+LAST_WAIT = 3.0  # seconds without a message after which a purge asks whether there are any
+SILENCES = 4  # so often in a row; what is there still, somebody else has locked
 
 
 class QueueHandle:
@@ -252,19 +254,39 @@ class QueueHandle:
                 queue=queue.name, action="purged", matched=count, done=0, dry_run=dry_run
             )
         with self.opened("purge the queue") as links, links.receiver(delete=True) as receiver:
-            done = drained(receiver, count, on_progress)
+            size = queue.size // count
+            done = drained(receiver, count, size, lambda: self.show().active, on_progress)
         return Outcome(
             queue=queue.name, action="purged", matched=count, done=done, left=count - done
         )
 
 
-def drained(receiver: ServiceBusReceiver, count: int, on_progress: OnProgress | None) -> int:
-    """Receive, and so delete, up to `count` messages; how many there were."""
-    done = 0
+def drained(
+    receiver: ServiceBusReceiver,
+    count: int,
+    size: int,
+    left: Callable[[], int],
+    on_progress: OnProgress | None,
+) -> int:
+    """Receive, and so delete, up to `count` messages; how many there were.
+
+    A service that is slow to send is not taken for an empty queue: what it sends to a receiver that
+    has gone is deleted and counted by nobody.
+
+    Args:
+        size: Of a message, bytes, about.
+        left: How many there are now, as the service says.
+    """
+    done = silences = 0
+    at_once = max(1, min(PURGE_BATCH, PURGE_BYTES // max(1, size)))
     while done < count:
-        batch = receiver.receive_messages(min(PURGE_BATCH, count - done), max_wait_time=LAST_WAIT)
+        batch = receiver.receive_messages(min(at_once, count - done), max_wait_time=LAST_WAIT)
         if not batch:
-            break
+            silences += 1
+            if silences == SILENCES or not left():
+                break
+            continue
+        silences = 0
         done += len(batch)
         if on_progress:
             on_progress(done, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from azure.servicebus import exceptions as sdk
 from azure.servicebus._pyamqp.error import TokenAuthFailure
 
-from orchestrator import dead_letters, errors
+from orchestrator import dead_letters, errors, queue_handle
 from orchestrator.bus import bus_told
 from orchestrator.client import Orchestrator
 from orchestrator.localcloud.servicebus.model import QueueProperties
@@ -267,6 +268,28 @@ def test_a_purge_leaves_what_is_scheduled_and_dead(world: World) -> None:
     shown = queue.show()
     assert (shown.active, shown.dead_letter, shown.scheduled) == (0, 1, 1)
     assert queue.purge().matched == 0
+
+
+def test_a_purge_does_not_take_a_silent_queue_for_an_empty_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_handle, "LAST_WAIT", 1.0)
+    queue = queue_of(world)
+    queue.send(*"abc")
+    with world.orc._clients.bus() as bus, bus.get_queue_receiver(queue.name) as other:
+        held: list[Any] = []
+        while len(held) < 3:
+            held += other.receive_messages(3 - len(held), max_wait_time=5)
+
+        def give_back() -> None:
+            for message in held:
+                other.abandon_message(message)
+
+        later = threading.Timer(1.5, give_back)
+        later.start()
+        outcome = queue.purge()
+        later.join()
+    assert (outcome.matched, outcome.done, outcome.left) == (3, 3, 0)
 
 
 def test_a_queue_with_sessions_says_what_it_wants(world: World) -> None:
