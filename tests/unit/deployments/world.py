@@ -145,4 +145,29 @@ def machine(name: str, **properties: Any) -> JSON:
     }
 
 
-__all__ = ["DEPLOYMENTS", "GROUP", "LAB", "STACKS", "SUBSCRIPTION", "deploying", "machine"]
+SUBSCRIPTION_SCHEMA = (
+    "https://schema.management.azure.com/schemas/2018-05-01/subscriptionDeploymentTemplate.json#"
+)
+
+
+ID_OF_A = {"id": {"type": "string", "value": "[resourceId('Contoso.Lab/machines', 'a')]"}}
+
+
+def module(name: str, inner: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A nested deployment as Bicep writes modules."""
+    parameters = members.pop("parameters", {})
+    return {
+        "type": "Microsoft.Resources/deployments",
+        "apiVersion": "2024-03-01",
+        "name": name,
+        "properties": {
+            "mode": "Incremental",
+            "expressionEvaluationOptions": {"scope": "inner"},
+            "parameters": parameters,
+            "template": inner,
+        },
+        **members,
+    }
+
+
+__all__ = ["GROUP", "SUBSCRIPTION", "deploying", "machine", "module"]
