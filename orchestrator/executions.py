@@ -15,6 +15,7 @@ from orchestrator.errors import (
     JobNotFound,
     JobSuspended,
     NotFound,
+    NotReachable,
     OrchestratorError,
     WaitTimeout,
 )
@@ -175,6 +176,8 @@ class ExecutionVerbs:
                 started = jobs.begin_start(self._group, job, template).result()
         except (Conflict, InvalidRequest) as error:
             raise self._suspended(job) or error from error
+        except NotReachable as error:
+            raise _perhaps_started(error, job) from error
         return str(started.name)
 
     def _suspended(self, job: str) -> JobSuspended | None:
@@ -466,6 +469,19 @@ def seconds_of(timeout: float | str | timedelta) -> float:
     if seconds < 0 or seconds != seconds:
         raise BadInput(f"A time-out of {timeout} is not possible.", "Give 0 or more.")
     return seconds
+
+
+def _perhaps_started(error: NotReachable, job: str) -> NotReachable:
+    """The error of a start: that the job may run all the same, where the request had been sent."""
+    from azure.core.exceptions import ServiceResponseError
+
+    if not isinstance(error.__cause__, ServiceResponseError):
+        return error
+    return NotReachable(
+        error.message,
+        "The job may have started all the same; look before you start it again: "
+        f"orchestrator executions list --job {job}",
+    )
 
 
 def _state(execution: Execution) -> tuple[Any, ...]:

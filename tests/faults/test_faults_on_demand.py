@@ -11,7 +11,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import MessageLockLostError
 
-from orchestrator.errors import OrchestratorError, TableNotFound, Throttled
+from orchestrator.errors import NotReachable, OrchestratorError, TableNotFound, Throttled
 from orchestrator.localcloud.steering.client import SteeringClient
 from tests.cloud.library_world import World
 from tests.cloud.payloads import Place, sent
@@ -89,6 +89,15 @@ def test_a_broken_connection_is_made_anew(world: World) -> None:
         faults(world.cloud).add_fault("drop", count=1, after=after, on="GET */jobs/talker*")
         assert world.orc.job("talker").name == "talker"
     assert [fault["hits"] for fault in faults(world.cloud).faults()] == [1, 1]
+
+
+def test_a_start_whose_answer_was_lost_says_that_the_job_may_run(world: World) -> None:
+    before = len(world.orc.executions("talker"))
+    faults(world.cloud).add_fault("drop", count=1, after=True, on="Microsoft.App/jobs/start/action")
+    with pytest.raises(NotReachable, match="the connection broke") as told:
+        world.orc.start("talker")
+    assert "executions list --job talker" in told.value.hint
+    assert len(world.orc.executions("talker")) == before + 1
 
 
 def test_a_token_endpoint_that_is_down_is_reported_in_a_sentence(world: World) -> None:
