@@ -9,12 +9,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+Completer: TypeAlias = "Callable[[click.Context, click.Parameter, str], list[CompletionItem]]"
 
 # Why Service Bus itself dead-letters; programs have reasons of their own.
 REASONS = (
@@ -25,19 +27,24 @@ REASONS = (
 )
 
 
-def complete_jobs(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of the settings' jobs, then of those that are deployed besides."""
-    names = _table(_settings(ctx), "jobs")
-    return _complete([*names, *_seen("jobs", besides=names)], incomplete)
+def _complete_known(table: str) -> Completer:
+    """A completion by the names in a table of the settings, then by others that are deployed.
+
+    table: also what `known_names` calls that kind.
+    """
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        names = _table(_settings(ctx), table)
+        return _complete([*names, *_seen(table, besides=names)], incomplete)
+
+    return complete
 
 
-def complete_profiles(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of the settings' profiles."""
-    return _complete(_table(_settings(ctx), "profiles"), incomplete)
+complete_jobs = _complete_known("jobs")
+complete_queues = _complete_known("queues")
+complete_alerts = _complete_known("alerts")
 
 
 def complete_executions(
@@ -48,14 +55,6 @@ def complete_executions(
     jobs = [job] if job else _table(_settings(ctx), "jobs")
     latest = [f"{name}@latest" for name in jobs]
     return _complete([*latest, *_seen("executions", of=job)], incomplete)
-
-
-def complete_queues(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of the settings' queues, then of the namespace's others."""
-    names = _table(_settings(ctx), "queues")
-    return _complete([*names, *_seen("queues", besides=names)], incomplete)
 
 
 def complete_variables(
@@ -101,14 +100,6 @@ def _saved_queries(ctx: click.Context) -> list[Any]:
         return list(find_all(_settings_folder() / folder))
     except Exception:  # noqa: BLE001
         return []
-
-
-def complete_alerts(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of the settings' alerts, then of the resource group's other rules."""
-    names = _table(_settings(ctx), "alerts")
-    return _complete([*names, *_seen("alerts", besides=names)], incomplete)
 
 
 def complete_faults(
@@ -177,7 +168,7 @@ def _typed(option: str) -> str | None:
     return None
 
 
-def complete_from(table: str) -> Callable[..., list[CompletionItem]]:
+def complete_from(table: str) -> Completer:
     """A completion by the names in a table of the settings; contacts nobody."""
 
     def complete(
@@ -186,6 +177,9 @@ def complete_from(table: str) -> Callable[..., list[CompletionItem]]:
         return _complete(settings_table(ctx, table), incomplete)
 
     return complete
+
+
+complete_profiles = complete_from("profiles")
 
 
 def settings_table(ctx: click.Context, table: str) -> list[str]:
