@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, Handler, Provider, ResourceType
+from orchestrator.localcloud.providers.service_bus_entity import BrokerEntity, located
 from orchestrator.localcloud.providers.service_bus_properties import (
-    READ_ONLY,
     arm_error,
-    check_metadata,
     read_properties,
     refusal,
     write_properties,
@@ -47,7 +46,7 @@ from orchestrator.localcloud.servicebus.definitions import (
     check_queue_name,
 )
 from orchestrator.localcloud.servicebus.errors import BrokerError, InvalidOperation
-from orchestrator.localcloud.servicebus.model import QueueCounts, QueueInfo
+from orchestrator.localcloud.servicebus.model import QueueCounts, QueueInfo, QueueProperties
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
@@ -136,51 +135,30 @@ class Namespace(ResourceType):
             raise arm_error(error) from error
 
 
-class Queue(ResourceType):
-    """A queue: made in the broker before it is stored, shown with live counts."""
+class Queue(BrokerEntity[QueueProperties]):
+    """A queue, shown with live counts."""
 
     type: ClassVar[str] = "Microsoft.ServiceBus/namespaces/queues"
-    provisioning: ClassVar[bool] = False
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
 
     def _info(self, id: ResourceId) -> QueueInfo | None:
-        return self._broker.queue_info(id.names[0], entity_name(id.names[1]))
+        return self._broker.queue_info(*_place(id))
 
-    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        info = self._info(call.id)
-        given = {k: v for k, v in resource["properties"].items() if k not in READ_ONLY}
-        if call.method == "PATCH" and info is not None:
-            # What is not sent stays as it is in the broker, whatever the row says.
-            given = write_settings(info.properties) | given
-        check_metadata(given)
-        settings = read_properties(given, info.properties if info else None)
-        try:
-            if info is None:
-                check_queue_name(entity_name(call.id.name), self._broker.limits)
-            check_properties(settings, self._broker.limits)
-        except InvalidOperation as error:
-            raise refusal(error.message) from error
-        return resource | {"properties": given}
+    def _read(self, given: JSON, old: QueueProperties | None) -> QueueProperties:
+        return read_properties(given, old)
 
-    async def apply(self, call: Call, resource: JSON, old: JSON | None) -> None:
-        info = self._info(call.id)
-        settings = read_properties(resource["properties"], info.properties if info else None)
-        try:
-            await self._broker.put_queue(call.id.names[0], entity_name(call.id.names[1]), settings)
-        except BrokerError as error:
-            raise arm_error(error) from error
+    def _write(self, settings: QueueProperties) -> JSON:
+        return write_settings(settings)
 
-    async def get(self, call: Call) -> JSON | None:
-        return None if self._info(call.id) is None else call.arm.store.get(call.id)
+    def _check(self, id: ResourceId, settings: QueueProperties, *, new: bool) -> None:
+        if new:
+            check_queue_name(entity_name(id.name), self._broker.limits)
+        check_properties(settings, self._broker.limits)
 
-    async def members(self, call: Call) -> Iterable[JSON]:
-        return [
-            row
-            for row in call.arm.store.collection(call.id)
-            if self._info(parse(row["id"])) is not None
-        ]
+    async def _put(self, id: ResourceId, settings: QueueProperties) -> None:
+        await self._broker.put_queue(*_place(id), settings)
+
+    async def _delete(self, id: ResourceId) -> None:
+        await self._broker.delete_queue(*_place(id))
 
     async def show(self, call: Call, resource: JSON) -> JSON:
         id = parse(resource["id"])
@@ -191,25 +169,12 @@ class Queue(ResourceType):
         counts = queue.counts() if queue else QueueCounts()
         size = queue.max_message_size if queue else 0
         resource["properties"] = write_properties(info, counts, size)
-        namespace = call.arm.store.get(id.top)
-        if namespace is not None and "location" in namespace:
-            resource["location"] = namespace["location"]
-        return resource
+        return located(call, id, resource)
 
-    async def foresee(self, call: Call, resource: JSON) -> JSON:
-        info = self._info(call.id)
-        before = info.properties if info else None
-        wanted = write_settings(read_properties(resource["properties"], before))
-        shown = await self.show(call, resource)
-        settable = write_settings(before) if before else {}
-        rest = {k: v for k, v in shown["properties"].items() if k not in settable}
-        return shown | {"properties": rest | wanted}
 
-    async def deleting(self, call: Call, resource: JSON) -> None:
-        try:
-            await self._broker.delete_queue(call.id.names[0], entity_name(call.id.names[1]))
-        except BrokerError as error:
-            raise arm_error(error) from error
+def _place(id: ResourceId) -> tuple[str, str]:
+    """Namespace and queue."""
+    return id.names[0], entity_name(id.names[1])
 
 
 class NetworkRuleSet(ResourceType):

@@ -8,12 +8,8 @@ from typing import ClassVar
 
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, ResourceType
-from orchestrator.localcloud.providers.service_bus_properties import (
-    READ_ONLY,
-    arm_error,
-    check_metadata,
-    refusal,
-)
+from orchestrator.localcloud.providers.service_bus_entity import BrokerEntity, located
+from orchestrator.localcloud.providers.service_bus_properties import READ_ONLY, arm_error, refusal
 from orchestrator.localcloud.providers.service_bus_rules import NamespaceRules, entity_name
 from orchestrator.localcloud.providers.service_bus_topic_properties import (
     read_rule,
@@ -29,52 +25,41 @@ from orchestrator.localcloud.servicebus.definitions import check_properties, che
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.model import QueueCounts
 from orchestrator.localcloud.servicebus.rules import CompiledRule, Rule, check_rule_name
-from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionInfo, TopicInfo
+from orchestrator.localcloud.servicebus.topic_definitions import (
+    SubscriptionInfo,
+    SubscriptionProperties,
+    TopicInfo,
+    TopicProperties,
+)
 
 _READ_ONLY = (*READ_ONLY, "subscriptionCount", "isClientAffine", "clientAffineProperties")
 
 
-class Topic(ResourceType):
-    """A topic: made in the broker before it is stored, shown with live counts."""
+class Topic(BrokerEntity[TopicProperties]):
+    """A topic, shown with live counts."""
 
     type: ClassVar[str] = "Microsoft.ServiceBus/namespaces/topics"
-    provisioning: ClassVar[bool] = False
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+    read_only: ClassVar[tuple[str, ...]] = _READ_ONLY
 
     def _info(self, id: ResourceId) -> TopicInfo | None:
-        return self._broker.topic_info(id.names[0], entity_name(id.names[1]))
+        return self._broker.topic_info(*_topic(id))
 
-    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        info = self._info(call.id)
-        given = {k: v for k, v in resource["properties"].items() if k not in _READ_ONLY}
-        if call.method == "PATCH" and info is not None:
-            given = write_settings(info.properties) | given
-        check_metadata(given)
-        settings = read_topic(given, info.properties if info else None)
-        try:
-            if info is None:
-                check_queue_name(entity_name(call.id.name), self._broker.limits)
-            check_properties(settings.queue(), self._broker.limits)
-        except BrokerError as error:
-            raise arm_error(error) from error
-        return resource | {"properties": given}
+    def _read(self, given: JSON, old: TopicProperties | None) -> TopicProperties:
+        return read_topic(given, old)
 
-    async def apply(self, call: Call, resource: JSON, old: JSON | None) -> None:
-        info = self._info(call.id)
-        settings = read_topic(resource["properties"], info.properties if info else None)
-        try:
-            await self._broker.put_topic(call.id.names[0], entity_name(call.id.names[1]), settings)
-        except BrokerError as error:
-            raise arm_error(error) from error
+    def _write(self, settings: TopicProperties) -> JSON:
+        return write_settings(settings)
 
-    async def get(self, call: Call) -> JSON | None:
-        return None if self._info(call.id) is None else call.arm.store.get(call.id)
+    def _check(self, id: ResourceId, settings: TopicProperties, *, new: bool) -> None:
+        if new:
+            check_queue_name(entity_name(id.name), self._broker.limits)
+        check_properties(settings.queue(), self._broker.limits)
 
-    async def members(self, call: Call) -> Iterable[JSON]:
-        rows = call.arm.store.collection(call.id)
-        return [row for row in rows if self._info(parse(row["id"])) is not None]
+    async def _put(self, id: ResourceId, settings: TopicProperties) -> None:
+        await self._broker.put_topic(*_topic(id), settings)
+
+    async def _delete(self, id: ResourceId) -> None:
+        await self._broker.delete_topic(*_topic(id))
 
     async def show(self, call: Call, resource: JSON) -> JSON:
         id = parse(resource["id"])
@@ -85,72 +70,38 @@ class Topic(ResourceType):
         resource["properties"] = write_topic(
             info, topic.counts(), len(topic.subscriptions), topic.max_message_size
         )
-        namespace = call.arm.store.get(id.top)
-        if namespace is not None and "location" in namespace:
-            resource["location"] = namespace["location"]
-        return resource
-
-    async def foresee(self, call: Call, resource: JSON) -> JSON:
-        info = self._info(call.id)
-        before = info.properties if info else None
-        wanted = write_settings(read_topic(resource["properties"], before))
-        shown = await self.show(call, resource)
-        settable = write_settings(before) if before else {}
-        rest = {k: v for k, v in shown["properties"].items() if k not in settable}
-        return shown | {"properties": rest | wanted}
-
-    async def deleting(self, call: Call, resource: JSON) -> None:
-        try:
-            await self._broker.delete_topic(call.id.names[0], entity_name(call.id.names[1]))
-        except BrokerError as error:
-            raise arm_error(error) from error
+        return located(call, id, resource)
 
 
-class Subscription(ResourceType):
+class Subscription(BrokerEntity[SubscriptionProperties]):
     """A subscription of a topic."""
 
     type: ClassVar[str] = "Microsoft.ServiceBus/namespaces/topics/subscriptions"
-    provisioning: ClassVar[bool] = False
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+    read_only: ClassVar[tuple[str, ...]] = _READ_ONLY
 
     def _info(self, id: ResourceId) -> SubscriptionInfo | None:
         return self._broker.subscription_info(*_place(id))
 
-    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        info = self._info(call.id)
-        given = {k: v for k, v in resource["properties"].items() if k not in _READ_ONLY}
-        if call.method == "PATCH" and info is not None:
-            given = write_settings(info.properties) | given
-        check_metadata(given)
-        settings = read_subscription(given, info.properties if info else None)
-        topic = self._broker.topic_info(*_place(call.id)[:2])
-        if topic is not None:
-            try:
-                check_properties(settings.queue(topic.properties), self._broker.limits)
-            except BrokerError as error:
-                raise arm_error(error) from error
-        return resource | {"properties": given}
+    def _read(self, given: JSON, old: SubscriptionProperties | None) -> SubscriptionProperties:
+        return read_subscription(given, old)
 
-    async def apply(self, call: Call, resource: JSON, old: JSON | None) -> None:
-        info = self._info(call.id)
-        settings = read_subscription(resource["properties"], info.properties if info else None)
-        try:
-            await self._broker.put_subscription(*_place(call.id), settings)
-        except BrokerError as error:
-            raise arm_error(error) from error
+    def _write(self, settings: SubscriptionProperties) -> JSON:
+        return write_settings(settings)
+
+    def _check(self, id: ResourceId, settings: SubscriptionProperties, *, new: bool) -> None:
+        topic = self._broker.topic_info(*_topic(id))
+        if topic is not None:
+            check_properties(settings.queue(topic.properties), self._broker.limits)
+
+    async def _put(self, id: ResourceId, settings: SubscriptionProperties) -> None:
+        await self._broker.put_subscription(*_place(id), settings)
+
+    async def _delete(self, id: ResourceId) -> None:
+        await self._broker.delete_subscription(*_place(id))
 
     async def changed(self, call: Call, resource: JSON, old: JSON | None) -> None:
         # A new subscription has a rule that nobody has put.
         await _align_rules(call, call.id, self._info(call.id))
-
-    async def get(self, call: Call) -> JSON | None:
-        return None if self._info(call.id) is None else call.arm.store.get(call.id)
-
-    async def members(self, call: Call) -> Iterable[JSON]:
-        rows = call.arm.store.collection(call.id)
-        return [row for row in rows if self._info(parse(row["id"])) is not None]
 
     async def show(self, call: Call, resource: JSON) -> JSON:
         id = parse(resource["id"])
@@ -162,21 +113,6 @@ class Subscription(ResourceType):
             info, queue.counts() if queue else QueueCounts()
         )
         return resource
-
-    async def foresee(self, call: Call, resource: JSON) -> JSON:
-        info = self._info(call.id)
-        before = info.properties if info else None
-        wanted = write_settings(read_subscription(resource["properties"], before))
-        shown = await self.show(call, resource)
-        settable = write_settings(before) if before else {}
-        rest = {k: v for k, v in shown["properties"].items() if k not in settable}
-        return shown | {"properties": rest | wanted}
-
-    async def deleting(self, call: Call, resource: JSON) -> None:
-        try:
-            await self._broker.delete_subscription(*_place(call.id))
-        except BrokerError as error:
-            raise arm_error(error) from error
 
 
 class SubscriptionRule(ResourceType):
@@ -248,7 +184,7 @@ class TopicRules(NamespaceRules):
     type: ClassVar[str] = "Microsoft.ServiceBus/namespaces/topics/authorizationRules"
 
     def _place(self, id: ResourceId) -> tuple[str, str | None]:
-        return id.names[0], entity_name(id.names[1])
+        return _topic(id)
 
 
 def rows_of(broker: Broker, namespace: ResourceId) -> list[tuple[ResourceId, JSON]]:
@@ -276,9 +212,14 @@ async def _align_rules(call: Call, id: ResourceId, info: SubscriptionInfo | None
         await call.arm.store.write(put=rows)
 
 
+def _topic(id: ResourceId) -> tuple[str, str]:
+    """Namespace and topic."""
+    return id.names[0], entity_name(id.names[1])
+
+
 def _place(id: ResourceId) -> tuple[str, str, str]:
     """Namespace, topic, subscription."""
-    return id.names[0], entity_name(id.names[1]), id.names[2]
+    return *_topic(id), id.names[2]
 
 
 def _row(id: ResourceId, rule: Rule) -> JSON:
