@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -16,8 +14,8 @@ from typing import Any, TypeVar
 import pytest
 
 from orchestrator.clock import Clock
-from orchestrator.localcloud.config import CloudConfig
 from orchestrator.localcloud.server import LocalCloud
+from orchestrator.testing.host import Host
 
 T = TypeVar("T")
 
@@ -72,48 +70,24 @@ class CloudInThread:
     ) -> None:
         self.state = state
         self.project = project
-        self._config = CloudConfig(
-            state, project, port=0, identity_port=0, amqp_port=0, amqps_port=0
-        )
         self._clock = clock
         self.start()
 
     def start(self) -> None:
         """Start (again) on the same state folder."""
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="cloud", daemon=True)
-        self._thread.start()
-        self.server = LocalCloud(self._config, self._clock)
-        try:
-            self.connection: dict[str, Any] = self.call(self.server.start())
-        except BaseException:
-            self._end_loop()
-            raise
+        self._host = Host(self.state, self.project, self._clock)
+        self.server: LocalCloud = self._host.server
+        self.connection: dict[str, Any] = self._host.connection
         self.credential = Token(self.connection)
         self.ca = self.connection["ca"]
 
     def call(self, work: Coroutine[Any, Any, T], timeout: float = 60) -> T:
         """Run a coroutine in the cloud's loop and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+        return self._host.call(work, timeout)
 
     def stop(self) -> None:
         """Stop it as SIGTERM would."""
-        try:
-            self.call(self.server.stop())
-        finally:
-            self._end_loop()
-
-    def _end_loop(self) -> None:
-        async def drop_connections() -> None:
-            # TLS waits for its peer's goodbye, and the peer is a client of this same test.
-            for transport in list(getattr(self.loop, "_transports", {}).values()):
-                transport.abort()
-            await asyncio.sleep(0)
-
-        self.call(drop_connections())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
-        self.loop.close()
+        self._host.stop()
 
     def until(self, test: Any, timeout: float = 20, interval: float = 0.02) -> Any:
         """Ask `test` again and again until it gives something true, and return that."""

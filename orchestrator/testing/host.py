@@ -20,7 +20,7 @@ class Host:
 
     Args:
         state: Its state folder.
-        project: The folder of the orchestrator.toml that says how images run.
+        project: The folder of the orchestrator.toml that says how images run; None: no image does.
         clock: Its time; None: the machine's, which can be steered.
 
     Attributes:
@@ -28,7 +28,7 @@ class Host:
         connection: What its cloud.json holds.
     """
 
-    def __init__(self, state: Path, project: Path, clock: Clock | None = None) -> None:
+    def __init__(self, state: Path, project: Path | None, clock: Clock | None = None) -> None:
         from orchestrator.localcloud.config import CloudConfig
         from orchestrator.localcloud.server import LocalCloud
 
