@@ -216,7 +216,7 @@ def _show(session: Session, letters: DeadLetters, outcome: Outcome, by_reason: b
         count = counted(outcome.matched, _NOUN)
         session.say(f"{count} of {outcome.queue} would be {outcome.action}.")
     elif session.plain and not outcome.matched:
-        session.say(f"There are no such dead letters of {outcome.queue}.")
+        session.say(f"No dead letters of {outcome.queue} match: nothing to do.")
     else:
         session.show(outcome)
     if not outcome.matched and by_reason:

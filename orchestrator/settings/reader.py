@@ -53,6 +53,7 @@ class Reader:
         self.problems: list[Problem] = []
         self.name_rules = name_rules
         self.table_rules = table_rules
+        self._told: set[type] = set()  # the tables whose keys a problem has listed already
 
     def problem(self, where: str, what: str, suggestion: str = "") -> None:
         self.problems.append(Problem(where, what if what.endswith(".") else f"{what}.", suggestion))
@@ -169,7 +170,7 @@ class Reader:
             if key not in names:
                 other = _OTHER_WORDS.get(key, "")
                 meant = other if other in names else near(key, names)
-                known = f"; the keys here are {', '.join(names)}" if not meant else ""
+                known = "" if meant else self._keys_once(kind, names)
                 self.problem(join(where, key), f'there is no key "{key}"{known}', meant)
         values = {}
         for field in fields:
@@ -180,6 +181,13 @@ class Reader:
             elif field.required:
                 self.problem(join(where, field.name), "it is missing")
         return values
+
+    def _keys_once(self, kind: type, names: Sequence[str]) -> str:
+        """The keys of a table, for its first unknown key only: a wall of them hides the rest."""
+        if kind in self._told:
+            return ""
+        self._told.add(kind)
+        return f"; the keys here are {', '.join(names)}"
 
 
 def join(where: str, name: str) -> str:

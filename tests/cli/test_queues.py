@@ -262,7 +262,7 @@ def test_dead_letters_are_listed_resubmitted_and_purged(cli: Cli, queue: str) ->
     assert depths(cli, queue) == [2, 0, 0]
     none = cli(*letters, "resubmit", queue)
     assert none.status == 0
-    assert "no such dead letters" in none.err
+    assert f"No dead letters of {queue} match" in none.err
 
 
 def test_what_is_left_is_told_and_is_no_success(

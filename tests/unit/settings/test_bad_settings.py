@@ -286,3 +286,12 @@ def test_without_any_file_there_is_a_local_profile_and_no_job(tmp_path: Path) ->
     assert not settings.jobs
     with pytest.raises(SettingsNotFound):
         settings.job("sender")
+
+
+def test_the_keys_of_a_table_are_listed_once_however_many_are_unknown(tmp_path: Path) -> None:
+    text = f'{JOB}colour = "red"\nshape = 1\n[jobs.other]\ntrigger = "manual"\nimage = "x"\nhue = 2'
+    found = problems(tmp_path, text)
+    assert {"jobs.sender.colour", "jobs.sender.shape", "jobs.other.hue"} <= set(found)
+    assert [where for where, what in found.items() if "the keys here are" in what] == [
+        "jobs.sender.colour"
+    ]
