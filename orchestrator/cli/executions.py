@@ -10,6 +10,7 @@ from orchestrator.cli.grammar import OUTCOMES, Entry, LazyGroup, OneOf, command
 from orchestrator.cli.parameters import (
     execution_argument,
     job_option,
+    job_or_option,
     since_option,
     timeout_option,
 )
@@ -42,12 +43,12 @@ def executions() -> None:
         ("what failed", "orchestrator executions list --status Failed"),
         (
             "only the names",
-            'orchestrator executions list --job sender --query "[].name" -o tsv',
+            'orchestrator executions list sender --query "[].name" -o tsv',
         ),
         ("also what is no longer listed", "orchestrator executions list --since 30d --history"),
     ],
 )
-@job_option("Only this job's.")
+@job_or_option("Only this job's.")
 @click.option(
     "--status",
     type=OneOf(STATUSES),

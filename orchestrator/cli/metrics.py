@@ -9,7 +9,7 @@ import click
 
 from orchestrator.cli.completers import complete_queues
 from orchestrator.cli.grammar import OneOf, command
-from orchestrator.cli.parameters import Duration, job_option
+from orchestrator.cli.parameters import Duration, job_or_option
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -49,23 +49,23 @@ def _complete_metrics(
     from orchestrator.metrics import JOB_METRICS, QUEUE_METRICS
 
     known = {**({} if ctx.params.get("queue") else JOB_METRICS)}
-    known |= {} if ctx.params.get("job") else QUEUE_METRICS
+    known |= {} if ctx.params.get("named") or ctx.params.get("job") else QUEUE_METRICS
     return [CompletionItem(n) for n in known if n.lower().startswith(incomplete.lower())]
 
 
 @command(
     "metrics",
     examples=[
-        ("executions by state, cpu, memory", "orchestrator metrics --job processor"),
+        ("executions by state, cpu, memory", "orchestrator metrics processor"),
         ("a queue's depth over a day", "orchestrator metrics --queue results --since 1d"),
         (
             "every value of one metric as CSV",
             "orchestrator metrics --queue results --metric ActiveMessages --points -o csv",
         ),
-        ("a picture", "orchestrator metrics --job processor --plot processor.png"),
+        ("a picture", "orchestrator metrics processor --plot processor.png"),
     ],
 )
-@job_option("Metrics of this job.")
+@job_or_option("Metrics of this job.")
 @click.option(
     "--queue",
     metavar="QUEUE",
@@ -116,7 +116,7 @@ def metrics(
     value, as with --points.
     """
     if (job is None) == (queue is None):
-        raise click.UsageError("Name what to show: either --job JOB or --queue QUEUE.")
+        raise click.UsageError("Name what to show: either JOB or --queue QUEUE.")
     session = current()
     verbs = session.connect().metrics
     asked: dict[str, Any] = {"since": since, "interval": interval, "aggregation": aggregation}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -132,6 +133,24 @@ def queue_argument(function: F) -> F:
 def job_option(text: str) -> Callable[[F], F]:
     """`-j`/`--job JOB`."""
     return click.option("-j", "--job", metavar="JOB", shell_complete=complete_jobs, help=text)
+
+
+def job_or_option(text: str) -> Callable[[F], F]:
+    """A job that may be left out, as the argument JOB or as `-j`/`--job JOB`; not both."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def merged(*args: Any, named: str | None, job: str | None, **rest: Any) -> Any:
+            if named is not None and job is not None:
+                raise click.UsageError(f"'{named}' and --job {job}: give one of them.")
+            return function(*args, job=job if named is None else named, **rest)
+
+        argument = click.argument(
+            "named", required=False, metavar="[JOB]", shell_complete=complete_jobs
+        )
+        return argument(job_option(text)(cast("F", merged)))
+
+    return decorate
 
 
 def since_option(text: str) -> Callable[[F], F]:

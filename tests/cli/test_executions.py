@@ -49,3 +49,14 @@ def test_history_can_be_asked_for_always_or_never(cli: Cli) -> None:
     for option in ("--history", "--no-history"):
         listed = ok(cli("executions", "list", option, "--query", "[].name", "-o", "tsv")).split()
         assert listed.count(name) == 1
+
+
+def test_a_job_is_named_with_or_without_the_option(cli: Cli) -> None:
+    name = ok(cli("start", "talker", "--wait")).strip()
+    for said in (["talker"], ["--job", "talker"]):
+        listed = ok(cli("executions", "list", *said, "--query", "[].name", "-o", "tsv")).split()
+        assert name in listed
+        assert ok(cli("metrics", *said, "-o", "json"))
+    missing = cli("executions", "list", "nobody")
+    assert missing.status == 1
+    assert "nobody" in missing.err
