@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from orchestrator.azure import Clients
     from orchestrator.client import Since
-    from orchestrator.queue_handle import OnProgress, QueueHandle
+    from orchestrator.queue_handle import OnLook, OnProgress, QueueHandle
     from orchestrator.waiting import Time
 
 BATCH = 100  # dead letters dealt with at once
@@ -57,15 +57,17 @@ class DeadLetters:
         since: Since = None,
         grep: str | None = None,
         limit: int | None = None,
+        on_look: OnLook | None = None,
     ) -> DeadLetterMessages:
         """Those that match, in order; nothing is locked or taken.
 
         `reason`: of the dead-lettering, one or several, in any case. `since`: enqueued since then
         (when a message was dead-lettered, Service Bus does not say). `grep`: a regular expression
         found in the body, the id, a property, the reason or its description. `limit`: at most so
-        many; the result's `more` tells whether there are others.
+        many; the result's `more` tells whether there are others. `on_look`: called now and then
+        with how many dead letters were looked at so far.
         """
-        return self._list(self._filter(reason, since, grep), limit)
+        return self._list(self._filter(reason, since, grep), limit, on_look)
 
     def resubmit(
         self,
@@ -76,6 +78,7 @@ class DeadLetters:
         limit: int | None = None,
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
+        on_look: OnLook | None = None,
     ) -> Outcome:
         """Send those that match to their queue again, then take them out of the dead letters.
 
@@ -85,7 +88,7 @@ class DeadLetters:
         after the beginning is not touched. `dry_run`: only look.
         """
         wanted = self._filter(reason, since, grep)
-        found = self._list(wanted, limit)
+        found = self._list(wanted, limit, on_look)
         new_ids = self._new_ids()
         outcome = Outcome(
             queue=self._queue.name,
@@ -131,6 +134,7 @@ class DeadLetters:
         grep: str | None = None,
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
+        on_look: OnLook | None = None,
     ) -> Outcome:
         """Delete those that match (without a filter: all there are when it begins).
 
@@ -139,7 +143,7 @@ class DeadLetters:
         wanted = self._filter(reason, since, grep)
         if wanted.everything and not dry_run:
             return self._purge_all(on_progress)
-        found = self._list(wanted, None)
+        found = self._list(wanted, None, on_look)
         outcome = Outcome(
             queue=self._queue.name,
             action="purged",
@@ -176,14 +180,16 @@ class DeadLetters:
             queue=self._queue.name, action="purged", matched=count, done=done, left=count - done
         )
 
-    def _list(self, wanted: Filter, limit: int | None) -> DeadLetterMessages:
+    def _list(
+        self, wanted: Filter, limit: int | None, on_look: OnLook | None
+    ) -> DeadLetterMessages:
         if limit is not None and limit < 1:
             raise BadInput(f"A limit of {limit} leaves nothing.", "Give one of at least 1.")
         with (
             self._queue.opened("look at the dead letters of") as links,
             links.receiver(dead_letters=True) as receiver,
         ):
-            items, more = look(receiver, wanted, limit)
+            items, more = look(receiver, wanted, limit, on_look=on_look)
         return DeadLetterMessages(items, more=more)
 
     def _filter(self, reason: str | Sequence[str] | None, since: Since, grep: str | None) -> Filter:

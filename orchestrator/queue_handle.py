@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # (done, of how many) after each step of a long work.
 OnProgress: TypeAlias = Callable[[int, int], None]
+OnLook: TypeAlias = Callable[[int], None]  # with how many messages were looked at so far
 
 # A moment to come, or how far ahead it is: a datetime, a timedelta, seconds, or text.
 Ahead: TypeAlias = datetime | timedelta | float | str | None
@@ -293,13 +294,25 @@ def drained(
     return done
 
 
+LOOKED = 100  # messages between two words about a long look
+
+
 def look(
-    receiver: ServiceBusReceiver, wanted: Filter, limit: int | None, start: int = 1
+    receiver: ServiceBusReceiver,
+    wanted: Filter,
+    limit: int | None,
+    start: int = 1,
+    on_look: OnLook | None = None,
 ) -> tuple[list[Message], bool]:
-    """The messages that match, at most `limit`, and whether there are more of them."""
+    """The messages that match, at most `limit`, and whether there are more of them.
+
+    `on_look` is called after every `LOOKED` messages, whether they match or not.
+    """
     found: list[Message] = []
     most = None if limit is None or not wanted.everything else limit + 1
-    for received in bus.peeked(receiver, start, most):
+    for number, received in enumerate(bus.peeked(receiver, start, most), 1):
+        if on_look and number % LOOKED == 0:
+            on_look(number)
         message = message_of(received)
         if not wanted.matches(message):
             continue

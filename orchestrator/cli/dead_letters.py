@@ -94,9 +94,19 @@ def list_(
     full: bool,
 ) -> None:
     """List the dead letters of QUEUE, oldest first; nothing is locked or taken."""
+    from orchestrator.display.progress import Progress
+
     session = current()
     letters = session.connect().queues[queue].dead_letters
-    found = letters.list(reason=reasons, since=since, grep=grep, limit=limit)
+    with Progress() as progress:
+        progress.begin(_looking(queue))
+        found = letters.list(
+            reason=reasons,
+            since=since,
+            grep=grep,
+            limit=limit,
+            on_look=lambda seen: progress.update(f"{seen:,}"),
+        )
     show_messages(session, found, full=full)
     if not found and reasons:
         _tell_reasons(session, letters)
@@ -140,11 +150,13 @@ def resubmit(
 
     def tell(done: int, total: int) -> None:
         nonlocal reached
+        if not reached:
+            progress.begin(f"resubmitting dead letters of {queue}")
         reached = done
         progress.update(f"{done:,}/{total:,}")
 
     with Progress() as progress:
-        progress.begin(f"resubmitting dead letters of {queue}")
+        progress.begin(_looking(queue))  # which they are is found out first
         try:
             outcome = letters.resubmit(
                 reason=reasons,
@@ -153,6 +165,7 @@ def resubmit(
                 limit=limit,
                 dry_run=dry_run,
                 on_progress=tell,
+                on_look=lambda seen: progress.update(f"{seen:,}"),
             )
         except KeyboardInterrupt:
             progress.clear()
@@ -193,8 +206,10 @@ def purge(
     wanted: dict[str, Any] = {"reason": reasons, "since": since, "grep": grep}
     if any(wanted.values()) or dry_run:
         with Progress() as progress:
-            progress.begin(f"looking through the dead letters of {queue}")
-            outcome = letters.purge(**wanted, dry_run=True)
+            progress.begin(_looking(queue))
+            outcome = letters.purge(
+                **wanted, dry_run=True, on_look=lambda seen: progress.update(f"{seen:,}")
+            )
         count = outcome.matched
     else:
         count = orc.queue(queue).dead_letter
@@ -207,6 +222,10 @@ def purge(
                 **wanted, on_progress=lambda done, n: progress.update(f"{done:,}/{n:,}")
             )
     _show(session, letters, outcome, bool(reasons))
+
+
+def _looking(queue: str) -> str:
+    return f"looking through the dead letters of {queue}"
 
 
 def _show(session: Session, letters: DeadLetters, outcome: Outcome, by_reason: bool) -> None:

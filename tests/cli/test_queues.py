@@ -16,6 +16,7 @@ from itertools import count
 import pytest
 
 import orchestrator
+from orchestrator.display.progress import Progress
 from tests.cli.asking import ok
 from tests.cli.conftest import COMMAND, Cli
 from tests.cli.test_import_time import HEAVY, modules_after
@@ -263,6 +264,38 @@ def test_dead_letters_are_listed_resubmitted_and_purged(cli: Cli, queue: str) ->
     none = cli(*letters, "resubmit", queue)
     assert none.status == 0
     assert f"No dead letters of {queue} match" in none.err
+
+
+def test_a_long_look_tells_how_far_it_is_and_is_not_called_resubmitting(
+    cli: Cli, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    show = Progress._show
+
+    def shown(self: Progress, text: str) -> None:
+        told.append(text)
+        show(self, text)
+
+    monkeypatch.setattr(Progress, "_show", shown)
+    lines = "".join(f"n-{i}\n" for i in range(220))
+    ok(cli("queues", "send", queue, "-", "--lines", stdin=lines))
+    dead_letter(cli, queue, *["Bad"] * 220)
+    letters = ("queues", "dead-letters")
+    looking = f"looking through the dead letters of {queue}"
+    looked = [looking, f"{looking}  100", f"{looking}  200"]
+    for command in (
+        (*letters, "list", queue, "--grep", "n-219"),  # what does not match counts, too
+        (*letters, "resubmit", queue, "--dry-run"),
+        (*letters, "purge", queue, "--dry-run"),
+    ):
+        told.clear()
+        ok(cli(*command))
+        assert told == looked, command
+    told.clear()
+    ok(cli(*letters, "resubmit", queue))
+    again = f"resubmitting dead letters of {queue}"
+    assert told[:4] == [*looked, again]
+    assert told[-1] == f"{again}  220/220"
 
 
 def test_what_is_left_is_told_and_is_no_success(
