@@ -40,7 +40,7 @@ def arrival(patient: Patient) -> Iterator[Finding]:
             next="Until then its lines come live: orchestrator logs --follow",
         )
         return
-    if newest.name in known and patient.had_no_image(newest):
+    if newest.name in known and patient.never_ran(newest):
         return  # it never ran, so that it wrote nothing
     if newest.name in known and not patient.last_line(newest):
         yield Finding(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RECENT = timedelta(hours=24)  # how far back events are read
 MANY = 100  # executions that are looked at
 IMAGE_REASONS = ("ImagePull", "ErrImage", "InvalidImageName", "PullingImageFailed")
+START_FAILURE = "ContainerStartFailure"  # the image was there, its command was not
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,12 @@ class Patient:
     def had_no_image(self, execution: Execution) -> bool:
         """Whether it never ran, since its image could not be pulled."""
         return any(e.execution == execution.name for e in self.image_failures)
+
+    def never_ran(self, execution: Execution) -> bool:
+        """Whether its program never began: no image, or a command that could not be started."""
+        return self.had_no_image(execution) or any(
+            e.execution == execution.name and e.reason == START_FAILURE for e in self.events
+        )
 
     def last_line(self, execution: Execution) -> str:
         """The newest stored line of an execution, "" when there is none."""

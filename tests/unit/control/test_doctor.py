@@ -295,6 +295,13 @@ def test_an_image_that_cannot_be_pulled_is_one_cause_told_once() -> None:
     assert list(checks_logs.arrival(patient)) == []  # nothing of a program that never ran
 
 
+def test_a_command_that_cannot_be_started_is_not_told_to_write_unbuffered() -> None:
+    patient = Case([ran("Failed", 100, 5, name="job-1")])
+    refused = replace(pull_failed("job-1", 98), reason="ContainerStartFailure")
+    patient.events = (refused, replace(refused, reason="Failed"))  # type: ignore[assignment]
+    assert list(checks_logs.arrival(patient)) == []
+
+
 def test_an_image_that_a_later_execution_had_is_well_even_if_that_failed_otherwise() -> None:
     later = ran("Failed", 50, 5, name="job-2")
     patient = Case([later, ran("Failed", 100, 5, name="job-1")])
