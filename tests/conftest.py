@@ -9,7 +9,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import pytest
 
@@ -63,7 +63,10 @@ class CloudInThread:
         credential: A TokenCredential for its SDK clients.
         ca: Path of its CA certificate, for `connection_verify`.
         project: The folder whose orchestrator.toml names the images.
+        rbac: Whether its role assignments are obeyed.
     """
+
+    rbac: ClassVar[Literal["off", "enforce"]] = "off"
 
     def __init__(
         self, state: Path, project: Path | None = None, clock: Clock | None = None
@@ -75,7 +78,7 @@ class CloudInThread:
 
     def start(self) -> None:
         """Start (again) on the same state folder."""
-        self._host = Host(self.state, self.project, self._clock)
+        self._host = Host(self.state, self.project, self._clock, self.rbac)
         self.server: LocalCloud = self._host.server
         self.connection: dict[str, Any] = self._host.connection
         self.credential = Token(self.connection)

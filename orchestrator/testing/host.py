@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from orchestrator.clock import Clock
@@ -22,17 +22,26 @@ class Host:
         state: Its state folder.
         project: The folder of the orchestrator.toml that says how images run; None: no image does.
         clock: Its time; None: the machine's, which can be steered.
+        rbac: Whether it obeys role assignments.
 
     Attributes:
         server: The `LocalCloud`; touch it only inside `call`.
         connection: What its cloud.json holds.
     """
 
-    def __init__(self, state: Path, project: Path | None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        project: Path | None,
+        clock: Clock | None = None,
+        rbac: Literal["off", "enforce"] = "off",
+    ) -> None:
         from orchestrator.localcloud.config import CloudConfig
         from orchestrator.localcloud.server import LocalCloud
 
-        config = CloudConfig(state, project, port=0, identity_port=0, amqp_port=0, amqps_port=0)
+        config = CloudConfig(
+            state, project, port=0, identity_port=0, amqp_port=0, amqps_port=0, rbac=rbac
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="local cloud", daemon=True

@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +182,7 @@ def test_an_exported_job_deploys_to_the_same_job(orc: Orchestrator, tmp_path: Pa
 class Enforcing(CloudInThread):
     """A cloud that refuses what nobody was given a role for."""
 
-    def start(self) -> None:
-        self._config = replace(self._config, rbac="enforce")
-        super().start()
+    rbac = "enforce"
 
 
 def test_the_roles_of_the_template_are_enough_where_roles_are_enforced(tmp_path: Path) -> None:

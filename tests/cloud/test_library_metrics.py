@@ -137,7 +137,7 @@ def test_the_command_in_every_form(cli: Cli) -> None:
     assert (cli.folder / "queue.svg").exists()
     neither = cli("metrics")
     assert neither.status == 2
-    assert "--job" in neither.err
+    assert "either JOB or --queue" in neither.err
 
 
 def test_what_time_does_is_measured_when_it_happens(world: World) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import uuid
 from collections.abc import Coroutine, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -30,9 +29,7 @@ READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 class EnforcingCloud(CloudInThread):
     """A local cloud that obeys role assignments."""
 
-    def start(self) -> None:
-        self._config = replace(self._config, rbac="enforce")
-        super().start()
+    rbac = "enforce"
 
 
 class As(Token):
