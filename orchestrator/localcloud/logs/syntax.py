@@ -8,8 +8,9 @@ language, into one sentence that says where the query breaks and what was expect
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from antlr4 import InputStream  # type: ignore[import-untyped]
@@ -72,6 +73,11 @@ class Token:
     column: int
     start: int
 
+    @property
+    def end(self) -> int:
+        """The offset behind its last character."""
+        return self.start + len(self.text)
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -87,7 +93,8 @@ class Statement:
     render: dict[str, Any] | None
 
 
-def tokens(query: str) -> list[Token]:
+@lru_cache(8)
+def tokens(query: str) -> tuple[Token, ...]:
     """The tokens of a query, without white space and comments."""
     lexer = KqlLexer(InputStream(query))
     lexer.removeErrorListeners()
@@ -98,10 +105,10 @@ def tokens(query: str) -> list[Token]:
             found.append(
                 Token(names[token.type], token.text, token.line, token.column + 1, token.start)
             )
-    return found
+    return tuple(found)
 
 
-def _by_depth(found: list[Token]) -> Iterator[tuple[int, int, Token]]:
+def by_depth(found: Sequence[Token]) -> Iterator[tuple[int, int, Token]]:
     """Each token with its index and the number of brackets open before it (after, if it closes)."""
     depth = 0
     for index, token in enumerate(found):
@@ -140,7 +147,7 @@ def split_statements(query: str) -> list[Statement]:
     parts: list[_Part] = []
     start, first, end = 0, True, len(query)
     prelude = False
-    for _, depth, token in _by_depth(found):
+    for _, depth, token in by_depth(found):
         if first:
             prelude = token.text in ("let", "set", "declare", "alias", "restrict")
             first = False
@@ -162,7 +169,7 @@ def split_statements(query: str) -> list[Statement]:
     return [_isolated(query, part, tabular, found) for part in tabular]
 
 
-def _isolated(query: str, part: _Part, tabular: list[_Part], found: list[Token]) -> Statement:
+def _isolated(query: str, part: _Part, tabular: list[_Part], found: Sequence[Token]) -> Statement:
     text = query
     for other in tabular:
         if other is not part:
@@ -172,10 +179,10 @@ def _isolated(query: str, part: _Part, tabular: list[_Part], found: list[Token])
     return Statement(text, _render(own))
 
 
-def _render(own: list[Token]) -> dict[str, Any] | None:
+def _render(own: Sequence[Token]) -> dict[str, Any] | None:
     """The last `| render kind with (property=value, …)` outside brackets."""
     render: dict[str, Any] | None = None
-    for index, depth, token in _by_depth(own):
+    for index, depth, token in by_depth(own):
         if depth == 0 and token.text == "render" and index and own[index - 1].text == "|":
             rest = own[index + 1 :]
             render = {"visualization": rest[0].text if rest else None}
@@ -212,7 +219,7 @@ def check_conditions(query: str) -> None:
     """
     operator: dict[int, str] = {}
     previous = ""
-    for _, depth, token in _by_depth(tokens(query)):
+    for _, depth, token in by_depth(tokens(query)):
         if previous == "|" or (previous == "(" and token.text in OPERATORS):
             operator[depth] = token.text
         elif previous == ";":
@@ -278,7 +285,7 @@ def _unrecognised(query: str, line: int, column: int) -> QueryError:
     return syntax_error(what, line=line, position=column, found=text)
 
 
-def _unbalanced(found: list[Token], query: str) -> QueryError | None:
+def _unbalanced(found: Sequence[Token], query: str) -> QueryError | None:
     opened: list[Token] = []
     for token in found:
         if token.text in _OPENING:

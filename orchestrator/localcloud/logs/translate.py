@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import duckdb_kql
 from duckdb_kql.errors import KqlError, KqlSchemaError, KqlSyntaxError, KqlUnsupportedError
 from duckdb_kql.lower import lower
-from duckdb_kql.translate import CLOCK_SLOT
+from duckdb_kql.params import bind
+from duckdb_kql.translate import CLOCK_SLOT, clock, to_sql
 from duckdb_kql.translate.functions import AGGREGATE_FUNCTIONS, SCALAR_FUNCTIONS
 
-from orchestrator.localcloud.logs import semantics, syntax
+from orchestrator.localcloud.logs import kql_functions, kql_nodes, kql_text, semantics, syntax
 from orchestrator.localcloud.logs.errors import QueryError, semantic_error
 from orchestrator.localcloud.logs.semantics import Columns
+
+kql_functions.register()
 
 CACHED = 200
 MAX_QUERY_CHARACTERS = 2_000_000
@@ -91,38 +93,52 @@ class Translator:
 
     @staticmethod
     def _one(statement: syntax.Statement, known: Columns, now: datetime) -> Translated:
-        text = statement.text
+        asked = statement.text
+        text = kql_text.plain(asked)
+        moment = now.replace(tzinfo=None)
         try:
-            query = lower(text)
-            syntax.check_conditions(text)
-            semantics.check(query, text, known)
-            result = duckdb_kql.to_sql(
-                text,
-                schema={name: list(columns) for name, columns in known.items()},
-                allow_write=False,
-                query_now=now,
-                clusters={},
-                entity_groups={},
-                functions=[],
-            )
+            with clock(moment) as active:
+                query = kql_nodes.expand(lower(text), known)
+                syntax.check_conditions(asked)
+                semantics.check(query, asked, known)
+                result = to_sql(query, {name: list(columns) for name, columns in known.items()})
         except KqlSyntaxError as error:
-            raise syntax.explain(text, error.diagnostics) from None
+            raise _misread(asked, text, error) from None
+        except AssertionError:
+            # duckdb-kql's own, for calls that its lowering does not expect.
+            raise semantic_error(
+                "SEM0001",
+                "The query is written in a form that the local Log Analytics does not support",
+            ) from None
         except KqlUnsupportedError as error:
             raise _unsupported(text, error) from None
         except KqlSchemaError as error:
             raise semantic_error("SEM0100", _schema_message(text, error)) from None
         except KqlError as error:
             raise semantic_error("SEM0001", str(error)) from None
-        if result.unbound:
-            raise semantic_error(
-                "SEM0001", f"The query parameter '{result.unbound[0]}' has no value"
-            )
-        parameters = dict(result.parameters)
-        if parameters.get(CLOCK_SLOT) == now.replace(tzinfo=None):
-            parameters[CLOCK_SLOT] = None
+        values, unbound = bind(query.parameters, None) if query.parameters else ({}, ())
+        if unbound:
+            raise semantic_error("SEM0001", f"The query parameter '{unbound[0]}' has no value")
+        # Only what the SQL mentions: DuckDB refuses a value for no placeholder.
+        parameters = {slot: value for slot, value in values.items() if slot in result.slots}
+        if active.used:
+            # None: the time of each run; another, if the query itself sets `query_now`.
+            parameters[CLOCK_SLOT] = None if active.moment == moment else active.moment
         return Translated(
             str(result), parameters, frozenset(semantics.tables_of(query)), statement.render
         )
+
+
+def _misread(asked: str, text: str, error: KqlSyntaxError) -> QueryError:
+    """What is wrong with a query, though it was written otherwise before it was parsed."""
+    if asked != text:
+        try:
+            lower(asked)
+        except KqlSyntaxError as original:
+            return syntax.explain(asked, original.diagnostics)
+        except KqlError:
+            pass
+    return syntax.explain(text, error.diagnostics)
 
 
 def _at(statement: Translated, moment: datetime) -> Translated:

@@ -1,0 +1,317 @@
+"""What of a query can be said only with the columns at hand: patterns, `*`, columns if they exist.
+
+Walks the pipelines as duckdb-kql lowers them, with the columns that each operator is given, and
+replaces the stand-ins that `kql_text.py` left. Rules: https://learn.microsoft.com/kusto/query/ and
+the operator's name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from duckdb_kql import ir, schema
+from duckdb_kql.errors import KqlError
+
+from orchestrator.localcloud.logs import kql_windows
+from orchestrator.localcloud.logs.errors import semantic_error
+
+Columns = Mapping[str, Sequence[str]]
+_INPUT = "\0input"
+ANY = "$any"
+MAX_ITEMS = 1_048_576
+"""Most values that `range()` makes."""
+
+_HIDDEN = ("_BilledSize", "_IsBillable", "_ItemId")
+
+
+def expand(query: ir.Query, known: Columns) -> ir.Query:
+    """The query with every stand-in replaced.
+
+    Args:
+        query: As lowered.
+        known: Tables that can be named, and their columns in order.
+
+    Raises:
+        QueryError: 400; `*` or a pattern where the columns cannot be told, or a window function
+            over rows in no order.
+    """
+    hidden = tuple(name for name in _HIDDEN if _reads(query, name))
+    return _Expansion(hidden).query(query, {name: list(cols) for name, cols in known.items()})[0]
+
+
+def _reads(node: object, name: str) -> bool:
+    return any(isinstance(one, ir.ColumnRef) and one.name == name for one in walk(node))
+
+
+def walk(root: object) -> Sequence[object]:
+    """Every node of a tree."""
+    found: list[object] = []
+    stack: list[object] = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list | tuple):
+            stack.extend(node)
+        elif dataclasses.is_dataclass(node) and not isinstance(node, type):
+            found.append(node)
+            stack.extend(getattr(node, field.name) for field in dataclasses.fields(node))
+    return found
+
+
+def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
+    """The node with `change` applied to each thing directly inside; itself if nothing changes."""
+    if isinstance(node, list | tuple):
+        items = [change(item) for item in node]
+        same = all(new is old for new, old in zip(items, node, strict=True))
+        return node if same else type(node)(items)
+    if not dataclasses.is_dataclass(node) or isinstance(node, type):
+        return node
+    changed = {}
+    for field in dataclasses.fields(node):
+        old = getattr(node, field.name)
+        new = change(old)
+        if new is not old:
+            changed[field.name] = new
+    return dataclasses.replace(node, **changed) if changed else node
+
+
+class _Expansion:
+    def __init__(self, hidden: tuple[str, ...]) -> None:
+        self._hidden = hidden
+
+    def query(
+        self, query: ir.Query, known: dict[str, list[str]]
+    ) -> tuple[ir.Query, list[str] | None]:
+        """The query without stand-ins, and its columns if they can be told."""
+        lets: list[tuple[str, ir.Query | ir.Expr]] = []
+        local = dict(known)
+        for name, bound in query.lets:
+            if isinstance(bound, ir.Query):
+                made, columns = self.query(bound, local)
+                lets.append((name, made))
+                local.pop(name, None)
+                if columns is not None:
+                    local[name] = columns
+            else:
+                lets.append((name, self._inside(bound, None, local)))
+        nothing: list[str] | None = [] if isinstance(query.source, ir.PrintSource) else None
+        source = self._inside(query.source, nothing, local)
+        operators: list[ir.Operator] = []
+        columns = _output(ir.Query(source), local)
+        if isinstance(source, ir.TableRef) and source.name in known and columns is not None:
+            missing = [name for name in self._hidden if name not in columns]
+            if missing:
+                operators.append(_hidden_columns(missing, columns))
+                columns = [*columns, *missing]
+        ordered = False
+        for operator in query.operators:
+            inside = self._operator(operator, columns, local)
+            if isinstance(inside, _Serialized):
+                ordered = True
+                continue
+            for one in kql_windows.staged(inside, ordered=ordered):
+                operators.append(one)
+                if columns is not None:
+                    columns = _output(
+                        ir.Query(ir.TableRef(_INPUT), [one]), {**local, _INPUT: columns}
+                    )
+            ordered = kql_windows.is_ordered(inside, before=ordered)
+        changed = dataclasses.replace(query, source=source, operators=operators, lets=lets)
+        return changed, columns
+
+    def _operator(
+        self, operator: ir.Operator, columns: list[str] | None, known: dict[str, list[str]]
+    ) -> ir.Operator:
+        stand_in = _stand_in(operator)
+        if stand_in is None:
+            made: ir.Operator = self._inside(operator, columns, known)
+            return _with_all(made, columns) if isinstance(made, ir.Summarize) else made
+        word, arguments = stand_in
+        if word == "serialize":
+            return _Serialized()
+        given = _told(columns, word)
+        return _COLUMN_OPERATORS[word](given, arguments)
+
+    def _inside(self, node: Any, columns: list[str] | None, known: dict[str, list[str]]) -> Any:
+        """A node with what is inside it expanded; nested queries have columns of their own."""
+        if isinstance(node, ir.Query):
+            return self.query(node, known)[0]
+        node = rebuilt(node, lambda inner: self._inside(inner, columns, known))
+        if isinstance(node, ir.FunctionCall):
+            return _call(node, columns)
+        if isinstance(node, ir.BinaryOp | ir.HasList | ir.InList) and _is_any(node):
+            return _any_of(node, _told(columns, "where * …"))
+        return node
+
+
+class _Serialized(ir.Operator):
+    """`serialize`: the rows are in an order from here on."""
+
+
+def _output(query: ir.Query, known: dict[str, list[str]]) -> list[str] | None:
+    try:
+        return list(schema.output_columns(query, known))
+    except KqlError:
+        return None
+
+
+def _told(columns: list[str] | None, what: str) -> list[str]:
+    if columns is None:
+        raise semantic_error(
+            "SEM0001", f"'{what}' is not supported here: the columns before it cannot be told"
+        )
+    return columns
+
+
+# ------------------------------------------------------------------------------------- operators
+
+
+def _stand_in(operator: ir.Operator) -> tuple[str, list[str]] | None:
+    if not isinstance(operator, ir.Extend) or len(operator.expressions) != 1:
+        return None
+    call = operator.expressions[0]
+    if call.name != "$op" or not isinstance(call.expr, ir.FunctionCall):
+        return None
+    values = [str(a.value) for a in call.expr.args if isinstance(a, ir.Literal)]
+    return call.expr.name.removeprefix("__local_"), values
+
+
+def _matching(columns: Sequence[str], pattern: str) -> list[str]:
+    if "*" not in pattern:
+        if pattern not in columns:
+            raise semantic_error(
+                "SEM0100", f"Failed to resolve scalar expression named '{pattern}'"
+            )
+        return [pattern]
+    return [column for column in columns if fnmatch.fnmatchcase(column, pattern)]
+
+
+def _project(names: Sequence[str]) -> ir.Project:
+    return ir.Project(tuple(ir.NamedExpr(ir.ColumnRef(name), name) for name in names))
+
+
+def _keep(columns: list[str], patterns: list[str]) -> ir.Operator:
+    kept = {name for pattern in patterns for name in _matching(columns, pattern)}
+    return _project([name for name in columns if name in kept])
+
+
+def _away(columns: list[str], patterns: list[str]) -> ir.Operator:
+    gone = {name for pattern in patterns for name in _matching(columns, pattern)}
+    if gone >= set(columns):
+        raise semantic_error("SEM0001", "'project-away' leaves no column")
+    return _project([name for name in columns if name not in gone])
+
+
+_ORDER = re.compile(r"\s+(asc|desc|granny-asc|granny-desc)\Z")
+
+
+def _reorder(columns: list[str], patterns: list[str]) -> ir.Operator:
+    front: list[str] = []
+    for pattern in patterns:
+        order = _ORDER.search(pattern)
+        found = _matching(columns, _ORDER.sub("", pattern))
+        if order is not None:
+            key = _numbers_too if order[1].startswith("granny") else str
+            found.sort(key=key, reverse=order[1].endswith("desc"))
+        front += [name for name in found if name not in front]
+    return _project([*front, *(name for name in columns if name not in front)])
+
+
+def _numbers_too(name: str) -> Any:
+    """Sorts `a2` before `a10`."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _distinct(columns: list[str], _: list[str]) -> ir.Operator:
+    return ir.Distinct(tuple(ir.NamedExpr(ir.ColumnRef(name), name) for name in columns))
+
+
+_COLUMN_OPERATORS: dict[str, Callable[[list[str], list[str]], ir.Operator]] = {
+    "keep": _keep,
+    "away": _away,
+    "reorder": _reorder,
+    "distinct": _distinct,
+}
+
+
+def _with_all(operator: ir.Summarize, columns: list[str] | None) -> ir.Summarize:
+    """A `summarize` with `take_any(*)` as one `take_any` per column that it is not grouped by."""
+    aggregates: list[ir.NamedExpr] = []
+    for one in operator.aggregates:
+        inner = one.expr.args[:1] if isinstance(one.expr, ir.FunctionCall) else ()
+        if inner and isinstance(inner[0], ir.FunctionCall) and inner[0].name == "__local_all":
+            by = {g.expr.name for g in operator.by if isinstance(g.expr, ir.ColumnRef)}
+            aggregates += [
+                ir.NamedExpr(ir.FunctionCall("take_any", (ir.ColumnRef(name),)), name)
+                for name in _told(columns, "take_any(*)")
+                if name not in by
+            ]
+        else:
+            aggregates.append(one)
+    return dataclasses.replace(operator, aggregates=tuple(aggregates))
+
+
+def _hidden_columns(names: Sequence[str], columns: Sequence[str]) -> ir.Extend:
+    """Columns that every table of Log Analytics has and shows only where it is asked for them.
+
+    Of https://learn.microsoft.com/azure/azure-monitor/logs/log-standard-columns.
+    """
+    size: ir.Expr = ir.Literal(0, "long")
+    for column in columns:
+        text = ir.FunctionCall("tostring", (ir.ColumnRef(column),))
+        size = ir.BinaryOp("+", size, ir.FunctionCall("strlen", (text,)))
+    made: dict[str, ir.Expr] = {
+        "_BilledSize": ir.FunctionCall("toreal", (size,)),
+        "_IsBillable": ir.FunctionCall("tobool", (ir.Literal(1, "long"),)),
+        "_ItemId": ir.FunctionCall("tostring", (ir.FunctionCall("new_guid"),)),
+    }
+    return ir.Extend(tuple(ir.NamedExpr(made[name], name) for name in names))
+
+
+# ----------------------------------------------------------------------------------- expressions
+
+
+def _call(node: ir.FunctionCall, columns: list[str] | None) -> ir.Expr:
+    name = node.name.lower()
+    if name in ("column_ifexists", "columnifexists") and len(node.args) == 2:
+        asked, default = node.args
+        if isinstance(asked, ir.Literal) and columns is not None:
+            found = str(asked.value) in columns
+            return ir.ColumnRef(str(asked.value)) if found else default
+    elif name == "ingestion_time" and not node.args:
+        return ir.FunctionCall("ingestion_time", (ir.ColumnRef("TimeGenerated"),))
+    elif name in ("make_list", "make_set") and len(node.args) == 2:
+        return ir.FunctionCall(f"{name}_of", node.args)
+    elif name == "range" and len(node.args) == 3:
+        _check_range(node)
+    return node
+
+
+def _check_range(node: ir.FunctionCall) -> None:
+    values = [a.value for a in node.args if isinstance(a, ir.Literal)]
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) == 3 and numbers[2] and (numbers[1] - numbers[0]) / numbers[2] > MAX_ITEMS:
+        raise semantic_error("SEM0001", f"'range' makes more than {MAX_ITEMS} values")
+
+
+def _is_any(node: ir.BinaryOp | ir.HasList | ir.InList) -> bool:
+    left = node.left if isinstance(node, ir.BinaryOp) else node.value
+    return isinstance(left, ir.ColumnRef) and left.name == ANY
+
+
+def _any_of(node: ir.BinaryOp | ir.HasList | ir.InList, columns: list[str]) -> ir.Expr:
+    """The condition for one column or another; a negated one for all of them."""
+    negated = isinstance(node, ir.BinaryOp) and node.op.startswith("!")
+    found: ir.Expr | None = None
+    for column in columns:
+        text = ir.FunctionCall("tostring", (ir.ColumnRef(column),))
+        one = (
+            dataclasses.replace(node, left=text)
+            if isinstance(node, ir.BinaryOp)
+            else dataclasses.replace(node, value=text)
+        )
+        found = one if found is None else ir.BinaryOp("and" if negated else "or", found, one)
+    return found if found is not None else ir.FunctionCall("tobool", (ir.Literal(0, "long"),))
