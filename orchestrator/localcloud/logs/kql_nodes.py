@@ -285,8 +285,36 @@ def _call(node: ir.FunctionCall, columns: list[str] | None) -> ir.Expr:
         return ir.FunctionCall("ingestion_time", (ir.ColumnRef("TimeGenerated"),))
     elif name in ("make_list", "make_set") and len(node.args) == 2:
         return ir.FunctionCall(f"{name}_of", node.args)
+    elif name == "bin" and len(node.args) == 2:
+        return dataclasses.replace(node, args=(node.args[0], _folded(node.args[1])))
     elif name == "range" and len(node.args) == 3:
         _check_range(node)
+    return node
+
+
+_SPAN = re.compile(r"(\d+)([a-z]+)")
+
+
+def _folded(size: ir.Expr) -> ir.Expr:
+    """`60 * 1s` as one literal, without which a bin cannot be told to be one of time."""
+    if not isinstance(size, ir.BinaryOp) or size.op != "*":
+        return size
+    count, span = (_literal(side) for side in (size.left, size.right))
+    if isinstance(count, ir.Literal) and count.kind == "timespan":
+        count, span = span, count
+    if not (isinstance(count, ir.Literal) and isinstance(count.value, int)):
+        return size
+    if not (isinstance(span, ir.Literal) and span.kind == "timespan"):
+        return size
+    parts = _SPAN.fullmatch(str(span.value))
+    if parts is None:
+        return size
+    return ir.Literal(f"{int(parts[1]) * count.value}{parts[2]}", "timespan")
+
+
+def _literal(node: ir.Expr) -> ir.Expr:
+    while isinstance(node, ir.LetRef):
+        node = node.value
     return node
 
 

@@ -408,6 +408,21 @@ def _make_series(query: str, operator: Operator) -> str:
     )
 
 
+def _summarize(query: str, operator: Operator) -> str | None:
+    """`summarize Bucket = "x"`: a constant beside the aggregates."""
+    asked, _ = _after(operator.args, "by")
+    constants = {
+        one[2].start: one[2]
+        for one in listed(asked)
+        if len(one) == 3 and one[1].text == "=" and one[2].kind.endswith("LITERAL")
+    }
+    if not constants:
+        return None
+    args = operator.args
+    new = {i: f"take_any({t.text})" for i, t in enumerate(args) if t.start in constants}
+    return f"| summarize {_replaced(query, args, new.get)}"
+
+
 _REWRITERS: dict[str, Callable[[str, Operator], str | None]] = {
     "as": _as,
     "serialize": _serialize,
@@ -420,6 +435,7 @@ _REWRITERS: dict[str, Callable[[str, Operator], str | None]] = {
     "where": _where,
     "filter": _where,
     "search": _search,
+    "summarize": _summarize,
     "parse-kv": _parse_kv,
     "make-series": _make_series,
 }

@@ -105,6 +105,11 @@ def _plain(value: Any) -> Any:
         (f"{ROWS} | where n == 5 | summarize take_any(*) by k", [["b", 5]]),
         (f"{ROWS} | summarize count_distinct(k), stdevp(iff(k == 'a', 1, 1))", [[2, 0.0]]),
         (f"{ROWS} | summarize make_bag(bag_pack(k, n))", [[{"a": 1, "b": 3}]]),
+        (f"{ROWS} | summarize what = 'all', n = count()", [["all", 5]]),
+        (
+            f"let s = 60; {TIMES} | summarize n = count() by bin(t, s * 1s) | sort by t asc",
+            [["2026-01-01T00:00:00Z", 2], ["2026-01-01T00:03:00Z", 1]],
+        ),
         # parse-kv
         (
             "print s = 'level=info id=7 text=\"a b\"' | parse-kv s as (level:string, id:long, "
