@@ -210,7 +210,7 @@ def bound(query: SavedQuery, values: Mapping[str, Any]) -> str:
             near = get_close_matches(name, known, 1)
             has = ", ".join(map(str, parameters)) or "none"
             raise BadInput(
-                f'The query {query.name} has no parameter "{name}".',
+                f'{f"The query {query.name}".rstrip()} has no parameter "{name}".',
                 f"Did you mean {near[0]}?" if near else f"It has: {has}.",
             )
     if declared is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -174,18 +175,35 @@ def _bound(kql: str | None, file: str | None, params: tuple[tuple[str, str], ...
     from orchestrator.saved_queries import SavedQuery, declaration
 
     text = _text(kql, file)
-    where = file if file and file != "-" else "The query"
+    from_file = file if file and file != "-" else ""
+    where = from_file or "The query"
+    if kql is not None:
+        _no_name(kql)
     if not params and "query_parameters" not in text:
         return text
     declared = declaration(text, where)
     return SavedQuery(
-        name=where,
+        name=from_file,
         description="",
         parameters=tuple(declared.parameters) if declared else (),
         origin="project",
         path=where,
         text=text,
     ).kql(dict(params))
+
+
+def _no_name(kql: str) -> None:
+    """Refuse the name of a saved query where a query is expected."""
+    name = kql.strip()
+    if not re.fullmatch(r"[\w.-]+", name):
+        return
+    if name in {query.name for query in current().connect().saved_queries}:
+        from orchestrator.errors import BadInput
+
+        raise BadInput(
+            f'"{name}" is the name of a saved query, not a query.',
+            f"Ask it: orchestrator query --saved {name}",
+        )
 
 
 def _text(kql: str | None, file: str | None) -> str:

@@ -21,6 +21,7 @@ from orchestrator.cli.session import current
             "send more, and watch",
             "orchestrator start sender --env MESSAGE_COUNT=500 --follow",
         ),
+        ("run something else in it", "orchestrator start sender --command sh --arg -c --arg env"),
         ("in a script: wait, fail when it fails", "orchestrator start sender --wait --timeout 10m"),
     ],
 )
@@ -35,7 +36,18 @@ from orchestrator.cli.session import current
     help="Set this variable for this execution; the job's others stay. Repeatable.",
 )
 @click.option(
-    "--arg", "arguments", metavar="ARG", multiple=True, help="An argument instead of the job's."
+    "--arg",
+    "arguments",
+    metavar="ARG",
+    multiple=True,
+    help="An argument instead of the job's. Repeatable.",
+)
+@click.option(
+    "--command",
+    "commands",
+    metavar="WORD",
+    multiple=True,
+    help="A word of the command to run instead of the job's, or of the image's. Repeatable.",
 )
 @click.option(
     "--image",
@@ -51,6 +63,7 @@ def start(
     job: str,
     variables: tuple[tuple[str, str], ...],
     arguments: tuple[str, ...],
+    commands: tuple[str, ...],
     image: str | None,
     follow: bool,
     wait: bool,
@@ -59,7 +72,7 @@ def start(
 ) -> None:
     """Start an execution of JOB and print its name.
 
-    --env, --arg and --image change the job's template for this one execution.
+    --env, --arg, --command and --image change the job's template for this one execution.
 
     With --follow or --wait the exit status tells the outcome. Ctrl-C detaches; the execution goes
     on.
@@ -75,6 +88,7 @@ def start(
         job,
         env=dict(variables) or None,
         args=list(arguments) or None,
+        command=list(commands) or None,
         image=image,
     )
     from orchestrator.cli import following

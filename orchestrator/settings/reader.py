@@ -148,7 +148,8 @@ class Reader:
 
     def struct(self, kind: type[msgspec.Struct], value: Any, where: str) -> Any:
         if not isinstance(value, dict):
-            return self._wrong_type("a table", value, where)
+            first = msgspec.structs.fields(kind)[0].name
+            return self._wrong_type(f"a table, such as {{ {first} = … }}", value, where)
         before = len(self.problems)
         values = self.table(kind, value, where)
         if extra := self.table_rules.get(kind):

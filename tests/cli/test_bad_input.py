@@ -104,6 +104,11 @@ def test_a_settings_file_that_is_not_there_is_named(bare: Cli) -> None:
     refused(bare("--settings", "other.toml", "jobs", "list"), 2, "other.toml")
 
 
+def test_the_name_of_a_saved_query_is_no_query(cli: Cli) -> None:
+    refused(cli("query", "failures-by-job"), 2, "--saved failures-by-job")
+    refused(cli("query", "print 1", "--param", "a=1"), 2, 'The query has no parameter "a"')
+
+
 # ------------------------------------------------------------------------------ the local cloud
 
 

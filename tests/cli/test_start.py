@@ -45,6 +45,12 @@ def test_args_reach_the_payload(cli: Cli) -> None:
     assert "args=['one', 'two words']" in out
 
 
+def test_another_command_runs_in_place_of_the_jobs(cli: Cli) -> None:
+    words = ("--command", sys.executable, "--arg", "-c", "--arg", "print('instead', 6 * 7)")
+    assert ok(cli("start", "talker", *words, "--follow")) == "instead 42\n"
+    assert "args=[]" in ok(cli("start", "talker", "--follow"))  # that once
+
+
 def test_a_failed_execution_ends_with_3_and_shows_its_stderr(cli: Cli) -> None:
     result = cli("start", "talker", "-e", "STATUS=7", "--follow")
     assert result.status == 3

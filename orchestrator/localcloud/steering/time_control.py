@@ -145,7 +145,11 @@ class TimeControl:
                 await settle()
 
         if clock.steering.target is not None:
-            raise SteeringRefused("The clock is being advanced already.", 409)
+            raise SteeringRefused(
+                "The clock is being advanced already: wait until it is there "
+                "(orchestrator local clock show).",
+                409,
+            )
         # Were the server killed on the way, time would have passed while it was away.
         self._keep(clock, ahead=seconds if 0 <= seconds < LATEST else 0.0)
         self._left, awaited = left, ""

@@ -1,4 +1,4 @@
-"""The entities among which `test_crash_model` sends, and how they forward.
+"""The entities among which the crash machine sends, and how they forward.
 
 in (detects duplicates) ─┐                    ┌─ dead letters ─> graves
 fan (topic) ─ s1 ────────┴─> work ────────────┘

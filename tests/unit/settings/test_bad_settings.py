@@ -51,7 +51,12 @@ ONE_WRONG_KEY = [
     (JOB + "env = 3", "jobs.sender.env", "expected a table, found 3"),
     ("jobs = 3", "jobs", "expected a table, found 3"),
     ("profiles = 3", "profiles", "expected a table, found 3"),
-    ("[queues]\nresults = 3", "queues.results", "expected a table, found 3"),
+    ("[queues]\nresults = 3", "queues.results", "expected a table, such as {"),
+    (
+        '[action_groups.a]\nwebhooks = ["http://a/"]',
+        "action_groups.a.webhooks[0]",
+        'expected a table, such as { url = … }, found the text "http://a/"',
+    ),
     # a wrong unit
     (JOB + 'timeout = "10 minutes"', "jobs.sender.timeout", "write a number and s, m, h, d or w"),
     (JOB + "timeout = 600", "jobs.sender.timeout", 'write it as "600s"'),
