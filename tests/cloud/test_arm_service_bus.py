@@ -26,6 +26,7 @@ from azure.mgmt.servicebus.models import (
     SBSku,
 )
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.exceptions import MessagingEntityNotFoundError
 
 from tests.conftest import CloudInThread
 
@@ -358,6 +359,28 @@ def test_access_rules_have_keys_that_work_and_can_be_renewed(
     client.namespaces.delete_authorization_rule(GROUP, namespace, "sender")
     with pytest.raises(ResourceNotFoundError):
         client.namespaces.get_authorization_rule(GROUP, namespace, "sender")
+
+
+def test_a_connection_string_leads_to_its_own_namespace(
+    client: ServiceBusManagementClient, namespace: str, queue: str
+) -> None:
+    """All namespaces are at one address here; the key tells whose queue of that name is meant."""
+    other = f"bus-{uuid.uuid4().hex[:8]}"
+    made = SBNamespace(location="westeurope", sku=SBSku(name="Standard"))
+    client.namespaces.begin_create_or_update(GROUP, other, made).result()
+    client.queues.create_or_update(GROUP, other, queue, SBQueue())
+    for name in (namespace, other):
+        bus = connect(client, name)
+        with bus, bus.get_queue_sender(queue) as sender:
+            sender.send_messages(ServiceBusMessage(name))
+    for name in (namespace, other):
+        bus = connect(client, name)
+        with bus, bus.get_queue_receiver(queue, max_wait_time=5) as receiver:
+            assert [str(message) for message in receiver.receive_messages(5)] == [name]
+    client.queues.delete(GROUP, other, queue)
+    bus = connect(client, other)
+    with bus, pytest.raises(MessagingEntityNotFoundError), bus.get_queue_sender(queue) as sender:
+        sender.send_messages(ServiceBusMessage("not to the namespace that still has it"))
 
 
 def test_a_queues_rule_has_the_entity_path_in_its_connection_strings(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from orchestrator.clock import Clock
@@ -370,12 +370,15 @@ class Broker(TopicBroker):
         queue = self.queue(namespace, name)
         return None if queue is None else queue.counts()
 
-    def find(self, address_host: str | None, entity_path: str) -> Queue | None:
+    def find(
+        self, address_host: str | None, entity_path: str, among: Collection[str] = ()
+    ) -> Queue | None:
         """The queue, topic or subscription that an AMQP address means.
 
         address_host: host of the address or of the connection (`ns.servicebus.windows.net`,
         `127.0.0.1:14672`, None); its first label names the namespace if there is one so named,
-        otherwise the one namespace that has the entity. entity_path: `queue`,
+        otherwise the one namespace that has the entity, of those named in `among` where it names
+        some (folded; those that the keys of a connection are of). entity_path: `queue`,
         `topic` or `topic/Subscriptions/name`; of a queue or a subscription also with
         `/$DeadLetterQueue` or `/$Transfer/$DeadLetterQueue` behind it; in any case, leading and
         trailing slashes ignored.
@@ -389,7 +392,11 @@ class Broker(TopicBroker):
         if label in self._namespaces:
             queue = self._namespaces[label].queues.get(name)
         else:
-            found = [home.queues[name] for home in self._namespaces.values() if name in home.queues]
+            found = [
+                home.queues[name]
+                for folded, home in self._namespaces.items()
+                if name in home.queues and (not among or folded in among)
+            ]
             queue = found[0] if len(found) == 1 else None
         if queue is None or name == path:
             return queue

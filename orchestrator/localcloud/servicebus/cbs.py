@@ -230,6 +230,12 @@ class Grants:
         ends = [g.expires_at for g in self._grants.values() if now < g.expires_at < float("inf")]
         return min(ends, default=None)
 
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """Those that the keys which signed are of, folded; none when a token is good for all."""
+        named = frozenset(g.namespace for g in self._grants.values() if g.namespace is not None)
+        return named if all(g.namespace for g in self._grants.values()) else frozenset()
+
     def drop_expired(self, now: float) -> None:
         self._grants = {k: g for k, g in self._grants.items() if g.expires_at > now}
 

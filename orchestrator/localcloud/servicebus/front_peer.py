@@ -398,7 +398,9 @@ class Peer(asyncio.BufferedProtocol):
         if address.node is Node.CBS:
             self._open_node(link, "$cbs", "", "", self._put_token)
             return
-        queue = self._front.broker.find(address.host or self._engine.hostname, address.path)
+        # Where the host is no namespace's (a connection string's loopback), the key tells whose.
+        host = address.host or self._engine.hostname
+        queue = self._front.broker.find(host, address.path, self._grants.namespaces)
         if queue is None:
             # Without a token nobody learns which entities exist.
             if not len(self._grants):
