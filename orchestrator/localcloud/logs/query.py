@@ -114,6 +114,7 @@ class _Run:
     cancelled: threading.Event = field(default_factory=threading.Event)
     tables: list[ResultTable] = field(default_factory=list)
     render: dict[str, Any] | None = None
+    views: set[str] = field(default_factory=set)
 
     def cancel(self) -> None:
         self.cancelled.set()
@@ -251,7 +252,8 @@ class QueryEngine:
         limits = self._limits or Limits()
         try:
             known = self._known(run.scope, cursor, run.until)
-            statements = self._translator.translate(run.query, known, run.now)
+            query = self._without_plugins(run, cursor, known, self._translator)
+            statements = self._translator.translate(query, known, run.now)
             self._make_views(run, cursor, statements, known)
             for number, statement in enumerate(statements):
                 if run.cancelled.is_set():
@@ -279,6 +281,24 @@ class QueryEngine:
         except duckdb.Error as error:
             raise execution_failed(_first_line(error)) from None
 
+    def _without_plugins(
+        self,
+        run: _Run,
+        cursor: DuckDBPyConnection,
+        known: dict[str, list[str]],
+        translator: Translator,
+    ) -> str:
+        """The query, with the operators whose columns depend on the rows in others' words."""
+        from orchestrator.localcloud.logs.kql_plugins import resolved
+
+        def ask(kql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+            [statement] = translator.translate(kql, known, run.now)
+            self._make_views(run, cursor, [statement], known)
+            answer = cursor.execute(statement.sql, statement.parameters or None)
+            return [column[0] for column in answer.description or ()], answer.fetchall()
+
+        return resolved(run.query, ask)
+
     def _known(
         self, scope: Scope, cursor: DuckDBPyConnection, until: int | None
     ) -> dict[str, list[str]]:
@@ -305,7 +325,10 @@ class QueryEngine:
     ) -> None:
         patterns = {name for statement in statements for name in statement.tables}
         for name in known:
+            if name in run.views:
+                continue
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+                run.views.add(name)
                 cursor.execute(
                     tables.view_sql(name, run.scope, run.timespan.start, run.timespan.end)
                 )

@@ -176,6 +176,66 @@ async def test_the_answer_is_kustos(logs: Logs, query: str, expected: list[list[
     assert [[_plain(value) for value in row] for row in await logs.rows(query)] == expected
 
 
+BAGS = (
+    "datatable(d:dynamic, n:int)[dynamic({'Name': 'John', 'Age': 20}), 1, "
+    "dynamic({'Name': 'Dave', 'Age': 40.5, 'tags': ['a']}), 2, dynamic(null), 3]"
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "columns", "rows"),
+    [
+        (
+            f"{BAGS} | evaluate bag_unpack(d)",
+            {"n": "int", "Age": "real", "Name": "string", "tags": "dynamic"},
+            [[1, 20.0, "John", None], [2, 40.5, "Dave", '["a"]'], [3, None, "", None]],
+        ),
+        (
+            f"{BAGS} | evaluate bag_unpack(d, 'p_') | where p_Age > 30 | project p_Name",
+            {"p_Name": "string"},
+            [["Dave"]],
+        ),
+        (
+            f"{ROWS} | evaluate pivot(k, sum(n))",
+            {"a": "long", "b": "long"},
+            [[11, 8]],
+        ),
+        (
+            f"{ROWS} | extend g = n % 2 | evaluate pivot(k, count(), g) | sort by g asc",
+            {"g": "long", "a": "long", "b": "long"},
+            [[0, 2, 0], [1, 1, 2]],
+        ),
+        (
+            f"let X = {ROWS}; X | project k, n | evaluate pivot(k) | sort by n asc | take 1",
+            {"n": "long", "a": "long", "b": "long"},
+            [[1, 1, 0]],
+        ),
+        (
+            """datatable(k:string)["it's", 'a"b'] | evaluate pivot(k)""",
+            {'a"b': "long", "it's": "long"},
+            [[1, 1]],
+        ),
+    ],
+)
+async def test_columns_that_depend_on_the_rows(
+    logs: Logs, query: str, columns: dict[str, str], rows: list[list[Any]]
+) -> None:
+    [table] = (await logs.answer(query))["tables"]
+    assert {column["name"]: column["type"] for column in table["columns"]} == columns
+    assert table["rows"] == rows
+
+
+async def test_lines_of_json_are_unpacked(logs: Logs) -> None:
+    logs.line('{"level": "warn", "ms": 12}')
+    logs.line('{"level": "info", "ms": 8, "user": "ann"}')
+    logs.line("no JSON")
+    query = f"{T} | extend d = parse_json(Log_s) | project d | evaluate bag_unpack(d)"
+    assert await logs.rows(f"{query} | where level != '' | sort by ms asc") == [
+        ["info", 8, "ann"],
+        ["warn", 12, ""],
+    ]
+
+
 @pytest.mark.parametrize(
     ("query", "names"),
     [
@@ -240,6 +300,11 @@ async def test_rows_keep_their_order_over_many(logs: Logs) -> None:
         (f"{ROWS} | sample-distinct 3", "sample-distinct"),
         (f"let f = (m:long) {{ {ROWS} | take m }}; f(1, 2)", "not supported"),
         ("print payload.kind.", "parsed"),
+        (f"{BAGS} | evaluate bag_unpack(nope)", "no column 'nope' before it"),
+        (f"{BAGS} | extend Age = 1 | evaluate bag_unpack(d)", "a column 'Age' already"),
+        (f"{ROWS} | evaluate pivot(k, hll(n))", "'hll' is not supported"),
+        ("range x from 1 to 501 step 1 | evaluate pivot(x)", "would make 501 columns"),
+        (f"{ROWS} | evaluate autocluster()", "'evaluate' (line 1"),
     ],
 )  # fmt: skip
 async def test_what_means_nothing_is_refused(logs: Logs, query: str, message: str) -> None:

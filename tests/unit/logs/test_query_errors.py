@@ -120,7 +120,7 @@ async def test_a_query_that_does_not_parse_says_where_and_what_was_expected(
         (f"{T} | fork (count)", "'fork' (line 1, position 30) is not supported by the local"),
         ("find where Log_s == ''", "'find' (line 1, position 1) is not supported by the local"),
         (f"{T} | reduce by Log_s", "'reduce' (line 1, position 30) is not supported by the local"),
-        (f"{T} | evaluate bag_unpack(Log_s)", "'evaluate' (line 1, position 30) is not"),
+        (f"{T} | evaluate basket()", "'evaluate' (line 1, position 30) is not"),
         ("workspace('other').Heartbeat", "workspace() (line 1, position 1) is not supported"),
         (f"{T} | where Log_s > 5", "Cannot compare values of type string and type long"),
         (f"{T} | where Log_s matches regex '('", "missing )"),
