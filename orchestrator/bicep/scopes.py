@@ -64,14 +64,10 @@ def variable_value(node: s.Node) -> s.Node:
     return node
 
 
-def _either(model: Model, node: s.Ternary) -> Scope | None:
-    """`condition ? resourceGroup() : resourceGroup('x')` has a kind and, as the real compiler
-    writes it, names none."""
-    found = [read_scope(model, side) for side in (node.yes, node.no)]
-    kinds = {one.kind if one is not None else "" for one in found}
-    if len(kinds) > 1 or kinds & {"", RESOURCE}:
-        return None
-    return Scope(kinds.pop())
+def chosen_late(node: s.Node) -> bool:
+    """Whether a condition that only a deployment knows chooses the scope."""
+    node = variable_value(node)
+    return isinstance(node, s.Ternary) and not isinstance(variable_value(node.condition), s.Bool)
 
 
 def read_scope(model: Model, node: s.Node | None) -> Scope | None:
@@ -80,7 +76,10 @@ def read_scope(model: Model, node: s.Node | None) -> Scope | None:
         return Scope(model.target_scope)
     node = variable_value(node)
     if isinstance(node, s.Ternary):
-        return _either(model, node)
+        condition = variable_value(node.condition)
+        if not isinstance(condition, s.Bool):
+            return None
+        return read_scope(model, node.yes if condition.value else node.no)
     called = scope_call(node)
     if called is not None:
         kind, args = called

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.bicep import kinds, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.checks.resources import chosen_scope, depends_on, is_true, spelled
+from orchestrator.bicep.checks.resources import chosen_late, depends_on, is_true, spelled
 from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.inference import Typing, of_schema, type_kind
@@ -153,6 +153,8 @@ def _scope(model: Model, symbol: Symbol, body: s.Object) -> None:
             )
         return
     found = scopes.read_scope(model, prop.value)
+    if found is None and chosen_late(model, prop.value):
+        return
     if found is None or found.kind == scopes.RESOURCE:
         inner = s.unwrap(prop.value)
         if isinstance(inner, s.Index):
@@ -166,7 +168,6 @@ def _scope(model: Model, symbol: Symbol, body: s.Object) -> None:
             "or a resource group of this file.",
         )
         return
-    chosen_scope(model, prop.value)
     if found.kind != wanted:
         model.error(
             prop.value, "BCP134", f"The module is for the scope {wanted}, not {found.kind}."

@@ -155,9 +155,9 @@ def _scope(model: Model, resource: Resource) -> None:
         return
     found = scopes.read_scope(model, prop.value)
     if found is None:
-        _no_scope(model, prop.value)
+        if not chosen_late(model, prop.value):
+            _no_scope(model, prop.value)
         return
-    chosen_scope(model, prop.value)
     if resource.existing or _deployable(model, found):
         return
     where = _SPOKEN.get(found.kind, "elsewhere")
@@ -191,14 +191,17 @@ def _only_scope(model: Model, resource: Resource) -> None:
         )
 
 
-def chosen_scope(model: Model, node: s.Node) -> None:
-    if isinstance(scopes.variable_value(node), s.Ternary):
-        model.warning(
+def chosen_late(model: Model, node: s.Node) -> bool:
+    """Refuse a scope that a condition chooses; whether it is one."""
+    late = scopes.chosen_late(node)
+    if late:
+        model.error(
             node,
-            "scope-unknown",
-            "A scope that a condition chooses is not written: the scope of the file is taken.",
+            "BCP420",
+            "A condition can't choose the scope: it must be known before the deployment.",
             "Choose the name, not the scope: scope: resourceGroup(condition ? 'a' : 'b')",
         )
+    return late
 
 
 def _no_scope(model: Model, node: s.Node) -> None:

@@ -444,20 +444,32 @@ def test_a_module_of_no_registry_is_refused_at_its_place(
 
 
 def test_a_scope_that_a_variable_names(tmp_path: Path) -> None:
-    """A condition between scopes is written as the real compiler does: with none."""
     source = """
-    param other string
     var there = resourceGroup('x')
-    var either = empty(other) ? resourceGroup() : resourceGroup(other)
     module a 'mod.bicep' = { name: 'a', scope: there }
-    module b 'mod.bicep' = { name: 'b', scope: either }
+    module b 'mod.bicep' = { name: 'b', scope: false ? resourceGroup() : resourceGroup('y') }
     """
     main = write(tmp_path, {"main.bicep": source, "mod.bicep": "output o string = 'x'\n"})
-    found = compile_file(main)
-    a, b = found.template["resources"]
+    a, b = compile_file(main).template["resources"]
     assert a["resourceGroup"] == "x"
-    assert "resourceGroup" not in b
-    assert [warning.code for warning in found.warnings] == ["scope-unknown"]
+    assert b["resourceGroup"] == "y"
+
+
+def test_a_scope_that_a_condition_chooses_is_refused(tmp_path: Path) -> None:
+    """The kind and the name of a scope stand in the template, which no condition can change."""
+    source = """
+    param other string
+    var either = empty(other) ? resourceGroup() : resourceGroup(other)
+    module a 'mod.bicep' = { name: 'a', scope: either }
+    resource s 'Microsoft.Rp/things@2020-01-01' existing = {
+      name: 's'
+      scope: empty(other) ? resourceGroup('x') : resourceGroup(other)
+    }
+    """
+    (tmp_path / "mod.bicep").write_text("output o string = 'x'\n")
+    found = refused(tmp_path, source)
+    assert [one.code for one in found] == ["BCP420", "BCP420"]
+    assert "before the deployment" in found[0].message
 
 
 def test_a_function_uses_the_files_variables_and_what_is_known_early(tmp_path: Path) -> None:
