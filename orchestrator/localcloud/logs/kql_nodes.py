@@ -101,6 +101,8 @@ class _Expansion:
         source = self._inside(query.source, nothing, local)
         operators: list[ir.Operator] = []
         columns = _output(ir.Query(source), local)
+        if isinstance(source, ir.TableRef) and source.name not in local:
+            columns = []  # refused later, or left out of a union that is fuzzy
         if isinstance(source, ir.TableRef) and source.name in known and columns is not None:
             missing = [name for name in self._hidden if name not in columns]
             if missing:

@@ -105,7 +105,8 @@ def _bag_unpack(before: str, columns: list[str], arguments: list[str], ask: Ask)
     column = _plain(arguments[0]) if arguments else ""
     if column not in columns:
         raise semantic_error(
-            "SEM0100", f"bag_unpack(): there is no column '{column or arguments[:1]}' before it"
+            "SEM0100",
+            f"bag_unpack(): there is no column '{column or ''.join(arguments[:1])}' before it",
         )
     prefix = arguments[1].strip("'\" ") if len(arguments) > 1 else ""
     bags = (
@@ -158,7 +159,7 @@ def _pivot(before: str, columns: list[str], arguments: list[str], ask: Ask) -> s
     column = _plain(arguments[0]) if arguments else ""
     if column not in columns:
         raise semantic_error(
-            "SEM0100", f"pivot(): there is no column '{column or arguments[:1]}' before it"
+            "SEM0100", f"pivot(): there is no column '{column or ''.join(arguments[:1])}' before it"
         )
     function, inside, rest = "count", "", arguments[1:]
     if rest and (call := re.fullmatch(r"(\w+)\s*\((.*)\)", rest[0].strip(), re.DOTALL)):

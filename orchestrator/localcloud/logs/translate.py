@@ -19,7 +19,14 @@ from duckdb_kql.params import bind
 from duckdb_kql.translate import CLOCK_SLOT, clock, to_sql
 from duckdb_kql.translate.functions import AGGREGATE_FUNCTIONS, SCALAR_FUNCTIONS
 
-from orchestrator.localcloud.logs import kql_functions, kql_nodes, kql_text, semantics, syntax
+from orchestrator.localcloud.logs import (
+    kql_functions,
+    kql_nodes,
+    kql_text,
+    kql_windows,
+    semantics,
+    syntax,
+)
 from orchestrator.localcloud.logs.errors import QueryError, semantic_error
 from orchestrator.localcloud.logs.semantics import Columns
 
@@ -111,9 +118,9 @@ class Translator:
                 "The query is written in a form that the local Log Analytics does not support",
             ) from None
         except KqlUnsupportedError as error:
-            raise _unsupported(text, error) from None
+            raise _unsupported(asked, text, error) from None
         except KqlSchemaError as error:
-            raise semantic_error("SEM0100", _schema_message(text, error)) from None
+            raise semantic_error("SEM0100", _schema_message(asked, error)) from None
         except KqlError as error:
             raise semantic_error("SEM0001", str(error)) from None
         values, unbound = bind(query.parameters, None) if query.parameters else ({}, ())
@@ -149,21 +156,24 @@ def _at(statement: Translated, moment: datetime) -> Translated:
     return Translated(statement.sql, parameters, statement.tables, statement.render)
 
 
-def _unsupported(text: str, error: KqlUnsupportedError) -> QueryError:
+def _unsupported(asked: str, text: str, error: KqlUnsupportedError) -> QueryError:
+    """The refusal of what is not supported in `text`, which was written for `asked`."""
     construct = error.construct
     if construct.startswith("function:"):
         name = construct.removeprefix("function:")
         if name in ("workspace", "app", "resource"):
             return semantic_error(
                 "SEM0100",
-                f"{name}(){syntax.place_of(text, name)} is not supported by the local Log "
+                f"{name}(){syntax.place_of(asked, name)} is not supported by the local Log "
                 "Analytics; name further workspaces in the request instead",
             )
-        near = difflib.get_close_matches(name, [*SCALAR_FUNCTIONS, *AGGREGATE_FUNCTIONS], 1, 0.7)
+        known = [*SCALAR_FUNCTIONS, *AGGREGATE_FUNCTIONS, *kql_windows.FUNCTIONS]
+        known = [one for one in known if not one.startswith("__local")]
+        near = difflib.get_close_matches(name, known, 1, 0.7)
         hint = f". Did you mean '{near[0]}'?" if near else ""
         return semantic_error(
             "SEM0260",
-            f"Unknown function: '{name}'{syntax.place_of(text, name)}, or one that the local Log "
+            f"Unknown function: '{name}'{syntax.place_of(asked, name)}, or one that the local Log "
             f"Analytics does not support{hint}",
         )
     place, what = "", construct
@@ -173,6 +183,8 @@ def _unsupported(text: str, error: KqlUnsupportedError) -> QueryError:
         for token in syntax.tokens(text):
             if (token.line, token.column) == (line, column):
                 what = token.text
+        if asked != text:
+            place = syntax.place_of(asked, what)
     elif (words := construct.split(":")) and len(words) > 1:
         what = words[-1]
     hint = f": {error.hint}" if error.hint and "this wave" not in error.hint else ""
