@@ -29,8 +29,9 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, getattr(errno, "WSAEACCES", errno.EACCE
 def bind(settings: Settings, pinned: dict[str, int | None]) -> dict[str, socket.socket]:
     """A bound socket for each listener; the ports are written into `settings.ports`.
 
-    A pinned port wins over a remembered one, that over the preferred one. Only a preferred port
-    may be replaced when it is taken: jobs hold the remembered ones.
+    A pinned port wins over a remembered one, that over the preferred one. When one is taken, only
+    a preferred port is replaced, since jobs hold the remembered ones; and a remembered one where
+    any free one was asked for (0).
 
     Raises:
         LocalCloudError: A pinned or remembered port is taken; nothing stays bound.
@@ -44,7 +45,7 @@ def bind(settings: Settings, pinned: dict[str, int | None]) -> dict[str, socket.
             port = wanted if wanted is not None else settings.ports.get(name, PREFERRED[name])
             if wanted == 0 and settings.ports.get(name):
                 # "Any free one" was answered at an earlier start; clients hold that answer.
-                port = settings.ports[name]
+                port, firm = settings.ports[name], False
             sockets[name] = _bind(name, port, firm)
             ports[name] = sockets[name].getsockname()[1]
     except BaseException:
