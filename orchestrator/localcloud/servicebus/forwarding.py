@@ -193,25 +193,9 @@ class Forwarding(Intake):
         self, message: StoredMessage, arrivals: Arrivals, reason: str, description: str
     ) -> None:
         queue = self.transfer_dead_letter
-        details = replace(
-            message.details,
-            scheduled_at=None,
-            enqueued_sequence=message.enqueued_sequence,
-            dead_letter_reason=reason,
-            dead_letter_description=description,
-            dead_letter_source=self.path,
-        )
-        arrivals.put(
-            queue,
-            StoredMessage(
-                queue.next_sequence(),
-                message.payload,
-                message.enqueued_at,
-                NEVER,
-                details,
-                message.delivery_count,
-            ),
-        )
+        count = message.delivery_count
+        number = queue.next_sequence()
+        arrivals.put(queue, message.buried(number, self.path, reason, description, count))
 
     def admit(self, message: StoredMessage, arrivals: Arrivals, now: float) -> None:
         """Plan the arrival of a message that another entity forwards or that a topic gives to its

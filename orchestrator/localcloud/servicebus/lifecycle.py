@@ -430,22 +430,15 @@ class Lifecycle:
         has the error."""
         message = lock.message
         target = self.dead_letter
-        moved = StoredMessage(
+        moved = message.buried(
             target.next_sequence(),
-            message.payload,
-            message.enqueued_at,
-            NEVER,  # time to live is not observed in a dead-letter queue
-            replace(
-                message.details,
-                scheduled_at=None,
-                enqueued_sequence=message.enqueued_sequence,
-                dead_letter_reason=reason,
-                dead_letter_description=description,
-                dead_letter_source=self.path,
-                modified=message.details.modified if modified is None else modified,
-            ),
+            self.path,
+            reason,
+            description,
             message.delivery_count if delivery_count is None else delivery_count,
         )
+        if modified is not None:
+            moved.details = replace(moved.details, modified=modified)
         change = Change()
         change.put(target.number, moved)
         change.delete(self.number, message.sequence)

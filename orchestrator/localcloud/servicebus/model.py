@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -210,6 +210,27 @@ class StoredMessage:
         """`x-opt-enqueue-sequence-number`."""
         first = self.details.enqueued_sequence
         return self.sequence if first is None else first
+
+    def buried(
+        self,
+        sequence: int,
+        source: str,
+        reason: str | None,
+        description: str | None,
+        delivery_count: int = 0,
+    ) -> StoredMessage:
+        """Itself as a dead letter from the entity `source`, where time to live is not observed."""
+        details = replace(
+            self.details,
+            scheduled_at=None,
+            enqueued_sequence=self.enqueued_sequence,
+            dead_letter_reason=reason,
+            dead_letter_description=description,
+            dead_letter_source=source,
+        )
+        return StoredMessage(
+            sequence, self.payload, self.enqueued_at, NEVER, details, delivery_count
+        )
 
     def __repr__(self) -> str:
         return f"StoredMessage({self.sequence}, {self.state.name})"

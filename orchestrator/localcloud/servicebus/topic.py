@@ -108,24 +108,8 @@ class Subscription(Queue):
         self, message: StoredMessage, arrivals: Arrivals, reason: str, description: str
     ) -> None:
         grave = self.dead_letter
-        details = replace(
-            message.details,
-            scheduled_at=None,
-            enqueued_sequence=message.enqueued_sequence,
-            dead_letter_reason=reason,
-            dead_letter_description=description,
-            dead_letter_source=self.path,
-        )
-        arrivals.put(
-            grave,
-            StoredMessage(
-                grave.next_sequence(),
-                message.payload,
-                message.enqueued_at,
-                NEVER,
-                details,
-            ),
-        )
+        number = grave.next_sequence()
+        arrivals.put(grave, message.buried(number, self.path, reason, description))
 
 
 class _Reader:
