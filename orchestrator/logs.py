@@ -298,6 +298,20 @@ def timespan(value: Any) -> timedelta | str | None:
 # ------------------------------------------------------------------------------- wrong queries
 
 
+# The service tells the place of what it cannot parse only; our own also that of names, in words.
+_PLACE = re.compile(r"\(line (\d+), position (\d+)\)")
+_NAMED = re.compile(r"named '([^']+)'")
+
+
+def _where(query: str, name: str) -> tuple[int | None, int | None]:
+    """Line and column, from 1, where a name stands first; None where it does not."""
+    found = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", query)
+    if found is None:
+        return None, None
+    before = query[: found.start()]
+    return before.count("\n") + 1, found.start() - (before.rfind("\n") + 1) + 1
+
+
 def query_error(error: Mapping[str, Any], query: str) -> OrchestratorError:
     """The error for what the service said of a query: its innermost sentence, and the place.
 
@@ -315,6 +329,10 @@ def query_error(error: Mapping[str, Any], query: str) -> OrchestratorError:
     line, column = inner.get("line"), inner.get("pos")
     if not isinstance(line, int) or not isinstance(column, int):
         line = column = None
+        if place := _PLACE.search(message):
+            line, column = int(place[1]), int(place[2])
+        elif named := _NAMED.search(message):
+            line, column = _where(query, named[1])
     hint = _pointed(query, line, column) if line and column is not None else ""
     return QueryError(
         f"The query is not right: {message}{end}",

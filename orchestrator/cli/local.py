@@ -137,8 +137,29 @@ def up(
         progress.begin("starting the local cloud")
         connection = process.up(config)
         progress.clear()
+    _as_asked(config, connection, rbac)
     show_status(session, config.state)
     session.hint(f"Next: orchestrator up  (pid {connection['pid']} stays in the background)")
+
+
+def _as_asked(config: CloudConfig, connection: dict[str, Any], rbac: str | None) -> None:
+    """Refuse to pass a local cloud that ran before for the one that is asked for."""
+    from orchestrator.errors import Conflict
+    from orchestrator.localcloud import process
+
+    ports = process.status(config.state).ports
+    other = [
+        f"on the port {ports[name]} instead of {wanted}"
+        for name, wanted in config.pinned.items()
+        if wanted and name in ports and ports[name] != wanted
+    ]
+    if rbac is not None and connection.get("rbac", rbac) != rbac:
+        other.append(f'with rbac = "{connection["rbac"]}" instead of "{rbac}"')
+    if other:
+        raise Conflict(
+            f"The local cloud runs already, {' and '.join(other)}.",
+            "Stop it, and start it anew: orchestrator local down",
+        )
 
 
 @command("down", examples=[("stop it", "orchestrator local down")])

@@ -50,7 +50,7 @@ def queues() -> None:
         ("the queues", "orchestrator queues list"),
         (
             "those with dead letters",
-            'orchestrator queues list --query "[?dead_letter > `0`].name" -o tsv',
+            "orchestrator queues list --query '[?dead_letter > `0`].name' -o tsv",
         ),
     ],
 )

@@ -52,10 +52,10 @@ class Progress:
         """Show `detail` beside the current title."""
         self._show(f"{self._title}  {detail}" if detail else self._title)
 
-    def done(self, text: str = "", *, seconds: float | None = None) -> None:
+    def done(self, text: str = "", *, seconds: float | None = None, whole: bool = True) -> None:
         """Leave a line for the finished step, with its time, and take the spinner away.
 
-        `seconds`: how long it took; None: since `begin`.
+        `seconds`: how long it took; None: since `begin`. `whole`: whether all of it was done.
         """
         if seconds is None:
             seconds = time.monotonic() - self._started
@@ -65,7 +65,8 @@ class Progress:
             return
         from rich.text import Text
 
-        line = Text.assemble((_mark(self.stream), "green"), " ", text)
+        mark = (_mark(self.stream), "green") if whole else ("-", "yellow")
+        line = Text.assemble(mark, " ", text)
         if seconds >= 0.05:  # "0.0s" says nothing
             line.append(f"  {show_duration(seconds)}", "dim")
         self._out().print(line, overflow="fold")

@@ -405,6 +405,7 @@ class LocalCloud:
             "pid": os.getpid(),
             "started": iso(SystemClock().time()),
             "project": str(self.config.project) if self.config.project else None,
+            "rbac": self.config.rbac,
             "tenant": settings.tenant,
             "subscription": settings.subscription,
             "resource_manager": base,

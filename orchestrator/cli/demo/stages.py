@@ -13,7 +13,7 @@ import click
 
 from orchestrator.cli.demo.account import Account, kql
 from orchestrator.cli.demo.summary import Summary
-from orchestrator.errors import OrchestratorError, TableNotFound
+from orchestrator.errors import OrchestratorError, TableNotFound, WaitTimeout
 from orchestrator.results import Executions
 from orchestrator.waiting import SystemTime, now
 
@@ -56,15 +56,21 @@ class Demo:
         self.look = LOOK
 
     @contextmanager
-    def stage(self, doing: str, done: str | Callable[[], str]) -> Iterator[None]:
-        """Time a stage and show it; `done` says, when it is over, what it has come to."""
+    def stage(
+        self,
+        doing: str,
+        done: str | Callable[[], str],
+        whole: Callable[[], bool] = lambda: True,
+    ) -> Iterator[None]:
+        """Time a stage and show it; `done` says, when it is over, what it has come to, and `whole`
+        whether that is all."""
         self.progress.begin(doing)
         started = time.monotonic()
         yield
         seconds = time.monotonic() - started
         done = done if isinstance(done, str) else done()
         self.stages.append((done, seconds))
-        self.progress.done(done, seconds=seconds)
+        self.progress.done(done, seconds=seconds, whole=whole())
 
     def note(self, text: str) -> None:
         if text in self.notes:  # once is enough
@@ -77,11 +83,19 @@ class Demo:
     def send(self) -> Account:
         """Start the sender and wait for it."""
         account = Account("")
-        with self.stage("the sender sends", lambda: f"{len(account.sent):,} messages sent"):
+        with self.stage(
+            "the sender sends",
+            lambda: f"{len(account.sent):,} messages sent",
+            lambda: len(account.sent) == self.messages,
+        ):
             run = self.orc.start("sender", env={"MESSAGE_COUNT": str(self.messages)})
             self.runs.append(run)
-            ended = run.wait(self._left())
-            if not ended.succeeded:
+            try:
+                ended = run.wait(self._left())
+            except WaitTimeout:
+                self._too_late("the sender")
+                ended = run.execution
+            if ended.finished and not ended.succeeded:
                 raise DemoError(
                     f"The sender's execution {run.name} ended as {ended.status}.",
                     f"orchestrator logs --execution {run.name}",
@@ -94,15 +108,20 @@ class Demo:
     def process_and_receive(self, account: Account) -> None:
         """Wait for the processor's cron, or start it; then until every id is accounted for."""
         with self.stage(
-            "the processor works", lambda: f"{len(account.processed):,} messages processed"
+            "the processor works",
+            lambda: f"{len(account.processed):,} messages processed",
+            lambda: bool(account.sent) and self._processed(account),
         ):
-            self._start_processor()
+            if self._left() > 0:
+                self._start_processor()
             while not self._processed(account) and self._look():
                 self._count(account)
                 self._again_if_idle(account)
                 self.progress.update(self._told(account))
         with self.stage(
-            "the receiver receives", lambda: f"{len(account.received):,} results received"
+            "the receiver receives",
+            lambda: f"{len(account.received):,} results received",
+            lambda: bool(account.sent) and not account.missing,
         ):
             while account.missing and self._look():
                 self._count(account)
@@ -111,11 +130,20 @@ class Demo:
 
     def settle(self) -> Executions:
         """Wait a little for executions that have done their work; then list this demo's own."""
-        with self.stage("the executions end", "executions ended"):
-            until = time.monotonic() + SETTLING
+        own = Executions()
+
+        def running() -> int:
+            return sum(not e.finished for e in own)
+
+        def come_to() -> str:
+            ended = len(own) - running()
+            return "executions ended" if ended == len(own) else f"{ended} executions ended"
+
+        with self.stage("the executions end", come_to, lambda: not running()):
+            until = min(time.monotonic() + SETTLING, self.end)
             while True:
                 own = self._own_executions()
-                if all(e.finished for e in own) or time.monotonic() > until:
+                if not running() or time.monotonic() > until:
                     return own
                 self.time.sleep(LOOK)
 
@@ -220,6 +248,9 @@ class Demo:
             return False
         self.time.sleep(self.look)
         return True
+
+    def _too_late(self, who: str) -> None:
+        self.note(f"the time was over before {who} had ended")
 
     def _left(self) -> float:
         return max(0.0, self.end - time.monotonic())

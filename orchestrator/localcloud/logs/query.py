@@ -28,6 +28,7 @@ from orchestrator.localcloud.logs.errors import (
     timed_out,
     unavailable,
 )
+from orchestrator.localcloud.logs.sql_messages import in_words
 from orchestrator.localcloud.logs.store import LogStore
 from orchestrator.localcloud.logs.tables import Scope
 from orchestrator.localcloud.logs.timespan import Timespan, parse_timespan
@@ -279,7 +280,7 @@ class QueryEngine:
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             raise not_bound(run.query, _first_line(error)) from None
         except duckdb.Error as error:
-            raise execution_failed(_first_line(error)) from None
+            raise execution_failed(in_words(_first_line(error))) from None
 
     def _without_plugins(
         self,

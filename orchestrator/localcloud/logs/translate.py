@@ -29,6 +29,7 @@ from orchestrator.localcloud.logs import (
 )
 from orchestrator.localcloud.logs.errors import QueryError, semantic_error
 from orchestrator.localcloud.logs.semantics import Columns
+from orchestrator.localcloud.logs.sql_messages import in_words
 
 kql_functions.register()
 
@@ -122,7 +123,7 @@ class Translator:
         except KqlSchemaError as error:
             raise semantic_error("SEM0100", _schema_message(asked, error)) from None
         except KqlError as error:
-            raise semantic_error("SEM0001", str(error)) from None
+            raise semantic_error("SEM0001", _plain_words(str(error))) from None
         values, unbound = bind(query.parameters, None) if query.parameters else ({}, ())
         if unbound:
             raise semantic_error("SEM0001", f"The query parameter '{unbound[0]}' has no value")
@@ -167,6 +168,8 @@ def _unsupported(asked: str, text: str, error: KqlUnsupportedError) -> QueryErro
                 f"{name}(){syntax.place_of(asked, name)} is not supported by the local Log "
                 "Analytics; name further workspaces in the request instead",
             )
+        if (misused := _misused(name)) is not None:
+            return semantic_error("SEM0219", f"{misused}{syntax.place_of(asked, name)}")
         known = [*SCALAR_FUNCTIONS, *AGGREGATE_FUNCTIONS, *kql_windows.FUNCTIONS]
         known = [one for one in known if not one.startswith("__local")]
         near = difflib.get_close_matches(name, known, 1, 0.7)
@@ -187,18 +190,49 @@ def _unsupported(asked: str, text: str, error: KqlUnsupportedError) -> QueryErro
             place = syntax.place_of(asked, what)
     elif (words := construct.split(":")) and len(words) > 1:
         what = words[-1]
-    hint = f": {error.hint}" if error.hint and "this wave" not in error.hint else ""
+    given = _plain_words(error.hint or "")
+    if given.startswith(("expects", "takes")):
+        return semantic_error("SEM0219", f"{what}{place}: {given}")
+    if given.startswith(f"{what}() takes"):
+        return semantic_error("SEM0219", f"{given}{place}")
+    if what in _COUNTED:
+        return semantic_error("SEM0219", f"'{what}'{place} wants a whole number: {what} 10")
+    near = difflib.get_close_matches(what, AGGREGATE_FUNCTIONS, 1, 0.7)
+    if construct.startswith("aggregate") and near and near[0] != what:
+        return semantic_error(
+            "SEM0260",
+            f"Unknown function: '{what}'{syntax.place_of(asked, what)}. Did you mean '{near[0]}'?",
+        )
+    hint = f": {given}" if given and "this wave" not in given else ""
     return semantic_error(
         "SEM0001", f"'{what}'{place} is not supported by the local Log Analytics{hint}"
     )
 
 
+_COUNTED = frozenset({"take", "limit"})
+_ARGUMENTS = re.compile(r"takes \((\d+(?:, \d+)*),?\) argument\(s\), got (\d+)")
+
+
+def _plain_words(hint: str) -> str:
+    """A hint without Python's lists and tuples in it."""
+    hint = _ARGUMENTS.sub(
+        lambda found: f"takes {found[1].replace(', ', ' or ')} arguments, not {found[2]}", hint
+    )
+    hint = hint.partition("; Kusto")[0]
+    return re.sub(r"\['([^\]]*)'\]", lambda found: found[1].replace("', '", ", "), hint)
+
+
+def _misused(name: str) -> str | None:
+    """What is wrong with the use of a function that there is."""
+    if name in SCALAR_FUNCTIONS:
+        counts = " or ".join(map(str, SCALAR_FUNCTIONS[name].arities)) or "other"
+        return f"{name}() takes {counts} argument{'' if counts == '1' else 's'}"
+    if name in AGGREGATE_FUNCTIONS:
+        return f"{name}() is an aggregate, which stands in 'summarize' alone"
+    return None
+
+
 _NAMED = re.compile(r'[Cc]olumn "([^"]+)"')
-_SQL_TYPES = {
-    "VARCHAR": "string", "BIGINT": "long", "INTEGER": "int", "DOUBLE": "real", "BOOLEAN": "bool",
-    "TIMESTAMP": "datetime", "INTERVAL": "timespan", "UUID": "guid", "JSON": "dynamic",
-}  # fmt: skip
-_SQL_TYPE = re.compile(r"\b(" + "|".join(_SQL_TYPES) + r")\b")
 
 
 def not_bound(text: str, message: str) -> QueryError:
@@ -208,7 +242,6 @@ def not_bound(text: str, message: str) -> QueryError:
         text: The query.
         message: DuckDB's message, without its picture of the SQL.
     """
-    message = message.partition(" Candidate ")[0].partition(" You might need ")[0]
     named = _NAMED.search(message)
     if named is not None:
         name = named[1]
@@ -216,9 +249,7 @@ def not_bound(text: str, message: str) -> QueryError:
             "SEM0100",
             f"Failed to resolve scalar expression named '{name}'{syntax.place_of(text, name)}",
         )
-    return semantic_error(
-        "SEM0064", _SQL_TYPE.sub(lambda found: _SQL_TYPES[found[0]], message).rstrip(". ")
-    )
+    return semantic_error("SEM0064", in_words(message))
 
 
 def _schema_message(text: str, error: KqlSchemaError) -> str:
