@@ -137,10 +137,11 @@ class AlertVerbs:
         """The alert rules of the resource group, and whether they are fired now."""
         fired: dict[str, int] | None
         try:
+            newest: dict[tuple[str, str], Alert] = {}
+            for alert in self.history(since="30d"):  # an older one may be of a rule long deleted
+                newest.setdefault((alert.rule.lower(), alert.target.lower()), alert)
             fired = Counter(
-                alert.rule.lower()
-                for alert in self.history(since="30d")
-                if alert.condition == "Fired"
+                alert.rule.lower() for alert in newest.values() if alert.condition == "Fired"
             )
         except OrchestratorError:  # it may be that only the rules are this identity's to see
             fired = None
@@ -199,7 +200,8 @@ class AlertVerbs:
             kind: {str(one["name"]).lower(): one for one in self._live(kind)} for kind in _KINDS
         }
         # A rule goes before the action group that it tells.
-        gone = self._obsolete(live, wanted) if prune and not names else []
+        gone = self._turned(live, wanted)
+        gone += self._obsolete(live, wanted, but=gone) if prune and not names else []
         total = len(wanted) + len(gone)
         changes: list[Change] = []
 
@@ -269,10 +271,27 @@ class AlertVerbs:
             fields=fields,
         )
 
-    def _obsolete(
+    def _turned(
         self, live: dict[str, dict[str, Any]], wanted: Sequence[tuple[str, str, Any]]
     ) -> list[tuple[str, str]]:
+        """This project's rules that are of another kind than the alert of their name is now."""
+        others = {QUERY_RULE: METRIC_ALERT, METRIC_ALERT: QUERY_RULE}
+        found = []
+        for kind, name, _ in wanted:
+            one = live[others[kind]].get(name.lower()) if kind in others else None
+            if one and (one.get("tags") or {}).get(PROJECT_TAG) == self._settings.project:
+                found.append((others[kind], str(one["name"])))
+        return found
+
+    def _obsolete(
+        self,
+        live: dict[str, dict[str, Any]],
+        wanted: Sequence[tuple[str, str, Any]],
+        *,
+        but: Sequence[tuple[str, str]],
+    ) -> list[tuple[str, str]]:
         named = {(kind, name.lower()) for kind, name, _ in wanted}
+        named |= {(kind, name.lower()) for kind, name in but}
         return [
             (kind, str(one["name"]))
             for kind in (QUERY_RULE, METRIC_ALERT, ACTION_GROUP)
@@ -284,13 +303,21 @@ class AlertVerbs:
     # ---------------------------------------------------------------- delete
 
     def delete(self, name: str) -> Change:
-        """Delete an alert rule. Raises NotFound."""
+        """Delete an alert rule; where a log alert and a metric alert have the name, both.
+
+        Raises NotFound.
+        """
         rules: dict[str, str] = {}
+        gone: list[Change] = []
         for kind in (QUERY_RULE, METRIC_ALERT):
             for one in self._live(kind):
                 if str(one["name"]).lower() == name.lower():
-                    return self._remove(kind, str(one["name"]), False)
+                    gone.append(self._remove(kind, str(one["name"]), False))
                 rules[str(one["name"])] = kind
+        if gone:
+            return Change(
+                name=gone[0].name, kind=" and ".join(one.kind for one in gone), action="deleted"
+            )
         near = get_close_matches(name, rules, 1)
         known = f"The alert rules there are: {', '.join(sorted(rules)) or 'none'}."
         raise NotFound(
@@ -368,6 +395,8 @@ class AlertVerbs:
             else [action.get("actionGroupId", "") for action in actions]
         )
         name = str(one["name"])
+        if properties.get("autoMitigate") is False:
+            fired = None  # what it fired is never resolved, so that nothing tells its state
         return AlertRule(
             name=name,
             kind=_KINDS[kind],

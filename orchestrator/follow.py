@@ -27,7 +27,7 @@ from orchestrator.errors import NotReachable, OrchestratorError
 from orchestrator.follow_reader import Reader
 from orchestrator.late_logs import PATIENCE, LateLogs
 from orchestrator.log_join import beginning, ending
-from orchestrator.log_stream import MOST_TAIL, Place, StreamedLine, Streams
+from orchestrator.log_stream import MOST_TAIL, Place, StreamedLine, Streams, containers_of
 from orchestrator.logs import LogVerbs, check_grep, check_tail
 from orchestrator.results import Execution, LogLine
 from orchestrator.waiting import Time, backoff
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from orchestrator.system_log import SystemLog
 
 _SETTLE = 0.15  # seconds without a line after which a stream's beginning counts as told
+_LIVE = 0.5  # seconds after its opening from which on a stream's lines count as written since
 _OPENING = 2.0  # seconds for which others wait for a stream that is being opened
 _GRACE = 5.0  # seconds that streams get to end by themselves once their execution has
 _APART = 2.0  # seconds by which a stored line's time may differ from the streamed one's
@@ -82,7 +83,7 @@ class Follower:
         self._there = there
         self._readers: dict[Place, Reader] = {}
         self._news: queue.SimpleQueue[tuple[Reader, Any]] = queue.SimpleQueue()
-        self._containers: list[str] = []
+        self._look_again = 0.0  # when the execution is asked for anew, though streams are read
         self._ordered: list[tuple[float, int, float, LogLine]] = []  # a heap; see `_put`
         self._number = 0
 
@@ -142,8 +143,9 @@ class Follower:
         while True:
             try:
                 self._look(execution)
-                if not any(r.state == "reading" for r in self._readers.values()):
+                if self._wants_look(execution):
                     execution = self._executions.one(execution.name, execution.job)
+                    self._look_again = self._time.time() + 1.0
                 told = self._told_until()
                 failures = 0
             except NotReachable:
@@ -165,6 +167,17 @@ class Follower:
             else:
                 delay = 0.1 if heard or not self._readers else min(delay * 1.3, 1.0)
         yield from self._last([execution], {})
+
+    def _wants_look(self, execution: Execution) -> bool:
+        """Whether streams no longer tell how the execution stands: none is read, or one has ended
+        of a replica that ran when it was last asked for."""
+        readers = self._readers.values()
+        if not any(r.state == "reading" for r in readers):
+            return True
+        over = _over(execution)
+        return self._time.time() >= self._look_again and any(
+            r.state == "ended" and r.place.replica not in over for r in readers
+        )
 
     def _told_until(self) -> bool:
         """Whether the moment has come up to which lines are asked for, and those are told that
@@ -213,16 +226,15 @@ class Follower:
 
     def _look(self, execution: Execution) -> None:
         """Find replicas that have begun, and open what is to be opened."""
-        if not self._containers:
-            self._containers = self._streams.containers()
+        containers = containers_of(execution.raw) or self._streams.containers()
         names = self._streams.replicas(execution.name)
         names += [r.name for r in execution.replicas if r.name not in names]
         for replica in names:
-            for container in self._containers:
+            for container in containers:
                 place = Place(execution.job, execution.name, replica, container)
                 if place not in self._readers:
                     self._readers[place] = Reader(place)
-        ended = {r.name for r in execution.replicas if r.exit_code is not None}
+        ended = _over(execution)
         for reader in self._readers.values():
             if reader.place.execution != execution.name or reader.state not in ("idle", "ended"):
                 continue
@@ -240,7 +252,6 @@ class Follower:
     def _open(self, reader: Reader) -> None:
         reader.state = "reading"
         reader.opened_at = reader.heard_at = self._time.time()
-        reader.live_from = self._there.after()
         reader.listening_at = None
         tail = self._tail if reader.last_time is None else MOST_TAIL
         threading.Thread(
@@ -308,13 +319,16 @@ class Follower:
         if not reader.is_new(line):
             return
         reader.failures = 0
-        reader.heard_at = self._time.time()
+        now = reader.heard_at = self._time.time()
+        if reader.first and reader.looks is None and now - (reader.listening_at or now) >= _LIVE:
+            # What it tells of the past came at once; by their times alone the two cannot be told
+            # apart, as the stream takes a moment to open and clocks differ.
+            self._begin(reader)
         if reader.first is None:
             self._tell(reader, [line])
             return
         reader.first.append(line)
-        live = line.time is not None and line.time >= reader.live_from
-        if live or len(reader.first) >= self._tail:
+        if len(reader.first) >= self._tail:
             self._begin(reader)
 
     def _settle(self) -> None:
@@ -485,3 +499,8 @@ class Follower:
             query = kql.console_lines(execution.job, execution=execution.name, after=since)
             for line in self._logs.stored(query, execution.name):
                 self._put(None, line)
+
+
+def _over(execution: Execution) -> set[str]:
+    """Its replicas that have ended, as far as its record tells."""
+    return {r.name for r in execution.replicas if r.exit_code is not None}

@@ -23,7 +23,6 @@ class Reader:
         self.failures = 0
         self.again_at = 0.0
         self.opened_at = 0.0
-        self.live_from = 0.0  # by the service's clock: a line from then on was written since
         self.listening_at: float | None = None  # since when its stream is open
         self.first: list[StreamedLine] | None = []  # held back until the beginning is told
         self.heard_at = 0.0
@@ -36,8 +35,8 @@ class Reader:
         self._known: Counter[str] = Counter()
 
     def reopened(self) -> None:
-        """What was told is expected again, once."""
-        self._known = Counter(line.mark for line in self._recent)
+        """What was told, or is held back until it is, is expected again, once."""
+        self._known = Counter(line.mark for line in [*self._recent, *(self.first or ())])
 
     def is_new(self, line: StreamedLine) -> bool:
         """Whether the line was not told before a reconnection."""

@@ -20,6 +20,7 @@ from orchestrator.results import Job
 from orchestrator.settings import JobSpec, ScaleRule, SecretRef, Settings
 from orchestrator.settings.rules import PLACEHOLDER
 
+SYSTEM = "system"  # a job's own identity, where an identity is named
 SERVICE_BUS_MESSAGES = 5  # KEDA's default of messageCount
 
 
@@ -162,11 +163,14 @@ def job_resource(
     if spec.workload_profile:
         properties["workloadProfileName"] = spec.workload_profile
     resource: dict[str, Any] = {"location": place.location, "properties": properties}
-    if identities := _identities(configuration, place):
-        resource["identity"] = {
-            "type": "UserAssigned",
-            "userAssignedIdentities": {i: {} for i in identities},
-        }
+    identities = _identities(configuration, place)
+    kinds = ["UserAssigned"] if identities else []
+    if any(secret.get("identity") == SYSTEM for secret in configuration.get("secrets") or ()):
+        kinds.insert(0, "SystemAssigned")
+    if kinds:
+        resource["identity"] = {"type": ", ".join(kinds)}
+    if identities:
+        resource["identity"]["userAssignedIdentities"] = {i: {} for i in identities}
     # What the platform does with an identity is nothing that the program may do with it.
     if theirs := [i for i in identities if i != place.identity_id]:
         configuration["identitySettings"] = [{"identity": i, "lifecycle": "None"} for i in theirs]
@@ -179,7 +183,8 @@ def _identities(configuration: Mapping[str, Any], place: Surroundings) -> list[s
     named = [place.identity_id]
     named += [registry["identity"] for registry in configuration.get("registries") or ()]
     named += [rule.get("identity") for rule in scale.get("rules") or ()]
-    return [i for i in dict.fromkeys(named) if i]
+    named += [secret.get("identity") for secret in configuration.get("secrets") or ()]
+    return [i for i in dict.fromkeys(named) if i and i != SYSTEM]
 
 
 def full_image(image: str, registry: str | None) -> str:
@@ -268,7 +273,7 @@ def _secret(
     source = spec.secrets[name]
     if source.key_vault is None:
         return {"name": name, "value": values[job, name]}
-    identity = source.identity or place.identity_id or "system"
+    identity = source.identity or place.identity_id or SYSTEM
     return {"name": name, "keyVaultUrl": source.key_vault, "identity": identity}
 
 

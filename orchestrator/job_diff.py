@@ -6,6 +6,7 @@ defaults filled in on both sides, so that a difference is always one that a user
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,6 +81,8 @@ def fields(resource: Mapping[str, Any]) -> dict[str, Any]:
     found["environment"] = _id(properties.get("environmentId") or properties.get("environment_id"))
     identity = resource.get("identity") or {}
     ids = sorted(_id(i) for i in identity.get("userAssignedIdentities") or {})
+    if "systemassigned" in str(identity.get("type") or "").lower():
+        ids.append("system")
     found["identity"] = tuple(ids) or None
     for tag, value in (resource.get("tags") or {}).items():
         found[f"tags.{tag}"] = value
@@ -87,21 +90,36 @@ def fields(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _template(template: Mapping[str, Any]) -> dict[str, Any]:
-    containers = template.get("containers") or []
     found: dict[str, Any] = {}
-    for i, container in enumerate(containers):
-        at = "" if i == 0 else f"containers.{container.get('name')}."
-        resources = container.get("resources") or {}
-        memory = resources.get("memory")
-        found[f"{at}image"] = container.get("image")
-        found[f"{at}cpu"] = float(resources["cpu"]) if resources.get("cpu") else None
-        found[f"{at}memory"] = show_memory(parse_memory(memory)) if memory else None
-        found[f"{at}command"] = tuple(container.get("command") or ()) or None
-        found[f"{at}args"] = tuple(container.get("args") or ()) or None
-        for name, value in env_words(container.get("env") or []).items():
-            found[f"{at}env.{name}"] = value
+    for i, container in enumerate(template.get("containers") or ()):
+        found |= _container(container, "" if i == 0 else f"containers.{container.get('name')}.")
     for container in template.get("initContainers") or ():
-        found[f"init_containers.{container.get('name')}"] = container.get("image")
+        found |= _container(container, f"init_containers.{container.get('name')}.")
+    for volume in template.get("volumes") or ():
+        kind = [volume.get("storageType") or "EmptyDir", volume.get("storageName")]
+        found[f"volumes.{volume.get('name')}"] = " ".join(str(part) for part in kind if part)
+    return found
+
+
+def _container(container: Mapping[str, Any], at: str) -> dict[str, Any]:
+    resources = container.get("resources") or {}
+    memory = resources.get("memory")
+    found: dict[str, Any] = {
+        f"{at}image": container.get("image"),
+        f"{at}cpu": float(resources["cpu"]) if resources.get("cpu") else None,
+        f"{at}memory": show_memory(parse_memory(memory)) if memory else None,
+        f"{at}command": tuple(container.get("command") or ()) or None,
+        f"{at}args": tuple(container.get("args") or ()) or None,
+    }
+    for name, value in env_words(container.get("env") or []).items():
+        found[f"{at}env.{name}"] = value
+    for mount in container.get("volumeMounts") or ():
+        sub_path = f" ({mount['subPath']})" if mount.get("subPath") else ""
+        found[f"{at}volume_mounts.{mount.get('volumeName')}"] = (
+            f"{mount.get('mountPath')}{sub_path}"
+        )
+    for probe in container.get("probes") or ():
+        found[f"{at}probes.{probe.get('type')}"] = json.dumps(probe, sort_keys=True)
     return found
 
 

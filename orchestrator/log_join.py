@@ -60,7 +60,9 @@ def ending(told: Sequence[StreamedLine], stored: Sequence[LogLine]) -> int:
 
 
 def _same(streamed: StreamedLine, stored: LogLine) -> bool:
-    return streamed.text == stored.text and streamed.stream == stored.stream
+    # A carriage return before the line's end is lost on the way of some streams.
+    same = streamed.text.rstrip("\r") == stored.text.rstrip("\r")
+    return same and streamed.stream == stored.stream
 
 
 def _better(

@@ -13,7 +13,7 @@ import logging
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -56,6 +56,13 @@ class Place(msgspec.Struct, frozen=True):
     container: str
 
 
+def containers_of(resource: Mapping[str, Any]) -> list[str]:
+    """The names of the containers of a job or an execution; those that go first, first."""
+    template = (resource.get("properties") or {}).get("template") or {}
+    found = [*(template.get("initContainers") or ()), *(template.get("containers") or ())]
+    return [str(container["name"]) for container in found if container.get("name")]
+
+
 class Streams:
     """Opens the streams of one job: its token, its host, its replicas."""
 
@@ -69,10 +76,9 @@ class Streams:
         self._pipeline: PipelineClient[Any, Any] | None = None
 
     def containers(self) -> list[str]:
-        """The names of the job's containers."""
+        """The names of the job's containers as it is now; those that go first, first."""
         with self._lock:
-            containers = (self._properties().get("template") or {}).get("containers") or []
-        return [str(c.get("name")) for c in containers]
+            return containers_of({"properties": self._properties()})
 
     def replicas(self, execution: str) -> list[str]:
         """The replicas of an execution that the service knows now; [] while there are none."""

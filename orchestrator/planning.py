@@ -335,7 +335,12 @@ def _version(planned: Sequence[_Planned]) -> str:
     wanted = [
         [one.job.name.lower(), one.job.action, [str(field) for field in one.job.fields]]
         if one.body is None
-        else [one.job.name.lower(), sorted(_wanted_words(one.body).items())]
+        else [
+            one.job.name.lower(),
+            sorted(_wanted_words(one.body).items()),
+            # A secret's value is in no version; whether it changes is.
+            sorted(field.path for field in one.job.fields),
+        ]
         for one in planned
     ]
     return f"{_digest(live)}-{_digest(wanted)}"

@@ -100,15 +100,6 @@ class ServiceTime:
         """Seconds since the epoch. Raises NotReachable."""
         return service_now(self._here, self._clients).timestamp()
 
-    def after(self) -> float:
-        """A moment that has not come yet, by a second or two at most where the clocks differ.
-
-        What has a time from then on happened after this call. Raises NotReachable.
-        """
-        now, there = self._here.time(), date(self._clients)
-        # A Date is rounded down, and believed for a while.
-        return there + 1.0 + _FRESH if there is not None and abs(there - now) > _NOTABLE else now
-
 
 class Until:
     """A moment by the service's clock at which something that has no end of its own ends."""

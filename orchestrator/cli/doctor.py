@@ -17,7 +17,10 @@ from orchestrator.cli.session import current
     examples=[
         ("look at everything", "orchestrator doctor"),
         ("why does this one not run?", "orchestrator doctor receiver"),
-        ("the problems alone, for a script", "orchestrator doctor -o json"),
+        (
+            "the problems alone, for a script",
+            "orchestrator doctor -o json --query \"[?level=='problem']\"",
+        ),
     ],
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]…", shell_complete=complete_jobs)

@@ -85,12 +85,14 @@ def permissions(patient: Patient) -> Iterator[Finding]:
     """The identity may use what the job's variables and scale rules point to."""
     rooms = patient.ward.rooms
     namespace = rooms.clients.names.namespace
-    principals = patient.principals()
+    principals = patient.own_principals()
     if not namespace or not principals:
         return
     scope = rooms.clients.resource_id(NAMESPACES, namespace)
     uses = _uses_service_bus(patient)
-    if uses:
+    if patient.spec is not None and patient.spec.own_identity:
+        yield from _least_privilege(patient, principals, scope)
+    elif uses:
         held = set(_held(patient, principals, scope))
         for queue in _queues_named(patient):
             held |= set(_held(patient, principals, f"{scope}/queues/{queue}"))
@@ -112,6 +114,37 @@ def permissions(patient: Patient) -> Iterator[Finding]:
             )
     for rule in patient.rules:
         yield from _scaler_permission(patient, rule, scope)
+
+
+def _least_privilege(patient: Patient, principals: list[str], scope: str) -> Iterator[Finding]:
+    """Each queue that the settings say it sends to or receives from may be used so."""
+    assert patient.spec is not None
+    ways = (
+        ("send to", patient.spec.sends, DATA_SENDER),
+        ("receive from", patient.spec.receives, DATA_RECEIVER),
+    )
+    allowed: list[str] = []
+    for verb, queues, role in ways:
+        for queue in queues or ():
+            held = set(_held(patient, principals, f"{scope}/queues/{queue}"))
+            if held & {role, DATA_OWNER}:
+                allowed.append(f"{verb} {queue}")
+                continue
+            words = ", ".join(sorted(_ROLE_NAMES[one] for one in held)) or "none"
+            yield Finding(
+                level="problem",
+                check="permissions",
+                what=f"The job's identity may not {verb} {queue}.",
+                evidence=f"That needs Azure Service Bus {_ROLE_NAMES[role]}; its roles there: "
+                f"{words}.",
+                next="Give it that role: orchestrator up (a new role takes minutes on Azure)",
+            )
+    if allowed:
+        yield Finding(
+            level="fine",
+            check="permissions",
+            what=f"The job's identity may {', '.join(allowed)}.",
+        )
 
 
 def _held(patient: Patient, principals: list[str], scope: str) -> list[str]:

@@ -103,8 +103,22 @@ def waiting(patient: Patient) -> Iterator[Finding]:
         queue = patient.ward.queues.get(str(metadata.get("queueName") or "").lower())
         if rule.get("type") != "azure-servicebus" or queue is None:
             continue
-        wanted = int(metadata.get("messageCount") or SERVICE_BUS_MESSAGES)
-        threshold = int(metadata.get("activationMessageCount") or 0)
+        counts = {
+            "messageCount": metadata.get("messageCount") or SERVICE_BUS_MESSAGES,
+            "activationMessageCount": metadata.get("activationMessageCount") or 0,
+        }
+        wrong = {key: value for key, value in counts.items() if not str(value).strip().isdecimal()}
+        if wrong:
+            words = ", ".join(f'{key} is "{value}"' for key, value in wrong.items())
+            yield Finding(
+                level="problem",
+                check="scale rule",
+                what=f"The scale rule {rule.get('name')} cannot be read, so it starts nothing.",
+                evidence=f"{words}, which is no whole number.",
+                next="Correct the rule's metadata: orchestrator deploy",
+            )
+            continue
+        wanted, threshold = (int(value) for value in counts.values())
         waits = f"{queue.active:,} messages wait in {queue.name}"
         if queue.active <= threshold:
             if queue.active:
@@ -195,8 +209,10 @@ def failures(patient: Patient) -> Iterator[Finding]:
             next=f"Why, in one paragraph: orchestrator executions show {latest.name}",
         )
     elif failed:
-        reasons = Counter(e.reason or _codes(e) for e in failed).most_common(2)
-        words = ", ".join(f"{reason} ({n})" for reason, n in reasons)
+        reasons = Counter(e.reason or _codes(e) for e in failed).most_common()
+        words = ", ".join(f"{reason} ({n})" for reason, n in reasons[:3])
+        if rest := sum(n for _, n in reasons[3:]):
+            words += f", others ({rest})"
         yield Finding(
             level="note",
             check="executions",

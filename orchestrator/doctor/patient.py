@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.queue_records import Queue
     from orchestrator.queues import QueueVerbs
     from orchestrator.results import Execution
+    from orchestrator.settings import JobSpec
     from orchestrator.system_log import SystemEvent, SystemLog
     from orchestrator.waiting import Time
 
@@ -120,8 +121,11 @@ class Ward:
 class Patient:
     """One job, with all that the checks want to know of it."""
 
-    def __init__(self, ward: Ward, resource: Mapping[str, Any]) -> None:
+    def __init__(
+        self, ward: Ward, resource: Mapping[str, Any], spec: JobSpec | None = None
+    ) -> None:
         self.ward = ward
+        self.spec = spec  # what the settings say of it, if they do
         self.resource = resource
         self.name = str(resource.get("name") or "")
         self.properties: Mapping[str, Any] = resource.get("properties") or {}
@@ -237,6 +241,29 @@ class Patient:
     def has_identity(self) -> bool:
         kind = str((self.resource.get("identity") or {}).get("type") or "None")
         return kind.lower() != "none"
+
+    def own_principals(self) -> list[str]:
+        """Principal ids of the identities that its program may use: not those that only the scaler
+        or the registry is asked with; where a variable names one, that one alone."""
+        named = {
+            str(variable.get("value") or "").lower()
+            for variable in self.variables
+            if variable.get("name") == "AZURE_CLIENT_ID"
+        } - {""}
+        others = {str(rule.get("identity") or "").lower() for rule in self.rules}
+        others |= {
+            str(registry.get("identity") or "").lower()
+            for registry in self.configuration.get("registries") or ()
+        }
+        for resource_id in self.identities if named else ():
+            properties = (self.ward.identity(resource_id) or {}).get("properties") or {}
+            if str(properties.get("clientId") or "").lower() in named:
+                return self.principals(resource_id)
+        own = [one for one in self.identities if one.lower() not in others]
+        found = self.principals("system")
+        for resource_id in own or self.identities:
+            found += self.principals(resource_id)
+        return found
 
     def principals(self, identity: str | None = None) -> list[str]:
         """Principal ids: of one identity ("system" or a resource id), or of all that it has."""

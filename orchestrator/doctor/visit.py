@@ -61,7 +61,11 @@ class Visit:
         tell("the environment")
         found = list(self._place())
         ward = Ward(self._rooms, self._ahead)
-        patients = [Patient(ward, each) for each in self._resources(jobs)]
+        specs = {name.lower(): spec for name, spec in self._settings.jobs.items()}
+        patients = [
+            Patient(ward, each, specs.get(str(each.get("name") or "").lower()))
+            for each in self._resources(jobs)
+        ]
         of_jobs = list(self._patients(patients, tell))
         found += of_jobs if jobs else _never_ran_once(of_jobs)
         tell("the settings")
@@ -202,7 +206,7 @@ class Visit:
                 level="problem" if job.state == "missing" else "note",
                 check="settings",
                 job=job.name,
-                what="The job is in the settings, and was never deployed."
+                what="The job is in the settings, and is not deployed."
                 if job.state == "missing"
                 else "The job is deployed, and the settings name it no more."
                 if job.state == "not in the settings"
@@ -245,6 +249,17 @@ def _of(patient: Patient, name: str, check: Check) -> list[Finding]:
                 check=name,
                 what=f"This could not be looked at: {error.message}",
                 next=error.hint,
+            )
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        # A live job may hold anything; the other checks and jobs are looked at all the same.
+        found = [
+            Finding(
+                level="warning",
+                check=name,
+                what="This could not be looked at: the job holds something unexpected "
+                f"({type(error).__name__}: {error}).",
+                next=f"Look at it: orchestrator jobs show {patient.name} -o json",
             )
         ]
     return [msgspec.structs.replace(finding, job=patient.name) for finding in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,9 +80,23 @@ def test_drift_shows_what_was_changed_by_hand(cli: Cli, changed: list[str]) -> N
 
 
 def test_jobs_and_prune_do_not_go_together(cli: Cli) -> None:
-    for command in ("plan", "deploy"):
+    for command, status in (("plan", 1), ("deploy", 2)):
         refused = cli(command, "talker", "--prune")
-        assert (refused.status, "none can be named" in refused.err) == (2, True)
+        assert (refused.status, "none can be named" in refused.err) == (status, True)
+
+
+def test_a_plan_that_failed_is_not_taken_for_changes(cli: Cli, tmp_path: Path) -> None:
+    """2 says that there are changes, so nothing that went wrong does."""
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[jobs")
+    lacking = tmp_path / "lacking.toml"
+    lacking.write_text(SETTINGS + '[jobs.talker.secrets]\ntok = { env = "NOT_SET_ANYWHERE" }\n')
+    for command in ("plan", "drift"):
+        assert cli("--settings", str(broken), command).status == 1
+        failed = cli("--settings", str(lacking), command)
+        assert (failed.status, "NOT_SET_ANYWHERE is not set" in failed.err) == (1, True)
+        assert cli(command, "--no-such-option").status == 1
+    assert cli("--settings", str(broken), "deploy").status == 2
 
 
 def test_long_values_that_differ_at_their_end_are_told_apart() -> None:

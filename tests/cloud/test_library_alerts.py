@@ -177,6 +177,22 @@ def test_prune_deletes_what_the_settings_no_longer_name(world: World, cli: Cli) 
     assert list(world.orc.alerts()) == []
 
 
+def test_an_alert_that_looks_at_something_else_replaces_its_rule(world: World) -> None:
+    """A log alert and a metric alert of one name are two resources."""
+    world.orc.alerts.apply()
+    turned = ALERTS.replace('when = "dead-letters"\nqueue = "in"', 'when = "failed"\njob = "pair"')
+    with world.orchestrator(SETTINGS + turned) as other:
+        done = [(c.name, c.kind, c.action) for c in other.alerts.apply() if c.name == "lost"]
+        assert done == [("lost", "log alert", "created"), ("lost", "metric alert", "deleted")]
+        assert [rule.kind for rule in other.alerts() if rule.name == "lost"] == ["log alert"]
+    # Of another project, both are there, and go together.
+    with world.orchestrator('project = "other"\n' + SETTINGS + ALERTS) as other:
+        other.alerts.apply("lost")
+    assert len([rule for rule in world.orc.alerts() if rule.name == "lost"]) == 2
+    assert world.orc.alerts.delete("lost").kind == "log alert and metric alert"
+    assert "lost" not in {rule.name for rule in world.orc.alerts()}
+
+
 def test_what_is_not_possible_is_said(world: World) -> None:
     with pytest.raises(errors.NotFound, match="talker-fail"):
         world.orc.alerts.apply("talker-fail")

@@ -136,6 +136,23 @@ def test_a_rule_on_a_queue_that_is_not_there_and_one_without_any_rule(world: Wor
     world.orc.deploy("drain")
 
 
+def test_a_rule_whose_number_is_none_is_a_finding_and_no_crash(world: World) -> None:
+    rule = {
+        "name": "out",
+        "type": "azure-servicebus",
+        "metadata": {"queueName": "out", "namespace": "sb-local", "messageCount": "abc"},
+        "identity": world.orc._jobs.identity_id(),
+    }
+    scale = {"minExecutions": 0, "maxExecutions": 2, "pollingInterval": 3600, "rules": [rule]}
+    change(world, "drain", {"configuration": {"eventTriggerConfig": {"scale": scale}}})
+    found = world.orc.doctor()
+    wrong = [f for f in found if f.level == "problem" and f.check == "scale rule"]
+    assert {f.job for f in wrong} == {"drain"}
+    assert any('messageCount is "abc"' in f.evidence for f in wrong)
+    assert {f.job for f in found} >= {"talker", "pair"}
+    world.orc.deploy("drain")
+
+
 def test_wrong_rules_are_told_in_the_system_log_and_never_stop_the_others(world: World) -> None:
     identity = world.orc._jobs.identity_id()
     bus: dict[str, Any] = {"type": "azure-servicebus", "identity": identity}

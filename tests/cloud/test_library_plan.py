@@ -97,6 +97,41 @@ def test_a_secret_is_compared_and_shown_neither_in_the_plan_nor_by_its_version(
     keeper.close()
 
 
+def test_a_plan_does_not_hold_for_a_secret_that_changes_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SETTINGS.replace(
+        "[jobs.talker.env]", '[jobs.talker.secrets]\ntok = { env = "H" }\n[jobs.talker.env]'
+    )
+    monkeypatch.setenv("H", "first")
+    changed = world.orchestrator(text)
+    changed.deploy()
+    version = changed.plan().version
+    monkeypatch.setenv("H", "second")
+    with pytest.raises(Conflict, match="The settings have changed since that plan"):
+        changed.deploy(plan_version=version)
+    changed.close()
+
+
+def test_what_a_deploy_would_take_away_is_told(world: World) -> None:
+    """Volumes, mounts, init containers and a system identity that somebody gave a live job."""
+    live = world.orc._jobs.resource("talker")
+    live.pop("systemData", None)
+    template = live["properties"]["template"]
+    template["volumes"] = [{"name": "v", "storageType": "EmptyDir"}]
+    template["containers"][0]["volumeMounts"] = [{"volumeName": "v", "mountPath": "/v"}]
+    template["initContainers"] = [{"name": "i", "image": "talker", "command": ["x"]}]
+    live["identity"]["type"] = "SystemAssigned,UserAssigned"
+    world.orc._jobs.put("talker", live).result()
+    (drifted,) = world.orc.drift("talker")
+    fields = {field.path: (field.old, field.new) for field in drifted.fields}
+    assert fields["volumes.v"] == (None, "EmptyDir")
+    assert fields["volume_mounts.v"] == (None, "/v")
+    assert fields["init_containers.i.command"] == (None, ["x"])
+    assert fields["identity"][1][-1] == "system"
+    assert {"volumes.v", "identity"} <= {field.path for field in world.orc.plan()[0].fields}
+
+
 def test_drift_names_what_was_changed_by_hand_and_by_whom(world: World) -> None:
     assert world.orc.drift().drifted == []
     by_hand(world, "talker", {"properties": {"configuration": {"replicaTimeout": 240}}})

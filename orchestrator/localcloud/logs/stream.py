@@ -147,8 +147,8 @@ def timestamp(micros: int) -> str:
 def as_text(line: FeedLine) -> str:
     """`<time> <stdout|stderr> F <line>`; a line end inside the line begins a further such line."""
     head = f"{timestamp(line.time)} {line.stream} F "
-    if "\n" in line.text or "\r" in line.text:
-        return "".join(f"{head}{part}\n" for part in line.text.splitlines() or [""])
+    if "\n" in line.text:
+        return "".join(f"{head}{part}\n" for part in line.text.split("\n"))
     return f"{head}{line.text}\n"
 
 

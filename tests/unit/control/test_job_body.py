@@ -159,6 +159,20 @@ def test_secrets_come_by_reference_and_the_vaults_stay_there() -> None:
     assert env == [{"name": "TOKEN", "secretRef": "a"}]
 
 
+def test_a_vault_is_read_with_an_identity_that_the_job_has() -> None:
+    vault = "https://kv.vault.azure.net/secrets/pin"
+    other = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/x/other"
+    for identity, kind, ids in (
+        ("system", "SystemAssigned, UserAssigned", [IDENTITY]),
+        (other, "UserAssigned", [IDENTITY, other]),
+    ):
+        wanted = spec(secrets={"pin": {"key_vault": vault, "identity": identity}})
+        made = job_resource("kv", wanted, PLACE, {})
+        assert made["identity"]["type"] == kind
+        assert list(made["identity"]["userAssignedIdentities"]) == ids
+        assert made["properties"]["configuration"]["secrets"][0]["identity"] == identity
+
+
 def test_every_secret_that_refers_to_nothing_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("value\n")
     both = check(
