@@ -7,6 +7,7 @@ Service", REST endpoint reference, api-version 2019-08-01.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
@@ -21,6 +22,13 @@ from orchestrator.errors import AuthenticationFailed, NotReachable
 
 _TIMEOUT = 10.0  # seconds
 _SPARE = 300  # seconds before its end from which a token is no longer used
+_PAUSES = (0.8, 1.6, 3.2)  # seconds before it is asked again, where it names none
+_LONGEST = 30.0  # seconds that are waited at most, whatever it asks for
+
+
+class _Busy(Exception):  # noqa: N818 - a state of the endpoint's, answered by asking again
+    def __init__(self, status: int, reason: str, retry_after: float | None) -> None:
+        self.status, self.reason, self.retry_after = status, reason, retry_after
 
 
 class EndpointCredential:
@@ -68,6 +76,24 @@ class EndpointCredential:
             return self._ask(resource)
 
     def _ask(self, resource: str) -> AccessTokenInfo:
+        """Ask, and ask again where the endpoint says that it is busy (429, 5xx), as azure-identity
+        does: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/
+        how-to-use-vm-token#retry-guidance."""
+        for pause in _PAUSES:
+            try:
+                return self._ask_once(resource)
+            except _Busy as busy:
+                time.sleep(min(_LONGEST, busy.retry_after or pause))
+        try:
+            return self._ask_once(resource)
+        except _Busy as busy:
+            raise AuthenticationFailed(
+                f"The identity endpoint gives no token: {busy.reason}",
+                "Run the command again in a while.",
+                status=busy.status,
+            ) from None
+
+    def _ask_once(self, resource: str) -> AccessTokenInfo:
         where = urlsplit(self._endpoint)
         kind = (
             http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
@@ -88,18 +114,34 @@ class EndpointCredential:
             ) from error
         finally:
             connection.close()
+        if answer.status == 429 or answer.status >= 500:
+            raise _Busy(answer.status, _reason(answer.status, body), _wait(answer))
         return self._read(answer.status, body)
 
     def _read(self, status: int, body: bytes) -> AccessTokenInfo:
-        try:
-            told = json.loads(body)
-            if status == 200:
+        if status == 200:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                told = json.loads(body)
                 return AccessTokenInfo(told["access_token"], int(told["expires_on"]))
-            reason = str(told.get("message") or told.get("error_description") or status)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            reason = f"an answer that makes no sense (HTTP {status})"
         raise AuthenticationFailed(
-            f"The identity endpoint gives no token: {reason}",
+            f"The identity endpoint gives no token: {_reason(status, body)}",
             "The local cloud was started anew, perhaps; run the command again.",
             status=status,
         )
+
+
+def _reason(status: int, body: bytes) -> str:
+    """What a refusal says."""
+    try:
+        told = json.loads(body)
+        return str(told.get("message") or told.get("error_description") or status)
+    except (ValueError, AttributeError):
+        return f"an answer that makes no sense (HTTP {status})"
+
+
+def _wait(answer: http.client.HTTPResponse) -> float | None:
+    """Seconds that Retry-After asks for; None where it asks for none, or for a date."""
+    try:
+        return max(0.0, float(answer.headers.get("Retry-After") or ""))
+    except ValueError:
+        return None

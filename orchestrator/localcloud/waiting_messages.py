@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.localcloud.service_bus_access import ServiceBusAccess
 from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.model import AccessRule, Right
 
 
 class WaitingMessages:
@@ -16,6 +17,31 @@ class WaitingMessages:
     def refuses(self, job_id: str, identity: str, namespace: str, entity: str) -> str | None:
         """Why a job's identity may not read the counts of an entity; None: it may."""
         return self._access.refuses(job_id, identity, namespace, entity)
+
+    def refuses_key(self, namespace: str, entity: str, name: str, key: str) -> str | None:
+        """Why a connection string's key may not read the counts of an entity; None: it may."""
+        rule = self._rule(namespace, entity, name, key)
+        if rule is None:
+            return f"Unauthorized access: there is no key {name} of that value"
+        if Right.MANAGE in rule.rights:
+            return None
+        return (
+            f"Unauthorized access: the key {name} lacks the claim 'Manage', without which nobody "
+            "reads how many messages wait"
+        )
+
+    def namespace_of_key(self, entity: str, name: str, key: str) -> str:
+        """The namespace whose key it is; "" when it is nobody's."""
+        known = self._broker.namespaces()
+        return next((one for one in known if self._rule(one, entity, name, key)), "")
+
+    def _rule(self, namespace: str, entity: str, name: str, key: str) -> AccessRule | None:
+        path = entity.partition("/")[0]
+        for of in (path or None, None):
+            rule = self._broker.rule(namespace, name, of)
+            if rule is not None and key in (rule.primary_key, rule.secondary_key):
+                return rule
+        return None
 
     def length(self, namespace: str, entity: str) -> int | None:
         """Active messages of a queue or subscription; None when it does not exist."""

@@ -169,11 +169,29 @@ def test_wrong_rules_are_told_in_the_system_log_and_never_stop_the_others(world:
             "auth": [{"secretRef": "nope", "triggerParameter": "connection"}],
         },
         {"name": "generic", "type": "redis", "metadata": {"listName": "work"}},
+        *(
+            {
+                "name": name,
+                "type": "azure-servicebus",
+                "metadata": right,
+                "auth": [{"secretRef": name, "triggerParameter": "connection"}],
+            }
+            for name in ("wrong-key", "listen-only")
+        ),
         bus | {"name": "right", "metadata": right},
     ]
     scale = {"minExecutions": 0, "maxExecutions": 2, "pollingInterval": 1, "rules": rules}
     before = len(world.orc.executions("drain"))
-    change(world, "drain", {"configuration": {"eventTriggerConfig": {"scale": scale}}})
+    bus_verbs = world.orc._clients.service_bus.queues
+    place = ("local", "sb-local", "out")
+    bus_verbs.create_or_update_authorization_rule(
+        *place, "hear", {"properties": {"rights": ["Listen"]}}
+    )
+    listen = bus_verbs.list_keys(*place, "hear").primary_connection_string
+    wrong = "Endpoint=sb://sb-local.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=AA="
+    secrets = [{"name": "wrong-key", "value": wrong}, {"name": "listen-only", "value": listen}]
+    changed = {"secrets": secrets, "eventTriggerConfig": {"scale": scale}}
+    change(world, "drain", {"configuration": changed})
     world.orc.queues["out"].send("one")
     world.cloud.until(lambda: len(world.orc.executions("drain")) > before)
 
@@ -181,7 +199,7 @@ def test_wrong_rules_are_told_in_the_system_log_and_never_stop_the_others(world:
         told = [e.text for e in world.orc.events("drain") if e.reason == "KEDAScalerFailed"]
         return dict(text.removeprefix("rule ").split(": ", 1) for text in told)
 
-    world.cloud.until(lambda: {"no-queue", "generic"} <= set(failures()))
+    world.cloud.until(lambda: {"no-queue", "generic", "listen-only"} <= set(failures()))
     said = failures()
     assert "no service bus entity type set" in said["no-queue"]
     assert "messageCount value 'many'" in said["no-number"]
@@ -189,6 +207,8 @@ def test_wrong_rules_are_told_in_the_system_log_and_never_stop_the_others(world:
     assert "no connection setting given" in said["no-secret"]
     assert said["unknown-secret"] == "secret nope is not among the secrets of job drain"
     assert "no scaler found for type: redis" in said["generic"]
+    assert "there is no key Root of that value" in said["wrong-key"]
+    assert "the key hear lacks the claim 'Manage'" in said["listen-only"]
     assert "right" not in said
     world.orc.suspend("drain")
     world.orc.queues["out"].purge()

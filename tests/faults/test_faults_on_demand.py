@@ -110,6 +110,14 @@ def test_a_token_endpoint_that_is_down_is_reported_in_a_sentence(world: World) -
     assert told.value.hint
 
 
+def test_a_busy_token_endpoint_is_asked_again(world: World) -> None:
+    faults(world.cloud).add_fault("status", status=429, retry_after=0.1, count=2, on="identity")
+    fresh = world.orchestrator()
+    assert fresh.jobs()
+    fresh.close()
+    assert {(f["kind"], f["hits"]) for f in faults(world.cloud).faults()} == {("status", 2)}
+
+
 def test_latency_delays_an_answer_and_changes_nothing_else(world: World) -> None:
     faults(world.cloud).add_fault("latency", delay=0.2, on="GET */jobs*")
     before = time.monotonic()

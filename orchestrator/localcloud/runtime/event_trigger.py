@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from orchestrator.clock import Clock
 from orchestrator.localcloud.runtime.events import KEDA, Events
@@ -104,6 +105,15 @@ class EventTrigger:
     def _read(self, key: str, rule: ServiceBusRule) -> Reading | None:
         if rule.identity:
             refusal = self._queues.refuses(self._job.id, rule.identity, rule.namespace, rule.entity)
+            if refusal is not None:
+                self._report(key, "KEDAScalerFailed", f"{key}: {refusal}")
+                return None
+        elif rule.key is not None:
+            name, value = rule.key
+            if not rule.namespace:
+                home = self._queues.namespace_of_key(rule.entity, name, value)
+                rule = replace(rule, namespace=home)
+            refusal = self._queues.refuses_key(rule.namespace, rule.entity, name, value)
             if refusal is not None:
                 self._report(key, "KEDAScalerFailed", f"{key}: {refusal}")
                 return None

@@ -56,6 +56,14 @@ class Queues(Protocol):
         """Why the identity of a job's rule may not read the count; None: it may."""
         ...
 
+    def refuses_key(self, namespace: str, entity: str, name: str, key: str) -> str | None:
+        """Why a connection string's key may not read the count; None: it may."""
+        ...
+
+    def namespace_of_key(self, entity: str, name: str, key: str) -> str:
+        """The namespace whose key it is, where a connection string names only an address; ""."""
+        ...
+
     def length(self, namespace: str, entity: str) -> int | None:
         """Active messages; None when there is no such queue or subscription."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.localcloud.runtime.job import Job, ScaleRule
 from orchestrator.localcloud.runtime.model import Queues
@@ -42,6 +42,7 @@ class ServiceBusRule:
         pattern: With useRegex: what a queue's or subscription's whole name has to match.
         operation: How the counts of several are put together: sum, max or avg.
         identity: Whose token reads the counts; "" with a connection string.
+        key: Name and value of a connection string's key; None with an identity, or a signature.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ServiceBusRule:
     pattern: re.Pattern[str] | None = None
     operation: str = "sum"
     identity: str = ""
+    key: tuple[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,11 @@ def read_rule(rule: ScaleRule, job: Job) -> ServiceBusRule:
             f"parameter operation value {operation!r} must be one of {', '.join(OPERATIONS)}"
         )
     entity, label, pattern = _entity(metadata, regex=_flag(metadata, "useRegex"))
+    namespace, key = _namespace(rule, job)
     return ServiceBusRule(
         name=rule.name,
-        namespace=_namespace(rule, job),
+        namespace=namespace,
+        key=key,
         entity=entity,
         label=label,
         message_count=_number(metadata, "messageCount", 5),
@@ -170,11 +174,7 @@ def connection_namespace(connection: str) -> str:
     Raises:
         RuleFault: It is not a Service Bus connection string. Never quotes it: it holds a key.
     """
-    parts: dict[str, str] = {}
-    for part in connection.split(";"):
-        key, separator, value = part.partition("=")
-        if separator:
-            parts[key.strip().lower()] = value.strip()
+    parts = _connection(connection)
     endpoint = re.fullmatch(r"sb://([^/:]+)(:\d+)?/?", parts.get("endpoint", ""), re.IGNORECASE)
     keyed = "sharedaccesskeyname" in parts and "sharedaccesskey" in parts
     if endpoint is None or not (keyed or "sharedaccesssignature" in parts):
@@ -184,6 +184,12 @@ def connection_namespace(connection: str) -> str:
         )
     host = endpoint[1]
     return host.partition(".")[0] if _CLOUD_SUFFIX.search(host) else ""
+
+
+def _connection(text: str) -> dict[str, str]:
+    """The parts of a connection string by their names in small letters."""
+    parts = (part.partition("=") for part in text.split(";"))
+    return {name.strip().lower(): value.strip() for name, sign, value in parts if sign}
 
 
 def _entity(metadata: Mapping[str, str], *, regex: bool) -> tuple[str, str, re.Pattern[str] | None]:
@@ -217,7 +223,8 @@ def _pattern(key: str, text: str) -> re.Pattern[str]:
         raise RuleFault(f"{key} is not a valid regular expression") from None
 
 
-def _namespace(rule: ScaleRule, job: Job) -> str:
+def _namespace(rule: ScaleRule, job: Job) -> tuple[str, tuple[str, str] | None]:
+    """The namespace, and the key of a connection string."""
     # As in KEDA, an identity goes before a connection string.
     if rule.identity:
         # `system-environment` is the managed environment's identity, which always has one here.
@@ -230,7 +237,7 @@ def _namespace(rule: ScaleRule, job: Job) -> str:
         if not namespace:
             raise RuleFault("namespace are required when using pod identity")
         _check_cloud(rule.metadata)
-        return _CLOUD_SUFFIX.sub("", namespace)
+        return _CLOUD_SUFFIX.sub("", namespace), None
     secret = rule.auth.get("connection", "")
     if not secret:
         raise RuleFault(
@@ -240,7 +247,9 @@ def _namespace(rule: ScaleRule, job: Job) -> str:
     value = job.secrets.get(secret.lower())
     if value is None:
         raise RuleFault(f"secret {secret} is not among the secrets of job {job.name}")
-    return connection_namespace(value)
+    parts = _connection(value)
+    name, key = parts.get("sharedaccesskeyname"), parts.get("sharedaccesskey")
+    return connection_namespace(value), (name, key) if name and key else None
 
 
 def _check_cloud(metadata: Mapping[str, str]) -> None:

@@ -245,6 +245,12 @@ class House:
         self.polls.append((namespace, entity, self.clock.time()))
         return self.queues.get((namespace, entity))
 
+    def refuses_key(self, namespace: str, entity: str, name: str, key: str) -> str | None:
+        return self.refusals.get((name, namespace, entity))
+
+    def namespace_of_key(self, entity: str, name: str, key: str) -> str:
+        return next((space for space, path in self.queues if path == entity), "")
+
     def refuses(self, job_id: str, identity: str, namespace: str, entity: str) -> str | None:
         return self.refusals.get((identity, namespace, entity))
 

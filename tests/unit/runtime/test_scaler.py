@@ -153,7 +153,9 @@ def with_identity(metadata: dict[str, str], identity: str = IDENTITY) -> Service
 
 
 def test_a_queue_with_its_defaults() -> None:
-    assert with_key({"queueName": "results"}) == rule()
+    keyed = with_key({"queueName": "results"})
+    assert keyed == replace(rule(), key=("Root", "c2Vj="))
+    assert "c2Vj=" not in repr(keyed)
     assert with_identity({"queueName": "results", "namespace": "space"}) == replace(
         rule(), identity=IDENTITY
     )
