@@ -162,13 +162,14 @@ class Orchestrator(LogClient):
             progress=progress,
         )
 
-    def plan(self, *jobs: str, prune: bool = False) -> Plan:
+    def plan(self, *jobs: str, prune: bool = False, version: str | None = None) -> Plan:
         """What `deploy` would do to these jobs, field by field; nothing is sent.
 
-        Raises SettingsNotFound, JobNotFound, SettingsError.
+        Raises SettingsNotFound, JobNotFound, SettingsError; Conflict where `version` is given and
+        is not this plan's.
         """
         self._check_settings("plan")
-        return self._plans.plan(self.settings, jobs, prune=prune)
+        return self._plans.plan(self.settings, jobs, prune=prune, version=version)
 
     def drift(self, *jobs: str) -> Drift:
         """Where live jobs differ from the settings. Raises SettingsNotFound, JobNotFound."""

@@ -204,15 +204,16 @@ class LogClient(Nouns):
         """The saved queries: those that come along, and those of the project's `queries` folder."""
         from orchestrator.saved_queries import find_all
 
-        return find_all(self._queries_folder)
+        return find_all(self.queries_folder)
 
     def saved_query(self, name: str) -> SavedQuery:
         """One of them. Raises NotFound, BadInput (its declaration of parameters is not right)."""
         from orchestrator.saved_queries import find
 
-        return find(name, self._queries_folder)
+        return find(name, self.queries_folder)
 
     @property
-    def _queries_folder(self) -> Path | None:
+    def queries_folder(self) -> Path | None:
+        """The project's folder of saved queries; None without a project."""
         settings = self.settings
         return settings.folder / settings.queries_folder if settings.path else None

@@ -145,9 +145,20 @@ class PlanVerbs:
 
     # ---------------------------------------------------------------- plan
 
-    def plan(self, settings: Settings, names: Sequence[str] = (), *, prune: bool = False) -> Plan:
-        """What `deploy` would do; nothing is sent. Raises what `deploy` raises before it sends."""
-        return _plan_of(self._planned(settings, names, prune))
+    def plan(
+        self,
+        settings: Settings,
+        names: Sequence[str] = (),
+        *,
+        prune: bool = False,
+        version: str | None = None,
+    ) -> Plan:
+        """What `deploy` would do; nothing is sent. Raises what `deploy` raises before it sends:
+        Conflict where `version` is given and is not this plan's."""
+        planned = self._planned(settings, names, prune)
+        if version is not None:
+            _check_version(version, planned, self._clients.profile.resource_group)
+        return _plan_of(planned)
 
     def _planned(self, settings: Settings, names: Sequence[str], prune: bool) -> list[_Planned]:
         """Nothing is sent before every secret is found and every job's difference is known."""
@@ -330,7 +341,7 @@ def _mark(live: Mapping[str, Any]) -> str:
 
 
 def _version(planned: Sequence[_Planned]) -> str:
-    """`<live>-<wanted>`: digests of what is and of what would be done to it."""
+    """`<live>-<wanted>-<which>`: digests of what is, of what would be done to it, of which jobs."""
     live = [[one.job.name.lower(), one.mark] for one in planned]
     wanted = [
         [one.job.name.lower(), one.job.action, [str(field) for field in one.job.fields]]
@@ -343,7 +354,8 @@ def _version(planned: Sequence[_Planned]) -> str:
         ]
         for one in planned
     ]
-    return f"{_digest(live)}-{_digest(wanted)}"
+    which = sorted(one.job.name.lower() for one in planned)
+    return f"{_digest(live)}-{_digest(wanted)}-{_digest(which)[:4]}"
 
 
 def _wanted_words(body: Mapping[str, Any]) -> dict[str, str]:
@@ -358,13 +370,20 @@ def _check_version(given: str, planned: Sequence[_Planned], group: str) -> None:
     now = _version(planned)
     if given.strip().lower() == now:
         return
-    live, dash, wanted = given.strip().lower().partition("-")
-    if not dash or len(live) != 10 or len(wanted) != 10:
+    parts = given.strip().lower().split("-")
+    if [len(part) for part in parts] != [10, 10, 4]:
         raise Conflict(
             f'"{given}" is not the version of a plan, such as {now}.',
             "Plan again, and give the version it ends with: orchestrator plan",
         )
     again = "Nothing was sent. Plan again, and look at it: orchestrator plan"
+    live, _, which = parts
+    if which != now.rpartition("-")[2]:
+        raise Conflict(
+            "That plan was of other jobs: the settings have changed since that plan, or other jobs "
+            "or options were given with it.",
+            again,
+        )
     if live == now.partition("-")[0]:
         raise Conflict("The settings have changed since that plan.", again)
     touched = [(one.job.changed_at, one.job) for one in planned if one.job.changed_at is not None]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import Column, Kind, Records, jsonable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _KINDS: dict[str, Kind] = {
     "long": "number",
@@ -15,6 +18,15 @@ _KINDS: dict[str, Kind] = {
     "decimal": "number",
     "datetime": "time",
     "timespan": "duration",
+}
+
+
+_DTYPES: dict[str, Any] = {
+    "bool": "boolean",
+    "long": "Int64",
+    "int": "Int64",
+    "real": "Float64",
+    "decimal": "Float64",
 }
 
 
@@ -49,6 +61,14 @@ class QueryTable(Records[tuple[Any, ...]]):
             names = [c.key for c in self.columns]
             return QueryTable(self._items[index], names=names, types=self.types, name=self.name)
         return self._items[index]
+
+    def to_pandas(self) -> DataFrame:
+        """A DataFrame whose columns have the types of the query's, whatever rows there are."""
+        frame = super().to_pandas()
+        for column, kind in zip(self.columns, self.types, strict=True):
+            if kind in _DTYPES and column.key in frame:
+                frame[column.key] = frame[column.key].astype(_DTYPES[kind])
+        return frame
 
     def as_json(self) -> list[dict[str, Any]]:
         """One dict per row, column name -> value."""

@@ -75,18 +75,36 @@ class SavedQueries(Records[SavedQuery]):
     )
 
 
-def find_all(folder: Path | None) -> SavedQueries:
+def find_all(folder: Path | None, broken: Callable[[BadInput], None] | None = None) -> SavedQueries:
     """All of them: those of the package and those of the project's folder, which count first.
 
-    Raises BadInput for a file that cannot be read or whose declaration is not right.
+    `broken`: told of a file that cannot be read or whose declaration is not right, which is left
+    out then. Raises BadInput for it without.
     """
     found = {}
-    for place, origin in ((SHIPPED, "shipped"), (folder, "project")):
-        if place is not None and place.is_dir():
-            for path in sorted(place.glob(f"*{_SUFFIX}")):
-                if _NAME.fullmatch(path.stem):
-                    found[path.stem.lower()] = read(path, origin)
+    for name, (path, origin) in _files(folder).items():
+        try:
+            found[name] = read(path, origin)
+        except BadInput as error:
+            if broken is None:
+                raise
+            broken(error)
     return SavedQueries(found[name] for name in sorted(found))
+
+
+def names(folder: Path | None) -> list[str]:
+    """Their names, in small letters; no file is read."""
+    return sorted(_files(folder))
+
+
+def _files(folder: Path | None) -> dict[str, tuple[Path, str]]:
+    return {
+        path.stem.lower(): (path, origin)
+        for place, origin in ((SHIPPED, "shipped"), (folder, "project"))
+        if place is not None and place.is_dir()
+        for path in sorted(place.glob(f"*{_SUFFIX}"))
+        if _NAME.fullmatch(path.stem)
+    }
 
 
 def find(name: str, folder: Path | None) -> SavedQuery:
@@ -97,8 +115,7 @@ def find(name: str, folder: Path | None) -> SavedQuery:
             for path in place.glob(f"*{_SUFFIX}"):
                 if path.stem.lower() == wanted:
                     return read(path, origin)
-    names = [query.name for query in find_all(folder)]
-    near = get_close_matches(wanted, names, 1)
+    near = get_close_matches(wanted, names(folder), 1)
     raise NotFound(
         f'There is no saved query "{name}".',
         f'Did you mean "{near[0]}"?' if near else "Those there are: orchestrator query --list",

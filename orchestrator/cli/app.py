@@ -82,9 +82,9 @@ def run(arguments: Sequence[str]) -> int:
     if instruction := os.environ.get("_ORCHESTRATOR_COMPLETE"):
         from click.shell_completion import shell_complete
 
-        from orchestrator.cli import bash_completion
+        from orchestrator.cli import shells
 
-        bash_completion.register()
+        shells.register()
         try:
             return shell_complete(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE", instruction)
         except Exception:  # noqa: BLE001 - nothing may be written into a prompt
@@ -108,6 +108,7 @@ def run(arguments: Sequence[str]) -> int:
             _silence_stdout()
             return BROKEN_PIPE
         try:
+            session.place(error)
             return explain(error, arguments, verbose=session.verbose)
         except OSError:  # stderr is gone too
             return 1

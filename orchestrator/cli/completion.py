@@ -28,10 +28,10 @@ def completion(shell: str | None) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    from orchestrator.cli import bash_completion
+    from orchestrator.cli import shells
     from orchestrator.cli.app import root
 
-    bash_completion.register()
+    shells.register()
     chosen = shell or os.path.basename(os.environ.get("SHELL", ""))  # noqa: PTH119 - a name
     if chosen not in _SHELLS:
         raise click.UsageError(f"Name a shell: {', '.join(_SHELLS)}.")

@@ -153,6 +153,8 @@ def outcome(execution: Execution) -> int:
     why = execution.message or execution.reason
     why = f": {why.rstrip('.')}" if why else ""
     hint = f"orchestrator logs --execution {execution.name}"
+    if execution.reason in ("ImagePullFailure", "ContainerStartFailure"):  # it wrote nothing
+        hint = f"orchestrator executions show {execution.name}"
     if status == 4:
         report(f"{execution.name} was stopped{took}.", hint)
     elif status == 5:

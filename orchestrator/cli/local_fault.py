@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -119,7 +120,12 @@ def _how(found: dict[str, Any]) -> str:
     shell_complete=complete_queues,
     help="Service Bus: only these queues.",
 )
-@click.option("--rate", type=float, metavar="P", help="Strike with this probability, 0 to 1.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="P",
+    help="Strike with this probability, above 0 and at most 1.",
+)
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Strike so often.")
 @click.option("--status", type=int, metavar="CODE", help="Of `status`: the HTTP status (503).")
 @click.option(
@@ -151,18 +157,29 @@ def add(
 
     HTTP: status, latency, drop. Service Bus: server-busy, lock-lost, disconnect. Logs: log-delay.
     """
+    if delay is None and kind in ("latency", "log-delay"):
+        raise click.UsageError(f"A fault of the kind {kind} needs --delay.")
     session = current()
-    added = steering(session, state).add_fault(
-        kind,
-        on=on,
-        queue=queue,
-        rate=rate,
-        count=count,
-        status=status,
-        retry_after=None if retry_after is None else retry_after.total_seconds(),
-        delay=None if delay is None else delay.total_seconds(),
-        after=True if after else None,
-    )
+    from orchestrator.localcloud.state import LocalCloudError
+
+    try:
+        added = steering(session, state).add_fault(
+            kind,
+            on=on,
+            queue=queue,
+            rate=rate,
+            count=count,
+            status=status,
+            retry_after=None if retry_after is None else retry_after.total_seconds(),
+            delay=None if delay is None else delay.total_seconds(),
+            after=True if after else None,
+        )
+    except LocalCloudError as error:  # it speaks of the fields of its API
+        error.message = re.sub(
+            r"'(on|queue|rate|count|status|delay|after)'", r"--\1", error.message
+        )
+        error.hint = "orchestrator local fault add --help"
+        raise
     _show(session, [added], single=True)
 
 

@@ -15,7 +15,7 @@ from orchestrator.cli.parameters import Variable, since_option
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
-    from orchestrator.errors import QueryError
+    from orchestrator.errors import BadInput, QueryError
     from orchestrator.query import QueryResult
     from orchestrator.query_parts import PartsProgress
 
@@ -126,8 +126,12 @@ def query(
 
 def _list(session: Session) -> None:
     from orchestrator.display.terminal import is_terminal
+    from orchestrator.saved_queries import find_all
 
-    found = session.connect().saved_queries
+    broken: list[BadInput] = []
+    found = find_all(session.connect().queries_folder, broken.append)
+    for error in broken:
+        session.say(f"Left out: {error.message}")
     if not (session.plain and found and is_terminal(sys.stdout)):
         session.show(found)
         return
@@ -197,7 +201,9 @@ def _no_name(kql: str) -> None:
     name = kql.strip()
     if not re.fullmatch(r"[\w.-]+", name):
         return
-    if name in {query.name for query in current().connect().saved_queries}:
+    from orchestrator.saved_queries import names
+
+    if name.lower() in names(current().connect().queries_folder):
         from orchestrator.errors import BadInput
 
         raise BadInput(

@@ -62,6 +62,21 @@ class Session:
             self._connected = orchestrator.connect(self.profile, settings=self.settings)
         return self._connected
 
+    def place(self, error: Exception) -> None:
+        """Where nothing runs since this is no project's folder, have the error say that."""
+        if self._connected is None or self._connected.settings.path is not None:
+            return
+        from orchestrator.profile import START_HINT
+
+        if getattr(error, "hint", "") == START_HINT:
+            error.message = (  # type: ignore[attr-defined]
+                "No local cloud is running here, and there is no orchestrator.toml here or in a "
+                "parent folder."
+            )
+            error.hint = (  # type: ignore[attr-defined]
+                "Go to the folder of your project, or make one: orchestrator init"
+            )
+
     def close(self) -> None:
         """Let go of the connection, if there is one."""
         if self._connected is not None:

@@ -139,7 +139,7 @@ def deploy(
     session = current()
     orc = session.connect()
     if dry_run:
-        show_plan(session, orc.plan(*jobs, prune=prune))
+        show_plan(session, orc.plan(*jobs, prune=prune, version=plan_version))
         session.hint("Nothing was sent.")
         return
     if (prune or replace) and not yes:

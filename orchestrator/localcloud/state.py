@@ -41,7 +41,10 @@ class LocalCloudError(Exception):
     Attributes:
         message: One sentence for the user.
         hint: What to do next.
+        exit_code: What a command ends with: 1, or 2 where what it was asked for is wrong.
     """
+
+    exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message} {hint}".strip())

@@ -52,8 +52,7 @@ def load(
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsNotFound(
             f"There is no settings file {path}.", "Make one: orchestrator init", path=path
@@ -77,8 +76,14 @@ def _parse(path: Path) -> dict[str, Any]:
         elif message.endswith(" (at end of document)"):
             where = "end of file"
         what = message.rpartition(" (at ")[0] if where else message
+        what = re.sub(r"\('(.*?)',?\)", lambda keys: _dotted(keys[1]), what)
         problem = Problem(where, f"not valid TOML: {what[:1].lower()}{what[1:]}.")
         raise _refusal(path, [problem]) from None
+
+
+def _dotted(keys: str) -> str:
+    """`jobs', 'hello` of Python's tuple of keys, as TOML writes it."""
+    return "[" + keys.replace("', '", ".") + "]"
 
 
 def _refusal(path: Path | None, problems: Sequence[Problem]) -> SettingsError:

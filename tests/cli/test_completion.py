@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 import pytest
-from click.shell_completion import CompletionItem, ShellComplete
+from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
-from orchestrator.cli import bash_completion, known_names
+from orchestrator.cli import known_names, shells
 from orchestrator.cli.app import root
 
 SETTINGS = """
@@ -185,7 +185,7 @@ def test_bash_gets_what_it_puts_in_its_words_place(
     line: str, words: list[str], answer: str
 ) -> None:
     shell = ShellComplete(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE")
-    script = bash_completion.BashLine(root, {}, shell.prog_name, shell.complete_var).source()
+    script = shells.BashLine(root, {}, shell.prog_name, shell.complete_var).source()
     script = script.replace("$1)", f"{shlex.quote(sys.executable)} -m orchestrator)")
     asked = f"""{script}
         compopt() {{ echo "no space" >&2; }}
@@ -201,7 +201,7 @@ def test_bash_gets_what_it_puts_in_its_words_place(
 
 
 def test_a_name_with_a_space_is_escaped_for_bash() -> None:
-    bash = bash_completion.BashLine(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE")
+    bash = shells.BashLine(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE")
     assert bash.format_completion(CompletionItem("a reason's")) == "plain,a\\ reason\\'s"
 
 
@@ -224,3 +224,31 @@ def test_every_argument_that_takes_a_known_noun_completes() -> None:
 
     look(root, "orchestrator")
     assert not unknown
+
+
+@pytest.mark.parametrize(
+    ("shell", "words", "at", "expected"),
+    [
+        ("zsh", "orchestrator --output=js", "1", "plain\n--output=json\n_\n"),
+        ("zsh", "orchestrator metrics --queue=or", "2", "plain\n--queue=orders\n"),
+        ("fish", "orchestrator --output=js", "--output=js", "plain,--output=json\n"),
+        ("fish", "orchestrator metrics --queue=or", "--queue=or", "plain,--queue=orders"),
+    ],
+)
+def test_a_shell_that_replaces_the_whole_word_is_given_the_whole_word(
+    shell: str, words: str, at: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", at)
+    shells.register()
+    made = get_completion_class(shell)
+    assert made is not None
+    assert expected in made(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").complete() + "\n"
+
+
+def test_fish_shows_what_a_command_does_with_its_commas() -> None:
+    shells.register()
+    made = get_completion_class("fish")
+    assert made is not None
+    script = made(root, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").source()
+    assert 'string split --max 1 ","' in script

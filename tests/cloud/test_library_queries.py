@@ -176,3 +176,25 @@ def test_the_command_with_saved_queries(world: World, cli: Cli) -> None:
     assert 'Did you mean "words"?' in wrong.err
     both = cli("query", "T", "--saved", "words")
     assert both.status == 2
+
+
+def test_a_file_that_is_not_right_is_in_nobodys_way(world: World, cli: Cli) -> None:
+    bad = world.folder / "queries" / "bad.kql"
+    bad.write_text("declare query_parameters(a:strng);\nprint a")
+    try:
+        assert cli("query", "print 1", "-o", "tsv").out.strip() == "1"
+        assert cli("query", "bad").status == 2  # a name all the same
+        listed = cli("query", "--list")
+        assert (listed.status, "words" in listed.out) == (0, True)
+        assert "Left out:" in listed.err
+        assert "bad.kql" in listed.err
+        assert cli("query", "--saved", "bad").status == 2
+    finally:
+        bad.unlink()
+
+
+def test_a_frame_has_the_types_of_the_query_whatever_its_rows(world: World) -> None:
+    rows = "range x from 1 to 3 step 1 | extend b = x > 1, r = 1.5 * x, s = 'a'"
+    for query in (rows, f"{rows} | where x > 5"):
+        dtypes = world.orc.query(query).to_pandas().dtypes.astype(str).to_dict()
+        assert dtypes == {"x": "Int64", "b": "boolean", "r": "Float64", "s": "object"}

@@ -73,7 +73,14 @@ class SteeringClient:
         if response.status >= 400:
             found = answer.get("error") if isinstance(answer, dict) else None
             message = found.get("message") if isinstance(found, dict) else None
-            raise LocalCloudError(str(message or f"The local cloud answers {response.status}."))
+            refused = LocalCloudError(
+                str(message or f"The local cloud answers {response.status}."),
+                f"What is possible: orchestrator local {path.strip('/').split('/')[1].rstrip('s')}"
+                " --help",
+            )
+            if response.status == 400:
+                refused.exit_code = 2  # what was asked for is wrong
+            raise refused
         return answer
 
     # ------------------------------------------------------------------ clock

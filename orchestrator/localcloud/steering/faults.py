@@ -34,6 +34,14 @@ _KEYS = {
     "disconnect": ("queue", "after"),
     "log-delay": ("delay",),
 }
+OPERATIONS = (
+    "attach", "token", "send", "receive", "complete", "abandon", "defer", "dead-letter", "release",
+    "renew-lock", "peek-message", "schedule-message", "cancel-scheduled-message",
+    "receive-by-sequence-number", "update-disposition", "renew-session-lock", "get-session-state",
+    "set-session-state", "get-message-sessions", "add-rule", "remove-rule", "enumerate-rules",
+)  # fmt: skip
+"""Of Service Bus: what goes over a link, then what goes over `$management`."""
+
 _LOCKED = ("complete", "abandon", "defer", "dead-letter", "renew-lock", "update-disposition")
 
 
@@ -189,6 +197,10 @@ def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("on", "queue"):
         if not isinstance(values.get(name, "*"), str) or not values.get(name, "*"):
             raise SteeringRefused(f"'{name}' is a pattern such as '*'.")
+    if kind in SERVICE_BUS and not any(_matches(values.get("on", "*"), [o]) for o in OPERATIONS):
+        raise SteeringRefused(
+            f"'on' names no operation of Service Bus; there are {', '.join(OPERATIONS)}."
+        )
     if not 0 < _number(values, "rate", 1.0) <= 1:
         raise SteeringRefused("'rate' is above 0 and at most 1.")
     count = values.get("count", 1)

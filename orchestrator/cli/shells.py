@@ -1,8 +1,12 @@
-"""Completion in bash, where a word of the command line is not what bash takes for one.
+"""Completion in bash, zsh and fish, where a word is not to each what it is to the others.
 
 bash cuts at `=`, `@` and `:` as well: of `executions show sender@la` it says the words `sender`,
 `@`, `la`, and puts a completion in the place of `@la` alone. So the line is read whole, and what
 completes it is cut as bash cuts. The `=` after a variable's name is followed by no space.
+
+zsh and fish put a completion in the place of the whole word: of `--queue=re`, which click answers
+with `results`, they must hear `--queue=results`. fish's script of click's cuts what a candidate
+means at its first comma.
 """
 
 from __future__ import annotations
@@ -10,7 +14,13 @@ from __future__ import annotations
 import os
 import re
 
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ZshComplete,
+    add_completion_class,
+)
 
 _SOURCE = """\
 %(complete_func)s() {
@@ -83,6 +93,54 @@ class BashLine(BashComplete):
         return f"{item.type},{value}"
 
 
+def _option(incomplete: str) -> str:
+    """`--queue=` of `--queue=re`; "" of anything else."""
+    name, sign, _ = incomplete.partition("=")
+    return name + sign if sign and name.startswith("-") else ""
+
+
+def _behind(option: str, item: CompletionItem) -> CompletionItem:
+    return CompletionItem(f"{option}{item.value}", item.type, item.help)
+
+
+class ZshWord(ZshComplete):
+    """The whole word, `--option=` and all."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._option = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, incomplete = super().get_completion_args()
+        self._option = _option(incomplete)
+        return args, incomplete
+
+    def format_completion(self, item: CompletionItem) -> str:
+        return super().format_completion(_behind(self._option, item))
+
+
+class FishWord(FishComplete):
+    """The whole word, `--option=` and all, and what it means with its commas."""
+
+    source_template = FishComplete.source_template.replace(
+        'string split ","', 'string split --max 1 ","'
+    )
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._option = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, incomplete = super().get_completion_args()
+        self._option = _option(incomplete)
+        return args, incomplete
+
+    def format_completion(self, item: CompletionItem) -> str:
+        return super().format_completion(_behind(self._option, item))
+
+
 def register() -> None:
-    """Let click use it."""
+    """Let click use them."""
     add_completion_class(BashLine, "bash")
+    add_completion_class(ZshWord, "zsh")
+    add_completion_class(FishWord, "fish")
