@@ -150,6 +150,14 @@ class AlertVerbs:
             rules += [self._rule(one, kind, fired) for one in self._live(kind)]
         return AlertRules(sorted(rules, key=lambda rule: rule.name))
 
+    def rule(self, name: str) -> AlertRule:
+        """The alert rule of a name. Raises NotFound."""
+        rules = {rule.name.lower(): rule for rule in self()}
+        found = rules.get(name.lower())
+        if found is None:
+            raise self._no_rule(name, [rule.name for rule in rules.values()])
+        return found
+
     # ---------------------------------------------------------------- apply
 
     def apply(
@@ -318,11 +326,15 @@ class AlertVerbs:
             return Change(
                 name=gone[0].name, kind=" and ".join(one.kind for one in gone), action="deleted"
             )
+        raise self._no_rule(name, list(rules))
+
+    def _no_rule(self, name: str, rules: Sequence[str]) -> NotFound:
         near = get_close_matches(name, rules, 1)
-        known = f"The alert rules there are: {', '.join(sorted(rules)) or 'none'}."
-        raise NotFound(
+        known = f"Those there are: {', '.join(sorted(rules))}."
+        none = "There is none yet; make those of the settings: orchestrator alerts apply"
+        return NotFound(
             f'There is no alert rule "{name}" in the resource group {self._group}.',
-            f'Did you mean "{near[0]}"?' if near else known,
+            f'Did you mean "{near[0]}"?' if near else known if rules else none,
             status=404,
         )
 

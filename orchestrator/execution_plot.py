@@ -120,7 +120,8 @@ def _histogram(figure_of: Any, executions: Sequence[Execution]) -> Any:
         middle = sorted(took)[len(took) // 2]
         axis.axvline(middle, color="#222222", linewidth=1, linestyle=(0, (2, 2)))
         axis.set_title(
-            f"{job}  ·  {len(took)} executions, half within {middle:.3g} {name}",
+            f"{job}  ·  {len(took)} execution{'' if len(took) == 1 else 's'}, "
+            f"half within {middle:.3g} {name}",
             loc="left", fontsize=9, color=QUIET,
         )  # fmt: skip
         axis.grid(axis="y", color="#e6e6e6", linewidth=0.8)

@@ -301,9 +301,14 @@ class FieldChange(Record, frozen=True, kw_only=True):
     new: Any = None
 
     def __str__(self) -> str:
-        old = "(none)" if self.old is None else self.old
-        new = "(none)" if self.new is None else self.new
-        return f"{self.path}: {old} → {new}"
+        return f"{self.path}: {_field(self.old)} → {_field(self.new)}"
+
+
+def _field(value: Any) -> str:
+    """A field's value as it is written: words of a list behind each other, the empty text seen."""
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return "(none)" if value is None else '""' if value == "" else str(value)
 
 
 class Change(Record, frozen=True, kw_only=True):

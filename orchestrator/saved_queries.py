@@ -228,7 +228,11 @@ def bound(query: SavedQuery, values: Mapping[str, Any]) -> str:
             has = ", ".join(map(str, parameters)) or "none"
             raise BadInput(
                 f'{f"The query {query.name}".rstrip()} has no parameter "{name}".',
-                f"Did you mean {near[0]}?" if near else f"It has: {has}.",
+                f"Did you mean {near[0]}?"
+                if near
+                else f"It has: {has}."
+                if parameters
+                else "Leave --param out: it has none.",
             )
     if declared is None:
         return query.text
@@ -318,12 +322,29 @@ def _dynamic(value: Any) -> str:
     return f"parse_json({kql.text(json.dumps(parsed))})"
 
 
+_FRACTION = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
+
+
+def _whole(bits: int) -> Callable[[Any], str]:
+    most, form = 2 ** (bits - 1), "int({})" if bits == 32 else "long({})"
+
+    def make(value: Any) -> str:
+        text = str(value).strip()
+        if isinstance(value, bool) or not re.fullmatch(r"[-+]?\d{1,19}", text):
+            raise ValueError(text)
+        if not -most <= int(text) < most:
+            raise ValueError(text)
+        return form.format(text)
+
+    return make
+
+
 LITERALS: dict[str, tuple[Callable[[Any], str], str]] = {
     "string": (lambda value: kql.text(str(value)), "any text"),
-    "int": (_matching(r"[-+]?\d{1,10}", "int({})"), "42"),
-    "long": (_matching(r"[-+]?\d{1,19}", "long({})"), "42"),
-    "real": (_matching(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", "real({})"), "0.5"),
-    "decimal": (_matching(r"[-+]?\d+(?:\.\d*)?", "decimal({})"), "0.5"),
+    "int": (_whole(32), "42"),
+    "long": (_whole(64), "42"),
+    "real": (_matching(rf"{_FRACTION}(?:[eE][-+]?\d+)?", "real({})"), "0.5"),
+    "decimal": (_matching(_FRACTION, "decimal({})"), "0.5"),
     "bool": (_bool, "true or false"),
     "datetime": (_datetime, "2026-11-24 or 2026-11-24T20:00Z"),
     "timespan": (_timespan, "90s, 10m, 1d, or 1.02:30:00"),

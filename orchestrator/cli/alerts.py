@@ -125,5 +125,8 @@ def delete(name: str, yes: bool) -> None:
 def history(name: str | None, since: timedelta | None) -> None:
     """Show the alerts that fired, newest first, and when they were resolved."""
     session = current()
-    found = session.connect().alerts.history(name, since=since or timedelta(days=1))
+    alerts = session.connect().alerts
+    found = alerts.history(name, since=since or timedelta(days=1))
+    if name is not None and not found:
+        alerts.rule(name)  # or there is none of that name
     session.show(found, empty="No alert has fired.")

@@ -170,7 +170,7 @@ def resubmit(
         except KeyboardInterrupt:
             progress.clear()
             _interrupted(reached)
-    _show(session, letters, outcome, bool(reasons))
+    _show(session, letters, outcome, by_reason=bool(reasons), sifted=bool(reasons or since or grep))
 
 
 @command(
@@ -221,21 +221,24 @@ def purge(
             outcome = letters.purge(
                 **wanted, on_progress=lambda done, n: progress.update(f"{done:,}/{n:,}")
             )
-    _show(session, letters, outcome, bool(reasons))
+    _show(session, letters, outcome, by_reason=bool(reasons), sifted=bool(reasons or since or grep))
 
 
 def _looking(queue: str) -> str:
     return f"looking through the dead letters of {queue}"
 
 
-def _show(session: Session, letters: DeadLetters, outcome: Outcome, by_reason: bool) -> None:
+def _show(
+    session: Session, letters: DeadLetters, outcome: Outcome, *, by_reason: bool, sifted: bool
+) -> None:
     """What was done, or would be; exit status 1 if something is left."""
     if outcome.dry_run:
         session.show(outcome.messages)
         count = counted(outcome.matched, _NOUN)
         session.say(f"{count} of {outcome.queue} would be {outcome.action}.")
     elif session.plain and not outcome.matched:
-        session.say(f"No dead letters of {outcome.queue} match: nothing to do.")
+        asked = " that match" if sifted else ""
+        session.say(f"{outcome.queue} has no dead letters{asked}: nothing to do.")
     else:
         session.show(outcome)
     if not outcome.matched and by_reason:

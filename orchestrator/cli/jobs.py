@@ -35,7 +35,11 @@ def jobs() -> None:
     "list",
     examples=[
         ("the jobs", "orchestrator jobs list"),
-        ("as data", 'orchestrator jobs list --query "[].{job:name, image:properties.template}"'),
+        (
+            "as data",
+            "orchestrator jobs list --query "
+            "'[].{job: name, image: properties.template.containers[0].image}'",
+        ),
     ],
 )
 def list_() -> None:

@@ -112,6 +112,8 @@ def logs(
         job, execution = _meant(session, name)
     if raw and (timestamps or not session.plain):
         raise click.UsageError("--raw is the text alone; leave out --timestamps, -o and --query.")
+    if _empty(since, until):
+        raise click.UsageError("--until is before --since: there is no time between them.")
     if follow:
         if system and (stream is not None or raw):
             raise click.UsageError("Events have no stream and no raw text; leave out --system.")
@@ -153,6 +155,14 @@ def logs(
     session.tell_missing(lines.partial)
     if not lines:
         _say_none(session, lines.state)
+
+
+def _empty(since: datetime | timedelta | None, until: datetime | timedelta | None) -> bool:
+    """Whether the end is not after the beginning; both are moments, or both how long ago."""
+    if isinstance(since, datetime) and isinstance(until, datetime):
+        return until <= since
+    ago = isinstance(since, timedelta) and isinstance(until, timedelta)
+    return ago and until >= since  # type: ignore[operator]
 
 
 def _meant(session: Session, name: str) -> tuple[str | None, str | None]:

@@ -278,4 +278,5 @@ def show_messages(session: Session, found: Messages, *, full: bool) -> None:
     else:
         session.show(found)
     if found.more:
-        session.say(f"There are more than these {len(found)}; --limit N shows more.")
+        shown = "this one" if len(found) == 1 else f"these {len(found)}"
+        session.say(f"There are more than {shown}; --limit N shows more.")

@@ -94,7 +94,10 @@ def _refusal(path: Path | None, problems: Sequence[Problem]) -> SettingsError:
         lines = "".join(f"\n  {problem}" for problem in problems)
         message = f"{name} has {len(problems)} problems:{lines}"
     return SettingsError(
-        message, "Every key is described in docs/settings.md.", path=path, problems=problems
+        message,
+        "Every key is described in docs/settings.md of the repository.",
+        path=path,
+        problems=problems,
     )
 
 

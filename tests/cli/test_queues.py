@@ -263,7 +263,7 @@ def test_dead_letters_are_listed_resubmitted_and_purged(cli: Cli, queue: str) ->
     assert depths(cli, queue) == [2, 0, 0]
     none = cli(*letters, "resubmit", queue)
     assert none.status == 0
-    assert f"No dead letters of {queue} match" in none.err
+    assert f"{queue} has no dead letters: nothing to do" in none.err
 
 
 def test_a_long_look_tells_how_far_it_is_and_is_not_called_resubmitting(

@@ -283,7 +283,8 @@ SECRET = {"secrets": {"s": {"env": "S"}}}
         ({"timeout": "10m"}, {"timeout": "90s"}, ["timeout: 10m → 1m30s"]),
         ({"env": {"A": "1"}}, {"env": {"A": "2"}}, ["env.A: 1 → 2"]),
         ({"env": {"A": "1"}}, {}, ["env.A: 1 → (none)"]),
-        ({}, {"args": ["x", "y"]}, ["args: (none) → ['x', 'y']"]),
+        ({}, {"args": ["x", "y"]}, ["args: (none) → x y"]),
+        ({}, {"env": {"EMPTY": ""}}, ['env.EMPTY: (none) → ""']),
         ({}, {"cpu": 0.5}, ["cpu: 0.25 → 0.5", "memory: 0.5Gi → 1Gi"]),
         (
             {},
