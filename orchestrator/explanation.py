@@ -97,7 +97,8 @@ def _sentences(found: Explanation) -> list[str]:
     for replica in execution.replicas:
         if replica.exit_code is not None and (replica.exit_code or len(execution.replicas) == 1):
             told.append(f"Replica {replica.name} {_ended(replica)}.")
-    said = _distinct(found.events, already=f"{execution.message} {execution.reason}")
+    message = _cut(execution.message).rstrip(".")
+    said = _distinct(found.events, f"{execution.message} {execution.reason}", message)
     if said:
         told.append(f"The system log says: {'; '.join(said)}.")
     if found.lines:
@@ -127,12 +128,13 @@ def _outcome(execution: Execution) -> str:
     return f"{execution.name} {what}{f': {why}' if why else ''}.{gone}"
 
 
-def _distinct(events: SystemEvents, already: str) -> list[str]:
+def _distinct(events: SystemEvents, already: str, message: str) -> list[str]:
     """The warnings, each once, in order, with how often; not what has been said already."""
     counts: dict[str, int] = {}
     for event in events:
         text = _cut(event.text).rstrip(".")
-        if event.type == "Warning" and text not in already:
+        said = text in already or (bool(message) and text.endswith(message))
+        if event.type == "Warning" and not said:
             counts[text] = counts.get(text, 0) + 1
     return [f"{text} ({n} times)" if n > 1 else text for text, n in counts.items()]
 

@@ -310,9 +310,7 @@ class InfraVerbs:
             f"The deployment of {where} {what}:{lines}"
             if lines
             else f"The deployment of {where} {what}.",
-            "What was deployed before that stays; correct it, and run it again."
-            if what == "failed"
-            else "Nothing was changed.",
+            _next_step(failures) if what == "failed" else "Correct it; nothing was changed.",
             failures=tuple(_distinct(failures)),
         )
 
@@ -421,6 +419,16 @@ class InfraVerbs:
 
 
 # ------------------------------------------------------------------------------- stacks
+
+
+def _next_step(failures: Sequence[Failure]) -> str:
+    if any(failure.code == "RoleAssignmentUpdateNotPermitted" for failure in failures):
+        # https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
+        return (
+            "A role assignment is still there of an identity that was deleted and made anew: "
+            "delete it (az role assignment delete --ids …), and run it again."
+        )
+    return "What was deployed before that stays; correct it, and run it again."
 
 
 def kept_of(stack: Mapping[str, Any]) -> list[str]:

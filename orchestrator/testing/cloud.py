@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -221,6 +221,11 @@ class IsolatedCloud:
         return self._steering
 
     # ------------------------------------------------------------------ waiting
+
+    def call(self, work: Coroutine[Any, Any, T], timeout: float = 60.0) -> T:
+        """Run a coroutine in the cloud's event loop, where a clock of your own is moved; at most
+        `timeout` seconds."""
+        return self._host.call(work, timeout)
 
     def until(self, test: Callable[[], T], timeout: float = 20.0) -> T:
         """Ask `test` again and again until it gives something true, and return that.

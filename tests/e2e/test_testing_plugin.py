@@ -95,7 +95,11 @@ def test_an_exception_is_a_failure_with_its_traceback(local_cloud):
         local_cloud.job("broken", broken).run().check()
 
 def test_clouds_share_nothing_and_may_have_clocks_of_their_own(local_cloud, local_cloud_factory):
-    other = local_cloud_factory(clock=ManualClock())
+    clock = ManualClock()
+    other = local_cloud_factory(clock=clock)
+    before = other.time.now
+    other.call(clock.advance(3600))
+    assert (other.time.now - before).total_seconds() == 3600
     assert other.connection["resource_manager"] != local_cloud.connection["resource_manager"]
     local_cloud.queue("mine")
     local_cloud.messages("mine").send("1")
