@@ -32,6 +32,7 @@ class Session:
     verbose: int = 0
     no_color: bool = False
     _connected: Orchestrator | None = field(default=None, repr=False)
+    _no_project: bool = field(default=False, repr=False)  # connected without an orchestrator.toml
 
     @property
     def format(self) -> str:
@@ -60,11 +61,12 @@ class Session:
 
             self.begin()
             self._connected = orchestrator.connect(self.profile, settings=self.settings)
+            self._no_project = self._connected.settings.path is None
         return self._connected
 
     def place(self, error: Exception) -> None:
         """Where nothing runs since this is no project's folder, have the error say that."""
-        if self._connected is None or self._connected.settings.path is not None:
+        if not self._no_project:
             return
         from orchestrator.profile import START_HINT
 

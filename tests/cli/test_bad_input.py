@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.cli.asking import ok
 from tests.cli.conftest import SETTINGS, Cli, Result
 
 
@@ -132,6 +134,13 @@ def test_without_a_local_cloud_every_command_says_how_to_start_it(
     refused(bare(*arguments), 1, "No local cloud is running", "orchestrator local up")
 
 
+def test_where_no_project_is_that_is_said(bare: Cli, tmp_path: Path) -> None:
+    """Not to start a local cloud, which would be an empty one beside that of the project."""
+    (bare.folder / "orchestrator.toml").unlink(missing_ok=True)
+    for arguments in (["jobs", "list"], ["start", "talker"], ["logs", "--job", "talker"]):
+        refused(bare(*arguments), 1, "there is no orchestrator.toml here", "orchestrator init")
+
+
 def test_down_without_a_local_cloud_is_no_failure(bare: Cli) -> None:
     result = bare("down")
     assert (result.status, result.out) == (0, "")
@@ -143,6 +152,13 @@ def test_local_status_tells_by_its_exit_status(bare: Cli, cli: Cli) -> None:
     assert (stopped.status, stopped.out) == (1, "stopped\n")
     running = cli("local", "status", "--query", "state", "-o", "tsv")
     assert (running.status, running.out) == (0, "running\n")
+
+
+def test_a_local_cloud_that_runs_is_not_passed_for_another(cli: Cli) -> None:
+    port = json.loads(ok(cli("local", "status", "-o", "json")))["ports"]["https"]
+    ok(cli("local", "up", "--port", str(port)))
+    refused(cli("local", "up", "--port", str(port + 1)), 1, f"on the port {port} instead of")
+    refused(cli("local", "up", "--rbac", "enforce"), 1, 'with rbac = "off"', "local down")
 
 
 def test_a_port_that_is_taken_is_named(bare: Cli) -> None:
