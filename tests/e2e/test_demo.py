@@ -115,7 +115,8 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path, after: float) -> None:
     time.sleep(after)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
-    assert running.returncode == 130, (out, err)
+    # On a crowded machine the interpreter may not have come to take signals itself by then.
+    assert running.returncode in (130, -signal.SIGINT), (out, err)
     assert out == ""
     assert "Traceback" not in err
     assert left_behind(folder) == []
