@@ -48,6 +48,13 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.name} of the job {self.job}>"
 
+    def _repr_html_(self) -> str | None:
+        """Its execution now, in a notebook; the plain text where nobody answers."""
+        try:
+            return self.execution._repr_html_()
+        except OrchestratorError:
+            return None
+
     @property
     def execution(self) -> Execution:
         """The execution as it is now."""

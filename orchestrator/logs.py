@@ -197,10 +197,20 @@ def check_stream(stream: str | None) -> str | None:
     return stream
 
 
+# https://github.com/google/re2/wiki/Syntax, what is marked as not supported
+_NOT_IN_KQL = re.compile(r"\(\?(?:[=!]|<[=!]|P=|\()|\\[1-9]")
+
+
 def check_grep(grep: str | None) -> re.Pattern[str] | None:
     """The expression, compiled. Raises BadInput for one that is not regular."""
     if grep is None:
         return None
+    if _NOT_IN_KQL.search(grep.replace("\\\\", "")):
+        raise BadInput(
+            f'"{grep}" is not possible: KQL, in which stored lines are asked for, knows neither '
+            "look-around nor back-references.",
+            "Say it without them, or sift the lines further: orchestrator logs … | grep -P",
+        )
     try:
         return re.compile(grep)
     except re.error as error:

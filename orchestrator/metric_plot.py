@@ -16,7 +16,7 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
     """The figure; see `MetricTable.plot`."""
     figure_of = figure_type()
     from matplotlib import dates
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     untyped: Any = dates
     if path is not None:
@@ -57,14 +57,21 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
                 )  # fmt: skip
                 floor = [a + b for a, b in zip(floor, heights, strict=True)]
             else:
+                # The last value holds for its interval, too.
+                times, values = [*times, times[-1] + series.interval], [*values, values[-1]]
                 axis.step(times, values, where="post", color=colour, linewidth=1.6, label=label)
                 axis.fill_between(times, values, step="post", color=colour, alpha=0.12)
         axis.set_title(f"{metric}  ·  {group[0].aggregation}", loc="left", fontsize=9, color=QUIET)
         axis.set_ylim(bottom=0)
-        if axis.get_ylim()[1] < 1 and group[0].unit == "Count":
-            axis.set_ylim(0, 1)
         unit = group[0].unit
-        axis.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=unit == "Count"))
+        most = max((v for series in group for _, v in series.points if v), default=0.0)
+        if (axis.get_ylim()[1] < 1 and unit == "Count") or not most:
+            axis.set_ylim(0, 1)
+        if unit == "Bytes" and most:
+            axis.yaxis.set_major_locator(FixedLocator(_round_sizes(most)))
+        else:
+            integer = unit == "Count" or not most
+            axis.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=integer))
         axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _, unit=unit: _tick(v, unit)))
         axis.grid(axis="y", color="#e6e6e6", linewidth=0.8)
         axis.set_axisbelow(True)
@@ -85,6 +92,14 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
     if path is not None:
         figure.savefig(path)
     return figure
+
+
+def _round_sizes(most: float) -> list[float]:
+    """Ticks at sizes that are round in binary units, four at most."""
+    step = 1.0
+    while most / step > 4:
+        step *= 2
+    return [step * n for n in range(int(most / step) + 2)]
 
 
 def _tick(value: float, unit: str) -> str:

@@ -63,6 +63,13 @@ class QueueHandle:
     def __repr__(self) -> str:
         return f"<QueueHandle {self.name} of {self._clients.profile.namespace or 'the profile'}>"
 
+    def _repr_html_(self) -> str | None:
+        """Its depths and properties now, in a notebook; the plain text where nobody answers."""
+        try:
+            return self.show()._repr_html_()
+        except OrchestratorError:
+            return None
+
     def show(self) -> Queue:
         """Its depths and properties, now."""
         return self._verbs.one(self.name)

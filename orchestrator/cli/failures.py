@@ -11,6 +11,7 @@ file with the details (readable only by them), not a traceback; with `-v` the tr
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -97,6 +98,16 @@ def _details(error: Exception) -> list[str]:
     return [p for p in problems if p not in said] + notes(error)
 
 
+# click's names of its types, and its ranges, in words.
+_NO_NUMBER = re.compile(r"is not a valid (integer|float)(?: range)?|is not in the range (.+?)\.?$")
+
+
+def _number_words(found: re.Match[str]) -> str:
+    if found[1]:
+        return "is no whole number" if found[1] == "integer" else "is no number"
+    return f"is not possible: {found[2].replace('x', 'N', 1)}."
+
+
 def _usage(error: click.ClickException) -> int:
     sentence, hint = error.format_message(), ""
     context = getattr(error, "ctx", None)
@@ -108,7 +119,8 @@ def _usage(error: click.ClickException) -> int:
     elif isinstance(error, click.MissingParameter):
         sentence = f"'{path}' needs {_parameter(error)}"
     elif isinstance(error, click.BadParameter):
-        sentence = f"{_parameter(error)}: {error.message}" if error.param else error.message
+        said = _NO_NUMBER.sub(_number_words, error.message)
+        sentence = f"{_parameter(error)}: {said}" if error.param else said
     elif meant := getattr(error, "meant", ""):
         hint = f"Did you mean '{meant}'?"
     elif own := getattr(error, "hint", ""):

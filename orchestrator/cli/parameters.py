@@ -108,6 +108,13 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer cli
             as_moment(str(value), now(SystemTime()))  # whether there is such a time
             found = moment_or_distance(str(value))
         except ValueError as error:
+            if "is not a duration" in str(error):
+                self.fail(
+                    f'"{value}" is neither how long nor a time: write 90s, 10m, 1h30m, or '
+                    "2026-11-24T06:00Z.",
+                    param,
+                    ctx,
+                )
             self.fail(f"{error}.", param, ctx)
         return found if isinstance(found, datetime) else -found
 
