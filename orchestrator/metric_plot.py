@@ -57,10 +57,10 @@ def draw(table: MetricTable, path: str | os.PathLike[str] | None = None) -> Any:
                 )  # fmt: skip
                 floor = [a + b for a, b in zip(floor, heights, strict=True)]
             else:
-                # The last value holds for its interval, too.
-                times, values = [*times, times[-1] + series.interval], [*values, values[-1]]
-                axis.step(times, values, where="post", color=colour, linewidth=1.6, label=label)
-                axis.fill_between(times, values, step="post", color=colour, alpha=0.12)
+                # A value holds for its interval, also one without neighbours, and the last one.
+                edges = [untyped.date2num(t) for t in (*times, times[-1] + series.interval)]
+                axis.stairs(values, edges, baseline=None, color=colour, linewidth=1.6, label=label)
+                axis.stairs(values, edges, fill=True, color=colour, alpha=0.12)
         axis.set_title(f"{metric}  ·  {group[0].aggregation}", loc="left", fontsize=9, color=QUIET)
         axis.set_ylim(bottom=0)
         unit = group[0].unit
