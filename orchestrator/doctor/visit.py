@@ -13,11 +13,12 @@ import msgspec
 from orchestrator.doctor import checks_configuration, checks_logs, checks_running
 from orchestrator.doctor.findings import Finding, Findings
 from orchestrator.doctor.patient import Patient, Rooms, Ward
-from orchestrator.errors import NotFound, NotReachable, OrchestratorError
+from orchestrator.errors import NotFound, NotReachable, OrchestratorError, SettingsError
 from orchestrator.failures import told
 from orchestrator.records import show
 
 if TYPE_CHECKING:
+    from orchestrator.planning import Drifted
     from orchestrator.settings import Settings
 
 # Tokens are refused by a service whose clock is further away (Microsoft Entra allows 5 minutes).
@@ -189,17 +190,18 @@ class Visit:
         named = [job for job in jobs if job in self._settings.jobs]
         if jobs and not named:
             return
+        drifted: list[Drifted] = []
         try:
-            drift = self._rooms.plans.drift(self._settings, named)
+            drifted = self._rooms.plans.drift(self._settings, named).drifted
+        except SettingsError:  # a secret's variable that is not set: the other jobs can be compared
+            for name in named or self._settings.jobs:
+                try:
+                    drifted += self._rooms.plans.drift(self._settings, [name]).drifted
+                except OrchestratorError as error:
+                    yield _not_compared(error, f"The job {name} and its settings", name)
         except OrchestratorError as error:
-            yield Finding(
-                level="note",
-                check="settings",
-                what=f"Settings and jobs could not be compared: {error.message}",
-                next=error.hint,
-            )
-            return
-        for job in drift.drifted:
+            yield _not_compared(error, "Settings and jobs")
+        for job in drifted:
             evidence = "; ".join(str(field) for field in job.fields[:3])
             more = len(job.fields) - 3
             yield Finding(
@@ -216,6 +218,16 @@ class Visit:
                 if job.state == "missing"
                 else "Look: orchestrator drift",
             )
+
+
+def _not_compared(error: OrchestratorError, what: str, job: str = "") -> Finding:
+    return Finding(
+        level="note",
+        check="settings",
+        job=job,
+        what=f"{what} could not be compared: {error.message}",
+        next=error.hint,
+    )
 
 
 def _never_ran_once(found: Sequence[Finding]) -> list[Finding]:

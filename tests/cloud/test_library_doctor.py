@@ -153,6 +153,16 @@ def test_a_rule_whose_number_is_none_is_a_finding_and_no_crash(world: World) -> 
     world.orc.deploy("drain")
 
 
+def test_one_job_without_its_secret_does_not_hide_how_the_others_stand(world: World) -> None:
+    change(world, "talker", {"configuration": {"replicaTimeout": 77}})
+    text = world.path.read_text() + '[jobs.user.secrets]\ns = { env = "NOT_SET_ANYWHERE" }\n'
+    with world.orchestrator(text) as other:
+        found = {f.job: f for f in other.doctor() if f.check == "settings"}
+    assert "timeout" in found["talker"].evidence
+    assert "NOT_SET_ANYWHERE is not set" in found["user"].what
+    world.orc.deploy("talker")
+
+
 def test_wrong_rules_are_told_in_the_system_log_and_never_stop_the_others(world: World) -> None:
     identity = world.orc._jobs.identity_id()
     bus: dict[str, Any] = {"type": "azure-servicebus", "identity": identity}
