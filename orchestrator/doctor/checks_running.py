@@ -154,14 +154,25 @@ def waiting(patient: Patient) -> Iterator[Finding]:
             )
         else:
             yield Finding(level="fine", check="queue depth", what=f"{waits}; {running} run.")
-        if queue.dead_letter:
-            yield Finding(
-                level="warning",
-                check="dead letters",
-                what=f"{queue.dead_letter:,} messages are dead-lettered in {queue.name}.",
-                evidence="Nobody receives them until they are sent again.",
-                next=f"Look why: orchestrator queues dead-letters list {queue.name}",
-            )
+
+
+def dead_letters(patient: Patient) -> Iterator[Finding]:
+    """What lies in the dead-letter queues of those that it takes its messages from."""
+    names = {str((rule.get("metadata") or {}).get("queueName") or "") for rule in patient.rules}
+    names |= set((patient.spec.receives if patient.spec is not None else None) or ())
+    for name in sorted(names - {""}):
+        queue = patient.ward.queues.get(name.lower())
+        if queue is None or not queue.dead_letter:
+            continue
+        one = queue.dead_letter == 1
+        yield Finding(
+            level="warning",
+            check="dead letters",
+            what=f"{queue.dead_letter:,} message{' is' if one else 's are'} dead-lettered in "
+            f"{queue.name}.",
+            evidence=f"Nobody receives {'it' if one else 'them'} until sent again.",
+            next=f"Look why: orchestrator queues dead-letters list {queue.name}",
+        )
 
 
 def _since_last(patient: Patient) -> float:

@@ -38,6 +38,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("scale rule", checks_configuration.scale_rules),
     ("schedule", checks_running.schedule),
     ("queue depth", checks_running.waiting),
+    ("dead letters", checks_running.dead_letters),
     ("executions", checks_running.failures),
     ("time-out", checks_running.durations),
     ("stuck", checks_running.stuck),
