@@ -74,7 +74,7 @@ class AlertRules(Records[AlertRule]):
     columns = (
         Column("name", "name"),
         Column("state", "state", "status"),
-        Column("severity", "severity", "text", lambda r: SEVERITIES[r.severity]),
+        Column("severity", "severity", "category", lambda r: SEVERITIES[r.severity]),
         Column("kind", "kind"),
         Column("within", "within", "duration"),
         Column("every", "every", "duration"),
@@ -119,7 +119,7 @@ class AlertHistory(Records[Alert]):
         Column("rule", "alert"),
         Column("condition", "condition", "status"),
         Column("lasted", "lasted", "duration"),
-        Column("severity", "severity", "text", _severity),
+        Column("severity", "severity", "category", _severity),
         Column("state", "state"),
         Column("description", "description"),
     )

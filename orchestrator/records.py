@@ -18,7 +18,7 @@ import msgspec
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["text", "status", "time", "duration", "number", "bytes"]
+Kind = Literal["text", "category", "status", "time", "duration", "number", "bytes"]
 R = TypeVar("R")
 
 
@@ -27,7 +27,8 @@ class Column(msgspec.Struct, frozen=True):
 
     `key`: its name in frames, CSV and TSV. `title`: its heading in tables.
     `kind`: how its values are shown and typed; the values themselves are str, datetime (aware,
-    UTC), timedelta, int or float, or None for "nothing to say".
+    UTC), timedelta, int or float, or None for "nothing to say". A category is a text of few values;
+    a status one that has a colour.
     `get`: takes the value out of a record; None means the attribute named `key`.
     """
 
@@ -258,7 +259,7 @@ def frame(columns: Sequence[tuple[str, Kind]], rows: Sequence[Sequence[Any]]) ->
         elif kind in ("number", "bytes"):
             floats = any(isinstance(v, float) for v in values)
             data[key] = pd.array(values, dtype="Float64" if floats else "Int64")
-        elif kind == "status":
+        elif kind in ("status", "category"):
             data[key] = pd.Categorical(values)
         else:
             data[key] = pd.Series(values, dtype="object")

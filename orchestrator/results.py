@@ -277,7 +277,7 @@ class Jobs(Records[Job]):
     noun = "jobs"
     columns = (
         Column("name", "job"),
-        Column("trigger", "trigger"),
+        Column("trigger", "trigger", "category"),
         Column("when", "starts"),
         Column("image", "image"),
         Column("cpu", "cpu", "number"),

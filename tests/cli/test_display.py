@@ -443,6 +443,7 @@ def test_a_long_sentence_breaks_between_words_on_a_terminal_only(
     from orchestrator.cli.failures import report
 
     monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "argv", ["tests"])  # whatever runs them
     sentence = "Could not read the metrics of the job x: Resource group 'local' is missing."
     for stream, lines in ((Terminal(), 3), (io.StringIO(), 2)):
         monkeypatch.setattr(sys, "stderr", stream)

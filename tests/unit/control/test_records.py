@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from orchestrator.alerts import AlertRule, AlertRules
 from orchestrator.errors import OrchestratorError
 from orchestrator.query import QueryResult, QueryTable
 from orchestrator.queue_records import Queue, Queues
@@ -70,6 +71,10 @@ def test_a_frame_has_typed_columns_in_utc() -> None:
     assert str(frame["duration"].dtype) == "timedelta64[us]"
     assert isinstance(frame["status"].dtype, pd.CategoricalDtype)
     assert frame["duration"][0] == pd.Timedelta(seconds=65)
+    rules = AlertRules(
+        [AlertRule(name="a", kind="log alert", severity=2, enabled=True)]
+    ).to_pandas()
+    assert isinstance(rules["severity"].dtype, pd.CategoricalDtype)
     assert pd.isna(frame["end"][1])
 
 
