@@ -27,7 +27,14 @@ from orchestrator.errors import NotReachable, OrchestratorError
 from orchestrator.follow_reader import Reader
 from orchestrator.late_logs import PATIENCE, LateLogs
 from orchestrator.log_join import beginning, ending
-from orchestrator.log_stream import MOST_TAIL, Place, StreamedLine, Streams, containers_of
+from orchestrator.log_stream import (
+    MOST_TAIL,
+    Place,
+    StreamedLine,
+    Streams,
+    containers_of,
+    inits_of,
+)
 from orchestrator.logs import LogVerbs, check_grep, check_tail
 from orchestrator.results import Execution, LogLine
 from orchestrator.waiting import Time, backoff
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
 
 _SETTLE = 0.15  # seconds without a line after which a stream's beginning counts as told
 _LIVE = 0.5  # seconds after its opening from which on a stream's lines count as written since
+_CLOCKS = 5.0  # seconds by which clocks may differ, and a line be older than it seems
 _OPENING = 2.0  # seconds for which others wait for a stream that is being opened
 _GRACE = 5.0  # seconds that streams get to end by themselves once their execution has
 _APART = 2.0  # seconds by which a stored line's time may differ from the streamed one's
@@ -176,7 +184,7 @@ class Follower:
             return True
         over = _over(execution)
         return self._time.time() >= self._look_again and any(
-            r.state == "ended" and r.place.replica not in over for r in readers
+            r.state == "ended" and r.place.replica not in over and not r.goes_first for r in readers
         )
 
     def _told_until(self) -> bool:
@@ -227,18 +235,20 @@ class Follower:
     def _look(self, execution: Execution) -> None:
         """Find replicas that have begun, and open what is to be opened."""
         containers = containers_of(execution.raw) or self._streams.containers()
+        first = inits_of(execution.raw)
         names = self._streams.replicas(execution.name)
         names += [r.name for r in execution.replicas if r.name not in names]
         for replica in names:
             for container in containers:
                 place = Place(execution.job, execution.name, replica, container)
                 if place not in self._readers:
-                    self._readers[place] = Reader(place)
+                    self._readers[place] = Reader(place, goes_first=container in first)
         ended = _over(execution)
         for reader in self._readers.values():
             if reader.place.execution != execution.name or reader.state not in ("idle", "ended"):
                 continue
-            if reader.state == "ended" and (execution.finished or reader.place.replica in ended):
+            over = execution.finished or reader.place.replica in ended or reader.goes_first
+            if reader.state == "ended" and over:
                 continue
             if self._time.time() >= reader.again_at:
                 self._open(reader)
@@ -253,6 +263,8 @@ class Follower:
         reader.state = "reading"
         reader.opened_at = reader.heard_at = self._time.time()
         reader.listening_at = None
+        reader.live_from = self._there.time() - _CLOCKS
+        reader.reopened()
         tail = self._tail if reader.last_time is None else MOST_TAIL
         threading.Thread(
             target=self._read,
@@ -265,10 +277,9 @@ class Follower:
         try:
             stream = self._streams.open(reader.place, tail)
             reader.stream = stream
-            reader.reopened()
             reader.listening_at = self._time.time()
             for line in stream.lines():
-                self._news.put((reader, line))
+                self._news.put((reader, (line, self._time.time())))
         except (OrchestratorError, AzureError, OSError) as error:
             self._news.put((reader, error))
         except Exception as error:  # noqa: BLE001 -- a closed stream fails in ways of its own
@@ -306,8 +317,8 @@ class Follower:
                 if self._time.time() >= until:
                     return
                 continue
-            if isinstance(news, StreamedLine):
-                self._line(reader, news)
+            if isinstance(news, tuple):
+                self._line(reader, *news)
             else:
                 self._ended(reader, news)
                 until = 0.0
@@ -315,12 +326,14 @@ class Follower:
             if not until:
                 return
 
-    def _line(self, reader: Reader, line: StreamedLine) -> None:
+    def _line(self, reader: Reader, line: StreamedLine, came_at: float) -> None:
         if not reader.is_new(line):
             return
         reader.failures = 0
-        now = reader.heard_at = self._time.time()
-        if reader.first and reader.looks is None and now - (reader.listening_at or now) >= _LIVE:
+        reader.heard_at = self._time.time()
+        late = came_at - (reader.listening_at or came_at) >= _LIVE
+        recent = line.time is None or line.time >= reader.live_from
+        if reader.first and reader.looks is None and late and recent:
             # What it tells of the past came at once; by their times alone the two cannot be told
             # apart, as the stream takes a moment to open and clocks differ.
             self._begin(reader)
@@ -403,11 +416,11 @@ class Follower:
                 reader, news = self._news.get_nowait()
             except queue.Empty:
                 break
-            if isinstance(news, StreamedLine) and reader.is_new(news):
+            if isinstance(news, tuple) and reader.is_new(news[0]):
                 if reader.first is not None:
-                    reader.first.append(news)
+                    reader.first.append(news[0])
                 else:
-                    self._tell(reader, [news])
+                    self._tell(reader, [news[0]])
         for reader in list(self._readers.values()):
             if reader.first:
                 self._begin(reader)

@@ -16,8 +16,10 @@ State = Literal["idle", "reading", "ended"]
 class Reader:
     """What the stream has told, and where it stands."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, goes_first: bool = False) -> None:
         self.place = place
+        self.goes_first = goes_first  # an init container's: once ended, it is not opened anew
+        self.live_from = 0.0  # by the service's clock: what is older was written before
         self.state: State = "idle"
         self.stream: OpenStream | None = None
         self.failures = 0

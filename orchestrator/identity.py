@@ -23,7 +23,7 @@ from orchestrator.errors import AuthenticationFailed, NotReachable
 _TIMEOUT = 10.0  # seconds
 _SPARE = 300  # seconds before its end from which a token is no longer used
 _PAUSES = (0.8, 1.6, 3.2)  # seconds before it is asked again, where it names none
-_LONGEST = 30.0  # seconds that are waited at most, whatever it asks for
+_LONGEST = 10.0  # seconds that are waited at most, whatever it asks for
 
 
 class _Busy(Exception):  # noqa: N818 - a state of the endpoint's, answered by asking again

@@ -115,9 +115,8 @@ def _container(container: Mapping[str, Any], at: str) -> dict[str, Any]:
         found[f"{at}env.{name}"] = value
     for mount in container.get("volumeMounts") or ():
         sub_path = f" ({mount['subPath']})" if mount.get("subPath") else ""
-        found[f"{at}volume_mounts.{mount.get('volumeName')}"] = (
-            f"{mount.get('mountPath')}{sub_path}"
-        )
+        where = f"{at}volume_mounts.{mount.get('mountPath')}"
+        found[where] = f"{mount.get('volumeName')}{sub_path}"
     for probe in container.get("probes") or ():
         found[f"{at}probes.{probe.get('type')}"] = json.dumps(probe, sort_keys=True)
     return found

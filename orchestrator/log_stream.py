@@ -63,6 +63,12 @@ def containers_of(resource: Mapping[str, Any]) -> list[str]:
     return [str(container["name"]) for container in found if container.get("name")]
 
 
+def inits_of(resource: Mapping[str, Any]) -> set[str]:
+    """The names of those that run to their end before the others begin."""
+    template = (resource.get("properties") or {}).get("template") or {}
+    return {str(one["name"]) for one in template.get("initContainers") or () if one.get("name")}
+
+
 class Streams:
     """Opens the streams of one job: its token, its host, its replicas."""
 

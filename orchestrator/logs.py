@@ -205,7 +205,8 @@ def check_grep(grep: str | None) -> re.Pattern[str] | None:
     """The expression, compiled. Raises BadInput for one that is not regular."""
     if grep is None:
         return None
-    if _NOT_IN_KQL.search(grep.replace("\\\\", "")):
+    plain = re.sub(r"\[[^\]]*\]", "", re.sub(r"\\[^1-9]", "", grep))  # without what is itself
+    if _NOT_IN_KQL.search(plain):
         raise BadInput(
             f'"{grep}" is not possible: KQL, in which stored lines are asked for, knows neither '
             "look-around nor back-references.",

@@ -126,7 +126,7 @@ def test_what_a_deploy_would_take_away_is_told(world: World) -> None:
     (drifted,) = world.orc.drift("talker")
     fields = {field.path: (field.old, field.new) for field in drifted.fields}
     assert fields["volumes.v"] == (None, "EmptyDir")
-    assert fields["volume_mounts.v"] == (None, "/v")
+    assert fields["volume_mounts./v"] == (None, "v")
     assert fields["init_containers.i.command"] == (None, ["x"])
     assert fields["identity"][1][-1] == "system"
     assert {"volumes.v", "identity"} <= {field.path for field in world.orc.plan()[0].fields}

@@ -11,6 +11,11 @@ from orchestrator.localcloud.logs.syntax import Token, by_depth, tokens
 _IDLE_SETTINGS = frozenset(
     {"notruncation", "norequesttimeout", "servertimeout", "best_effort", "query_datascope"}
 )
+# Words with which a table begins.
+_SOURCES = frozenset({"union", "search", "datatable", "range", "print"})
+MAX_INLINED = 200_000
+"""Characters to which calls of functions may grow a query."""
+
 _WORD = re.compile(r"[A-Za-z_]\w*\Z")
 _TYPE = re.compile(r"typeof\s*\(\s*(\w+)\s*\)")
 _TO = {
@@ -20,6 +25,11 @@ _TO = {
 }  # fmt: skip
 # Names of log columns and keys that are words of the language, too.
 _COMMON = frozenset({"kind"})
+# … that a query may make names of columns: those that are syntax in few places, all known here.
+_NAMES = _COMMON | {
+    "access", "cluster", "database", "delta", "edges", "hot", "list", "map", "nodes", "output",
+    "pattern", "plugin", "series", "table", "threshold", "title", "view",
+}  # fmt: skip
 # What a word of the language that is a word of the language there stands behind.
 _OWNERS = frozenset(
     {
@@ -54,7 +64,7 @@ def inlined(query: str) -> str:
             return query
         start, end, name, parameters, body = function
         rest = _calls(query[end:], name, parameters, body)
-        if rest is None:
+        if rest is None or len(rest) > MAX_INLINED:
             return query
         query = query[:start] + " " * (end - start) + rest
     return query
@@ -83,12 +93,18 @@ def _functions(query: str) -> Iterator[_Function]:
         inside = found[close + 2 : last]
         if not inside or any(t.text == ";" for t in inside[:-1]):
             continue
-        parameters, tabular = _parameters(query, found[at + 1 : close])
+        read = _parameters(query, found[at + 1 : close])
+        if read is None:
+            continue
+        parameters, tabular = read
         bars = any(t.text == "|" and depth == 0 for _, depth, t in by_depth(inside))
-        if not (bars or tabular or inside[0].text in ("union", "search", "datatable", "range")):
+        if not (bars or tabular or inside[0].text in _SOURCES):
             continue
         inside = inside[: -1 if inside[-1].text == ";" else None]
         body = query[inside[0].start : inside[-1].end]
+        name = found[index + 1].text
+        if any(token.text == name for token in inside):
+            continue  # it would call itself
         yield token.start, end, found[index + 1].text, parameters, body
 
 
@@ -101,13 +117,21 @@ def _closing(found: Sequence[Token], at: int) -> int | None:
     return None
 
 
-def _parameters(query: str, part: Sequence[Token]) -> tuple[list[tuple[str, str | None]], bool]:
-    """Names of parameters with their defaults, and whether one of them is a table."""
-    parameters, tabular = [], False
+def _parameters(
+    query: str, part: Sequence[Token]
+) -> tuple[list[tuple[str, str | None]], bool] | None:
+    """Names of parameters with their defaults, and whether one of them is a table; None where
+    they are not written as parameters are."""
+    parameters: list[tuple[str, str | None]] = []
+    tabular = False
     for one in _listed(part):
         default = next((i for i, token in enumerate(one) if token.text == "="), None)
         tabular |= any(token.text == "(" for token in one)
-        value = None if default is None else query[one[default + 1].start : one[-1].end]
+        value = None
+        if default is not None and not one[default + 1 :]:
+            return None
+        if default is not None:
+            value = query[one[default + 1].start : one[-1].end]
         parameters.append((one[0].text, value))
     return parameters, tabular
 
@@ -124,7 +148,7 @@ def _listed(part: Sequence[Token]) -> list[list[Token]]:
 
 def _calls(text: str, name: str, parameters: list[tuple[str, str | None]], body: str) -> str | None:
     """The text with calls of a function replaced by its body; None if one is not as it must be."""
-    while True:
+    while len(text) <= MAX_INLINED:
         found = tokens(text)
         index = next((i for i in reversed(range(len(found))) if found[i].text == name), None)
         if index is None:
@@ -146,6 +170,7 @@ def _calls(text: str, name: str, parameters: list[tuple[str, str | None]], body:
             values[parameter] = value
         inside = _placed(_substituted(body, values), found, index)
         text = f"{text[: found[index].start]}{inside}{text[end:]}"
+    return None
 
 
 def _substituted(body: str, values: dict[str, str]) -> str:
@@ -160,8 +185,12 @@ def _substituted(body: str, values: dict[str, str]) -> str:
 
 def _placed(value: str, found: Sequence[Token], index: int) -> str:
     """A value in place of a token: in brackets, but where a pipeline begins or it is one word."""
-    before = found[index - 1].text if index else ";"
-    return value if before in (";", "(", "=") or _WORD.match(value) else f"({value})"
+    parts = tokens(value)
+    tabular = parts and (
+        parts[0].text in _SOURCES or any(t.text == "|" and not d for _, d, t in by_depth(parts))
+    )
+    begins = (found[index - 1].text if index else ";") in (";", "(", "=")
+    return value if len(parts) == 1 or (tabular and begins) else f"({value})"
 
 
 # -------------------------------------------------------------------------------- words as names
@@ -186,7 +215,7 @@ def quoted_keywords(query: str) -> str:
         if before == "." and following != "(":
             places[index] = "."
         elif following == "=" and before in ("extend", "project", "summarize", "by", "print", ","):
-            if operator in _OWNERS or (operator == "make-series" and token.text == "default"):
+            if operator in _OWNERS or token.text not in _NAMES:
                 continue
             own.add(token.text)
             places[index] = "name"
@@ -258,7 +287,9 @@ def _percentiles(
     start, names = found[index].start, []
     if index > 1 and found[index - 1].text == "=":
         if found[index - 2].text == ")":
-            opened = next(i for i in reversed(range(index)) if found[i].text == "(")
+            opened = next((i for i in reversed(range(index)) if found[i].text == "("), None)
+            if opened is None:
+                return None
             names = [one[0].text for one in _listed(found[opened + 1 : index - 2])]
             start = found[opened].start
         else:

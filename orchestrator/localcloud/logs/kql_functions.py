@@ -36,20 +36,36 @@ def _bag(argument: str) -> str:
     return f"CAST(to_json({argument}) AS JSON)"
 
 
-def _entries(argument: str, condition: str) -> str:
-    """SQL for a bag that keeps the keys `_k` for which the condition holds."""
-    bag = _bag(argument)
+def _pairs(bag: str, condition: str) -> str:
+    """SQL for a bag's entries as JSON text, of the keys `_k` for which the condition holds."""
+    value = f"CAST(json_extract({bag}, '$.\"' || replace(_k, '\"', '\\\"') || '\"') AS VARCHAR)"
     return (
-        f"CASE WHEN json_type({bag}) = 'OBJECT' THEN "
-        f"CAST('{{{{' || array_to_string(list_transform(list_filter(json_keys({bag}), "
-        f"lambda _k: {condition}), lambda _k: CAST(to_json(_k) AS VARCHAR) || ':' || "
-        f"CAST(json_extract({bag}, '$.\"' || replace(_k, '\"', '\\\"') || '\"') AS VARCHAR)), ',') "
-        "|| '}}' AS JSON) END"
+        f"list_transform(list_filter(json_keys({bag}), lambda _k: {condition}), "
+        f"lambda _k: CAST(to_json(_k) AS VARCHAR) || ':' || {value})"
     )
 
 
+def _made(entries: str) -> str:
+    return f"CAST('{{{{' || array_to_string({entries}, ',') || '}}}}' AS JSON)"
+
+
+def _entries(argument: str, condition: str) -> str:
+    """SQL for a bag that keeps the keys `_k` for which the condition holds."""
+    bag = _bag(argument)
+    return f"CASE WHEN json_type({bag}) = 'OBJECT' THEN {_made(_pairs(bag, condition))} END"
+
+
+def _merged(one: str, other: str) -> str:
+    """SQL for two bags' entries together; of a key of both, the first one's value."""
+    left, right = _bag(one), _bag(other)
+    added = _pairs(right, f"NOT list_contains(json_keys({left}), _k)")
+    both = f"list_concat({_pairs(left, 'true')}, {added})"
+    bags = " AND ".join(f"json_type({bag}) = 'OBJECT'" for bag in (left, right))
+    return f"CASE WHEN {bags} THEN {_made(both)} END"
+
+
 def _epoch(per_second: int) -> str:
-    return f"make_timestamp(CAST({{0}} AS BIGINT) * {1_000_000 // per_second})"
+    return f"make_timestamp(CAST(round(({{0}}) * {1_000_000 // per_second}) AS BIGINT))"
 
 
 # Parts of a timespan by the letters of `format_timespan`; https://learn.microsoft.com/kusto/query/
@@ -80,23 +96,6 @@ def _format_timespan() -> str:
         "list_transform([{{'t': abs(epoch_us(CAST({0} AS INTERVAL))), 'f': {1}}}], lambda _r: "
         "list_transform([_r.t], lambda _t: list_transform([_r.f], lambda _f: "
         f"{sql})[1])[1])[1]"
-    )
-
-
-_URL_PATH = "regexp_extract({0}, '^[A-Za-z]:', 0)"
-
-
-def _parse_path() -> str:
-    unified = "replace({0}, chr(92), '/')"
-    name = f"regexp_extract({unified}, '([^/]*)$', 1)"
-    folder = f"regexp_replace({unified}, '/?[^/]*$', '')"
-    return (
-        "json_object('Scheme', regexp_extract({0}, '^([A-Za-z][A-Za-z0-9+.-]+)://', 1), "
-        f"'RootPath', {_URL_PATH}, "
-        "'DirectoryPath', left({0}, length(" + folder + ")), "
-        f"'DirectoryName', regexp_extract({folder}, '([^/]*)$', 1), 'Filename', {name}, "
-        f"'Extension', CASE WHEN contains({name}, '.') "
-        f"THEN regexp_extract({name}, '\\.([^.]*)$', 1) ELSE '' END, 'AlternateDataStreamName', '')"
     )
 
 
@@ -167,14 +166,22 @@ _SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ),
     # Property bags.
     ("bag_keys", f"to_json(json_keys({_bag('{0}')}))", (1,)),
-    ("bag_has_key", f"coalesce(list_contains(json_keys({_bag('{0}')}), {{1}}), false)", (2,)),
     (
-        "bag_remove_keys",
-        _entries("{0}", "NOT list_contains(CAST(to_json({1}) AS VARCHAR[]), _k)"),
+        "bag_has_key",
+        f"CASE WHEN starts_with({{1}}, '$.') "
+        f"THEN coalesce(json_exists({_bag('{0}')}, {{1}}), false) "
+        f"ELSE coalesce(list_contains(json_keys({_bag('{0}')}), {{1}}), false) END",
         (2,),
     ),
-    # Of two bags with one key, the first one's value is kept.
-    ("bag_merge", f"json_merge_patch({_bag('{1}')}, {_bag('{0}')})", (2,)),
+    (
+        "bag_remove_keys",
+        "CASE WHEN len(list_filter(CAST(to_json({1}) AS VARCHAR[]), lambda _p: "
+        "starts_with(_p, '$.'))) > 0 THEN error('bag_remove_keys() takes no paths here') ELSE "
+        + _entries("{0}", "NOT list_contains(CAST(to_json({1}) AS VARCHAR[]), _k)")
+        + " END",
+        (2,),
+    ),
+    ("bag_merge", _merged("{0}", "{1}"), (2,)),
     # Time.
     ("unixtime_seconds_todatetime", _epoch(1), (1,)),
     ("unixtime_milliseconds_todatetime", _epoch(1_000), (1,)),
@@ -199,18 +206,22 @@ _SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("url_encode", f"replace({_ENCODED}, '%20', '+')", (1,)),
     ("url_encode_component", _ENCODED, (1,)),
     ("url_decode", "url_decode({0})", (1,)),
-    ("translate", "translate({2}, {0}, {1})", (3,)),
+    # What the second text is too short for becomes its last character.
+    (
+        "translate",
+        "translate({2}, {0}, rpad({1}, CAST(length({0}) AS INTEGER), right({1}, 1)))",
+        (3,),
+    ),
     ("strcmp", "(CASE WHEN {0} < {1} THEN -1 WHEN {0} > {1} THEN 1 ELSE 0 END)", (2,)),
     ("string_size", "CAST(octet_length(encode({0})) AS BIGINT)", (1,)),
     ("isascii", "(octet_length(encode({0})) = length({0}))", (1,)),
-    ("parse_path", _parse_path(), (1,)),
-    ("parse_csv", "to_json(string_split({0}, ','))", (1,)),
     (
         "format_bytes",
         "(CASE WHEN abs({0}) < 1024 THEN CAST({0} AS VARCHAR) || ' Bytes' "
         f"WHEN abs({{0}}) < 1048576 THEN {_whole('1024.0')} || ' KB' "
         f"WHEN abs({{0}}) < 1073741824 THEN {_whole('1048576.0')} || ' MB' "
-        f"ELSE {_whole('1073741824.0')} || ' GB' END)",
+        f"WHEN abs({{0}}) < 1099511627776 THEN {_whole('1073741824.0')} || ' GB' "
+        f"ELSE {_whole('1099511627776.0')} || ' TB' END)",
         (1,),
     ),
     # What `kql_text.py`, `kql_nodes.py` and `kql_windows.py` call; a row's number comes last.
@@ -305,13 +316,13 @@ _AGGREGATES: tuple[AggregateSpec, ...] = (
     AggregateSpec(
         "make_list_if",
         "coalesce(list({0}) FILTER (WHERE {0} IS NOT NULL AND ({1})), [])",
-        (2, 3),
+        (2,),
         "list",
     ),
     AggregateSpec(
         "make_set_if",
         f"to_json(coalesce({_set_where('{0} IS NOT NULL AND ({1})')}, []))",
-        (2, 3),
+        (2,),
         "set",
     ),
     AggregateSpec("minif", _given("min({0})", "{1}"), (2,)),
@@ -330,8 +341,8 @@ _AGGREGATES: tuple[AggregateSpec, ...] = (
     AggregateSpec(
         "make_bag",
         f"coalesce(list_reduce({_BAGS}, "
-        "lambda _m, _o: json_merge_patch(_o, _m)), CAST('{{}}' AS JSON))",
-        (1, 2),
+        f"lambda _m, _o: {_merged('_m', '_o')}), CAST('{{{{}}}}' AS JSON))",
+        (1,),
         "bag",
     ),
 )  # fmt: skip

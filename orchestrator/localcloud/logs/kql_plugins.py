@@ -32,6 +32,7 @@ _CONDITIONAL = {
     "take_any": "take_anyif", "any": "take_anyif", "make_list": "make_list_if",
     "make_set": "make_set_if", "stdev": "stdevif", "variance": "varianceif",
 }  # fmt: skip
+_PREFIX = re.compile(r"['\"](\w*)['\"]")
 _NAME = re.compile(r"\[\s*['\"](.+?)['\"]\s*\]|(\w+)")
 
 
@@ -80,11 +81,13 @@ def _plugin(query: str) -> _Place | None:
 
 
 def _end(found: Sequence[Token], last: int) -> int:
-    """Behind the plugin, and behind the schema that may be given with it: `: (a:long, *)`."""
-    if last + 2 < len(found) and found[last + 1].text == ":" and found[last + 2].text == "(":
-        close = next((t for t in found[last + 2 :] if t.text == ")"), None)
-        if close is not None:
-            return close.end
+    """Behind the plugin; a schema that is given with it, `: (a:long, *)`, is refused."""
+    if last + 1 < len(found) and found[last + 1].text == ":":
+        raise semantic_error(
+            "SEM0001",
+            "A schema behind a plugin is not supported by the local Log Analytics; leave it out, "
+            "and convert the columns with extend",
+        )
     return found[last].end
 
 
@@ -108,7 +111,14 @@ def _bag_unpack(before: str, columns: list[str], arguments: list[str], ask: Ask)
             "SEM0100",
             f"bag_unpack(): there is no column '{column or ''.join(arguments[:1])}' before it",
         )
-    prefix = arguments[1].strip("'\" ") if len(arguments) > 1 else ""
+    given = [_PREFIX.fullmatch(one.strip()) for one in arguments[1:]]
+    if len(given) > 1 or None in given:
+        raise semantic_error(
+            "SEM0001",
+            "bag_unpack(): the local Log Analytics takes the column and a prefix alone: "
+            f"bag_unpack({column}, 'prefix_')",
+        )
+    prefix = given[0][1] if given and given[0] else ""
     bags = (
         f"{before} | project ['$bag'] = {_name(column)} | where gettype(['$bag']) == 'dictionary'"
     )
@@ -116,7 +126,7 @@ def _bag_unpack(before: str, columns: list[str], arguments: list[str], ask: Ask)
         f"{bags} | mv-expand ['$key'] = bag_keys(['$bag']) to typeof(string) "
         "| summarize by ['$key'] | sort by ['$key'] asc"
     )
-    keys = [str(key) for (key,) in rows]
+    keys = [str(key) for (key,) in rows if key]
     _limited("bag_unpack", len(keys))
     kinds = _kinds(bags, keys, ask)
     taken = set(columns) - {column}

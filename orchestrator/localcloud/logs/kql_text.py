@@ -126,6 +126,20 @@ def _string(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_MEANT = {"t": "\t", "n": "\n", "r": "\r", "0": "\0"}
+
+
+def text_of(literal: str) -> str:
+    """The text that a string literal stands for."""
+    if literal[:1] in "hH":
+        literal = literal[1:]
+    if literal[:1] == "@":
+        quote = literal[1]
+        return literal[2:-1].replace(quote * 2, quote)
+    return _ESCAPE.sub(lambda found: _MEANT.get(found[1], found[1]), literal[1:-1])
+
+
 def _stand_in(name: str, *arguments: str) -> str:
     return f"| extend ['$op'] = __local_{name}({', '.join(map(_string, arguments))})"
 
@@ -222,7 +236,7 @@ def _star(part: Tokens, index: int) -> str | None:
     if (
         token.text == "*"
         and before in ("and", "or", "(")
-        and following in _COMPARISONS | {"matches"}
+        and (following in _COMPARISONS or following.startswith("matches"))
     ):
         return _ANY
     return None
@@ -241,9 +255,9 @@ def _replaced(query: str, part: Tokens, of: Callable[[int], str | None]) -> str:
 
 def _term(literal: str, *, case: bool) -> str:
     """The condition that a text of `search` stands for, `*` in it a wildcard."""
-    text, suffix = literal[1:-1], "_cs" if case else ""
+    text, suffix = text_of(literal), "_cs" if case else ""
     inner = text.strip("*")
-    quoted = f'"{inner}"'
+    quoted = _string(inner)
     if not inner:
         return "true"
     if "*" in inner:
@@ -277,12 +291,15 @@ def _search(query: str, operator: Operator) -> str:
         if token.text == ":":
             return " has "
         if token.text == "*":
-            return _ANY if following in _COMPARISONS | {"matches"} else "true"
+            return (
+                _ANY if (following in _COMPARISONS or following.startswith("matches")) else "true"
+            )
         if token.kind == "STRINGLITERAL" and before in ("(", "and", "or", "not"):
             calls = before == "(" and index > 1 and args[index - 2].kind == "IDENTIFIER"
             if calls and args[index - 2].text != "not":
                 return None  # an argument
-            return _term(token.text, case=case)
+            term = _term(token.text, case=case)
+            return f"({term})" if before == "not" else term
         return None
 
     condition = f"where {_replaced(query, args, rewritten)}"
@@ -310,7 +327,7 @@ def _parse_kv(query: str, operator: Operator) -> str:
         for option in listed(_bracketed(rest, 1)):
             if option[0].text not in options or len(option) != 3:
                 raise NotAsDocumented
-            options[option[0].text] = option[2].text[1:-1]
+            options[option[0].text] = text_of(option[2].text)
     pair, between, quote = (re.escape(value) for value in options.values())
     columns = []
     for key in listed(keys):
@@ -355,8 +372,8 @@ _NUMBERS = frozenset({"LONGLITERAL", "INTLITERAL", "REALLITERAL", "DECIMALLITERA
 
 def _make_series(query: str, operator: Operator) -> str:
     asked, rest = _after(operator.args, "on")
-    if asked and asked[0].text == "kind":
-        asked = asked[3:]
+    filled = bool(asked) and asked[0].text == "kind"  # kind=nonempty: a row in any case
+    asked = asked[3:] if filled else asked
     rest, by = _after(rest, "by")
     before, step = _after(rest, "step")
     if step:
@@ -402,6 +419,8 @@ def _make_series(query: str, operator: Operator) -> str:
     ]
     filtered = f"| where {' and '.join(conditions)} " if conditions else ""
     by_group = f" by {', '.join(names)}" if names else ""
+    if not names and not filled:
+        by_group = " | where isnotnull(['$p0'])"
     return (
         f"{filtered}| summarize {', '.join(inner)} by {', '.join([*groups, moment])} "
         f"| summarize {', '.join(points)}{by_group} | project {', '.join(made)}"

@@ -281,6 +281,12 @@ class QueryEngine:
             raise not_bound(run.query, _first_line(error)) from None
         except duckdb.Error as error:
             raise execution_failed(in_words(_first_line(error))) from None
+        except (RuntimeError, StopIteration, LookupError, TypeError, ValueError) as error:
+            # A mistake of ours. StopIteration above all may not leave a thread: nobody would hear.
+            log.exception("a query could not be answered")
+            raise execution_failed(
+                f"The query could not be answered ({type(error).__name__})"
+            ) from None
 
     def _without_plugins(
         self,

@@ -191,6 +191,8 @@ def _unsupported(asked: str, text: str, error: KqlUnsupportedError) -> QueryErro
     elif (words := construct.split(":")) and len(words) > 1:
         what = words[-1]
     given = _plain_words(error.hint or "")
+    if "tabular body" in given:
+        given = "a function that gives a table is one pipeline, and does not call itself"
     if given.startswith(("expects", "takes")):
         return semantic_error("SEM0219", f"{what}{place}: {given}")
     if given.startswith(f"{what}() takes"):

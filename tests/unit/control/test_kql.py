@@ -132,3 +132,14 @@ def test_seconds_and_milliseconds_since_the_epoch_are_told_apart() -> None:
 def test_a_replicas_execution_is_its_name_without_the_last_part() -> None:
     assert execution_of("my-job-66v9xh0-abcde") == "my-job-66v9xh0"
     assert execution_of("my-job-66v9xh0-a-b", "my-job-66v9xh0") == "my-job-66v9xh0"
+
+
+@pytest.mark.parametrize("grep", ["al(?=pha)", "(?<!x)y", r"(a)\1", "(?P=name)"])
+def test_what_kql_has_not_is_refused_live_too(grep: str) -> None:
+    with pytest.raises(BadInput, match="knows neither look-around nor back-references"):
+        check_grep(grep)
+
+
+@pytest.mark.parametrize("grep", [r"status\(?=5", "[(?=]", r"\\1", "(?:a|b)", "(?i)x"])
+def test_what_only_looks_like_it_is_not_refused(grep: str) -> None:
+    assert check_grep(grep) is not None

@@ -87,6 +87,24 @@ def _plain(value: Any) -> Any:
         ("set notruncation; print 1", [[1]]),
         ("print n = column_ifexists('nope', 7)", [[7]]),
         (f"{ROWS} | extend v = columnifexists('k', 'x') | project v | take 1", [["a"]]),
+        # Arguments stay what they are, wherever they are put
+        ("let f=(n:long){ datatable(x:long)[5,6] | where x == (n * 2) }; f(1 + 2)", [[6]]),
+        ("let f=(n:long){ datatable(x:long)[5] | extend y = n * 2 }; f(1 + 2)", [[5, 6]]),
+        (
+            "let f=(b:bool){ datatable(x:long)[1,2] | where (b and x == 2) }; f(true or false)",
+            [[2]],
+        ),
+        # Literals are texts, never syntax
+        ("datatable(s:string)['a', 'say \"hi\"'] | search 'say \"hi\"' | count", [[1]]),
+        ("datatable(s:string)['a'] | search 'a\" or \"b' | count", [[0]]),
+        ("datatable(s:string)['a', 'b'] | search @'a' | count", [[1]]),
+        ("datatable(s:string)['abc'] | where * matches regex 'a.c' | count", [[1]]),
+        ("datatable(s:string)['a x', 'a'] | search 'a' and not 'x' | project s", [["a"]]),
+        (
+            "print s = 'a=1\\tb=2' | parse-kv s as (a:long, b:long) "
+            "with (pair_delimiter='\\t', kv_delimiter='=') | project a, b",
+            [[1, 2]],
+        ),
         # Aggregates
         (
             "range x from 1 to 100 step 1 | summarize percentiles(x, 50, 95)",
@@ -137,13 +155,26 @@ def _plain(value: Any) -> Any:
             f"{TIMES} | make-series n = count() on t step 1m by k | where k == 'a' | project n",
             [[[2]]],
         ),
+        (
+            f"{TIMES} | where k == 'none' | make-series n = count() on t from datetime(2026-01-01) "
+            "to datetime(2026-01-01 00:02) step 1m | count",
+            [[0]],
+        ),
         # Functions
         ("print set_union(dynamic([3, 1]), dynamic([2, 1]))", [[[3, 1, 2]]]),
         ("print set_difference(dynamic([1, 2, 2, 3]), dynamic([2]))", [[[1, 3]]]),
         ("print set_intersect(dynamic([1, 'x']), dynamic(['x']))", [[["x"]]]),
         ("print jaccard_index(dynamic([1, 2, 3]), dynamic([1, 2, 3, 4]))", [[0.75]]),
         ("print bag_keys(dynamic({'a': 1, 'b': {'c': 2}}))", [[["a", "b"]]]),
-        ("print bag_merge(dynamic({'a': 1}), dynamic({'a': 2, 'b': 3}))", [[{"b": 3, "a": 1}]]),
+        ("print bag_merge(dynamic({'a': 1}), dynamic({'a': 2, 'b': 3}))", [[{"a": 1, "b": 3}]]),
+        (
+            "print bag_merge(dynamic({'a': {'x': 1}, 'n': null}), dynamic({'a': {'y': 2}}))",
+            [[{"a": {"x": 1}, "n": None}]],
+        ),
+        ("print bag_has_key(dynamic({'a': {'b': 1}}), '$.a.b')", [[True]]),
+        ("print translate('abc', 'x', 'abc')", [["xxx"]]),
+        ("print unixtime_seconds_todatetime(1.5)", [["1970-01-01T00:00:01.500000Z"]]),
+        ("print format_bytes(5497558138880)", [["5 TB"]]),
         ("print bag_remove_keys(dynamic({'a': 1, 'b': 'x'}), dynamic(['a']))", [[{"b": "x"}]]),
         ("print bag_has_key(dynamic({'a': 1}), 'a')", [[True]]),
         ("print bag_has_key(dynamic({'a': 1}), 'b')", [[False]]),
@@ -276,6 +307,16 @@ async def test_hidden_columns_show_where_they_are_asked_for(logs: Logs) -> None:
     assert "_BilledSize" not in [column["name"] for column in answer["tables"][0]["columns"]]
 
 
+async def test_a_query_that_is_wrong_takes_no_slot_for_good(logs: Logs) -> None:
+    doubling = "let f0 = () { print 1 };" + "".join(
+        f"let f{n} = () {{ union (f{n - 1}()), (f{n - 1}()) }};" for n in range(1, 40)
+    )
+    for query in (*[f"{ROWS} | summarize p) = percentiles(n, 50)"] * 6, f"{doubling} f39()"):
+        with pytest.raises(QueryError):
+            await logs.rows(query)
+    assert await logs.rows("print 1") == [[1]]
+
+
 async def test_rows_keep_their_order_over_many(logs: Logs) -> None:
     """A window looks at the row before in the order asked for, whatever threads did the work."""
     query = (
@@ -301,6 +342,14 @@ async def test_rows_keep_their_order_over_many(logs: Logs) -> None:
         (f"let f = (m:long) {{ {ROWS} | take m }}; f(1, 2)", "not supported"),
         ("print payload.kind.", "parsed"),
         (f"{BAGS} | evaluate bag_unpack(nope)", "no column 'nope' before it"),
+        (f"{BAGS} | evaluate bag_unpack(d, columnsConflict='x')", "the column and a prefix alone"),
+        (f"{BAGS} | evaluate bag_unpack(d) : (n:int, *)", "A schema behind a plugin"),
+        (f"{ROWS} | summarize p) = percentiles(n, 50)", "parsed"),
+        ("let f=(n:long=) { datatable(x:long)[5] | take n }; f(1)", "parsed"),
+        ("let T = () { T | take 1 }; T()", "does not call itself"),
+        (f"let {T} = view () {{ {T} | where Log_s != '' }}; {T} | take 1", ""),
+        ("datatable(x:long)[1] | extend desc = x | order by x desc", "parsed"),
+        ("print bag_remove_keys(dynamic({'a': 1}), dynamic(['$.a']))", "takes no paths"),
         (f"{BAGS} | extend Age = 1 | evaluate bag_unpack(d)", "a column 'Age' already"),
         (f"{ROWS} | evaluate pivot(k, hll(n))", "'hll' is not supported"),
         ("range x from 1 to 501 step 1 | evaluate pivot(x)", "would make 501 columns"),
