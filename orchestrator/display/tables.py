@@ -24,7 +24,7 @@ from orchestrator.waiting import now as time_now
 
 # What a narrow terminal does without, in two steps.
 EXPENDABLE = frozenset({"end", "scheduled", "image", "cpu", "memory", "running"})
-EXPENDABLE |= {"properties", "description"}
+EXPENDABLE |= {"properties", "description", "replica"}
 DISPENSABLE = EXPENDABLE | {"duration", "job", "when", "reason", "size", "timeout"}
 # Not shown when there is nothing to say in any row.
 OPTIONAL = frozenset({"reason", "fields", "description", "properties", "session_id", "state"})
