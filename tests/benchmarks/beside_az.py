@@ -135,6 +135,8 @@ if __name__ == "__main__":
     from tests.benchmarks.__main__ import world
     from tests.benchmarks.measuring import table
 
+    if len(sys.argv) != 2:
+        sys.exit("Say where az is: python -m tests.benchmarks.beside_az PATH/bin/az")
     with world() as here:
         here.up(fresh=True)
         here.make()
