@@ -18,6 +18,7 @@ from click.shell_completion import (
     BashComplete,
     CompletionItem,
     FishComplete,
+    ShellComplete,
     ZshComplete,
     add_completion_class,
 )
@@ -99,16 +100,10 @@ def _option(incomplete: str) -> str:
     return name + sign if sign and name.startswith("-") else ""
 
 
-def _behind(option: str, item: CompletionItem) -> CompletionItem:
-    return CompletionItem(f"{option}{item.value}", item.type, item.help)
+class _WholeWord(ShellComplete):
+    """Gives the whole word that is completed, `--option=` and all."""
 
-
-class ZshWord(ZshComplete):
-    """The whole word, `--option=` and all."""
-
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
-        self._option = ""
+    _option = ""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         args, incomplete = super().get_completion_args()
@@ -116,27 +111,20 @@ class ZshWord(ZshComplete):
         return args, incomplete
 
     def format_completion(self, item: CompletionItem) -> str:
-        return super().format_completion(_behind(self._option, item))
+        whole = CompletionItem(f"{self._option}{item.value}", item.type, item.help)
+        return super().format_completion(whole)
 
 
-class FishWord(FishComplete):
-    """The whole word, `--option=` and all, and what it means with its commas."""
+class ZshWord(_WholeWord, ZshComplete):
+    """zsh."""
+
+
+class FishWord(_WholeWord, FishComplete):
+    """fish, and what a candidate means with its commas."""
 
     source_template = FishComplete.source_template.replace(
         'string split ","', 'string split --max 1 ","'
     )
-
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
-        self._option = ""
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        args, incomplete = super().get_completion_args()
-        self._option = _option(incomplete)
-        return args, incomplete
-
-    def format_completion(self, item: CompletionItem) -> str:
-        return super().format_completion(_behind(self._option, item))
 
 
 def register() -> None:

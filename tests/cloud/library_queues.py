@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from orchestrator.queue_handle import QueueHandle
 from orchestrator.settings import QueueSpec
 from tests.cloud.library_world import World
+from tests.cloud.servicebus_pace import brisk_sdk
 
 _numbers = iter(range(1000))
 
@@ -41,3 +45,13 @@ def raw_messages(world: World, queue: QueueHandle, count: int) -> list[Any]:
                 receiver.complete_message(message)
             found += batch
         return found
+
+
+@contextmanager
+def queues_world(folder: Path) -> Iterator[World]:
+    """A world that is up, its SDK brisk."""
+    with brisk_sdk():
+        made = World(folder)
+        made.orc.up()
+        yield made
+        made.close()

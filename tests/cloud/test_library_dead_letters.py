@@ -11,22 +11,14 @@ import pytest
 
 from orchestrator import dead_letters
 from orchestrator.queue_handle import QueueHandle
-from tests.cloud.library_queues import dead_letter, queue_of, raw_messages
+from tests.cloud.library_queues import dead_letter, queue_of, queues_world, raw_messages
 from tests.cloud.library_world import World
-from tests.cloud.servicebus_pace import brisk_sdk
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with brisk_sdk():
-        yield from _world(tmp_path_factory)
-
-
-def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("queues"))
-    made.orc.up()
-    yield made
-    made.close()
+    with queues_world(tmp_path_factory.mktemp("queues")) as made:
+        yield made
 
 
 def test_dead_letters_are_listed_by_reason_time_and_pattern(world: World) -> None:

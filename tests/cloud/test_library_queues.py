@@ -20,22 +20,14 @@ from orchestrator.messages import Message
 from orchestrator.profile import resolve
 from orchestrator.queue_records import Queue
 from orchestrator.settings import QueueSpec, load
-from tests.cloud.library_queues import dead_letter, queue_of
+from tests.cloud.library_queues import dead_letter, queue_of, queues_world
 from tests.cloud.library_world import World, make_project
-from tests.cloud.servicebus_pace import brisk_sdk
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with brisk_sdk():
-        yield from _world(tmp_path_factory)
-
-
-def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("queues"))
-    made.orc.up()
-    yield made
-    made.close()
+    with queues_world(tmp_path_factory.mktemp("queues")) as made:
+        yield made
 
 
 # ------------------------------------------------------------------------------- the queues
