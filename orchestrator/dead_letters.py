@@ -3,14 +3,15 @@
 **Resubmission loses nothing.** A dead letter is locked, its copy is sent to the queue, and only
 when the broker has accepted the copy is the dead letter completed. Killed at any moment, it leaves
 every message in the queue, in the dead-letter queue, or (between those two steps) in both; doing
-it again finishes the work.
+it again finishes the work. Ctrl-C waits until a batch is in one of them alone; a second one does
+not.
 
 **Message ids.** A queue with duplicate detection silently drops an id that it has seen within its
 window, so a copy under the same id would be lost. There a copy gets the id
 `<id>~resubmitted-<sequence number of the dead letter>`: new to the queue, and the same again when
 the resubmission is repeated, so that within the window the queue keeps one copy. A queue without
-duplicate detection gets the id unchanged; a copy made twice by an interruption stays twice (at
-most `PLAIN_BATCH` of them). A queue that forwards elsewhere counts as one that detects, since the
+duplicate detection gets the id unchanged; a copy made twice by a kill stays twice (at most
+`PLAIN_BATCH` of them). A queue that forwards elsewhere counts as one that detects, since the
 queue behind it may.
 """
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import bus
+from orchestrator import bus, interrupts
 from orchestrator.errors import BadInput, OrchestratorError, QueueNotFound
 from orchestrator.executions import moment_of
 from orchestrator.message_copy import copy_of
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.waiting import Time
 
 BATCH = 100  # dead letters dealt with at once
-PLAIN_BATCH = 10  # … where an interruption would double them
+PLAIN_BATCH = 10  # … where a kill would double them
 WAIT = 5.0  # seconds without a message after which the rest is taken to be out of reach
 
 
@@ -251,10 +252,11 @@ def _each(
             met.update(numbers)
             wanted.difference_update(numbers)
             while mine:
-                part, mine = mine[:size], mine[size:]
-                done += handle(part)
-                if on_progress:
-                    on_progress(done, len(found))
+                with interrupts.held():  # between a copy and the end of its dead letter
+                    part, mine = mine[:size], mine[size:]
+                    done += handle(part)
+                    if on_progress:
+                        on_progress(done, len(found))
     finally:
         give_back(receiver, [*mine, *others.values()])
     return done

@@ -49,11 +49,16 @@ def fill(world: World, queue: QueueHandle) -> list[str]:
 
 
 def resubmit(
-    world: World, queue: QueueHandle, end_after: float | None, chance: random.Random
+    world: World,
+    queue: QueueHandle,
+    end_after: float | None,
+    chance: random.Random,
+    kill: bool = True,
 ) -> bool:
     """One run of the child, ended so many seconds after its work began; True if it was let end.
 
-    The end comes by SIGKILL, or by Ctrl-C where a process can be sent one.
+    The end comes by SIGKILL, or by Ctrl-C where a process can be sent one; without `kill` by Ctrl-C
+    alone, which is waited for.
     """
     with contextlib.ExitStack() as stack:
         child = stack.enter_context(
@@ -76,6 +81,12 @@ def resubmit(
         while line and not line[0].isdigit():  # the first batch is dealt with
             line = child.stdout.readline()
         time.sleep(end_after)
+        if not kill:
+            import signal
+
+            child.send_signal(signal.SIGINT)
+            child.communicate(timeout=60)
+            return False
         if sys.platform != "win32" and chance.random() < 0.3:
             import signal
 
@@ -118,3 +129,21 @@ def test_a_killed_resubmission_loses_nothing(world: World, detects: bool) -> Non
         assert found.total() == MESSAGES  # within the window nothing is doubled
     else:
         assert found.total() <= MESSAGES + killed * dead_letters.PLAIN_BATCH
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_ctrl_c_doubles_nothing(world: World) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")  # shown when the test fails
+    chance = random.Random(seed)
+    world.orc.queues.create("stopped", QueueSpec(lock_duration=timedelta(seconds=5)))
+    queue = world.orc.queues["stopped"]
+    bodies = fill(world, queue)
+    stopped = 0
+    while queue.show().dead_letter and stopped < KILLS:
+        resubmit(world, queue, chance.uniform(0, 0.02), chance, kill=False)
+        stopped += 1
+    assert stopped > 1  # it was stopped before it was done
+    while queue.show().dead_letter:
+        resubmit(world, queue, None, chance)
+    assert sorted(message.body for message in queue.peek(None)) == sorted(bodies)
