@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 OPERATION_TIMEOUT = 60.0  # seconds one send or peek may take, retries and all
 PEEK_PAGE = 250  # messages asked for by one peek
 SEND_BATCH = 100  # messages in one send, where they fit
+# A keyword of azure-servicebus that its documentation does not name; a version without it ignores
+# it. Its thread keeps alive a sender that waits for the program; ours is used at once or closed, a
+# lost link is opened anew by the SDK, and closing waits up to a second for that thread. (Receivers
+# have the thread whatever they are told.)
+_NO_KEEP_ALIVE: dict[str, Any] = {"keep_alive": 0}
 _NO_BATCHES = "Batching brokered messages"  # begins the refusal of a batch of several partitions
 
 
@@ -51,7 +56,7 @@ class Bus:
 
     def sender(self) -> ServiceBusSender:
         """A link to send on; close it (a context manager)."""
-        return self._client.get_queue_sender(self.queue)
+        return self._client.get_queue_sender(self.queue, **_NO_KEEP_ALIVE)
 
     def receiver(
         self,
