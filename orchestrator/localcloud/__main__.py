@@ -48,6 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return asyncio.run(_serve(config, detached=options.detached))
 
 
+# What a message makes lives until it is durable, so that under load many thousands of objects are
+# young at once: looked through at every 700th, as Python would, they cost a tenth of the broker's
+# own CPU.
+YOUNG = (20_000, 20, 50)
+
+
 async def _serve(config: CloudConfig, *, detached: bool) -> int:
     # Everything that a start makes is kept: looking for garbage in it took a tenth of the start,
     # and would be repeated in every full collection of the server's life.
@@ -77,6 +83,7 @@ async def _serve(config: CloudConfig, *, detached: bool) -> int:
             )
         return 1
     gc.freeze()
+    gc.set_threshold(*YOUNG)
     gc.enable()
     _log.info("ready: process %d, %s", os.getpid(), connection["resource_manager"])
     if detached:

@@ -7,12 +7,14 @@ key, and ends when its standard input does.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from orchestrator.clock import SystemClock
+from orchestrator.localcloud.__main__ import YOUNG
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.front import ServiceBusFront
 from orchestrator.localcloud.servicebus.model import QueueProperties
@@ -36,6 +38,8 @@ async def main(folder: Path) -> None:
     ports = await front.start("127.0.0.1", 0)
     rule = broker.rule(NAMESPACE, RULE)
     assert rule is not None
+    gc.freeze()  # as the server does
+    gc.set_threshold(*YOUNG)
     print(json.dumps({"port": ports.plain, "key": rule.primary_key}), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await front.stop()
