@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # What a message makes lives until it is durable, so that under load many thousands of objects are
 # young at once: looked through at every 700th, as Python would, they cost a tenth of the broker's
 # own CPU.
-YOUNG = (20_000, 20, 50)
+YOUNG = (10_000, 10, 10)
 
 
 async def _serve(config: CloudConfig, *, detached: bool) -> int:

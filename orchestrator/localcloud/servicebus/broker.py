@@ -39,6 +39,7 @@ from orchestrator.localcloud.servicebus.errors import (
 from orchestrator.localcloud.servicebus.idleness import Idleness
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.limits import STRICT, Limits
+from orchestrator.localcloud.servicebus.memory import FreedMemory
 from orchestrator.localcloud.servicebus.model import (
     DEAD_LETTER_SUFFIX,
     TRANSFER_DEAD_LETTER_SUFFIX,
@@ -110,6 +111,7 @@ class Broker(TopicBroker):
             content=self._content,
             changed=lambda namespace, path: self.meter.changed(namespace, path),
             delete_idle=self._delete_idle,
+            memory=FreedMemory(asyncio.get_running_loop().call_later),
         )
         try:
             self._restore(contents, self._context)

@@ -18,6 +18,7 @@ from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.history import DuplicateHistory
 from orchestrator.localcloud.servicebus.limits import Limits
 from orchestrator.localcloud.servicebus.line import Line
+from orchestrator.localcloud.servicebus.memory import FreedMemory
 from orchestrator.localcloud.servicebus.model import (
     ACTIVE,
     MAX_DELIVERY_COUNT_DESCRIPTION,
@@ -67,6 +68,7 @@ class Context:
     content: reads what a message says of itself, for those who need more than bytes.
     changed: told (namespace, path) when messages have come or gone.
     delete_idle: delete an entity, unless somebody uses it meanwhile.
+    memory: told of each message that goes.
     """
 
     clock: Clock
@@ -79,6 +81,7 @@ class Context:
     content: Content
     changed: Callable[[str, str], None]
     delete_idle: Callable[[Idleness], None]
+    memory: FreedMemory
 
 
 class Lifecycle:
@@ -282,14 +285,20 @@ class Lifecycle:
     def _gone(self, lock: LockedMessage) -> None:
         """The locked message's deletion is durable."""
         self._unlock(lock)
-        self._shelf.remove(lock.message)
-        self._context.changed(self.namespace, self.path)
+        self._let_go(lock.message)
         self._freed(lock)
+
+    def _let_go(self, message: StoredMessage) -> None:
+        self._shelf.remove(message)
+        # The lock knows its message, too: left so, both would stay in memory until a full garbage
+        # collection, which a broker that only hands out what waits may not see for hours.
+        message.lock = None
+        self._context.memory.gone(message.size)
+        self._context.changed(self.namespace, self.path)
 
     def _depart(self, message: StoredMessage) -> None:
         """Let go of a message for good, at once; the store is told a little later."""
-        self._shelf.remove(message)
-        self._context.changed(self.namespace, self.path)
+        self._let_go(message)
         self._departed.append(message.sequence)
         if len(self._departed) == 1:
             self._context.later(DEPARTURE_DELAY, self.write_departures)

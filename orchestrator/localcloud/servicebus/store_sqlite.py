@@ -83,6 +83,8 @@ _LONGEST_WAIT = 4096
 # Rows, and bytes of them, up to which a group is small.
 _SMALL_GROUP = 128
 _SMALL_SIZE = 256 * 1024
+# Bytes of free pages in the file that make a start look for how to be rid of them.
+_WORTH_SHRINKING = 32 * 1024 * 1024
 # How much the last commit counts for how long they take.
 _NEWEST = 0.2
 UNNOTICED = 0.002
@@ -159,6 +161,7 @@ class SqliteStore:
             )
             self._connection = connection
             self._prepare(connection)
+            self._shrink(connection)
             return self._load(connection)
         except sqlite3.Error as error:
             raise self._opening_error(error) from error
@@ -207,6 +210,17 @@ class SqliteStore:
                 f"BEGIN; PRAGMA application_id={APPLICATION_ID};"
                 f" PRAGMA user_version={SCHEMA_VERSION}; {_SCHEMA} COMMIT;"
             )
+
+    def _shrink(self, connection: sqlite3.Connection) -> None:
+        """Give the disk back what a long queue has left, if that is most of the file."""
+        pages = _pragma(connection, "page_count")
+        free = _pragma(connection, "freelist_count")
+        if 2 * free > pages and free * _pragma(connection, "page_size") > _WORTH_SHRINKING:
+            # It copies what is left, for which there may be no room; then it stays as it is.
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection.execute("VACUUM")
+                # Only then is the file itself cut.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _load(self, connection: sqlite3.Connection) -> Contents:
         # A lock may have been noted for a message whose send then failed.
@@ -342,6 +356,8 @@ class SqliteStore:
             # The loop may be gone where the process did not bother to close us.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(tell, results)
+            # Not kept until the next: there may be many megabytes of messages behind them.
+            del group, results
         self._disconnect()
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._set_finished)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import tracemalloc
+from collections.abc import Iterator
 
 import pytest
 
 from orchestrator.localcloud.servicebus.broker import durably
-from orchestrator.localcloud.servicebus.model import IncomingMessage
-from tests.unit.servicebus.world import World, complete, send, take
+from orchestrator.localcloud.servicebus.model import IncomingMessage, StoredMessage
+from tests.unit.servicebus.world import World, complete, dead_letter, defer, send, take
 
 
 @pytest.mark.parametrize("world", ["sqlite"], indirect=True)
@@ -69,3 +71,42 @@ async def test_ids_are_forgotten_after_their_window_without_anybodys_asking(worl
     assert len(queue._history) == 0
     await world.restart()
     assert len(world.again(queue)._history) == 0  # type: ignore[attr-defined]
+
+
+def messages_alive() -> int:
+    """Whose text begins with "kept", and that anything refers to."""
+    return sum(
+        isinstance(found, StoredMessage) and found.payload[:4] == b"kept"
+        for found in gc.get_objects()
+    )
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_the_memory_of_a_message_that_is_gone_is_free_at_once(world: World) -> None:
+    """Without waiting for the garbage collector, which may not come by for hours."""
+    queue = await world.queue()
+    names = [f"kept-{number}" for number in range(8)]
+    await send(queue, *names)
+    await complete(queue, queue.acquire(1)[0])
+    assert len(await take(queue, 1)) == 1
+    await dead_letter(queue, queue.acquire(1)[0])
+    await complete(queue.dead_letter, queue.dead_letter.acquire(1)[0])
+    (lock,) = queue.acquire(1)
+    number = lock.message.sequence
+    await defer(queue, lock)
+    (lock,) = queue.acquire_deferred([number])
+    await complete(queue, lock)
+    del lock
+    await send(queue, "kept-short", ttl=5.0)
+    await world.pass_time(6)
+    await world.settled()
+    await asyncio.sleep(0)
+    assert messages_alive() == len(names) - 4 == queue.counts().active

@@ -417,3 +417,51 @@ async def test_the_last_number_of_a_queue_outlives_every_message_of_it(tmp_path:
     contents = await SqliteStore(path).open()
     assert list(contents.messages) == []
     assert contents.last == {1: 30, 2: 30}
+
+
+async def test_a_start_gives_back_to_the_disk_what_a_long_queue_has_left(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    await durably(lambda done: store.commit(put(1, 100), done))
+    for sequence in range(2, 42):
+        change = put(sequence, 1_000_000)
+        await durably(lambda done, change=change: store.commit(change, done))  # type: ignore[misc]
+    gone = Change()
+    gone.delete(1, *range(2, 42))
+    await durably(lambda done: store.commit(gone, done))
+    await store.close()
+    assert path.stat().st_size > 40_000_000
+
+    store = SqliteStore(path)
+    contents = await store.open()
+    assert path.stat().st_size < 1_000_000
+    assert [row.message().payload for row, _ in contents.messages] == [bytes(100)]
+    await store.close()
+
+
+async def test_a_start_shrinks_nothing_where_there_is_no_room_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    for sequence in range(1, 42):
+        change = put(sequence, 1_000_000)
+        await durably(lambda done, change=change: store.commit(change, done))  # type: ignore[misc]
+    gone = Change()
+    gone.delete(1, *range(2, 42))
+    await durably(lambda done: store.commit(gone, done))
+    await store.close()
+
+    class NoRoom(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:  # type: ignore[override]
+            if sql == "VACUUM":
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, *parameters)
+
+    store = SqliteStore(path)
+    connect = sqlite3.connect
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=NoRoom, **k))
+        contents = await store.open()
+    assert [row.message().payload for row, _ in contents.messages] == [bytes(1_000_000)]
+    await store.close()
