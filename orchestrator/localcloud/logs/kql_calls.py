@@ -13,8 +13,8 @@ _IDLE_SETTINGS = frozenset(
 )
 # Words with which a table begins.
 _SOURCES = frozenset({"union", "search", "datatable", "range", "print"})
-MAX_INLINED = 200_000
-"""Characters to which calls of functions may grow a query."""
+MAX_INLINED = 20_000
+"""Characters by which calls of functions may grow a query: a thousand take a tenth of a second."""
 
 _WORD = re.compile(r"[A-Za-z_]\w*\Z")
 _TYPE = re.compile(r"typeof\s*\(\s*(\w+)\s*\)")
@@ -58,13 +58,14 @@ def without_settings(query: str) -> str:
 
 def inlined(query: str) -> str:
     """The query with every `let f = (…) { a pipeline }` in place of its calls."""
+    limit = len(query) + MAX_INLINED
     for _ in range(50):
         function = next(_functions(query), None)
         if function is None:
             return query
         start, end, name, parameters, body = function
-        rest = _calls(query[end:], name, parameters, body)
-        if rest is None or len(rest) > MAX_INLINED:
+        rest = _calls(query[end:], name, parameters, body, limit)
+        if rest is None or len(rest) > limit:
             return query
         query = query[:start] + " " * (end - start) + rest
     return query
@@ -146,9 +147,12 @@ def _listed(part: Sequence[Token]) -> list[list[Token]]:
     return [one for one in parts if one]
 
 
-def _calls(text: str, name: str, parameters: list[tuple[str, str | None]], body: str) -> str | None:
-    """The text with calls of a function replaced by its body; None if one is not as it must be."""
-    while len(text) <= MAX_INLINED:
+def _calls(
+    text: str, name: str, parameters: list[tuple[str, str | None]], body: str, limit: int
+) -> str | None:
+    """The text with calls of a function replaced by its body; None if one is not as it must be, or
+    if it grows beyond `limit` characters."""
+    while len(text) <= limit:
         found = tokens(text)
         index = next((i for i in reversed(range(len(found))) if found[i].text == name), None)
         if index is None:
