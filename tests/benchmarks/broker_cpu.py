@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.benchmarks import broker_clients
+from tests.benchmarks.bare_exchange import exchange
 from tests.benchmarks.broker_process import QUEUE, RULE
 from tests.benchmarks.measuring import Row, ended, python, table
 
 COUNT = 5_000
 SIZE = 200
 PROGRAMS = (broker_clients.SYNC, broker_clients.AIO)
+COMPLETE_EACH = "receive 100, complete each"
 
 
 class Served(NamedTuple):
@@ -99,11 +101,15 @@ def _median(weights: list[Weight]) -> Weight:
 def rows(runs: int) -> list[Row]:
     """Two lines for each way to send or to receive: all that the broker uses, and its own code."""
     lines = []
-    for what, weight in weigh(runs).items():
+    weights = weigh(runs)
+    for what, weight in weights.items():
         goal = "≤ 0.15" if "send" in what else "≤ 0.50"
         name = f"broker CPU a message, {what}"
         lines.append(Row(name, weight.broker, "µs", "the client's", weight.client, goal))
         lines.append(Row("  without the kernel's", weight.own, "µs", "", weight.client))
+    each = weights[COMPLETE_EACH].client
+    bare = statistics.median(exchange(each / 1e6) for _ in range(runs))
+    lines.append(Row("an exchange with a bare asyncio server", bare, "µs", "its client's", each))
     return lines
 
 
