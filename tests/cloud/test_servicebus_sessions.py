@@ -14,6 +14,7 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
+from orchestrator.localcloud.servicebus import links_session
 from tests.cloud.servicebus_bus import Bus
 
 
@@ -115,6 +116,41 @@ async def test_a_lost_session_says_so_and_its_messages_count_a_delivery(bus: Bus
         async with client.get_queue_receiver(queue, session_id="s") as receiver:
             (again,) = await receiver.receive_messages(1, max_wait_time=5)
             assert again.delivery_count == 1
+
+
+async def test_an_idle_receiver_hears_of_its_lost_session_a_moment_later(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links_session, "LINGER", 3600)
+    queue = bus.queue(requires_session=True, lock_duration=30)
+    async with bus.aio(retry_total=0) as client, client.get_queue_sender(queue) as sender:
+        await sender.send_messages(messages("s", "x"))
+        async with client.get_queue_receiver(queue, session_id="s") as receiver:
+            (message,) = await receiver.receive_messages(1, max_wait_time=5)
+            # It goes on waiting: the credit stays with the link.
+            assert await receiver.receive_messages(1, max_wait_time=1) == []
+            bus.advance(31)
+            assert await receiver.receive_messages(1, max_wait_time=1) == []
+            with pytest.raises(SessionLockLostError):
+                await receiver.complete_message(message)
+            async with client.get_queue_receiver(queue, session_id="s") as other:
+                (again,) = await other.receive_messages(1, max_wait_time=5)
+                assert again.delivery_count == 1
+                await other.complete_message(again)
+    assert bus.counts(queue).active == 0
+
+
+async def test_the_link_of_a_lost_session_goes(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_session, "LINGER", 0)
+    queue = bus.queue(requires_session=True, lock_duration=30)
+    async with (
+        bus.aio(retry_total=0) as client,
+        client.get_queue_receiver(queue, session_id="s") as receiver,
+    ):
+        assert await receiver.receive_messages(1, max_wait_time=1) == []
+        bus.advance(31)
+        with pytest.raises(SessionLockLostError):
+            await receiver.receive_messages(1, max_wait_time=5)
 
 
 async def test_peek_defer_and_dead_letter_stay_within_the_session(bus: Bus) -> None:

@@ -2,20 +2,23 @@
 
 The attach of a receiver that asks for the next session is answered when there is one; the answer
 names the session in the source's filter and the end of its lock in the link's properties. The
-session belongs to the link: when the link goes, it is free; when its lock ends, the link goes.
+session belongs to the link: when the link goes, it is free; when its lock ends, the link goes a
+moment later (`LINGER`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import INVALID_FIELD, AmqpError
-from orchestrator.localcloud.amqp.link import OutgoingLink
+from orchestrator.localcloud.amqp.link import OutgoingDelivery, OutgoingLink
 from orchestrator.localcloud.servicebus.errors import BrokerError, SessionLockLost
+from orchestrator.localcloud.servicebus.front_faults import settlement
 from orchestrator.localcloud.servicebus.links import wire_error
 from orchestrator.localcloud.servicebus.links_receive import SESSION_FILTER, ReceiverDoor
 from orchestrator.localcloud.servicebus.model import LockedMessage
@@ -32,6 +35,12 @@ LOCKED_UNTIL = "com.microsoft:locked-until-utc"
 # Milliseconds that somebody waits for the next session who does not say how long.
 PATIENCE = 60_000
 _LONGEST = 24 * 3600 * 1000
+
+LINGER = 1.0
+"""Seconds (of the machine) from the end of a session's lock to that of its link. Clients may wait
+for one more message as long as the lock lasts, from a little after it began, and their own tests
+expect no error then (azure-servicebus 7.15, tests/async_tests/test_sessions_async.py,
+`…_receive_handler_receiveanddelete`: a lock and a wait of 10 s)."""
 
 _TICKS_TO_EPOCH = 621355968000000000
 _FILTER_FIELD = 7
@@ -50,6 +59,7 @@ class SessionDoor(ReceiverDoor):
         self.session: SessionLock | None = None
         self._session_waiter: SessionWaiter | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         self._queue.check_accept()
@@ -106,6 +116,10 @@ class SessionDoor(ReceiverDoor):
             self._session_waiter = None
 
     def _lost(self) -> None:
+        self._waiter.cancel()
+        self._leaving = asyncio.get_running_loop().call_later(LINGER, self._leave)
+
+    def _leave(self) -> None:
         self._peer.detach(self, wire_error(self._gone()))
 
     def _gone(self) -> BrokerError:
@@ -138,16 +152,23 @@ class SessionDoor(ReceiverDoor):
         return self._queue.take_of(self.session, count, self._taken)
 
     def on_sendable(self) -> None:
-        if self.session is not None:
+        if self.session is None:
+            return
+        if not self.session.over:
             super().on_sendable()
+        elif self.link.drain and not self._reserved:
+            self.link.drained()
 
-    def _settle(self, delivery: Any, outcome: Any) -> None:
+    def _settle(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
         if self.session is not None and self.session.over:
-            return  # the link is gone, or about to be
-        super()._settle(delivery, outcome)
+            self._settled(delivery, settlement(outcome), outcome, None, self._gone())
+        else:
+            super()._settle(delivery, outcome)
 
     def on_detached(self) -> None:
         self._stop_waiting()
+        if self._leaving is not None:
+            self._leaving.cancel()
         super().on_detached()
         if self.session is not None:
             self._queue.release_session(self.session)
