@@ -9,8 +9,14 @@ import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch, ServiceBusReceiveMode
 from azure.servicebus.exceptions import MessageSizeExceededError
 
+from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.servicebus.limits import STRICT
 from tests.cloud.servicebus_bus import Bus, linked, take
+from tests.cloud.servicebus_wire import Wire
+
+BATCH_SIZE = "com.microsoft:max-message-batch-size"
+# Fields of an attach (AMQP 1.0 part 2, 2.7.3).
+MAX_MESSAGE_SIZE, PROPERTIES = 10, 13
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +68,27 @@ async def test_a_batch_beyond_what_is_tolerated_is_refused(bus: Bus) -> None:
         with pytest.raises(MessageSizeExceededError):
             await sender.send_messages(batch)
     assert bus.counts(queue).active == 0
+
+
+async def test_large_messages_make_no_larger_batch_than_a_megabyte(bus: Bus) -> None:
+    queue = bus.queue(max_message_size_in_kilobytes=10 * 1024)
+    async with bus.aio(retry_total=0) as client, client.get_queue_sender(queue) as sender:
+        batch = await sender.create_message_batch()
+        assert batch.max_size_in_bytes == STRICT.large_batch_size
+        count = fill(batch)
+        await sender.send_messages(batch)
+        await sender.send_messages(ServiceBusMessage(bytes(5 * 1024 * 1024)))
+    assert bus.counts(queue).active == count + 1
+
+
+async def test_a_link_tells_how_large_a_batch_may_be(bus: Bus) -> None:
+    queue = bus.queue()
+    wire = await Wire.opened(bus)
+    wire.attach(0, queue, receive=False)
+    answer = await wire.until(p.ATTACH)
+    assert answer[MAX_MESSAGE_SIZE] == STRICT.message_size
+    assert answer[PROPERTIES] == {BATCH_SIZE: STRICT.batch_size}
+    await wire.drop()
 
 
 async def test_a_single_message_gains_nothing(bus: Bus) -> None:

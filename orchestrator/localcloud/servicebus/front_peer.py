@@ -111,11 +111,6 @@ class Peer(asyncio.BufferedProtocol):
         return self._front.broker
 
     @property
-    def batch_size(self) -> int:
-        """Bytes that a batch may have."""
-        return self._front.broker.limits.batch_size
-
-    @property
     def batch_slack(self) -> int:
         """Bytes that a batch may have beyond that without being refused."""
         return self._front.broker.limits.batch_slack

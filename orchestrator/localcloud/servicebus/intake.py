@@ -40,6 +40,13 @@ class Intake(Lifecycle):
         kibibytes = self.properties.max_message_size_in_kilobytes
         return self._context.limits.message_size if kibibytes is None else kibibytes * 1024
 
+    @property
+    def max_batch_size(self) -> int:
+        """Bytes of a whole batch: as one message, but 1 MB where messages may be larger
+        (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas)."""
+        limits = self._context.limits
+        return max(limits.batch_size, min(self.max_message_size, limits.large_batch_size))
+
     def check_send(self) -> None:
         """Whether senders are welcome (the front asks when a link attaches).
 
@@ -105,13 +112,19 @@ class Intake(Lifecycle):
         numbers = {id(m): stored.sequence for m, stored in zip(fresh, stamped, strict=True)}
         return [numbers.get(id(message), 0) for message in messages]
 
-    def check_batch(self, messages: Sequence[IncomingMessage]) -> None:
-        """Whether these may be one batch: in a partitioned entity they must be of one partition,
-        which session id or partition key choose, else the id where duplicates are detected
+    def check_batch(self, messages: Sequence[IncomingMessage], size: int) -> None:
+        """Whether these, of `size` bytes together, may be one batch: in a partitioned entity they
+        must be of one partition, which session id or partition key choose, else the id where
+        duplicates are detected
         (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-partitioning).
 
-        Raises InvalidOperation.
+        Raises MessageTooLarge, InvalidOperation.
         """
+        if size > self.max_batch_size + self._context.limits.batch_slack:
+            raise MessageTooLarge(
+                f"The batch of {size} bytes exceeds the {self.max_batch_size} bytes that "
+                f"{self.namespace}/{self.path} allows: send its messages in several, or one by one."
+            )
         if not self.properties.enable_partitioning:
             return
         detects = self.properties.requires_duplicate_detection

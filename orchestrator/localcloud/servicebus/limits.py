@@ -22,6 +22,8 @@ class Limits:
     message_size: int = 256 * KIBIBYTE
     # A whole batch may be as large as one message (Standard tier).
     batch_size: int = 256 * KIBIBYTE
+    # A batch for an entity with large messages (Premium), whatever one message may have.
+    large_batch_size: int = MEBIBYTE
     # What a batch may have beyond that. Microsoft's Python SDK (azure-servicebus 7.15,
     # ServiceBusMessageBatch.add_message) counts the messages of a batch and not the envelope around
     # them: 54 bytes and more, as the envelope repeats properties of the first message. A batch it
@@ -59,6 +61,7 @@ STRICT = Limits()
 RELAXED = Limits(
     message_size=100 * MEBIBYTE,
     batch_size=100 * MEBIBYTE,
+    large_batch_size=100 * MEBIBYTE,
     lock_duration_min=1.0,
     lock_duration_max=86400.0,
     session_state_size=100 * MEBIBYTE,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.localcloud.amqp import performatives as p
+from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.errors import AmqpError
 from orchestrator.localcloud.amqp.events import Received
 from orchestrator.localcloud.amqp.link import IncomingDelivery, IncomingLink
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy
-from orchestrator.localcloud.servicebus.front_messages import read_transfer
+from orchestrator.localcloud.servicebus.front_messages import BATCH_FORMAT, read_transfer
 from orchestrator.localcloud.servicebus.links import Door, not_found, wire_error
 from orchestrator.localcloud.servicebus.model import Right
 from orchestrator.localcloud.servicebus.queue import Queue
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.front_peer import Peer
 
 CREDIT = 1000
+
+BATCH_SIZE = "com.microsoft:max-message-batch-size"
+"""Link property: the bytes that a batch may have. Clients make their batches no larger; without it
+they go by the link's max-message-size, which is too much for a queue with large messages
+(azure-servicebus 7.15.0, CHANGELOG)."""
 
 
 class SenderDoor(Door):
@@ -36,10 +42,12 @@ class SenderDoor(Door):
 
     def open(self) -> None:
         """Accept the link. Raises `BrokerError` if the queue takes no messages."""
-        self._queue.check_send()
-        # A batch may be larger than a message of the queue may be, never smaller.
-        limit = max(self._queue.max_message_size, self._peer.batch_size)
-        self.link.accept(max_message_size=limit)
+        queue = self._queue
+        queue.check_send()
+        self.link.accept(
+            max_message_size=max(queue.max_message_size, queue.max_batch_size),
+            properties={BATCH_SIZE: t.ULong(queue.max_batch_size)},
+        )
         # A single message gains nothing by it: the queue looks at the size of each.
         self.link.tolerate(self._peer.batch_slack)
         self.link.open_window(CREDIT)
@@ -57,8 +65,8 @@ class SenderDoor(Door):
         size = len(delivery.payload)
         try:
             messages = read_transfer(delivery.payload, delivery.format, self._peer.now())
-            if len(messages) > 1:
-                self._queue.check_batch(messages)
+            if delivery.format == BATCH_FORMAT:
+                self._queue.check_batch(messages, size)
             delivery.payload = b""
             self._peer.hold(size)
             count = len(messages)

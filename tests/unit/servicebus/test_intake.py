@@ -8,7 +8,11 @@ import pytest
 
 from orchestrator.clock import ManualClock
 from orchestrator.localcloud.amqp import sections as s
-from orchestrator.localcloud.servicebus.errors import InvalidOperation, PropertiesTooLarge
+from orchestrator.localcloud.servicebus.errors import (
+    InvalidOperation,
+    MessageTooLarge,
+    PropertiesTooLarge,
+)
 from orchestrator.localcloud.servicebus.front_messages import read
 from orchestrator.localcloud.servicebus.limits import RELAXED, STRICT, Limits
 from orchestrator.localcloud.servicebus.model import IncomingMessage
@@ -45,9 +49,27 @@ async def test_a_batch_is_of_one_partition(world: World, batch: str, kind: str) 
     messages = [IncomingMessage(b"x", **fields) for fields in BATCHES[batch]]  # type: ignore[arg-type]
     if refused:
         with pytest.raises(InvalidOperation, match="Batching brokered messages with distinct"):
-            queue.check_batch(messages)
+            queue.check_batch(messages, 2)
     else:
-        queue.check_batch(messages)
+        queue.check_batch(messages, 2)
+
+
+@pytest.mark.parametrize(
+    ("kilobytes", "size"),
+    [
+        (None, STRICT.batch_size),
+        (1024, STRICT.large_batch_size),
+        (10 * 1024, STRICT.large_batch_size),
+    ],
+)
+async def test_a_batch_may_have_so_many_bytes(
+    world: World, kilobytes: int | None, size: int
+) -> None:
+    queue = await world.queue(max_message_size_in_kilobytes=kilobytes)
+    messages = [IncomingMessage(b"x")]
+    queue.check_batch(messages, size + STRICT.batch_slack)
+    with pytest.raises(MessageTooLarge, match=f"exceeds the {size} bytes"):
+        queue.check_batch(messages, size + STRICT.batch_slack + 1)
 
 
 def message(**properties: object) -> IncomingMessage:
