@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, TransportType
 from azure.servicebus.aio import ServiceBusClient as AsyncServiceBusClient
 from azure.servicebus.exceptions import (
     MessagingEntityDisabledError,
@@ -106,8 +106,9 @@ async def test_an_unknown_queue_is_not_found_to_sender_receiver_and_management(b
                 await receiver.peek_messages()
 
 
+@pytest.mark.parametrize("transport", [TransportType.Amqp, TransportType.AmqpOverWebsocket])
 async def test_a_namespace_dialled_by_its_name_refuses_the_token_for_what_is_not_there(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, transport: TransportType
 ) -> None:
     # As on Azure: not the link, but the token before it is answered, with 404.
     resolve = socket.getaddrinfo
@@ -122,6 +123,7 @@ async def test_a_namespace_dialled_by_its_name_refuses_the_token_for_what_is_not
         f"{NAMESPACE}.servicebus.windows.net",
         bus.credential.aio,  # type: ignore[arg-type]
         connection_verify=bus.ca,
+        transport_type=transport,
         retry_total=0,
     )
     async with client:

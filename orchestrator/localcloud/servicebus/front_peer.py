@@ -185,7 +185,8 @@ class Peer(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         transport.set_write_buffer_limits(high=WRITE_HIGH)
         self._transport = transport
-        self._dialled = getattr(transport.get_extra_info("ssl_object"), "dialled", None)
+        secured = transport.get_extra_info("ssl_object")
+        self._dialled = transport.get_extra_info("dialled") or getattr(secured, "dialled", None)
         self._front.joined(self)
         self._tick()
 

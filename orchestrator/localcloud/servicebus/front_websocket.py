@@ -31,8 +31,9 @@ CLOSE_SECONDS = 2.0
 class WebSocketTransport(asyncio.Transport):
     """What `Peer` needs of a transport, over a WebSocket."""
 
-    def __init__(self, socket: web.WebSocketResponse, peer: Peer) -> None:
-        super().__init__()
+    def __init__(self, socket: web.WebSocketResponse, peer: Peer, dialled: str | None) -> None:
+        """dialled: the host that the client's request names."""
+        super().__init__({"dialled": dialled})
         self._socket = socket
         self._peer = peer
         self._waiting: list[bytes] = []
@@ -146,7 +147,7 @@ def websocket_middleware(front: ServiceBusFront) -> Middleware:
             )
         await socket.prepare(request)
         peer = Peer(front)
-        transport = WebSocketTransport(socket, peer)
+        transport = WebSocketTransport(socket, peer, request.url.host)
         peer.connection_made(transport)
         try:
             await transport.carry()
