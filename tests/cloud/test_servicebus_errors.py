@@ -102,6 +102,16 @@ async def receiving_from_a_disabled_queue(bus: Bus, client: AsyncServiceBusClien
         await door.receive_messages(1, max_wait_time=1)
 
 
+@case(sdk.MessagingEntityDisabledError)
+async def completing_on_a_queue_disabled_meanwhile(bus: Bus, client: AsyncServiceBusClient) -> None:
+    queue = bus.queue()
+    await sent(client, queue, "x")
+    async with client.get_queue_receiver(queue) as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=5)
+        bus.update(queue, status=EntityStatus.RECEIVE_DISABLED)
+        await receiver.complete_message(message)
+
+
 @case(sdk.ServiceBusQuotaExceededError)
 async def sending_to_a_full_queue(bus: Bus, client: AsyncServiceBusClient) -> None:
     queue = bus.queue()

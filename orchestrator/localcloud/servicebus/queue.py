@@ -17,7 +17,6 @@ from dataclasses import replace
 
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
-    EntityDisabled,
     InvalidOperation,
     LockLost,
     MessageNotFound,
@@ -180,11 +179,7 @@ class Queue(Idleness):
         Raises EntityNotFound, EntityDisabled, InvalidOperation.
         """
         self._check_exists()
-        if not self.properties.status.can_receive:
-            raise EntityDisabled(
-                f"The messaging entity {self.namespace}/{self.path} is disabled for receiving "
-                f"(status {self.properties.status})."
-            )
+        self._check_enabled()
         if self.forwards_to is not None:
             raise InvalidOperation(
                 f"{self.namespace}/{self.path} forwards its messages to {self.forwards_to}: "
@@ -230,13 +225,14 @@ class Queue(Idleness):
         self, sequences: Sequence[int], session: SessionLock | None = None
     ) -> list[LockedMessage]:
         """Lock these deferred messages, all or none; in a queue with sessions those of `session`,
-        with its lock. Raises MessageNotFound, SessionLockLost, InvalidOperation."""
+        with its lock. Raises MessageNotFound, SessionLockLost, EntityDisabled, InvalidOperation."""
         self._check_deferred(session)
         now = self._now()
         return self._lock(self._pick_deferred(sequences, now, session), now, session)
 
     def _check_deferred(self, session: SessionLock | None) -> None:
         self._check_exists()
+        self._check_enabled()
         if session is not None:
             self._check_session(session)
         elif self.has_sessions:
@@ -366,10 +362,18 @@ class Queue(Idleness):
             )
         return lock
 
+    def _removable(self, token: bytes) -> LockedMessage:
+        """The lock of that token. A disabled entity keeps all its messages, also from who has them
+        (https://learn.microsoft.com/azure/service-bus-messaging/entity-suspend). Raises LockLost,
+        EntityDisabled."""
+        lock = self.locked(token)
+        self._check_enabled()
+        return lock
+
     def complete(self, token: bytes) -> None:
         """Delete the message: it is gone when this returns, in the store a moment later. A crash
-        before that delivers it again."""
-        lock = self.locked(token)
+        before that delivers it again. Raises EntityDisabled, too."""
+        lock = self._removable(token)
         lock.settling = True
         self._unlock(lock)
         self._depart(lock.message)
@@ -423,8 +427,8 @@ class Queue(Idleness):
         modified: bytes | None = None,
     ) -> None:
         """Move it to the dead-letter sub-queue in one transaction. In a dead-letter queue it is
-        an InvalidOperation."""
-        lock = self.locked(token)
+        an InvalidOperation. Raises EntityDisabled, too."""
+        lock = self._removable(token)
         if self.is_dead_letter:
             raise InvalidOperation(f"A message in {self.path} cannot be dead-lettered again.")
         lock.settling = True

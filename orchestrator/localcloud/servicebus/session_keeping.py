@@ -76,15 +76,19 @@ class SessionKeeping(Forwarding):
             )
         return self._shelf
 
-    def check_accept(self) -> None:
-        """Whether receivers of a session are welcome. Raises EntityNotFound, EntityDisabled,
-        InvalidOperation (no session queue)."""
-        self._check_exists()
+    def _check_enabled(self) -> None:
+        """Raises EntityDisabled unless messages may be taken from here."""
         if not self.properties.status.can_receive:
             raise EntityDisabled(
                 f"The messaging entity {self.namespace}/{self.path} is disabled for receiving "
                 f"(status {self.properties.status})."
             )
+
+    def check_accept(self) -> None:
+        """Whether receivers of a session are welcome. Raises EntityNotFound, EntityDisabled,
+        InvalidOperation (no session queue)."""
+        self._check_exists()
+        self._check_enabled()
         _ = self._sessions
         if self.forwards_to is not None:
             raise InvalidOperation(

@@ -28,6 +28,7 @@ from orchestrator.clock import ManualClock
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
+    EntityDisabled,
     LockLost,
     MessageNotFound,
     SessionCannotBeLocked,
@@ -407,7 +408,7 @@ class CrashMachine(RuleBasedStateMachine):
             return multiple()
         try:
             locks = self.call(lambda: queue.acquire_deferred(waiting[:1]))
-        except MessageNotFound:  # its time was over
+        except (MessageNotFound, EntityDisabled):  # its time was over; or nobody may
             return multiple()
         return self.taken_in(place, locks)
 
@@ -419,6 +420,9 @@ class CrashMachine(RuleBasedStateMachine):
         try:
             self.call(lambda: work(self.queue(place), locked))
         except LockLost:
+            return False
+        except EntityDisabled:
+            assert self.queue(place).properties.status is EntityStatus.DISABLED
             return False
         copy = self.copy_at(place, locked.message)
         assert copy.fate in (Fate.THERE, Fate.GOING), f"{copy} was settled twice"

@@ -340,6 +340,26 @@ async def test_the_status_says_what_is_allowed(
             queue.acquire(1)
 
 
+async def test_a_disabled_queue_keeps_what_somebody_has_received(world: World) -> None:
+    queue = await world.queue()
+    await send(queue, "a", "b", "c")
+    deferred, locked = queue.acquire(2)
+    await durably(lambda done: queue.defer(deferred.token, done))
+    await world.queue(status=EntityStatus.RECEIVE_DISABLED)
+    with pytest.raises(EntityDisabled, match="ReceiveDisabled"):
+        queue.complete(locked.token)
+    with pytest.raises(EntityDisabled):
+        queue.dead_letter_message(locked.token, lambda error: None)
+    with pytest.raises(EntityDisabled):
+        queue.acquire_deferred([deferred.message.sequence])
+    # Looking is allowed, and so is what keeps the message here.
+    assert len(queue.peek(0, 10)) == 3
+    assert queue.renew(locked.token) > 0
+    await world.queue(status=EntityStatus.ACTIVE)
+    queue.complete(locked.token)
+    assert queue.counts().active == 2
+
+
 async def test_a_session_queue_wants_session_ids(world: World) -> None:
     queue = await world.queue(requires_session=True)
     with pytest.raises(InvalidOperation, match="SessionId was not set"):
