@@ -159,6 +159,7 @@ def test_lists_come_in_pages(admin: ServiceBusAdministrationClient) -> None:
 
 def test_runtime_properties_count(world: World, admin: ServiceBusAdministrationClient) -> None:
     admin.create_queue("counted")
+    assert admin.get_queue_runtime_properties("counted").accessed_at_utc.year == 1
     with ServiceBusClient.from_connection_string(world.messaging) as bus:
         with bus.get_queue_sender("counted") as sender:
             sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
@@ -169,7 +170,7 @@ def test_runtime_properties_count(world: World, admin: ServiceBusAdministrationC
     assert (live.active_message_count, live.dead_letter_message_count) == (1, 1)
     assert live.total_message_count == 2
     assert live.size_in_bytes > 0
-    assert live.created_at_utc is not None
+    assert live.created_at_utc <= live.accessed_at_utc
     assert [q.name for q in admin.list_queues_runtime_properties()] == ["counted"]
     admin.delete_queue("counted")
 
@@ -236,6 +237,9 @@ def test_topics_subscriptions_and_rules(
     admin.update_rule("events", "one", correlated)
     live = admin.get_topic_runtime_properties("events")
     assert (live.subscription_count, live.name) == (1, "events")
+    # Sends are the topic's; nobody has received from the subscription.
+    assert live.created_at_utc <= live.accessed_at_utc
+    assert admin.get_subscription_runtime_properties("events", "one").accessed_at_utc.year == 1
     with pytest.raises(HttpResponseError, match="not valid") as refused:
         admin.create_rule("events", "one", "bad", filter=SqlRuleFilter("quantity >"))
     assert refused.value.status_code == 400

@@ -20,7 +20,7 @@ from orchestrator.localcloud.administration.documents import (
 from orchestrator.localcloud.providers.service_bus_properties import DURATIONS as _DURATIONS
 from orchestrator.localcloud.providers.service_bus_properties import (
     FOREVER_TEXT,
-    NEVER_ACCESSED,
+    accessed,
     moment,
     parse_duration,
     refusal,
@@ -89,11 +89,12 @@ def write_settings(settings: JSON, host: str, names: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def times(created_at: float, updated_at: float) -> str:
+def times(created_at: float, updated_at: float, accessed_at: float | None) -> str:
+    """Epoch seconds; accessed_at None: never."""
     return (
         tag("CreatedAt", moment(created_at))
         + tag("UpdatedAt", moment(updated_at))
-        + tag("AccessedAt", NEVER_ACCESSED)
+        + tag("AccessedAt", accessed(accessed_at))
     )
 
 

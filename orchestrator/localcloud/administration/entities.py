@@ -99,7 +99,7 @@ class Entities:
             + tag("IsAnonymousAccessible", False)
             + write_access_rules(self._broker.rules(self._namespace, info.name))
             + write_settings(settings, self._host, ["status", "forwardTo", "userMetadata"])
-            + times(info.created_at, info.updated_at)
+            + times(info.created_at, info.updated_at, queue.accessed_at())
             + tag("SupportOrdering", True)
             + count_details(counts)
             + write_settings(settings, self._host, _LAST)
@@ -131,7 +131,7 @@ class Entities:
             + tag("IsAnonymousAccessible", False)
             + write_access_rules(self._broker.rules(self._namespace, info.name))
             + write_settings(settings, self._host, ["status", "userMetadata"])
-            + times(info.created_at, info.updated_at)
+            + times(info.created_at, info.updated_at, topic.accessed_at())
             + write_settings(settings, self._host, ["supportOrdering"])
             + count_details(counts)
             + tag("SubscriptionCount", len(topic.subscriptions))
@@ -176,7 +176,7 @@ class Entities:
                 self._host,
                 ["maxDeliveryCount", "enableBatchedOperations", "status", "forwardTo"],
             )
-            + times(info.created_at, info.updated_at)
+            + times(info.created_at, info.updated_at, queue.accessed_at())
             + write_settings(settings, self._host, ["userMetadata"])
             + count_details(counts)
             + write_settings(settings, self._host, ["forwardDeadLetteredMessagesTo", _LAST[0]])

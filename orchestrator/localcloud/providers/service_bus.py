@@ -168,7 +168,8 @@ class Queue(BrokerEntity[QueueProperties]):
         queue = self._broker.queue(info.namespace, info.name)
         counts = queue.counts() if queue else QueueCounts()
         size = queue.max_message_size if queue else 0
-        resource["properties"] = write_properties(info, counts, size)
+        accessed = queue.accessed_at() if queue else None
+        resource["properties"] = write_properties(info, counts, size, accessed)
         return located(call, id, resource)
 
 

@@ -212,16 +212,18 @@ def write_settings(settings: QueueProperties) -> JSON:
     return scale({name: value for name, value in body.items() if value is not None})
 
 
-def write_properties(info: QueueInfo, counts: QueueCounts, message_size: int) -> JSON:
+def write_properties(
+    info: QueueInfo, counts: QueueCounts, message_size: int, accessed_at: float | None
+) -> JSON:
     """A queue's `properties` as the service shows them; nothing in it is null.
 
-    message_size: bytes that one message may have.
+    message_size: bytes that one message may have. accessed_at: epoch seconds; None for never.
     """
     return write_settings(info.properties) | {
         "maxMessageSizeInKilobytes": message_size // 1024,
         "createdAt": moment(info.created_at),
         "updatedAt": moment(info.updated_at),
-        "accessedAt": NEVER_ACCESSED,
+        "accessedAt": accessed(accessed_at),
         "sizeInBytes": counts.size_in_bytes,
         "messageCount": counts.total,
         "countDetails": {
@@ -232,6 +234,11 @@ def write_properties(info: QueueInfo, counts: QueueCounts, message_size: int) ->
             "transferDeadLetterMessageCount": counts.transfer_dead_letter,
         },
     }
+
+
+def accessed(seconds: float | None) -> str:
+    """`accessedAt`: epoch seconds as `moment`; None for never."""
+    return NEVER_ACCESSED if seconds is None else moment(seconds)
 
 
 def moment(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from orchestrator.localcloud.providers import service_bus_properties as common
 from orchestrator.localcloud.providers.service_bus_properties import (
-    NEVER_ACCESSED,
+    accessed,
     format_duration,
     moment,
     refusal,
@@ -115,26 +115,33 @@ def write_settings(settings: TopicProperties | SubscriptionProperties) -> JSON:
 
 
 def write_topic(
-    info: TopicInfo, counts: QueueCounts, subscriptions: int, message_size: int
+    info: TopicInfo,
+    counts: QueueCounts,
+    subscriptions: int,
+    message_size: int,
+    accessed_at: float | None,
 ) -> JSON:
-    """A topic's `properties` as the service shows them. message_size: bytes of one message."""
+    """A topic's `properties` as the service shows them. message_size: bytes of one message;
+    accessed_at: epoch seconds, None for never."""
     return write_settings(info.properties) | {
         "maxMessageSizeInKilobytes": message_size // 1024,
         "createdAt": moment(info.created_at),
         "updatedAt": moment(info.updated_at),
-        "accessedAt": NEVER_ACCESSED,
+        "accessedAt": accessed(accessed_at),
         "sizeInBytes": counts.size_in_bytes,
         "subscriptionCount": subscriptions,
         "countDetails": write_counts(counts),
     }
 
 
-def write_subscription(info: SubscriptionInfo, counts: QueueCounts) -> JSON:
-    """A subscription's `properties` as the service shows them."""
+def write_subscription(
+    info: SubscriptionInfo, counts: QueueCounts, accessed_at: float | None
+) -> JSON:
+    """A subscription's `properties` as the service shows them. accessed_at: as for a topic."""
     return write_settings(info.properties) | {
         "createdAt": moment(info.created_at),
         "updatedAt": moment(info.updated_at),
-        "accessedAt": NEVER_ACCESSED,
+        "accessedAt": accessed(accessed_at),
         "messageCount": counts.total,
         "countDetails": write_counts(counts),
         "isClientAffine": False,

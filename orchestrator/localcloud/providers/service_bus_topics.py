@@ -68,7 +68,11 @@ class Topic(BrokerEntity[TopicProperties]):
         if info is None or topic is None:
             return resource
         resource["properties"] = write_topic(
-            info, topic.counts(), len(topic.subscriptions), topic.max_message_size
+            info,
+            topic.counts(),
+            len(topic.subscriptions),
+            topic.max_message_size,
+            topic.accessed_at(),
         )
         return located(call, id, resource)
 
@@ -109,9 +113,9 @@ class Subscription(BrokerEntity[SubscriptionProperties]):
         if info is None:
             return resource
         queue = self._broker.subscription(*_place(id))
-        resource["properties"] = write_subscription(
-            info, queue.counts() if queue else QueueCounts()
-        )
+        counts = queue.counts() if queue else QueueCounts()
+        accessed = queue.accessed_at() if queue else None
+        resource["properties"] = write_subscription(info, counts, accessed)
         return resource
 
 

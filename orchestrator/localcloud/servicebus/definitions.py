@@ -62,10 +62,12 @@ class SessionRecord(msgspec.Struct, frozen=True):
 
 
 class UseRecord(msgspec.Struct, frozen=True):
-    """exact: it was not used later (for sure, not only as far as was noted)."""
+    """exact: it was not used later (for sure, not only as far as was noted). accessed: see
+    `Idleness.accessed_at`."""
 
     last_used: float
     exact: bool = False
+    accessed: float | None = None
 
 
 Record = NamespaceRecord | QueueRecord | TopicRecord | SubscriptionRecord | RuleRecord

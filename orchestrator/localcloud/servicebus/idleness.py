@@ -1,4 +1,5 @@
-"""Entities that are deleted once nobody has used them for a while (`autoDeleteOnIdle`).
+"""When an entity was last used (`accessedAt`), and its deletion once nobody has used it for a while
+(`autoDeleteOnIdle`).
 
 What is a use (https://learn.microsoft.com/azure/service-bus-messaging/message-expiration#idleness):
 of a queue, a send, a receive, a peek, an update; of a topic, a send, an update, any use of one of
@@ -6,7 +7,8 @@ its subscriptions; of a subscription, a receive, a peek, an update, a new rule. 
 messages is receiving. Scheduled messages and automatic forwarding keep an entity in use.
 
 When an entity was last used is stored now and then, not with each use: after a crash it counts as
-used for a tenth of the interval longer than it may have been, never shorter.
+used for a tenth of the interval longer than it may have been, never shorter. Where nothing hangs
+on it, it is stored when the broker closes.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ class Idleness(SessionKeeping):
     """Adds to a queue that it may be deleted for want of use."""
 
     _last_used = 0.0
+    _accessed: float | None = None
     # When a use is to be stored; before that, what is stored is good enough.
     _note_use_at = NEVER
 
@@ -43,6 +46,7 @@ class Idleness(SessionKeeping):
 
     def restore_use(self, record: UseRecord) -> None:
         """Take in from the store when it was last used."""
+        self._accessed = record.accessed
         grain = self.properties.auto_delete_on_idle * _GRAIN
         now = self._context.clock.time()
         last_used = record.last_used if record.exact else min(record.last_used + grain, now)
@@ -50,20 +54,27 @@ class Idleness(SessionKeeping):
             self.watch_idleness(last_used, record.last_used + grain)
 
     def _use(self, now: float) -> None:
-        self._last_used = now
+        self._last_used = self._accessed = now
         if now >= self._note_use_at:
             self._note_use_at = now + self.properties.auto_delete_on_idle * _GRAIN
-            self._store_use(UseRecord(now))
+            self._store_use(UseRecord(now, accessed=now))
 
     def note_last_use(self) -> None:
         """The broker is closing: store the very moment."""
-        if self._deletes_itself and not self.deleted:
-            self._store_use(UseRecord(self._last_used, exact=True))
+        if (self._deletes_itself or self._accessed is not None) and not self.deleted:
+            self._store_use(UseRecord(self._last_used, exact=True, accessed=self._accessed))
 
     def _store_use(self, record: UseRecord) -> None:
         change = Change()
         change.define(USE, str(self.number), encode(record))
         self._context.store.commit(change, None, patience=NOTE_PATIENCE)
+
+    def accessed_at(self) -> float | None:
+        """When a client last sent, received or peeked (epoch seconds), now if one waits for
+        messages; None: never. Updates of the settings do not count."""
+        if len(self._line) or self._waiting_for_sessions:
+            return self._context.clock.time()
+        return self._accessed
 
     def unused_since(self, now: float) -> float:
         """When it was last used; now, if it is in use."""
@@ -96,4 +107,6 @@ class Idleness(SessionKeeping):
         super().clock_set_back()
         now = self._context.clock.time()
         self._last_used = min(self._last_used, now)
+        if self._accessed is not None:
+            self._accessed = min(self._accessed, now)
         self._note_use_at = min(self._note_use_at, now) if self._deletes_itself else NEVER

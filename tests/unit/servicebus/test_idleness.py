@@ -43,6 +43,24 @@ async def test_a_queue_without_the_setting_stays(world: World) -> None:
     assert there(world)
 
 
+async def test_when_it_was_accessed_is_known_and_kept(world: World) -> None:
+    queue = await world.queue()
+    assert queue.accessed_at() is None
+    await world.pass_time(MINUTE)
+    sent_at = world.clock.time()
+    await send(queue, "a")
+    await world.pass_time(MINUTE)
+    await world.queue(max_delivery_count=5)
+    assert queue.accessed_at() == sent_at
+    await world.restart()
+    queue = world.again(queue)
+    assert queue.accessed_at() == sent_at
+    await take(queue, 1)
+    queue.waiter(lambda share: None).wait()
+    await world.pass_time(MINUTE)
+    assert queue.accessed_at() == world.clock.time()
+
+
 async def peeked(world: World, queue: Queue) -> None:
     queue.peek(0, 1)
 
