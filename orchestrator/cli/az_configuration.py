@@ -57,7 +57,8 @@ def write(state: Path, connection: Mapping[str, Any]) -> Path:
 
 def _endpoints(connection: Mapping[str, Any]) -> dict[str, str]:
     """The cloud as `az cloud register` writes it."""
-    base = str(connection["resource_manager"])
+    # With the slash that Azure's own has: some commands put a path right behind it.
+    base = str(connection["resource_manager"]).rstrip("/") + "/"
     graph = f"{connection['login']}/"
     return {
         "endpoint_active_directory": str(connection["login"]),

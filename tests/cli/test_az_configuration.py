@@ -33,7 +33,8 @@ def read(path: Path) -> configparser.ConfigParser:
 def test_the_cloud_is_registered_selected_and_logged_in(tmp_path: Path) -> None:
     folder = write(tmp_path, CONNECTION)
     clouds = read(folder / "clouds.config")
-    assert clouds[CLOUD]["endpoint_resource_manager"] == CONNECTION["resource_manager"]
+    # `az containerapp list-usages` puts its path right behind it.
+    assert clouds[CLOUD]["endpoint_resource_manager"] == f"{CONNECTION['resource_manager']}/"
     assert read(folder / "config")["cloud"]["name"] == CLOUD
     [account] = json.loads((folder / "azureProfile.json").read_text())["subscriptions"]
     assert (account["id"], account["isDefault"]) == (CONNECTION["subscription"], True)
@@ -50,7 +51,7 @@ def test_what_the_user_has_set_there_stays(tmp_path: Path) -> None:
     (folder / "azureProfile.json").write_text(json.dumps(profile))
     write(tmp_path, CONNECTION | {"resource_manager": "https://127.0.0.1:24443"})
     assert read(folder / "config")["defaults"]["group"] == "lab"
-    assert read(folder / "clouds.config")[CLOUD]["endpoint_resource_manager"].endswith(":24443")
+    assert read(folder / "clouds.config")[CLOUD]["endpoint_resource_manager"].endswith(":24443/")
     assert json.loads((folder / "azureProfile.json").read_text()) == profile
     # Another local cloud in the same place: its predecessor's account leads nowhere.
     write(tmp_path, CONNECTION | {"subscription": "33333333-3333-3333-3333-333333333333"})
