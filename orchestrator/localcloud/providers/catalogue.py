@@ -46,6 +46,7 @@ NAMESPACES = {
     "Microsoft.App": [
         *("jobs", "jobs/executions", "managedEnvironments", "managedEnvironments/storages"),
         *("managedEnvironments/certificates", "managedEnvironments/managedCertificates"),
+        "managedEnvironments/daprComponents",
         *("containerApps", "operations", "locations", "locations/usages"),
     ],
     "Microsoft.Authorization": ["roleAssignments", "roleDefinitions", "locks"],

@@ -28,6 +28,7 @@ from orchestrator.localcloud.providers.environment_parts import (
     profile_types,
     region_usages,
 )
+from orchestrator.localcloud.providers.environment_secrets import Certificates, DaprComponents
 from orchestrator.localcloud.providers.job_rules import Surroundings, check_name, check_properties
 from orchestrator.localcloud.providers.managed_environments import (
     ENVIRONMENTS,
@@ -100,7 +101,8 @@ class ContainerApps(Provider):
     def types(self) -> Iterable[ResourceType]:
         """Jobs, their executions, environments, apps."""
         environments = ManagedEnvironments(self.identity)
-        return [Jobs(self), Executions(self), environments, Storages(), Apps()]
+        parts = [Storages(), Certificates(), DaprComponents()]
+        return [Jobs(self), Executions(self), environments, *parts, Apps()]
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """What a region offers."""
