@@ -25,6 +25,7 @@ from orchestrator.localcloud.providers.private_link import (
     endpoints_in,
     group_deleting,
 )
+from orchestrator.localcloud.providers.private_link_connections import link_types
 
 NETWORKS = "Microsoft.Network/virtualNetworks"
 SUBNETS = f"{NETWORKS}/subnets"
@@ -52,6 +53,7 @@ class Network(Provider):
             NetworkInterfaces(),
             PrivateDnsZones(),
             PrivateDnsLinks(),
+            *link_types(),
         ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
@@ -17,8 +17,8 @@ from orchestrator.localcloud.arm.provider import JSON, Call, ResourceType
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import stable_guid
 from orchestrator.localcloud.providers.embedded import existing
+from orchestrator.localcloud.providers.private_link_connections import ENDPOINTS, LISTS
 
-ENDPOINTS = "Microsoft.Network/privateEndpoints"
 INTERFACES = "Microsoft.Network/networkInterfaces"
 ZONES = "Microsoft.Network/privateDnsZones"
 RESERVED = 4
@@ -69,8 +69,9 @@ class PrivateEndpoints(ResourceType):
         address = before.get("customDnsConfigs") or []
         own = [ip for config in address for ip in config["ipAddresses"]]
         ip = own[0] if own else _free_address(call, subnet)
+        known = {item["name"]: item for name in LISTS for item in before.get(name, [])}
         for item in (*automatic, *manual):
-            configs.append(_connect(call, item, ip, approved=item in automatic))
+            configs.append(_connect(call, item, ip, known, approved=item in automatic))
         properties["customDnsConfigs"] = configs
         name = properties.setdefault("customNetworkInterfaceName", "") or (
             f"{call.id.name}.nic.{stable_guid(call.id.text)}"
@@ -81,7 +82,7 @@ class PrivateEndpoints(ResourceType):
         return resource
 
 
-def _connect(call: Call, item: JSON, ip: str, *, approved: bool) -> JSON:
+def _connect(call: Call, item: JSON, ip: str, known: Mapping[str, JSON], *, approved: bool) -> JSON:
     """Complete one connection; what DNS should say of it."""
     inner = item.setdefault("properties", {})
     target = existing(
@@ -92,7 +93,11 @@ def _connect(call: Call, item: JSON, ip: str, *, approved: bool) -> JSON:
     item["id"] = f"{call.id.text}/privateLinkServiceConnections/{name}"
     item["type"] = f"{ENDPOINTS}/privateLinkServiceConnections"
     inner["provisioningState"] = "Succeeded"
-    inner["privateLinkServiceConnectionState"] = {
+    # Its other end may have answered since.
+    before = known.get(name, {}).get("properties", {})
+    inner["privateLinkServiceConnectionState"] = before.get(
+        "privateLinkServiceConnectionState"
+    ) or {
         "status": "Approved" if approved else "Pending",
         "description": "Auto-approved" if approved else "Awaiting Approval",
         "actionsRequired": "None",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import missing
+from orchestrator.localcloud.arm.ids import missing, parse
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import (
     JSON,
@@ -19,6 +19,7 @@ from orchestrator.localcloud.arm.provider import (
     Provider,
     ResourceType,
 )
+from orchestrator.localcloud.providers.private_link_connections import connections_of
 
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
 _NAME = re.compile(r"[A-Za-z0-9]{5,50}")
@@ -91,12 +92,11 @@ class Registries(ResourceType):
         for key, value in _DEFAULTS.items():
             properties.setdefault(key, value)
         properties.setdefault("policies", _policies())
+        properties.pop("privateEndpointConnections", None)
         if found != "Premium":
-            for key in ("networkRuleSet", "privateEndpointConnections"):
-                properties.pop(key, None)
+            properties.pop("networkRuleSet", None)
         else:
             properties.setdefault("networkRuleSet", {"defaultAction": "Allow", "ipRules": []})
-            properties.setdefault("privateEndpointConnections", [])
         properties["loginServer"] = f"{call.id.name.lower()}.azurecr.io"
         properties["creationDate"] = before.get("creationDate") or iso(call.arm.clock.time())
         resource[_PASSWORDS] = (old or {}).get(_PASSWORDS) or [_password(), _password()]
@@ -105,6 +105,9 @@ class Registries(ResourceType):
     async def show(self, call: Call, resource: JSON) -> JSON:
         """Without its passwords."""
         resource.pop(_PASSWORDS, None)
+        if resource["sku"]["name"] == "Premium":
+            connections = connections_of(call.arm.store, parse(resource["id"]))
+            resource["properties"]["privateEndpointConnections"] = connections
         return resource
 
     def actions(self) -> Mapping[str, Handler]:

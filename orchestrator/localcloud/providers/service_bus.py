@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, Handler, Provider, ResourceType
+from orchestrator.localcloud.providers.private_link_connections import connections_of
 from orchestrator.localcloud.providers.service_bus_entity import BrokerEntity, located
 from orchestrator.localcloud.providers.service_bus_properties import (
     arm_error,
@@ -126,6 +127,8 @@ class Namespace(ResourceType):
             "serviceBusEndpoint": f"https://{name}.servicebus.windows.net:443/",
             "metricId": f"{call.arm.subscription}:{name.lower()}",
         }
+        if connections := connections_of(call.arm.store, parse(resource["id"])):
+            resource["properties"]["privateEndpointConnections"] = connections
         return resource
 
     async def deleting(self, call: Call, resource: JSON) -> None:

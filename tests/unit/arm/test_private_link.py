@@ -1,0 +1,88 @@
+"""Private endpoints from their other end: the resource that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.registries import ContainerRegistry
+from tests.unit.arm.world import GROUP, World, world
+
+NET = f"{GROUP}/providers/Microsoft.Network"
+REGISTRY = f"{GROUP}/providers/Microsoft.ContainerRegistry/registries/acr123"
+ENDPOINT = f"{NET}/privateEndpoints/pe"
+
+
+@pytest.fixture
+async def arm(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, Network(), ContainerRegistry()) as made:
+        await made.group()
+        subnets = [{"name": "one", "properties": {"addressPrefix": "10.0.0.0/24"}}]
+        space = {"addressPrefixes": ["10.0.0.0/16"]}
+        properties = {"addressSpace": space, "subnets": subnets}
+        where = {"location": "westeurope"}
+        await made.put(f"{NET}/virtualNetworks/net", {**where, "properties": properties})
+        await made.put(REGISTRY, {**where, "sku": {"name": "Premium"}})
+        yield made
+
+
+def endpoint(*, manual: bool = False) -> dict[str, Any]:
+    connection = {
+        "name": "to-registry",
+        "properties": {"privateLinkServiceId": REGISTRY, "groupIds": ["registry"]},
+    }
+    name = "manualPrivateLinkServiceConnections" if manual else "privateLinkServiceConnections"
+    return {
+        "location": "westeurope",
+        "properties": {
+            "subnet": {"id": f"{NET}/virtualNetworks/net/subnets/one"},
+            name: [connection],
+        },
+    }
+
+
+async def test_the_resource_shows_who_is_connected_to_it(arm: World) -> None:
+    assert (await arm.get(f"{REGISTRY}/privateEndpointConnections"))["value"] == []
+    await arm.put(ENDPOINT, endpoint())
+    [listed] = (await arm.get(f"{REGISTRY}/privateEndpointConnections"))["value"]
+    assert listed["properties"]["privateEndpoint"]["id"] == ENDPOINT
+    assert listed["properties"]["privateLinkServiceConnectionState"]["status"] == "Approved"
+    assert await arm.get(listed["id"].upper().replace("/SUBSCR", "/subscr")) == listed
+    assert (await arm.get(REGISTRY))["properties"]["privateEndpointConnections"] == [listed]
+    await arm.ask("DELETE", ENDPOINT)
+    assert (await arm.get(REGISTRY))["properties"]["privateEndpointConnections"] == []
+
+
+async def test_the_resource_answers_and_ends_a_connection(arm: World) -> None:
+    await arm.put(ENDPOINT, endpoint(manual=True))
+    [listed] = (await arm.get(f"{REGISTRY}/privateEndpointConnections"))["value"]
+    state = {"status": "Rejected", "description": "not you"}
+    listed["properties"]["privateLinkServiceConnectionState"] = state
+    answered = await arm.put(listed["id"], listed)
+    assert answered["properties"]["privateLinkServiceConnectionState"]["status"] == "Rejected"
+    # A deployment of the same endpoint does not take the answer back.
+    again = await arm.put(ENDPOINT, endpoint(manual=True))
+    [connection] = again["properties"]["manualPrivateLinkServiceConnections"]
+    kept = connection["properties"]["privateLinkServiceConnectionState"]
+    assert (kept["status"], kept["description"]) == ("Rejected", "not you")
+    with pytest.raises(ArmError) as caught:
+        await arm.put(listed["id"], {"properties": {}})
+    assert caught.value.status == 400
+    assert (await arm.ask("DELETE", listed["id"])).status == 200
+    assert (await arm.ask("DELETE", listed["id"])).status == 204
+    assert (await arm.get(f"{REGISTRY}/privateEndpointConnections"))["value"] == []
+
+
+async def test_what_an_endpoint_can_lead_to_is_told(arm: World) -> None:
+    [group] = (await arm.get(f"{REGISTRY}/privateLinkResources"))["value"]
+    assert group["properties"] == {
+        "groupId": "registry",
+        "requiredMembers": ["registry", "registry_data_westeurope"],
+        "requiredZoneNames": ["privatelink.azurecr.io"],
+    }
+    assert await arm.get(f"{REGISTRY}/privateLinkResources/registry") == group
