@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
+from orchestrator.localcloud.providers.diagnostic_categories import SETTLED, categories
 from orchestrator.localcloud.providers.embedded import existing
 
 SETTINGS = "Microsoft.Insights/diagnosticSettings"
@@ -29,8 +30,8 @@ class Diagnostics(Provider):
     namespace: ClassVar[str] = "Microsoft.Insights"
 
     def types(self) -> Iterable[ResourceType]:
-        """Diagnostic settings."""
-        return [DiagnosticSettings()]
+        """Diagnostic settings and what can be chosen in them."""
+        return [DiagnosticSettings(), Categories()]
 
 
 class DiagnosticSettings(ResourceType):
@@ -53,6 +54,7 @@ class DiagnosticSettings(ResourceType):
         chosen = [*_rules(properties, "logs"), *_rules(properties, "metrics")]
         if not chosen:
             raise ArmError("BadRequest", "At least one of 'logs' and 'metrics' must be given.")
+        _check_categories(parse(call.id.scope), chosen)
         for rule in chosen:
             rule.setdefault("enabled", False)
             rule.setdefault("retentionPolicy", {"enabled": False, "days": 0})
@@ -66,6 +68,63 @@ class DiagnosticSettings(ResourceType):
         properties.setdefault("logs", [])
         properties.setdefault("metrics", [])
         return resource
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """Those of this scope alone: a subscription's are not those of its resources."""
+        at = call.id.scope.lower()
+        found = call.arm.store.collection(call.id)
+        return [item for item in found if parse(item["id"]).scope.lower() == at]
+
+
+class Categories(ResourceType):
+    """`diagnosticSettingsCategories`: the logs and metrics that a resource's type has."""
+
+    type: ClassVar[str] = f"{SETTINGS}Categories"
+    stored: ClassVar[bool] = False
+
+    async def get(self, call: Call) -> JSON | None:
+        """One of them."""
+        wanted = call.id.name.lower()
+        return next((it for it in self._all(call) if it["name"].lower() == wanted), None)
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """All of a resource."""
+        return self._all(call)
+
+    def _all(self, call: Call) -> list[JSON]:
+        scope = call.id.scope
+        found = categories(parse(scope).type)
+        return [
+            {
+                "id": f"{scope}/providers/{self.type}/{name}",
+                "name": name,
+                "type": self.type,
+                "properties": {
+                    "categoryType": "Logs" if groups else "Metrics",
+                    "categoryGroups": list(groups),
+                },
+            }
+            for name, groups in found.items()
+        ]
+
+
+def _check_categories(scope: ResourceId, chosen: Iterable[JSON]) -> None:
+    """A category must be one of the resource's type, where its list has long been the same.
+
+    Raises:
+        ArmError: 400 `BadRequest`.
+    """
+    if scope.type.lower() not in SETTLED:
+        return
+    known = categories(scope.type)
+    for rule in chosen:
+        name = rule.get("category")
+        if name and str(name).lower() not in {it.lower() for it in known}:
+            raise ArmError(
+                "BadRequest",
+                f"Category '{name}' is not supported. A resource of the type {scope.type} has "
+                f"{', '.join(known)}.",
+            )
 
 
 def _rules(properties: JSON, name: str) -> list[Any]:
