@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.content import strip_nulls
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
+from orchestrator.localcloud.arm.ids import ResourceId, group_id, missing, parse
 from orchestrator.localcloud.arm.provider import (
     JSON,
     Answer,
@@ -182,3 +182,11 @@ def existing(call: Call, value: Any, path: str) -> ResourceId:
             target=path,
         )
     return id
+
+
+def group_deleting(call: Call) -> bool:
+    """Whether what is deleted goes with its whole group: then nothing in it holds it back."""
+    if call.id.group is None or call.id.subscription is None:
+        return False
+    group = call.arm.store.get(group_id(call.id.subscription, call.id.group)) or {}
+    return bool(group.get("properties", {}).get("provisioningState") == "Deleting")

@@ -12,18 +12,22 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
 from orchestrator.localcloud.identity import stable_guid
-from orchestrator.localcloud.providers.embedded import Embedded, Holder, existing
+from orchestrator.localcloud.providers.embedded import (
+    Embedded,
+    Holder,
+    existing,
+    group_deleting,
+)
+from orchestrator.localcloud.providers.private_dns import dns_types
 from orchestrator.localcloud.providers.private_link import (
     NetworkInterfaces,
-    PrivateDnsLinks,
-    PrivateDnsZones,
     PrivateEndpoints,
     ZoneGroups,
     endpoints_in,
-    group_deleting,
 )
 from orchestrator.localcloud.providers.private_link_connections import link_types
 
@@ -51,8 +55,7 @@ class Network(Provider):
             PrivateEndpoints(),
             ZoneGroups(),
             NetworkInterfaces(),
-            PrivateDnsZones(),
-            PrivateDnsLinks(),
+            *dns_types(),
             *link_types(),
         ]
 
@@ -105,6 +108,9 @@ class _Numbered(Holder):
             call.id.text, secrets.token_hex(8)
         )
         return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        return tagged(call, resource, WEAK)
 
 
 class VirtualNetworks(_Numbered):

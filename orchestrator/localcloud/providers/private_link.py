@@ -1,4 +1,4 @@
-"""Private endpoints and private DNS zones (Microsoft.Network).
+"""Private endpoints (Microsoft.Network).
 
 An endpoint gets an address of its subnet, its connection is approved, and its DNS zone group writes
 the records, as on Azure. Nobody resolves them here: replicas reach the local cloud on the loopback.
@@ -9,18 +9,19 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId, group_id, parse
+from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, ResourceType
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import stable_guid
 from orchestrator.localcloud.providers.embedded import existing
+from orchestrator.localcloud.providers.private_dns import ZONES
 from orchestrator.localcloud.providers.private_link_connections import ENDPOINTS, LISTS
 
 INTERFACES = "Microsoft.Network/networkInterfaces"
-ZONES = "Microsoft.Network/privateDnsZones"
 RESERVED = 4
 """Azure keeps the first addresses of a subnet for itself."""
 
@@ -80,6 +81,10 @@ class PrivateEndpoints(ResourceType):
         properties["networkInterfaces"] = [{"id": interface}]
         properties.setdefault("ipConfigurations", [])
         return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """With its entity tag."""
+        return tagged(call, resource, WEAK)
 
 
 def _connect(call: Call, item: JSON, ip: str, known: Mapping[str, JSON], *, approved: bool) -> JSON:
@@ -269,88 +274,3 @@ def _record_set(id: ResourceId, entry: JSON) -> JSON:
             "metadata": {"creator": "created by private endpoint"},
         },
     }
-
-
-class PrivateDnsZones(ResourceType):
-    """A private DNS zone; always `global`."""
-
-    type: ClassVar[str] = ZONES
-    tracked: ClassVar[bool] = True
-    create_status: ClassVar[int] = 201
-    delete_status: ClassVar[int] = 202
-
-    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        """Check where it lies."""
-        if resource["location"] != "global":
-            raise ArmError(
-                "LocationNotAvailableForResourceType",
-                f"The provided location '{resource['location']}' is not available for resource "
-                f"type '{ZONES}'. List of available regions for the resource type is 'global'.",
-            )
-        labels = call.id.name.split(".")
-        if not all(labels) or (len(labels) < 2 and old is None):
-            raise ArmError(
-                "InvalidPrivateDnsZoneName",
-                f"The zone name '{call.id.name}' is invalid: it has at least two labels.",
-            )
-        return resource
-
-    async def show(self, call: Call, resource: JSON) -> JSON:
-        """With live counts."""
-        inside = call.arm.store.inside(resource["id"])
-        links = sum(1 for item in inside if item.id.types[-1].lower() == "virtualnetworklinks")
-        resource["properties"] |= {
-            "maxNumberOfRecordSets": 25000,
-            "numberOfRecordSets": 1 + len(inside) - links,
-            "maxNumberOfVirtualNetworkLinks": 1000,
-            "numberOfVirtualNetworkLinks": links,
-            "maxNumberOfVirtualNetworkLinksWithRegistration": 100,
-            "numberOfVirtualNetworkLinksWithRegistration": 0,
-        }
-        return resource
-
-    async def deleting(self, call: Call, resource: JSON) -> None:
-        """Not while a network is linked to it; with its group it goes, links and all."""
-        if group_deleting(call):
-            return
-        links = [
-            item.id.name
-            for item in call.arm.store.inside(resource["id"])
-            if item.id.types[-1].lower() == "virtualnetworklinks"
-        ]
-        if links:
-            raise ArmError(
-                "CannotDeleteResource",
-                "Cannot delete resource while nested resources exist. Some existing nested "
-                f"resource IDs include: '{resource['id']}/virtualNetworkLinks/{links[0]}'. Please "
-                "delete all nested resources before deleting this resource.",
-                409,
-            )
-
-
-def group_deleting(call: Call) -> bool:
-    """Whether what is deleted goes with its whole group: then nothing in it holds it back."""
-    if call.id.group is None or call.id.subscription is None:
-        return False
-    group = call.arm.store.get(group_id(call.id.subscription, call.id.group)) or {}
-    return bool(group.get("properties", {}).get("provisioningState") == "Deleting")
-
-
-class PrivateDnsLinks(ResourceType):
-    """`virtualNetworkLinks` of a zone."""
-
-    type: ClassVar[str] = f"{ZONES}/virtualNetworkLinks"
-    create_status: ClassVar[int] = 201
-    delete_status: ClassVar[int] = 202
-
-    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        """Check the network."""
-        properties: dict[str, Any] = resource["properties"]
-        path = "properties.virtualNetwork"
-        properties["virtualNetwork"] = {
-            "id": existing(call, properties.get("virtualNetwork"), path).text
-        }
-        resource.setdefault("location", "global")
-        properties.setdefault("registrationEnabled", False)
-        properties["virtualNetworkLinkState"] = "Completed"
-        return resource

@@ -1,0 +1,225 @@
+"""Private DNS zones (Microsoft.Network): record sets and links to networks.
+
+Kept as the service keeps them; nobody resolves them here. Names, limits and the SOA record are
+those of the REST reference of Private DNS (2024-06-01).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from orchestrator.localcloud.arm.entity_tags import tagged
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import ResourceId, parse
+from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
+from orchestrator.localcloud.providers.embedded import existing, group_deleting
+
+ZONES = "Microsoft.Network/privateDnsZones"
+_RECORDS: Mapping[str, str] = {
+    # type of record set: where its records are
+    "A": "aRecords",
+    "AAAA": "aaaaRecords",
+    "CNAME": "cnameRecord",
+    "MX": "mxRecords",
+    "PTR": "ptrRecords",
+    "SOA": "soaRecord",
+    "SRV": "srvRecords",
+    "TXT": "txtRecords",
+}
+_SOA: JSON = {
+    "host": "azureprivatedns.net",
+    "email": "azureprivatedns-host.microsoft.com",
+    "serialNumber": 1,
+    "refreshTime": 3600,
+    "retryTime": 300,
+    "expireTime": 2419200,
+    "minimumTtl": 10,
+}
+
+
+def dns_types() -> list[ResourceType]:
+    """Zones, links, and a type for each kind of record set."""
+    made: list[ResourceType] = [PrivateDnsZones(), PrivateDnsLinks()]
+    for name in _RECORDS:
+        base = _Authority if name == "SOA" else _RecordSets
+        kind = {"type": f"{ZONES}/{name}", "__doc__": base.__doc__}
+        made.append(type(base.__name__, (base,), kind)())
+    return made
+
+
+class PrivateDnsZones(ResourceType):
+    """A private DNS zone; always `global`."""
+
+    type: ClassVar[str] = ZONES
+    tracked: ClassVar[bool] = True
+    create_status: ClassVar[int] = 201
+    delete_status: ClassVar[int] = 202
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check where it lies."""
+        if resource["location"] != "global":
+            raise ArmError(
+                "LocationNotAvailableForResourceType",
+                f"The provided location '{resource['location']}' is not available for resource "
+                f"type '{ZONES}'. List of available regions for the resource type is 'global'.",
+            )
+        labels = call.id.name.split(".")
+        if not all(labels) or (len(labels) < 2 and old is None):
+            raise ArmError(
+                "InvalidPrivateDnsZoneName",
+                f"The zone name '{call.id.name}' is invalid: it has at least two labels.",
+            )
+        return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """With live counts."""
+        kinds = [item.id.types[-1].lower() for item in call.arm.store.inside(resource["id"])]
+        links = kinds.count("virtualnetworklinks")
+        # The SOA record is there whether somebody has changed it or not.
+        sets = 1 + sum(kind.upper() in _RECORDS and kind != "soa" for kind in kinds)
+        resource["properties"] |= {
+            "maxNumberOfRecordSets": 25000,
+            "numberOfRecordSets": sets,
+            "maxNumberOfVirtualNetworkLinks": 1000,
+            "numberOfVirtualNetworkLinks": links,
+            "maxNumberOfVirtualNetworkLinksWithRegistration": 100,
+            "numberOfVirtualNetworkLinksWithRegistration": 0,
+        }
+        return tagged(call, resource)
+
+    def reads(self) -> Mapping[str, Handler]:
+        """Record sets of every type."""
+        return {"ALL": self._record_sets}
+
+    async def _record_sets(self, call: Call) -> Answer:
+        found: list[JSON] = []
+        for name in _RECORDS:
+            kind = call.arm.kind(call.id.child(name, "@"))
+            for item in await kind.members(_of(call, name)):
+                found.append(await kind.show(call, item))
+        return _ending(call, found)
+
+    async def deleting(self, call: Call, resource: JSON) -> None:
+        """Not while a network is linked to it; with its group it goes, links and all."""
+        if group_deleting(call):
+            return
+        links = [
+            item.id.name
+            for item in call.arm.store.inside(resource["id"])
+            if item.id.types[-1].lower() == "virtualnetworklinks"
+        ]
+        if links:
+            raise ArmError(
+                "CannotDeleteResource",
+                "Cannot delete resource while nested resources exist. Some existing nested "
+                f"resource IDs include: '{resource['id']}/virtualNetworkLinks/{links[0]}'. Please "
+                "delete all nested resources before deleting this resource.",
+                409,
+            )
+
+
+def _of(call: Call, name: str) -> Call:
+    """A call for the collection `name` of the zone that `call` is for."""
+    collection = parse(f"{call.id.text}/{name}")
+    return replace(call, id=collection)
+
+
+def _ending(call: Call, sets: Iterable[JSON]) -> list[JSON]:
+    suffix = call.query.get("$recordsetnamesuffix", "").lower()
+    return [item for item in sets if item["name"].lower().endswith(suffix)]
+
+
+class _RecordSets(ResourceType):
+    """Record sets of one type."""
+
+    type: ClassVar[str] = ""
+    provisioning: ClassVar[bool] = False
+    create_status: ClassVar[int] = 201
+    create_polled: ClassVar[bool] = False
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check that it has a time to live and records of its own type alone."""
+        properties: dict[str, Any] = resource["properties"]
+        own = _RECORDS[call.id.types[-1].upper()]
+        foreign = [key for key in _RECORDS.values() if key in properties and key != own]
+        if foreign:
+            raise ArmError(
+                "BadRequest",
+                f"The record set '{call.id.name}' of type '{call.id.types[-1]}' cannot have "
+                f"'{foreign[0]}'.",
+            )
+        ttl = properties.setdefault("ttl", 3600)
+        if isinstance(ttl, bool) or not isinstance(ttl, int) or not 1 <= ttl <= 2147483647:
+            raise ArmError(
+                "BadRequest",
+                f"The TTL of the record set '{call.id.name}' must be a whole number of seconds, "
+                "1 to 2147483647.",
+                target="properties.ttl",
+            )
+        for name in ("fqdn", "isAutoRegistered"):
+            properties.pop(name, None)
+        return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """With the whole name, which ends with a dot."""
+        zone = parse(resource["id"]).top.name.lower()
+        name = resource["name"].lower()
+        resource["properties"] |= {
+            "fqdn": f"{zone}." if name == "@" else f"{name}.{zone}.",
+            "isAutoRegistered": False,
+        }
+        return tagged(call, resource)
+
+
+class _Authority(_RecordSets):
+    """The SOA record of a zone: there from the start, changed at will, never gone."""
+
+    async def get(self, call: Call) -> JSON | None:
+        """The one at `@`."""
+        stored = call.arm.store.get(call.id)
+        if stored is not None or call.id.name != "@" or call.id.top not in call.arm.store:
+            return stored
+        return self._first(call.id.top)
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """The one there is."""
+        zone = call.id.parent
+        assert zone is not None
+        return list(call.arm.store.collection(call.id)) or [self._first(zone)]
+
+    def _first(self, zone: ResourceId) -> JSON:
+        return {
+            "id": zone.child("SOA", "@").text,
+            "name": "@",
+            "type": self.type,
+            "properties": {"ttl": 3600, "soaRecord": dict(_SOA)},
+        }
+
+    def methods(self) -> Mapping[str, Handler]:
+        """It goes with its zone, and not before."""
+        return {"DELETE": self._keep}
+
+    async def _keep(self, call: Call) -> Answer:
+        raise ArmError("BadRequest", "The SOA record set of a zone cannot be deleted.")
+
+
+class PrivateDnsLinks(ResourceType):
+    """`virtualNetworkLinks` of a zone."""
+
+    type: ClassVar[str] = f"{ZONES}/virtualNetworkLinks"
+    create_status: ClassVar[int] = 201
+    delete_status: ClassVar[int] = 202
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check the network."""
+        properties: dict[str, Any] = resource["properties"]
+        path = "properties.virtualNetwork"
+        properties["virtualNetwork"] = {
+            "id": existing(call, properties.get("virtualNetwork"), path).text
+        }
+        resource.setdefault("location", "global")
+        properties.setdefault("registrationEnabled", False)
+        properties["virtualNetworkLinkState"] = "Completed"
+        return resource

@@ -1,0 +1,80 @@
+"""Private DNS zones: record sets of every type, the SOA record, entity tags."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.providers.network import Network
+from tests.unit.arm.world import GROUP, World, world
+
+ZONE = f"{GROUP}/providers/Microsoft.Network/privateDnsZones/Lab.example"
+
+
+@pytest.fixture
+async def arm(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, Network()) as made:
+        await made.group()
+        await made.put(ZONE, {"location": "global"})
+        yield made
+
+
+def a(*addresses: str, ttl: int = 300) -> dict[str, Any]:
+    return {"properties": {"ttl": ttl, "aRecords": [{"ipv4Address": it} for it in addresses]}}
+
+
+async def test_record_sets_are_listed_together_and_know_their_names(arm: World) -> None:
+    made = await arm.ask("PUT", f"{ZONE}/A/www", a("10.0.0.1"))
+    assert (made.status, "Azure-AsyncOperation" in made.headers) == (201, False)
+    assert made.body["properties"]["fqdn"] == "www.lab.example."
+    assert made.body["properties"]["isAutoRegistered"] is False
+    await arm.put(f"{ZONE}/TXT/@", {"properties": {"ttl": 5, "txtRecords": [{"value": ["x"]}]}})
+    listed = (await arm.get(f"{ZONE}/ALL"))["value"]
+    assert [(it["name"], it["type"].rpartition("/")[2]) for it in listed] == [
+        ("www", "A"),
+        ("@", "SOA"),
+        ("@", "TXT"),
+    ]
+    assert listed[-1]["properties"]["fqdn"] == "lab.example."
+    some = (await arm.get(f"{ZONE}/ALL?$recordsetnamesuffix=ww"))["value"]
+    assert [it["name"] for it in some] == ["www"]
+    assert (await arm.get(ZONE))["properties"]["numberOfRecordSets"] == 3
+
+
+async def test_the_soa_record_is_there_changed_and_never_gone(arm: World) -> None:
+    soa = await arm.get(f"{ZONE}/SOA/@")
+    assert soa["properties"]["soaRecord"]["host"] == "azureprivatedns.net"
+    soa["properties"]["soaRecord"]["refreshTime"] = 60
+    await arm.put(f"{ZONE}/SOA/@", soa)
+    assert (await arm.get(f"{ZONE}/SOA/@"))["properties"]["soaRecord"]["refreshTime"] == 60
+    assert (await arm.get(ZONE))["properties"]["numberOfRecordSets"] == 1
+    with pytest.raises(ArmError, match="cannot be deleted"):
+        await arm.ask("DELETE", f"{ZONE}/SOA/@")
+    await arm.ask("DELETE", ZONE)
+
+
+async def test_a_change_asks_for_the_tag_that_the_body_shows(arm: World) -> None:
+    first = await arm.put(f"{ZONE}/A/www", a("10.0.0.1"))
+    second = await arm.put(f"{ZONE}/A/www", a("10.0.0.2"))
+    assert first["etag"] != second["etag"]
+    with pytest.raises(ArmError) as caught:
+        await arm.ask("PUT", f"{ZONE}/A/www", a("10.0.0.3"), {"if-match": first["etag"]})
+    assert caught.value.status == 412
+    await arm.ask("PUT", f"{ZONE}/A/www", a("10.0.0.3"), {"if-match": second["etag"]})
+    zone = await arm.get(ZONE)
+    with pytest.raises(ArmError):
+        await arm.ask("PUT", ZONE, {"location": "global"}, {"if-none-match": "*"})
+    assert (await arm.get(ZONE))["etag"] == zone["etag"]
+
+
+@pytest.mark.parametrize("properties", [{"ttl": 0}, {"ttl": "5"}, {"txtRecords": []}])
+async def test_a_record_set_of_another_shape_is_refused(
+    arm: World, properties: dict[str, Any]
+) -> None:
+    with pytest.raises(ArmError) as caught:
+        await arm.put(f"{ZONE}/A/www", {"properties": properties})
+    assert caught.value.status == 400
