@@ -82,6 +82,7 @@ class Embedded(ResourceType):
         shown = await self.get(call)
         if shown is None:
             raise missing(call.id)
+        shown = await self.show(call, shown)
         if not created:
             return Reply(shown, 200)
         operation = call.arm.operations.finished(call.id)

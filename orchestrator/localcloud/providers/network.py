@@ -9,18 +9,32 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
+from orchestrator.localcloud.arm.provider import (
+    JSON,
+    Call,
+    Handler,
+    Provider,
+    ResourceType,
+)
 from orchestrator.localcloud.identity import stable_guid
 from orchestrator.localcloud.providers.embedded import (
     Embedded,
     Holder,
     existing,
     group_deleting,
+)
+from orchestrator.localcloud.providers.network_views import (
+    NETWORKS,
+    DefaultRules,
+    Peerings,
+    check_address,
+    usages,
+    with_state,
 )
 from orchestrator.localcloud.providers.private_dns import dns_types
 from orchestrator.localcloud.providers.private_link import (
@@ -31,7 +45,6 @@ from orchestrator.localcloud.providers.private_link import (
 )
 from orchestrator.localcloud.providers.private_link_connections import link_types
 
-NETWORKS = "Microsoft.Network/virtualNetworks"
 SUBNETS = f"{NETWORKS}/subnets"
 ENVIRONMENTS = "Microsoft.App/managedEnvironments"
 _Range = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -47,8 +60,10 @@ class Network(Provider):
         return [
             VirtualNetworks(),
             Subnets(),
+            Peerings(),
             SecurityGroups(),
             SecurityRules(),
+            DefaultRules(),
             RouteTables(),
             Routes(),
             PublicAddresses(),
@@ -132,8 +147,21 @@ class VirtualNetworks(_Numbered):
                 if item["name"].lower() not in kept:
                     check_unused(call, item)
         properties.setdefault("enableDdosProtection", False)
-        properties.setdefault("virtualNetworkPeerings", [])
+        if "virtualNetworkPeerings" not in properties and old is not None:
+            kept_peerings = old["properties"].get("virtualNetworkPeerings", [])
+            properties["virtualNetworkPeerings"] = kept_peerings
+        Peerings().complete_all(call, call.id, properties)
         return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """With how its peerings stand."""
+        for item in resource["properties"].get("virtualNetworkPeerings", []):
+            with_state(call.arm.store, item)
+        return await super().show(call, resource)
+
+    def reads(self) -> Mapping[str, Handler]:
+        """What is free and what is used of it."""
+        return {"CheckIPAddressAvailability": check_address, "usages": usages}
 
     def check_whole(self, properties: JSON) -> None:
         """The ranges of a network and its subnets, together. Raises ArmError (400)."""

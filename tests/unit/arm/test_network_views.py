@@ -1,0 +1,81 @@
+"""What of a network follows from others: peerings, free addresses, the rules of each group."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.providers.network import Network
+from tests.unit.arm.world import GROUP, World, world
+
+NET = f"{GROUP}/providers/Microsoft.Network"
+ONE, TWO = f"{NET}/virtualNetworks/one", f"{NET}/virtualNetworks/two"
+
+
+def network(space: str) -> dict[str, Any]:
+    subnet = {"name": "ends", "properties": {"addressPrefix": space.replace("/16", "/29")}}
+    properties = {"addressSpace": {"addressPrefixes": [space]}, "subnets": [subnet]}
+    return {"location": "westeurope", "properties": properties}
+
+
+@pytest.fixture
+async def arm(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, Network()) as made:
+        await made.group()
+        await made.put(ONE, network("10.1.0.0/16"))
+        await made.put(TWO, network("10.2.0.0/16"))
+        yield made
+
+
+def peering(remote: str) -> dict[str, Any]:
+    return {"properties": {"remoteVirtualNetwork": {"id": remote}}}
+
+
+async def test_a_peering_is_connected_when_both_want_it(arm: World) -> None:
+    made = await arm.put(f"{ONE}/virtualNetworkPeerings/to-two", peering(TWO))
+    assert made["properties"]["peeringState"] == "Initiated"
+    assert made["properties"]["remoteAddressSpace"] == {"addressPrefixes": ["10.2.0.0/16"]}
+    await arm.put(f"{TWO}/virtualNetworkPeerings/to-one", peering(ONE.upper()))
+    [inside] = (await arm.get(ONE))["properties"]["virtualNetworkPeerings"]
+    assert inside["properties"]["peeringState"] == "Connected"
+    # A network that is written without its peerings keeps them.
+    await arm.put(TWO, network("10.2.0.0/16"))
+    [listed] = (await arm.get(f"{TWO}/virtualNetworkPeerings"))["value"]
+    assert listed["properties"]["peeringSyncLevel"] == "FullyInSync"
+    await arm.ask("DELETE", f"{ONE}/virtualNetworkPeerings/to-two")
+    assert (await arm.get(listed["id"]))["properties"]["peeringState"] == "Initiated"
+    await arm.ask("DELETE", ONE)
+    assert (await arm.get(listed["id"]))["properties"]["peeringState"] == "Disconnected"
+    # Its network can be changed all the same.
+    await arm.put(f"{TWO}/subnets/more", {"properties": {"addressPrefix": "10.2.9.0/24"}})
+    with pytest.raises(ArmError, match="to itself"):
+        await arm.put(f"{TWO}/virtualNetworkPeerings/self", peering(TWO))
+
+
+async def test_whether_an_address_is_free_is_told(arm: World) -> None:
+    check = f"{ONE}/CheckIPAddressAvailability?ipaddress="
+    free = await arm.get(f"{check}10.1.0.4")
+    assert free == {"available": True, "availableIPAddresses": [], "isPlatformReserved": False}
+    kept = await arm.get(f"{check}10.1.0.1")
+    assert (kept["available"], kept["isPlatformReserved"]) == (False, True)
+    assert kept["availableIPAddresses"] == ["10.1.0.4", "10.1.0.5", "10.1.0.6"]
+    for wrong in ("10.9.0.1", "x"):
+        with pytest.raises(ArmError):
+            await arm.get(f"{check}{wrong}")
+    [usage] = (await arm.get(f"{ONE}/usages"))["value"]
+    assert (usage["currentValue"], usage["limit"]) == (0, 3)
+
+
+async def test_the_rules_of_each_group_are_listed(arm: World) -> None:
+    group = f"{NET}/networkSecurityGroups/nsg"
+    await arm.put(group, {"location": "westeurope"})
+    listed = (await arm.get(f"{group}/defaultSecurityRules"))["value"]
+    assert len(listed) == 6
+    assert await arm.get(listed[0]["id"]) == listed[0]
+    with pytest.raises(ArmError) as caught:
+        await arm.put(listed[0]["id"], {})
+    assert caught.value.status == 405
