@@ -38,7 +38,8 @@ from orchestrator.localcloud.providers.registrations import (
     register,
     unregister,
 )
-from orchestrator.localcloud.providers.tags import Tags, subscription_tags, tag_names
+from orchestrator.localcloud.providers.tag_names import tag_name_routes
+from orchestrator.localcloud.providers.tags import Tags, subscription_tags
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
@@ -72,7 +73,7 @@ class Resources(Provider):
             ("POST", "/subscriptions/{}/providers/{}/unregister"): unregister,
             ("GET", "/subscriptions/{}/resources"): self._list,
             ("GET", f"{_GROUP}/resources"): self._list,
-            ("GET", "/subscriptions/{}/tagNames"): tag_names,
+            **tag_name_routes(),
             ("POST", f"{_GROUP}/moveResources"): refuse_move,
             ("POST", f"{_GROUP}/validateMoveResources"): refuse_move,
             ("GET", "/subscriptions/{}/resourceGroups"): self._groups,

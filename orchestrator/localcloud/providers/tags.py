@@ -136,29 +136,3 @@ def subscription_tags(store: ResourceStore, subscription: str) -> dict[str, str]
     body = store.get(_subscription_id(subscription))
     tags: dict[str, str] = body["properties"]["tags"] if body else {}
     return tags
-
-
-async def tag_names(call: Call) -> Answer:
-    """Which tags there are, with how many resources have them (`az tag list`)."""
-    names: dict[str, dict[str, int]] = {}
-    for record in call.arm.store.all():
-        for name, value in record.read().get("tags", {}).items():
-            values = names.setdefault(name, {})
-            values[value] = values.get(value, 0) + 1
-    base = f"/subscriptions/{call.arm.subscription}/tagNames"
-    return [
-        {
-            "id": f"{base}/{name}",
-            "tagName": name,
-            "count": {"type": "Total", "value": sum(values.values())},
-            "values": [
-                {
-                    "id": f"{base}/{name}/tagValues/{value}",
-                    "tagValue": value,
-                    "count": {"type": "Total", "value": count},
-                }
-                for value, count in values.items()
-            ],
-        }
-        for name, values in sorted(names.items())
-    ]
