@@ -51,6 +51,7 @@ from orchestrator.localcloud.providers.diagnostics import Diagnostics
 from orchestrator.localcloud.providers.generic import Generic
 from orchestrator.localcloud.providers.insights import Insights
 from orchestrator.localcloud.providers.managed_identity import ManagedIdentity, directory
+from orchestrator.localcloud.providers.management_groups import ManagementGroups
 from orchestrator.localcloud.providers.monitor import OperationalInsights
 from orchestrator.localcloud.providers.network import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
@@ -227,6 +228,7 @@ class LocalCloud:
                 Deployments(),
                 DeploymentStacks(),
                 Authorization(self.directory.principal_type),
+                ManagementGroups(),
                 self.apps,
                 ContainerRegistry(),
                 ManagedIdentity(),

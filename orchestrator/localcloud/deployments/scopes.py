@@ -11,6 +11,7 @@ from orchestrator.localcloud.arm.errors import ArmError, group_not_found
 from orchestrator.localcloud.arm.ids import ResourceId, group_id, parse
 from orchestrator.localcloud.arm.provider import JSON
 from orchestrator.localcloud.deployments.calls import Caller, Client
+from orchestrator.localcloud.providers.management_groups import display_name
 from orchestrator.localcloud.templates.environment import Environment, Scope
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ async def environment_of(
             "userPrincipalName": str(caller.claims.get("upn", "")),
         },
         provider=lambda namespace: _provider(arm, namespace),
+        management_group_name=lambda name: display_name(arm.store, name),
     )
 
 

@@ -16,6 +16,7 @@ from orchestrator.localcloud.providers import known_types
 from orchestrator.localcloud.providers.catalogue import NAMESPACES, location_names
 
 _STATES = "Microsoft.Resources/registrations"
+_OWN = (_STATES.lower(), "microsoft.resources/tagnames")
 _ALWAYS = ("microsoft.resources", "microsoft.authorization")
 _VERSIONS = (
     *("2026-07-01", "2026-01-01", "2025-07-01", "2025-04-01", "2025-02-01", "2025-01-01"),
@@ -34,10 +35,14 @@ def _state(call: Call, namespace: str) -> ResourceId:
 
 def _describe(call: Call, namespace: str, types: list[str]) -> JSON:
     away = _state(call, namespace) in call.arm.store
+    # The tenant's view of a provider knows nothing of registrations.
+    within = call.id.subscription is not None
+    base = f"/subscriptions/{call.arm.subscription}" if within else ""
+    state = {"registrationState": "Unregistered" if away else "Registered"} if within else {}
     return {
-        "id": f"/subscriptions/{call.arm.subscription}/providers/{namespace}",
+        "id": f"{base}/providers/{namespace}",
         "namespace": namespace,
-        "registrationState": "Unregistered" if away else "Registered",
+        **state,
         "registrationPolicy": "RegistrationFree"
         if namespace.lower() in _ALWAYS
         else "RegistrationRequired",
@@ -63,7 +68,7 @@ def _known(call: Call) -> dict[str, list[str]]:
     used += [
         record.id.type
         for record in call.arm.store.all()
-        if record.id.namespace and record.id.type.lower() != _STATES.lower()
+        if record.id.namespace and record.id.type.lower() not in _OWN
     ]
     for full in used:
         namespace, _, rest = full.partition("/")

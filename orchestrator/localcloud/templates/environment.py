@@ -51,6 +51,7 @@ class Environment:
         deployment: `deployment()`.
         deployer: `deployer()`.
         provider: `providers(namespace)`.
+        management_group_name: The display name of a management group, by its name.
         external_inputs: Values that `externalInputs` names.
     """
 
@@ -58,6 +59,7 @@ class Environment:
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     new_guid: Callable[[], str] = lambda: str(uuid4())
     tenant_id: str = ""
+    management_group_name: Callable[[str], str] = str
     tenant: JSON = field(default_factory=dict)
     subscription: JSON | None = None
     group: JSON | None = None

@@ -112,7 +112,10 @@ def management_group(evaluation: Evaluation, arguments: tuple[Node, ...]) -> Any
         "id": f"/providers/Microsoft.Management/managementGroups/{name}",
         "name": name,
         "type": "Microsoft.Management/managementGroups",
-        "properties": {"displayName": name, "tenantId": evaluation.environment.tenant_id},
+        "properties": {
+            "displayName": evaluation.environment.management_group_name(name),
+            "tenantId": evaluation.environment.tenant_id,
+        },
     }
 
 

@@ -1,0 +1,82 @@
+"""Management groups: a tree with the tenant at its root, and the subscription somewhere in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.providers.management_groups import ManagementGroups
+from tests.unit.arm.world import SUBSCRIPTION, TENANT, World, world
+
+GROUPS = "/providers/Microsoft.Management/managementGroups"
+TOP, SUB = f"{GROUPS}/top", f"{GROUPS}/sub"
+
+
+@pytest.fixture
+async def arm(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, ManagementGroups()) as made:
+        yield made
+
+
+def below(parent: str | None, name: str) -> dict[str, Any]:
+    details = {"parent": {"id": parent}} if parent else {}
+    return {"properties": {"displayName": name, "details": details}}
+
+
+async def test_a_group_is_made_and_deleted_by_operations(arm: World) -> None:
+    made = await arm.ask("PUT", TOP, below(None, "Top"))
+    assert made.status == 202
+    assert made.headers["Location"]
+    assert made.headers["Azure-AsyncOperation"]
+    assert made.body["properties"]["details"]["parent"]["displayName"] == "Tenant Root Group"
+    again = await arm.ask("PUT", TOP, below(None, "Higher"))
+    assert (again.status, again.body["properties"]["displayName"]) == (200, "Higher")
+    patched = (await arm.ask("PATCH", TOP, {"displayName": "Highest"})).body
+    assert patched["properties"]["displayName"] == "Highest"
+    assert patched["properties"]["details"]["version"] == 3
+    assert (await arm.ask("DELETE", TOP)).status == 202
+    assert (await arm.ask("DELETE", TOP)).status == 204
+
+
+async def test_the_tree_is_told_from_both_ends(arm: World) -> None:
+    await arm.put(TOP, below(None, "Top"))
+    await arm.put(SUB, below(TOP, "Sub"))
+    await arm.put(f"{SUB}/subscriptions/{SUBSCRIPTION}")
+    details = (await arm.get(SUB))["properties"]["details"]
+    assert details["managementGroupAncestors"] == ["top", TENANT]
+    assert [it["name"] for it in details["path"]] == [TENANT, "top", "sub"]
+    top = await arm.get(f"{TOP}?$expand=children&$recurse=true")
+    [child] = top["properties"]["children"]
+    assert [it["type"] for it in child["children"]] == ["/subscriptions"]
+    found = (await arm.get(f"{TOP}/descendants"))["value"]
+    assert [it["name"] for it in found] == ["sub", SUBSCRIPTION]
+    listed = (await arm.get(GROUPS))["value"]
+    assert {it["name"] for it in listed} == {TENANT, "top", "sub"}
+    entities = (await arm.ask("POST", "/providers/Microsoft.Management/getEntities")).body["value"]
+    [own] = [it for it in entities if it["type"] == "/subscriptions"]
+    assert own["properties"]["parentNameChain"] == [TENANT, "top", "sub"]
+    with pytest.raises(ArmError, match="has children"):
+        await arm.ask("DELETE", SUB)
+    assert (await arm.ask("DELETE", f"{SUB}/subscriptions/{SUBSCRIPTION}")).status == 200
+    [home] = (await arm.get(f"{GROUPS}/{TENANT}/subscriptions"))["value"]
+    assert home["name"] == SUBSCRIPTION
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (f"{GROUPS}/a b", below(None, "x")),
+        (f"{GROUPS}/x", below(f"{GROUPS}/nowhere", "x")),
+        (TOP, below(SUB, "below its own child")),
+        (f"{SUB}/subscriptions/another", {}),
+    ],
+)
+async def test_what_makes_no_tree_is_refused(arm: World, path: str, body: dict[str, Any]) -> None:
+    await arm.put(TOP, below(None, "Top"))
+    await arm.put(SUB, below(TOP, "Sub"))
+    with pytest.raises(ArmError):
+        await arm.put(path, body)
