@@ -177,6 +177,14 @@ TABLES: dict[str, Table] = {
 COLUMNS: dict[str, list[str]] = {name: list(table.columns) for name, table in TABLES.items()}
 """Table name to its column names, in order: what a query may mention."""
 
+_SUFFIXES = {"_d": "real", "_t": "datetime", "_g": "guid"}
+_TYPES = {"TimeGenerated": "datetime", "Count": "int"}
+
+
+def column_type(name: str) -> str:
+    """The KQL type of a column of these tables, by the suffix that custom logs give it."""
+    return _TYPES.get(name) or _SUFFIXES.get(name[-2:], "string")
+
 
 @dataclass(frozen=True)
 class Scope:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
+from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing
 from orchestrator.localcloud.arm.operations import iso
@@ -18,9 +19,11 @@ from orchestrator.localcloud.arm.provider import (
     Call,
     Handler,
     Provider,
+    Reply,
     ResourceType,
 )
 from orchestrator.localcloud.arm.store import ResourceStore
+from orchestrator.localcloud.logs.tables import COLUMNS, column_type
 
 WORKSPACES = "Microsoft.OperationalInsights/workspaces"
 _NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9]{2,61}[A-Za-z0-9]")
@@ -30,6 +33,9 @@ SKUS = (
     *("CapacityReservation", "LACluster"),
 )
 
+# New workspaces are offered these; the others are of older agreements.
+_OFFERED = ("PerGB2018", "CapacityReservation")
+
 
 class OperationalInsights(Provider):
     """Microsoft.OperationalInsights."""
@@ -37,8 +43,19 @@ class OperationalInsights(Provider):
     namespace: ClassVar[str] = "Microsoft.OperationalInsights"
 
     def types(self) -> Iterable[ResourceType]:
-        """Workspaces and their tables."""
-        return [Workspaces(), Tables()]
+        """Workspaces, their tables and saved searches."""
+        return [Workspaces(), Tables(), SavedSearches()]
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """Deleted workspaces that could be recovered."""
+        tail = f"providers/{self.namespace}/deletedWorkspaces"
+        return {
+            ("GET", f"/subscriptions/{{}}/{tail}"): self._deleted,
+            ("GET", f"/subscriptions/{{}}/resourceGroups/{{}}/{tail}"): self._deleted,
+        }
+
+    async def _deleted(self, call: Call) -> Answer:
+        return []  # What is deleted here is gone at once, so that there is none to recover.
 
 
 class Workspaces(ResourceType):
@@ -110,6 +127,30 @@ class Workspaces(ResourceType):
             "regenerateSharedKey": self._regenerate,
         }
 
+    def reads(self) -> Mapping[str, Handler]:
+        """Lists that are bare arrays, unlike all others."""
+        return {"availableServiceTiers": self._tiers, "intelligencePacks": self._packs}
+
+    async def _tiers(self, call: Call) -> Answer:
+        workspace = call.arm.store.get(call.id) or {"properties": {}}
+        own = str(workspace["properties"].get("sku", {}).get("name", ""))
+        return Reply(
+            [
+                {
+                    "serviceTier": name,
+                    "enabled": name == own or name in _OFFERED,
+                    "minimumRetention": 30,
+                    "maximumRetention": 730,
+                    "defaultRetention": 30,
+                    "capacityReservationLevel": 0,
+                }
+                for name in dict.fromkeys((*_OFFERED, own))
+            ]
+        )
+
+    async def _packs(self, call: Call) -> Answer:
+        return Reply([])
+
     async def _shared_keys(self, call: Call) -> Answer:
         resource = call.arm.store.get(call.id)
         if resource is None:
@@ -162,10 +203,40 @@ class Tables(ResourceType):
                 "retentionInDays": days,
                 "totalRetentionInDays": days,
                 "plan": "Analytics",
-                "schema": {"name": name, "tableType": "CustomLog"},
+                "schema": {
+                    "name": name,
+                    "tableType": "CustomLog" if name.endswith("_CL") else "Microsoft",
+                    "columns": [
+                        {"name": column, "type": column_type(column)} for column in COLUMNS[name]
+                    ],
+                },
                 "provisioningState": "Succeeded",
             },
         }
+
+
+class SavedSearches(ResourceType):
+    """Queries that are kept with a workspace."""
+
+    type: ClassVar[str] = f"{WORKSPACES}/savedSearches"
+    provisioning: ClassVar[bool] = False
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check that it has a category, a name and a query."""
+        properties = resource["properties"]
+        for name in ("category", "displayName", "query"):
+            if not isinstance(properties.get(name), str) or not properties[name]:
+                raise ArmError(
+                    "InvalidParameter",
+                    f"The saved search '{call.id.name}' needs a '{name}'.",
+                    target=f"properties.{name}",
+                )
+        properties.setdefault("version", 2)
+        return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """With its entity tag."""
+        return tagged(call, resource, WEAK)
 
 
 _TABLES = ("ContainerAppConsoleLogs_CL", "ContainerAppSystemLogs_CL")
