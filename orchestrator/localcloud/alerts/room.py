@@ -137,7 +137,7 @@ class Alerts:
                 except ArmError as error:  # written by another version of this server
                     _log.warning("the rule %s is not evaluated: %s", record.id.text, error.message)
                     continue
-                if rule.enabled:
+                if rule.enabled and rule.evaluated:
                     found[record.id.key] = rule
         now = self._clock.time()
         for key, rule in found.items():

@@ -37,6 +37,8 @@ METRIC_WINDOWS = (1, 5, 15, 30, 60, 360, 720, 1440)
 QUERY_FREQUENCIES = (1, 5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440)
 QUERY_WINDOWS = (*QUERY_FREQUENCIES[:-1], 2880, 1440)
 
+_STATIC, _DYNAMIC = "StaticThresholdCriterion", "DynamicThresholdCriterion"
+
 METRIC_HEALTHY = 3
 """Evaluations in a row that do not meet the condition until a metric alert is resolved."""
 
@@ -88,6 +90,9 @@ class Rule:
         actions: (id of an action group, properties for its webhooks).
         healthy: Evaluations in a row after which an alert is resolved.
         custom: Properties that go into every notification.
+        evaluated: Whether it can be evaluated here: not what watches metrics that the local cloud
+            does not measure, learns its thresholds, or tests web pages. Azure takes those rules,
+            so they are kept; nothing comes of them.
     """
 
     id: str
@@ -108,6 +113,7 @@ class Rule:
     mute: float = 0.0
     span: float = 0.0
     custom: Mapping[str, str] | None = None
+    evaluated: bool = True
 
 
 def refuse(message: str, target: str = "") -> ArmError:
@@ -130,16 +136,19 @@ def read_metric_alert(resource: Mapping[str, Any]) -> Rule:
     properties = resource.get("properties") or {}
     criteria = _object(properties, "criteria")
     kind = str(criteria.get("odata.type", criteria.get("@odata.type", "")))
-    if not kind.endswith("MultipleMetricCriteria") and not kind.endswith(
-        "MultipleResourceMultipleMetricCriteria"
-    ):
+    web_test = kind.endswith("WebtestLocationAvailabilityCriteria")
+    if not kind.endswith("MultipleMetricCriteria") and not web_test:
         raise refuse(
-            f"The local cloud evaluates metric criteria with thresholds, not '{kind}'.", "criteria"
+            f"The criteria of a metric alert are of no known kind: '{kind}'. It is "
+            "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria, "
+            "…MultipleResourceMultipleMetricCriteria or …WebtestLocationAvailabilityCriteria.",
+            "criteria",
         )
     scopes = _scopes(properties)
     kinds = {parse(scope).type for scope in scopes}
     target = str(properties.get("targetResourceType") or "") or next(iter(kinds), "")
-    conditions = [_criterion(one, target) for one in _list(criteria, "allOf")]
+    listed = [] if web_test else _list(criteria, "allOf")
+    conditions = [_criterion(one, target) for one in listed]
     if len({condition.name for condition in conditions}) < len(conditions):
         raise refuse("Two criteria of the alert have the same name.", "criteria.allOf")
     return Rule(
@@ -154,37 +163,64 @@ def read_metric_alert(resource: Mapping[str, Any]) -> Rule:
             (str(action.get("actionGroupId", "")), _texts(action, "webHookProperties"))
             for action in _objects(properties, "actions")
         ),
+        evaluated=bool(conditions) and all(one.metric is not None for one in conditions),
         **_common(properties, scopes),
     )
 
 
 def _criterion(one: Mapping[str, Any], target: str) -> Condition:
-    if one.get("criterionType", "StaticThresholdCriterion") != "StaticThresholdCriterion":
-        raise refuse(
-            "The local cloud evaluates static thresholds; dynamic ones are learned by Azure only.",
-            "criteria.allOf",
-        )
-    known = metrics_of(str(one.get("metricNamespace") or "") or target) or metrics_of(target)
-    name = str(one.get("metricName", ""))
-    metric = known.get(name.lower())
-    if metric is None:
-        raise refuse(
-            f"Couldn't find a metric named {name} of '{target}'. Valid metrics: "
-            f"{','.join(m.name for m in known.values()) or 'none'}",
-            "criteria.allOf",
-        )
+    kind = _choice(one, "criterionType", (_STATIC, _DYNAMIC)) if "criterionType" in one else _STATIC
+    metric = _metric(one, target)
     dimensions = _dimensions(one)
-    lacking = {d.name.lower() for d in dimensions} - {d.lower() for d in metric.dimensions}
-    if lacking:
-        raise refuse(f"The metric {metric.name} has no dimension {', '.join(sorted(lacking))}.")
+    common: dict[str, Any] = {
+        "name": str(one.get("name", "")),
+        "aggregation": _choice(one, "timeAggregation", AGGREGATIONS),
+        "dimensions": dimensions,
+    }
+    if kind == _DYNAMIC:
+        _check_learned(one)
+        return Condition(operator="GreaterThan", threshold=0.0, **common)
+    if metric is not None:
+        lacking = {d.name.lower() for d in dimensions} - {d.lower() for d in metric.dimensions}
+        if lacking:
+            raise refuse(f"The metric {metric.name} has no dimension {', '.join(sorted(lacking))}.")
     return Condition(
-        name=str(one.get("name", "")),
         metric=metric,
-        aggregation=_choice(one, "timeAggregation", AGGREGATIONS),
         operator=_choice(one, "operator", tuple(OPERATORS)),
         threshold=_number(one, "threshold"),
-        dimensions=dimensions,
+        **common,
     )
+
+
+def _metric(one: Mapping[str, Any], target: str) -> Metric | None:
+    """What a criterion watches; None where nothing is known of the metrics of its target."""
+    name = str(one.get("metricName") or "")
+    if not name:
+        raise refuse("A criterion names no metricName.", "criteria.allOf")
+    known = metrics_of(str(one.get("metricNamespace") or "") or target) or metrics_of(target)
+    metric = known.get(name.lower())
+    if metric is None and known and one.get("skipMetricValidation") is not True:
+        raise refuse(
+            f"Couldn't find a metric named {name} of '{target}'. Valid metrics: "
+            f"{','.join(m.name for m in known.values())}",
+            "criteria.allOf",
+        )
+    return metric
+
+
+def _check_learned(one: Mapping[str, Any]) -> None:
+    """A dynamic threshold: checked, and left to Azure to learn."""
+    _choice(one, "operator", ("GreaterThan", "LessThan", "GreaterOrLessThan"))
+    _choice(one, "alertSensitivity", ("Low", "Medium", "High"))
+    periods = _optional(one, "failingPeriods")
+    # Of these the SDK makes floats.
+    of = _number(periods, "numberOfEvaluationPeriods")
+    least = _number(periods, "minFailingPeriodsToAlert")
+    if not 1 <= least <= of <= 6:
+        raise refuse(
+            f"failingPeriods says {least:g} of {of:g}; it is at least 1, of at most 6.",
+            "criteria.allOf",
+        )
 
 
 def read_query_rule(resource: Mapping[str, Any]) -> Rule:

@@ -107,6 +107,52 @@ def test_what_a_rule_says() -> None:
     assert not query.auto_mitigate
 
 
+def _with(**criterion: Any) -> dict[str, Any]:
+    """The metric alert with another criterion; what is None goes."""
+    made = copy.deepcopy(METRIC)
+    one = made["properties"]["criteria"]["allOf"][0]
+    one |= criterion
+    for name in [name for name, value in one.items() if value is None]:
+        del one[name]
+    return made
+
+
+LEARNED = {
+    "criterionType": "DynamicThresholdCriterion",
+    "alertSensitivity": "medium",
+    "failingPeriods": {"numberOfEvaluationPeriods": 4.0, "minFailingPeriodsToAlert": 2.0},
+    "threshold": None,
+}
+
+
+def test_what_cannot_be_evaluated_here_is_taken_and_left_alone() -> None:
+    assert read_metric_alert(METRIC).evaluated
+    assert not read_metric_alert(_with(**LEARNED)).evaluated
+    elsewhere = _with(metricNamespace=None, metricName="Transactions", dimensions=[])
+    elsewhere["properties"]["scopes"] = [BUS.replace("ServiceBus/namespaces", "Storage/accounts")]
+    assert not read_metric_alert(elsewhere).evaluated
+    assert not read_metric_alert(_with(metricName="Own", skipMetricValidation=True)).evaluated
+    pages = copy.deepcopy(METRIC)
+    kind = "Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria"
+    pages["properties"]["criteria"] = {"odata.type": kind, "webTestId": "/w", "componentId": "/c"}
+    assert not read_metric_alert(pages).evaluated
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        {"metricName": "Activemessage"},
+        {"metricName": ""},
+        {**LEARNED, "alertSensitivity": "Extreme"},
+        {**LEARNED, "failingPeriods": {"numberOfEvaluationPeriods": 1}},
+        {"criterionType": "Other"},
+    ],
+)
+def test_what_azure_would_not_take_either_is_refused(criterion: dict[str, Any]) -> None:
+    with pytest.raises(ArmError):
+        read_metric_alert(_with(**criterion))
+
+
 @pytest.mark.parametrize(
     ("minutes", "evaluations"), [(1, 10), (5, 3), (10, 3), (15, 2), (60, 2), (660, 1), (1440, 1)]
 )
