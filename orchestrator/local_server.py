@@ -44,6 +44,7 @@ def start(settings: Settings, profile: Profile, state: Path | None = None) -> tu
         executor=spec.executor,
         rbac=spec.rbac,
         limits=spec.limits,
+        throttling=spec.throttling,
     )
     try:
         ran = process.status(folder).state in ("running", "starting")

@@ -78,6 +78,7 @@ def config_of(
         executor=profile.spec.executor,
         rbac=rbac or profile.spec.rbac,
         limits=profile.spec.limits,
+        throttling=profile.spec.throttling,
         **chosen,
     )
 

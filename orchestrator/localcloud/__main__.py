@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         executor=options.executor,
         rbac=options.rbac,
         limits=options.limits,
+        throttling=options.throttling,
     )
     return asyncio.run(_serve(config, detached=options.detached))
 
@@ -165,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
         default="strict",
         help="quotas of Service Bus",
     )
+    throttled = "whether who asks too often is refused"
+    add("--throttling", choices=("off", "enforce"), default="off", help=throttled)
     add("--detached", action="store_true", help=argparse.SUPPRESS)
     return parser
 

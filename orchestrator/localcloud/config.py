@@ -18,6 +18,7 @@ class CloudConfig:
             one; 0: any free one (remembered from then on).
         executor: What a replica is: a process of this machine, or containers on an engine.
         rbac: Whether role assignments are obeyed ("enforce"), or everybody may do everything.
+        throttling: Whether Resource Manager refuses callers that ask more often than Azure allows.
         limits: Service Bus's quotas and sizes: those of Azure, or without what only protects it.
     """
 
@@ -30,6 +31,7 @@ class CloudConfig:
     executor: Literal["process", "container"] = "process"
     rbac: Literal["off", "enforce"] = "off"
     limits: Literal["strict", "relaxed"] = "strict"
+    throttling: Literal["off", "enforce"] = "off"
 
     @property
     def pinned(self) -> dict[str, int | None]:

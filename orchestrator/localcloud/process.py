@@ -195,6 +195,8 @@ def _command(folder: StateFolder, config: CloudConfig) -> list[str]:
         command += ["--rbac", config.rbac]
     if config.limits != "strict":
         command += ["--limits", config.limits]
+    if config.throttling != "off":
+        command += ["--throttling", config.throttling]
     return command
 
 

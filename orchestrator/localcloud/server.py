@@ -355,7 +355,9 @@ class LocalCloud:
         ).add_routes(app)
         add_stream_routes(app, self.logs, self.workspaces.authorize_stream)
         add_event_routes(app, self.logs, self.workspaces.authorize_stream)
-        app.router.add_route("*", "/{path:.*}", arm_handler(self.arm, self.identity))
+        throttling = self.config.throttling == "enforce"
+        everything = arm_handler(self.arm, self.identity, throttling=throttling)
+        app.router.add_route("*", "/{path:.*}", everything)
         await self._serve("HTTPS", app, sockets["https"], tls=True)
         steering = SteeringApi(self.identity, self.time, self.faults)
         tokens = identity_app(self.identity, self._on_stop_request, steering.add_routes)

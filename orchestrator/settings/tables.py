@@ -61,6 +61,7 @@ class ProfileSpec(Table, frozen=True, kw_only=True):
     executor: what replicas are on the local cloud: processes, or containers on Docker or Podman.
     rbac: whether role assignments are obeyed on the local cloud ("enforce").
     limits: whether the local Service Bus has the quotas and sizes of Azure's Standard tier.
+    throttling: whether the local Resource Manager refuses who asks more often than Azure allows.
     """
 
     kind: Literal["local", "azure"]
@@ -88,6 +89,7 @@ class ProfileSpec(Table, frozen=True, kw_only=True):
     executor: Literal["process", "container"] = "process"
     rbac: Literal["off", "enforce"] = "off"
     limits: Literal["strict", "relaxed"] = "strict"
+    throttling: Literal["off", "enforce"] = "off"
 
 
 AZURE_ONLY = (
@@ -107,6 +109,7 @@ LOCAL_ONLY = (
     "executor",
     "rbac",
     "limits",
+    "throttling",
 )
 AZURE_NEEDS = ("subscription", "resource_group")
 

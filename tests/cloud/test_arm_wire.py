@@ -33,9 +33,9 @@ def test_every_answer_carries_request_ids(wire: Wire) -> None:
     assert answer.headers["x-ms-correlation-request-id"] == "my-correlation"
     assert answer.headers["x-ms-client-request-id"] == "my-request"
     assert answer.body["value"][0]["id"] == wire.subscription
-    assert int(answer.headers["x-ms-ratelimit-remaining-subscription-reads"]) < 250
+    assert int(answer.headers["x-ms-ratelimit-remaining-tenant-reads"]) < 250
     missing = wire.ask("DELETE", "/nowhere")
-    assert int(missing.headers["x-ms-ratelimit-remaining-subscription-deletes"]) < 200
+    assert int(missing.headers["x-ms-ratelimit-remaining-tenant-deletes"]) < 200
 
 
 @pytest.mark.parametrize(

@@ -86,23 +86,30 @@ def error_response(error: ArmError) -> web.Response:
     return web.json_response(error.body(), status=error.status, headers=error.headers)
 
 
-def arm_handler(arm: ResourceManager, identity: Identity) -> Any:
-    """The aiohttp handler that answers every Resource Manager request."""
-    allowance = Allowance(SystemClock())
+def arm_handler(arm: ResourceManager, identity: Identity, *, throttling: bool = False) -> Any:
+    """The aiohttp handler that answers every Resource Manager request.
+
+    Args:
+        arm: Answers them.
+        identity: Checks their tokens.
+        throttling: Whether a caller who has no requests left is refused.
+    """
+    allowance = Allowance(SystemClock(), enforce=throttling)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         require_version(request.query)
         claims = authenticate(identity, request, ARM_AUDIENCES)
-        name, left = allowance.spend(str(claims.get("oid", "")), request.method)
+        told = allowance.spend(str(claims.get("oid", "")), request.method, _subscription(request))
         # The service's time, which may be steered; the server would give the machine's.
         date = formatdate(arm.clock.time(), usegmt=True)
         try:
             response = await answer(request, claims)
         except ArmError as error:
-            error.headers.setdefault(name, left)
+            for name, left in told.items():
+                error.headers.setdefault(name, left)
             error.headers.setdefault("Date", date)
             raise
-        response.headers[name] = left
+        response.headers.update(told)
         response.headers["Date"] = date
         return response
 
@@ -113,6 +120,12 @@ def arm_handler(arm: ResourceManager, identity: Identity) -> Any:
         return web.json_response(reply.body, status=reply.status, headers=reply.headers)
 
     return handle
+
+
+def _subscription(request: web.Request) -> str | None:
+    """The subscription that a request is about."""
+    parts = [part for part in request.path.split("/", 4) if part]
+    return parts[1] if len(parts) > 1 and parts[0].lower() == "subscriptions" else None
 
 
 async def _call(arm: ResourceManager, request: web.Request, claims: Mapping[str, Any]) -> Call:
