@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 import orchestrator
 from orchestrator import errors
 from tests.cloud.library_world import SETTINGS, make_project
+from tests.conftest import Token
 
 PORTS = '"state"\nport = 0\nidentity_port = 0\namqp_port = 0\namqps_port = 0\n'
 
@@ -88,3 +93,23 @@ def test_the_limits_are_those_of_the_profile_that_started_it(tmp_path: Path) -> 
             queue.send("small", properties={"note": "y" * 40_000})
         (kept,) = queue.receive(5)
         assert len(kept.body) == 300_000
+
+
+def test_who_asks_too_often_is_refused_where_the_profile_says_so(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    path.write_text(path.read_text().replace(PORTS, f'{PORTS}throttling = "enforce"\n'))
+    with orchestrator.local_cloud(settings=path):
+        connection = json.loads((tmp_path / "state" / "cloud.json").read_text())
+        address = urlsplit(connection["resource_manager"])
+        context = ssl.create_default_context(cafile=connection["ca"])
+        link = http.client.HTTPSConnection(str(address.hostname), address.port, context=context)
+        headers = {"Authorization": f"Bearer {Token(connection).text()}"}
+        for _ in range(5000):
+            link.request("GET", "/tenants?api-version=2022-12-01", headers=headers)
+            answer = link.getresponse()
+            said = answer.read()
+            if answer.status != 200:
+                break
+        link.close()
+        assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+        assert json.loads(said)["error"]["code"] == "TenantRequestsThrottled"
