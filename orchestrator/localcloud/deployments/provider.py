@@ -31,6 +31,7 @@ from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.engine import Engine
 from orchestrator.localcloud.deployments.exporting import export_group
+from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare, validated
 from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, shown
 from orchestrator.localcloud.deployments.request import parse_body, wanted
@@ -167,7 +168,9 @@ class Deployments(Provider):
     async def put(self, call: Call) -> Answer:
         """Check a deployment, keep it, run it."""
         arm = call.arm
-        prepared = await prepare(arm, call.id, wanted(call.body), Caller.of(call))
+        body, link = await linked(Client(arm, Caller.of(call)), call.body)
+        prepared = await prepare(arm, call.id, wanted(body), Caller.of(call))
+        _check_location(call, prepared.location)
         await validated(arm, prepared.caller, prepared)
         async with arm.changes.turn(call.id):
             old = arm.store.get(call.id)
@@ -181,6 +184,8 @@ class Deployments(Provider):
                 )
             id = parse(old["id"]) if old is not None else call.id
             record = self._record(id, prepared, call)
+            if link is not None:
+                record["properties"]["templateLink"] = link
             await arm.store.write(
                 put=[(id, record, secrets.token_hex(8))],
                 delete=[item.id for item in arm.store.inside(id)],
@@ -284,7 +289,9 @@ class Deployments(Provider):
 
     async def validate(self, call: Call) -> Answer:
         """What a PUT would check, and what it would deploy; nothing is kept."""
-        prepared = await prepare(call.arm, call.id, wanted(call.body), Caller.of(call))
+        body, link = await linked(Client(call.arm, Caller.of(call)), call.body)
+        prepared = await prepare(call.arm, call.id, wanted(body), Caller.of(call))
+        _check_location(call, prepared.location)
         plan = prepared.plan
         ids = await validated(call.arm, prepared.caller, prepared)
         properties: JSON = {
@@ -299,6 +306,8 @@ class Deployments(Provider):
             "dependencies": records.dependencies(plan),
             "validatedResources": [{"id": id} for id in ids],
         }
+        if link is not None:
+            properties["templateLink"] = link
         return {
             "id": call.id.parent.text if call.id.parent else call.id.text,
             "name": call.id.names[0],
@@ -388,6 +397,30 @@ def outcome(arm: ResourceManager, prepared: Prepared, engine: Engine) -> list[st
         resources = inner.get("properties", {}).get("outputResources", [])
         found.extend(entry["id"] for entry in resources)
     return list(dict.fromkeys(found))
+
+
+def _check_location(call: Call, location: str | None) -> None:
+    """A deployment outside a group stays where its metadata was first kept.
+
+    Raises:
+        ArmError: 409 `InvalidDeploymentLocation`.
+    """
+    id = call.id.parent or call.id
+    old = call.arm.store.get(id)
+    before = (old or {}).get("location")
+    if location is None or before is None or id.group is not None:
+        return
+    if _plain(location) != _plain(before):
+        raise ArmError(
+            "InvalidDeploymentLocation",
+            f"Invalid deployment location '{location}'. The deployment '{id.name}' already exists "
+            f"in location '{before}'.",
+            409,
+        )
+
+
+def _plain(location: str) -> str:
+    return location.replace(" ", "").lower()
 
 
 def _stored(call: Call) -> JSON:

@@ -32,6 +32,7 @@ from orchestrator.localcloud.arm.provider import (
 )
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove
+from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import prepare, validated
 from orchestrator.localcloud.deployments.provider import inside
 from orchestrator.localcloud.deployments.records import (
@@ -114,6 +115,7 @@ class DeploymentStacks(Provider):
     async def put(self, call: Call) -> Answer:
         """Check a stack, keep it, deploy it."""
         arm = call.arm
+        call.body, _ = await linked(Client(call.arm, Caller.of(call)), call.object())
         properties = _properties(call)
         unmanage = _unmanage(member(properties, "actionOnUnmanage"))
         _deny(member(properties, "denySettings"))
@@ -255,6 +257,7 @@ class DeploymentStacks(Provider):
 
     async def validate(self, call: Call) -> Answer:
         """What a PUT would check."""
+        call.body, _ = await linked(Client(call.arm, Caller.of(call)), call.object())
         properties = _properties(call)
         unmanage = _unmanage(member(properties, "actionOnUnmanage"))
         target = call.id.parent or call.id

@@ -20,6 +20,7 @@ from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Reply
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import beyond
 from orchestrator.localcloud.deployments.differences import differences, without
+from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare
 from orchestrator.localcloud.deployments.request import wanted
 from orchestrator.localcloud.deployments.scopes import kind_of
@@ -244,7 +245,8 @@ async def what_if(call: Call) -> Answer:
     form = str(member(settings, "resultFormat", "FullResourcePayloads"))
     caller = Caller.of(call)
     target = call.id.parent or call.id
-    prepared = await prepare(call.arm, target, wanted(call.body), caller)
+    body, _ = await linked(Client(call.arm, caller), call.body)
+    prepared = await prepare(call.arm, target, wanted(body), caller)
     prediction = Prediction(call.arm, caller, form.lower() == "resourceidonly")
     await prediction.look_into(prepared)
     await prediction.rest(prepared)

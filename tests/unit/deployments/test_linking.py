@@ -1,0 +1,120 @@
+"""Templates that are named instead of sent, and deployments that stay in their location."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.localcloud.arm.errors import ArmError
+from tests.unit.deployments.world import (
+    DEPLOYMENTS,
+    GROUP,
+    LAB,
+    STACKS,
+    SUBSCRIPTION,
+    SUBSCRIPTION_SCHEMA,
+    Deploying,
+    deploying,
+    machine,
+    module,
+)
+from tests.unit.templates.world import template
+
+SPEC = f"{GROUP}/providers/Microsoft.Resources/templateSpecs/spec"
+VERSION = f"{SPEC}/versions/1.0"
+
+
+async def keep(d: Deploying, main: dict[str, Any], **packed: dict[str, Any]) -> None:
+    """The template as a version of a template spec."""
+    await d.world.put(SPEC, {"location": "westeurope"})
+    artifacts = [
+        {"path": f"artifacts/{name}.json", "template": inner} for name, inner in packed.items()
+    ]
+    properties = {"mainTemplate": main, "linkedTemplates": artifacts}
+    await d.world.put(VERSION, {"location": "westeurope", "properties": properties})
+
+
+def named(link: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"properties": {"mode": "Incremental", "templateLink": link, **more}}
+
+
+async def test_a_version_of_a_template_spec_is_deployed(tmp_path: Path) -> None:
+    inner = template(resources=[machine("deep")])
+    nested = module("in", {})
+    nested["properties"]["templateLink"] = {"relativePath": "artifacts/deep.json"}
+    del nested["properties"]["template"]
+    main = template(
+        parameters={"n": {"type": "string"}}, resources=[machine("[parameters('n')]"), nested]
+    )
+    async with deploying(tmp_path) as d:
+        await keep(d, main, deep=inner)
+        body = named({"id": VERSION}, parameters={"n": {"value": "top"}})
+        valid = (await d.world.ask("POST", f"{DEPLOYMENTS}/d/validate", body)).body
+        assert valid["properties"]["templateLink"] == {"id": VERSION}
+        await d.world.ask("PUT", f"{DEPLOYMENTS}/d", body)
+        found = await d.ended(f"{DEPLOYMENTS}/d")
+        assert found["provisioningState"] == "Succeeded", found
+        assert found["templateLink"] == {"id": VERSION}
+        made = {item["id"] for item in found["outputResources"]}
+        assert made == {f"{LAB}/machines/top", f"{LAB}/machines/deep"}
+        body["properties"]["parameters"] = {"n": {"value": "other"}}
+        reply = await d.world.ask("POST", f"{DEPLOYMENTS}/w/whatIf", body)
+        path = reply.headers["Location"].removeprefix("https://here")
+        changes = (await d.world.get(path))["properties"]["changes"]
+        kinds = {it["resourceId"].rpartition("/")[2]: it["changeType"] for it in changes}
+        assert (kinds["other"], kinds["deep"]) == ("Create", "NoChange")
+
+
+async def test_a_module_and_a_stack_link_too(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        await keep(d, template(resources=[machine("a")]))
+        nested = module("in", {})
+        del nested["properties"]["template"]
+        nested["properties"]["templateLink"] = {"id": VERSION}
+        found = await d.run("d", template(resources=[nested]))
+        assert [it["id"] for it in found["outputResources"]] == [f"{LAB}/machines/a"]
+        unmanage = {"resources": "delete"}
+        deny = {"mode": "none"}
+        stack = {
+            "templateLink": {"id": VERSION},
+            "actionOnUnmanage": unmanage,
+            "denySettings": deny,
+        }
+        await d.world.ask("PUT", f"{STACKS}/s", {"properties": stack})
+        assert (await d.ended(f"{STACKS}/s"))["provisioningState"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("link", "code"),
+    [
+        ({"uri": "https://example.com/main.json"}, "TemplateLinkNotSupported"),
+        ({"id": SPEC}, "InvalidTemplateSpecLink"),
+        ({"id": f"{SPEC}/versions/2.0"}, "ResourceNotFound"),
+    ],
+)
+async def test_what_cannot_be_had_is_refused(
+    tmp_path: Path, link: dict[str, Any], code: str
+) -> None:
+    async with deploying(tmp_path) as d:
+        await keep(d, template())
+        with pytest.raises(ArmError) as caught:
+            await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named(link))
+        assert caught.value.code == code
+
+
+async def test_a_deployment_to_a_subscription_stays_in_its_location(tmp_path: Path) -> None:
+    at = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Resources/deployments"
+    empty = template(**{"$schema": SUBSCRIPTION_SCHEMA})
+    async with deploying(tmp_path) as d:
+        await d.run("d", empty, at=at, location="westeurope")
+        await d.run("d", empty, at=at, location="West Europe")
+        body = {
+            "location": "eastus",
+            "properties": {"mode": "Incremental", "template": empty},
+        }
+        for method, path in (("PUT", f"{at}/d"), ("POST", f"{at}/d/validate")):
+            with pytest.raises(ArmError) as caught:
+                await d.world.ask(method, path, body)
+            assert (caught.value.status, caught.value.code) == (409, "InvalidDeploymentLocation")
