@@ -459,6 +459,26 @@ def test_every_namespace_has_a_network_rule_set(
     ]
 
 
+def test_what_pairs_namespaces_is_refused_in_words(
+    client: ServiceBusManagementClient, namespace: str
+) -> None:
+    free = client.disaster_recovery_configs.check_name_availability(
+        GROUP, namespace, {"name": "an-alias-of-mine"}
+    )
+    assert free.name_available
+    alias = {"properties": {"partnerNamespace": "x"}}
+    with pytest.raises(HttpResponseError, match="Geo-disaster recovery is not available"):
+        client.disaster_recovery_configs.create_or_update(GROUP, namespace, "alias", alias)
+    assert list(client.disaster_recovery_configs.list(GROUP, namespace)) == []
+    with pytest.raises(HttpResponseError, match="Migration from Standard to Premium"):
+        client.migration_configs.begin_create_and_start_migration(
+            GROUP,
+            namespace,
+            "$default",
+            {"properties": {"targetNamespace": "x", "postMigrationName": "y"}},
+        )
+
+
 def test_rows_and_queues_agree_after_a_restart_whatever_a_crash_left(tmp_path: Path) -> None:
     cloud = CloudInThread(tmp_path)
     base = f"{group_path(cloud)}/providers/Microsoft.ServiceBus/namespaces/bus-align"

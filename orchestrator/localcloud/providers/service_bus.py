@@ -27,6 +27,12 @@ from orchestrator.localcloud.providers.service_bus_properties import (
     write_properties,
     write_settings,
 )
+from orchestrator.localcloud.providers.service_bus_recovery import (
+    Migrations,
+    RecoveryAliases,
+    check_alias,
+    refuse_recovery,
+)
 from orchestrator.localcloud.providers.service_bus_rules import (
     NamespaceRules,
     QueueRules,
@@ -116,6 +122,12 @@ class Namespace(ResourceType):
 
     async def changed(self, call: Call, resource: JSON, old: JSON | None) -> None:
         await _align(call.arm, self._broker, call.id)
+
+    def actions(self) -> Mapping[str, Handler]:
+        return {
+            "failover": refuse_recovery,
+            "disasterRecoveryConfigs/checkNameAvailability": check_alias,
+        }
 
     async def show(self, call: Call, resource: JSON) -> JSON:
         name = str(resource["name"])
@@ -249,6 +261,8 @@ class ServiceBus(Provider):
             SubscriptionRule(self._broker),
             TopicRules(self._broker, self._endpoint),
             NetworkRuleSet(),
+            RecoveryAliases(),
+            Migrations(),
         )
 
     async def align(self, namespace: str) -> None:
