@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 DEFINITIONS = "Microsoft.Authorization/roleDefinitions"
+PERMISSIONS = "Microsoft.Authorization/permissions"
+
+EVERYTHING: Mapping[str, Any] = {
+    "actions": ["*"],
+    "notActions": [],
+    "dataActions": [],
+    "notDataActions": [],
+}
+"""The permission of an owner, and of everybody where roles are not obeyed."""
 
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 _SUBSCRIPTION = "Microsoft.Resources/subscriptions"
@@ -73,6 +82,20 @@ class Access:
             )
             for at, role in self._roles.get(who, ())
         )
+
+    def permissions(self, principal: str, scope: str) -> list[Mapping[str, Any]]:
+        """What the principal's roles at `scope` and above it allow, role by role."""
+        who = principal.lower()
+        if who in self._owners:
+            return [EVERYTHING]
+        self._refresh()
+        where = scope.lower().rstrip("/")
+        return [
+            permission
+            for at, role in self._roles.get(who, ())
+            if not at or where == at or where.startswith(at + "/")
+            for permission in self._of_role(role)
+        ]
 
     def has_any(self, principal: str, scope: str) -> bool:
         """Whether the principal has a role at `scope`, above or below it."""
@@ -128,8 +151,10 @@ def named(patterns: Any, action: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _pattern(text: str) -> re.Pattern[str]:
-    """`*` stands for anything, slashes included."""
-    return re.compile(".*".join(re.escape(part) for part in text.lower().split("*")), re.DOTALL)
+    """`*` stands for anything, slashes included; between two of them also for nothing at all:
+    `userAssignedIdentities/*/read` is how roles name `userAssignedIdentities/read`."""
+    parts = [".*".join(map(re.escape, part.split("*"))) for part in text.lower().split("/*/")]
+    return re.compile("/(?:.*/)?".join(parts), re.DOTALL)
 
 
 # -------------------------------------------------------------------- requests ----
@@ -180,6 +205,8 @@ def guard(access: Access, call: Call) -> None:
     who = str(call.claims.get("oid", ""))
     if access.allows(who, action, scope.text):
         return
+    if call.method == "GET" and call.id.type.lower() == PERMISSIONS.lower():
+        return  # Everybody may ask what they themselves may do.
     if call.method in ("GET", "HEAD") and _listing(call.id) and access.has_any(who, scope.text):
         return
     raise ArmError(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.clock import Clock
-from orchestrator.localcloud.arm import activity, denials, locks
+from orchestrator.localcloud.arm import activity, denials, linked_access, locks
 from orchestrator.localcloud.arm.access import Access, guard
 from orchestrator.localcloud.arm.changes import Changes
 from orchestrator.localcloud.arm.errors import (
@@ -158,6 +158,7 @@ class ResourceManager:
             raise subscription_not_found(id.subscription)
         if self.access is not None:
             guard(self.access, call)
+            linked_access.check(self.access, call)
         denials.check(call)
         locks.check(call)
         found = self._routes.find("GET" if call.method == "HEAD" else call.method, id.text)

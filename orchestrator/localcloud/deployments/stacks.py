@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+MANAGE_DENY = f"{STACKS}/manageDenySetting/action"
 _DEPLOY, _DELETE = "deployment stack", "delete deployment stack"
 _ENDED = ("succeeded", "failed", "canceled")
 _KEPT = ("description", "denySettings", "debugSetting", "deploymentScope", "tags")
@@ -119,6 +120,7 @@ class DeploymentStacks(Provider):
         properties = _properties(call)
         unmanage = _unmanage(member(properties, "actionOnUnmanage"))
         _deny(member(properties, "denySettings"))
+        _may_deny(call, {"properties": properties})
         deployment = await self._check(call, properties)
         async with arm.changes.turn(call.id):
             old = arm.store.get(call.id)
@@ -283,6 +285,7 @@ class DeploymentStacks(Provider):
     async def delete(self, call: Call) -> Answer:
         """Delete a stack, and what it manages if that is asked for."""
         arm = call.arm
+        _may_deny(call)
         async with arm.changes.turn(call.id):
             stack = arm.store.get(call.id)
             if stack is None:
@@ -394,6 +397,26 @@ def _deny(value: Any) -> None:
             "'denySettings.mode' must be 'none', 'denyDelete' or 'denyWriteAndDelete'.",
             target="properties.denySettings",
         )
+
+
+def _may_deny(call: Call, wanted: JSON | None = None) -> None:
+    """Who makes, changes or deletes a stack that denies something needs a right of its own.
+
+    Raises:
+        ArmError: 403 `AuthorizationFailed`.
+    """
+    access, old = call.arm.access, call.arm.store.get(call.id)
+    denying = any(stack and mode_of(stack) != "none" for stack in (wanted, old))
+    who = str(call.claims.get("oid", ""))
+    if access is None or not denying or access.allows(who, MANAGE_DENY, call.id.text):
+        return
+    raise ArmError(
+        "AuthorizationFailed",
+        f"The client '{call.claims.get('appid') or who}' with object id '{who}' does not have "
+        f"authorization to perform action '{MANAGE_DENY}' over scope '{call.id.text}' or the scope "
+        "is invalid. If access was recently granted, please refresh your credentials.",
+        403,
+    )
 
 
 def _not_deleted(id: ResourceId, failed: list[JSON]) -> ArmError:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from orchestrator.localcloud.arm.access import ASSIGNMENTS, DEFINITIONS
+from orchestrator.localcloud.arm.access import ASSIGNMENTS, DEFINITIONS, EVERYTHING, PERMISSIONS
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.locks import LOCKS
@@ -36,8 +36,8 @@ class Authorization(Provider):
         self._principals = principals
 
     def types(self) -> Iterable[ResourceType]:
-        """Role assignments and definitions, locks."""
-        return [RoleAssignments(self._principals), RoleDefinitions(), Locks()]
+        """Role assignments and definitions, permissions, locks."""
+        return [RoleAssignments(self._principals), RoleDefinitions(), Permissions(), Locks()]
 
 
 def built_in(guid: str) -> JSON | None:
@@ -191,6 +191,25 @@ def _permissions(properties: JSON) -> list[JSON]:
             permission[key] = names
         result.append(permission)
     return result
+
+
+class Permissions(ResourceType):
+    """`{scope}/providers/Microsoft.Authorization/permissions`: what the caller may do there."""
+
+    type: ClassVar[str] = PERMISSIONS
+    stored: ClassVar[bool] = False
+
+    async def get(self, call: Call) -> JSON | None:
+        """They are asked for all at once."""
+        return None
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """One for each role; those of an owner where roles are not obeyed."""
+        access = call.arm.access
+        if access is None:
+            return [dict(EVERYTHING)]
+        who = str(call.claims.get("oid", ""))
+        return [dict(item) for item in access.permissions(who, call.id.scope)]
 
 
 class RoleAssignments(ResourceType):

@@ -28,6 +28,7 @@ class World:
     def __init__(self, arm: ResourceManager, clock: ManualClock) -> None:
         self.arm = arm
         self.clock = clock
+        self.caller = "someone"
 
     async def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
@@ -40,7 +41,7 @@ class World:
             body=body,
             query=dict(item.split("=", 1) for item in query.split("&") if item),
             headers=headers or {},
-            claims={"oid": "someone"},
+            claims={"oid": self.caller},
             base="https://here",
         )
         return await self.arm.dispatch(call)
