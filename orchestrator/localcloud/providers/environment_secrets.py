@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -62,6 +63,10 @@ class Certificates(ResourceType):
     async def show(self, call: Call, resource: JSON) -> JSON:
         """Without its key; whether it is valid now."""
         properties = resource["properties"]
+        if "thumbprint" not in properties and "value" in properties:
+            # It was uploaded before certificates were read here.
+            with contextlib.suppress(ValueError):
+                properties |= _described(_read(properties["value"], properties.get("password", "")))
         for name in _WRITE_ONLY:
             properties.pop(name, None)
         if "expirationDate" in properties:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.arm.provider import Provider
 from orchestrator.localcloud.providers.environment_secrets import Certificates, DaprComponents
 from tests.unit.arm.world import GROUP, World, world
@@ -90,6 +91,16 @@ async def test_a_certificate_tells_what_it_says_and_never_its_key(arm: World) ->
     assert patched["properties"]["thumbprint"] == made["properties"]["thumbprint"]
     arm.clock.jump(3 * 86400)
     assert (await arm.get(CERTIFICATE))["properties"]["valid"] is False
+
+
+async def test_one_of_an_older_state_is_read_when_it_is_shown(arm: World) -> None:
+    pfx, _ = certificate(arm.clock.time())
+    stored = {"id": CERTIFICATE, "name": "own", "type": Certificates.type}
+    properties = body(pfx, password="pw")["properties"]
+    await arm.arm.store.write(put=[(parse(CERTIFICATE), {**stored, "properties": properties}, "x")])
+    [shown] = (await arm.get(f"{ENVIRONMENT}/certificates"))["value"]
+    assert shown["properties"]["subjectName"] == "CN=example.com"
+    assert "value" not in shown["properties"]
 
 
 @pytest.mark.parametrize("case", ["none", "garbage", "password", "keyless"])
