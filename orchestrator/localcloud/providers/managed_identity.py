@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import parse
-from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
+from orchestrator.localcloud.arm.provider import (
+    JSON,
+    Answer,
+    Call,
+    Handler,
+    Provider,
+    ResourceType,
+)
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import Principal, stable_guid
 
@@ -26,8 +33,8 @@ class ManagedIdentity(Provider):
     namespace: ClassVar[str] = "Microsoft.ManagedIdentity"
 
     def types(self) -> Iterable[ResourceType]:
-        """User-assigned identities, their federated credentials."""
-        return [UserAssignedIdentities(), FederatedCredentials()]
+        """User-assigned identities, their federated credentials; system-assigned ones."""
+        return [UserAssignedIdentities(), FederatedCredentials(), SystemAssignedIdentities()]
 
 
 class UserAssignedIdentities(ResourceType):
@@ -54,6 +61,58 @@ class UserAssignedIdentities(ResourceType):
             "clientId": before.get("clientId") or str(uuid.uuid4()),
         }
         return resource
+
+    def actions(self) -> Mapping[str, Handler]:
+        """Who has it."""
+        return {"listAssociatedResources": self._associated}
+
+    async def _associated(self, call: Call) -> Answer:
+        found = []
+        for record in call.arm.store.all():
+            identity = record.read().get("identity")
+            given = identity.get("userAssignedIdentities") if isinstance(identity, dict) else None
+            if call.id.key not in {str(id).lower() for id in given or ()}:
+                continue
+            found.append(
+                {
+                    "id": record.id.text,
+                    "name": record.id.name,
+                    "type": record.id.type.lower(),
+                    "resourceGroup": record.id.group,
+                    "subscriptionId": record.id.subscription,
+                    "subscriptionDisplayName": "Local cloud",
+                }
+            )
+        return {"totalCount": len(found), "value": found}
+
+
+class SystemAssignedIdentities(ResourceType):
+    """`identities/default` of a resource: the identity that lives and dies with it."""
+
+    type: ClassVar[str] = "Microsoft.ManagedIdentity/identities"
+    stored: ClassVar[bool] = False
+
+    async def get(self, call: Call) -> JSON | None:
+        """It, where the resource has one."""
+        owner = call.arm.store.get(call.id.scope) if call.id.scope else None
+        principal = system_principal(owner) if owner else None
+        if owner is None or principal is None or call.id.name.lower() != "default":
+            return None
+        return {
+            "id": f"{owner['id']}/providers/{self.type}/default",
+            "name": "default",
+            "type": self.type,
+            "location": owner.get("location", ""),
+            "properties": {
+                "tenantId": call.arm.tenant,
+                "principalId": principal.object_id,
+                "clientId": principal.client_id,
+            },
+        }
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """It is asked for by its name alone."""
+        return []
 
 
 class FederatedCredentials(ResourceType):

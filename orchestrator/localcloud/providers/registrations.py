@@ -97,6 +97,13 @@ async def provider(call: Call) -> Answer:
     return _describe(call, found[0], list(found[1]))
 
 
+async def resource_types(call: Call) -> Answer:
+    """The resource types of one provider. Raises ArmError (404)."""
+    found = await provider(call)
+    assert isinstance(found, dict)
+    return {"value": found["resourceTypes"]}
+
+
 async def register(call: Call) -> Answer:
     """Take it back into use."""
     await provider(call)  # it exists

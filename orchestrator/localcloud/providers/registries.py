@@ -112,7 +112,11 @@ class Registries(ResourceType):
 
     def actions(self) -> Mapping[str, Handler]:
         """Its admin's credentials."""
-        return {"listCredentials": self._credentials, "regenerateCredential": self._regenerate}
+        return {
+            "listCredentials": self._credentials,
+            "regenerateCredential": self._regenerate,
+            **dict.fromkeys(("importImage", "generateCredentials"), self._no_images),
+        }
 
     def reads(self) -> Mapping[str, Handler]:
         """What is used of it."""
@@ -153,15 +157,30 @@ class Registries(ResourceType):
         return await self._credentials(call)
 
     async def _usages(self, call: Call) -> Answer:
+        registry = call.arm.store.get(call.id) or {"sku": {"name": "Basic"}}
+        size, hooks = _INCLUDED[registry["sku"]["name"]]
+        inside = call.arm.store.inside(call.id)
+        made = sum(record.id.types[-1].lower() == "webhooks" for record in inside)
         return {
             "value": [
-                {"name": "Size", "limit": 10 * 2**30, "currentValue": 0, "unit": "Bytes"},
-                {"name": "Webhooks", "limit": 2, "currentValue": 0, "unit": "Count"},
+                {"name": "Size", "limit": size * 2**30, "currentValue": 0, "unit": "Bytes"},
+                {"name": "Webhooks", "limit": hooks, "currentValue": made, "unit": "Count"},
             ]
         }
 
+    async def _no_images(self, call: Call) -> Answer:
+        raise ArmError(
+            "NotSupported",
+            f"No image lies in the registry '{call.id.name}' of this local cloud, and none can be "
+            "imported, nor are there tokens for it. Jobs get their images from a container engine "
+            "or run as processes; the registry is there for its name, its keys and its roles.",
+        )
+
 
 SKUS = ("Basic", "Standard", "Premium")
+_INCLUDED = {"Basic": (10, 2), "Standard": (100, 10), "Premium": (500, 500)}
+"""GiB and webhooks of each tier ("Azure Container Registry service tiers")."""
+
 _PASSWORDS = "adminPasswords"
 _DEFAULTS: Mapping[str, object] = {
     "adminUserEnabled": False,

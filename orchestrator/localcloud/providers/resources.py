@@ -36,6 +36,7 @@ from orchestrator.localcloud.providers.registrations import (
     provider,
     providers,
     register,
+    resource_types,
     unregister,
 )
 from orchestrator.localcloud.providers.tag_names import tag_name_routes
@@ -69,6 +70,7 @@ class Resources(Provider):
             ("GET", "/providers/{}"): provider,
             ("GET", "/subscriptions/{}/providers"): providers,
             ("GET", "/subscriptions/{}/providers/{}"): provider,
+            ("GET", "/subscriptions/{}/providers/{}/resourceTypes"): resource_types,
             ("POST", "/subscriptions/{}/providers/{}/register"): register,
             ("POST", "/subscriptions/{}/providers/{}/unregister"): unregister,
             ("GET", "/subscriptions/{}/resources"): self._list,
