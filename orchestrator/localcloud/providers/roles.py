@@ -1,8 +1,9 @@
-"""Azure's built-in roles.
+"""Azure's built-in roles, with what they allow.
 
-Ids and names are Azure's ("Azure built-in roles"). The permissions of those that the local cloud's
-resource types have a use for are known, so that enforcing them is no guess; the others, in
-`azure_roles.txt`, are known by name: they can be assigned, and allow nothing here.
+`azure_roles.txt` has what Azure tells of each ("Azure built-in roles"), a role in a paragraph: guid
+and name; after `# ` a description in words of our own, for some; then its permissions, `+` for an
+action, `-` for one that is taken out again, `>` and `<` for those on data, `=` between two
+permissions. Conditions on permissions are left out, and not evaluated.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from orchestrator.localcloud.providers.role import DEFINITIONS, Role
-from orchestrator.localcloud.providers.roles_data import DATA
-from orchestrator.localcloud.providers.roles_general import GENERAL, OWNER
 
 
-def _by_name_only() -> list[Role]:
+def _read() -> dict[str, Role]:
+    found = {}
     text = (files(__package__) / "azure_roles.txt").read_text(encoding="utf-8")
-    return [
-        Role(guid, name, "Its permissions are not known to the local cloud.")
-        for guid, _, name in (line.partition(" ") for line in text.splitlines())
-    ]
+    for paragraph in text.split("\n\n"):
+        head, _, rest = paragraph.strip().partition("\n")
+        guid, _, name = head.partition(" ")
+        found[guid] = Role(guid, name, rest)
+    return found
 
 
-BUILT_IN: Mapping[str, Role] = {role.guid: role for role in (*GENERAL, *DATA, *_by_name_only())}
+BUILT_IN: Mapping[str, Role] = _read()
 """Built-in roles by their guid."""
 
-__all__ = ["BUILT_IN", "DEFINITIONS", "OWNER", "Role"]
+__all__ = ["BUILT_IN", "DEFINITIONS", "Role"]
