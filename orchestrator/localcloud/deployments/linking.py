@@ -11,13 +11,17 @@ from __future__ import annotations
 import copy
 import posixpath
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.provider import JSON
-from orchestrator.localcloud.deployments.calls import Client
+from orchestrator.localcloud.deployments.calls import Caller, Client
+from orchestrator.localcloud.deployments.vault_references import with_secrets
 from orchestrator.localcloud.templates.values import member
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.arm.dispatch import ResourceManager
 
 VERSIONS = "Microsoft.Resources/templateSpecs/versions"
 _DEPLOYMENTS = "microsoft.resources/deployments"
@@ -25,16 +29,21 @@ _DEEPEST = 5
 """How deep nested deployments may be linked."""
 
 
-async def linked(client: Client, body: Any) -> tuple[Any, JSON | None]:
-    """A deployment's request with the template that it links to, and the link.
+async def linked(arm: ResourceManager, caller: Caller, body: Any) -> tuple[Any, JSON | None]:
+    """A deployment's request with what it refers to: secrets of its parameters, the template that
+    it links to; and that link.
 
     Args:
-        client: Reads template specs on behalf of the caller, who needs the right to.
+        arm: Where template specs and vaults are.
+        caller: On whose behalf they are read, who needs the right to.
         body: As it came; not changed.
 
     Raises:
-        ArmError: 404 for a version that does not exist, 403 for one that the caller may not read.
+        ArmError: 404 for a version that does not exist, 403 for one that the caller may not read;
+            400 for a secret that cannot be had.
     """
+    client = Client(arm, caller)
+    body = with_secrets(arm, caller, body)
     properties = member(body, "properties") if isinstance(body, dict) else None
     if not isinstance(properties, dict):
         return body, None

@@ -23,6 +23,7 @@ from orchestrator.localcloud.deployments.scopes import (
     kind_of,
     scope_of,
 )
+from orchestrator.localcloud.deployments.vault_references import with_secrets
 from orchestrator.localcloud.templates.environment import Scope
 from orchestrator.localcloud.templates.graph import connect
 from orchestrator.localcloud.templates.placing import GROUP
@@ -129,6 +130,7 @@ async def _looked_over(
             found.append((item, body, closed and not item.depends))
             continue
         try:
+            body = with_secrets(arm, caller, body)
             inner = await prepare(arm, parse(item.id), wanted(body), caller, assumed=groups)
         except ArmError as error:
             if closed:  # else: checked once the values are known

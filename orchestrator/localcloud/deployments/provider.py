@@ -168,7 +168,7 @@ class Deployments(Provider):
     async def put(self, call: Call) -> Answer:
         """Check a deployment, keep it, run it."""
         arm = call.arm
-        body, link = await linked(Client(arm, Caller.of(call)), call.body)
+        body, link = await linked(arm, Caller.of(call), call.body)
         prepared = await prepare(arm, call.id, wanted(body), Caller.of(call))
         _check_location(call, prepared.location)
         await validated(arm, prepared.caller, prepared)
@@ -289,7 +289,7 @@ class Deployments(Provider):
 
     async def validate(self, call: Call) -> Answer:
         """What a PUT would check, and what it would deploy; nothing is kept."""
-        body, link = await linked(Client(call.arm, Caller.of(call)), call.body)
+        body, link = await linked(call.arm, Caller.of(call), call.body)
         prepared = await prepare(call.arm, call.id, wanted(body), Caller.of(call))
         _check_location(call, prepared.location)
         plan = prepared.plan

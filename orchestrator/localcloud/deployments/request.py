@@ -169,10 +169,10 @@ def given_parameters(properties: JSON) -> JSON:
             )
         if member(item, "reference") is not None:
             raise ArmError(
-                "KeyVaultParameterReferenceNotSupported",
-                f"The parameter '{name}' refers to a secret in a key vault, and this local cloud "
-                "has no vaults' secrets. Give the value itself (it is kept secret where the "
-                "template says 'securestring').",
+                "InvalidDeploymentParameterValue",
+                f"The reference of deployment parameter '{name}' is not valid: it needs the id of "
+                "a key vault ('keyVault.id') and a 'secretName'. Please see "
+                "https://aka.ms/arm-keyvault for usage details.",
                 target=f"properties.parameters.{name}",
             )
         keys = {key.lower() for key in item}

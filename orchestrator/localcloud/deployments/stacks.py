@@ -116,7 +116,7 @@ class DeploymentStacks(Provider):
     async def put(self, call: Call) -> Answer:
         """Check a stack, keep it, deploy it."""
         arm = call.arm
-        call.body, _ = await linked(Client(call.arm, Caller.of(call)), call.object())
+        call.body, _ = await linked(call.arm, Caller.of(call), call.object())
         properties = _properties(call)
         unmanage = _unmanage(member(properties, "actionOnUnmanage"))
         _deny(member(properties, "denySettings"))
@@ -259,7 +259,7 @@ class DeploymentStacks(Provider):
 
     async def validate(self, call: Call) -> Answer:
         """What a PUT would check."""
-        call.body, _ = await linked(Client(call.arm, Caller.of(call)), call.object())
+        call.body, _ = await linked(call.arm, Caller.of(call), call.object())
         properties = _properties(call)
         unmanage = _unmanage(member(properties, "actionOnUnmanage"))
         target = call.id.parent or call.id

@@ -24,6 +24,7 @@ from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare
 from orchestrator.localcloud.deployments.request import wanted
 from orchestrator.localcloud.deployments.scopes import kind_of
+from orchestrator.localcloud.deployments.vault_references import with_secrets
 from orchestrator.localcloud.templates.errors import (
     ExpressionError,
     NotYetKnown,
@@ -125,6 +126,7 @@ class Prediction:
 
     async def _nested(self, item: Instance, body: JSON) -> None:
         try:
+            body = with_secrets(self.arm, self.caller, body)
             inner = await prepare(
                 self.arm, parse(item.id), wanted(body), self.caller, assumed=self.groups
             )
@@ -245,7 +247,7 @@ async def what_if(call: Call) -> Answer:
     form = str(member(settings, "resultFormat", "FullResourcePayloads"))
     caller = Caller.of(call)
     target = call.id.parent or call.id
-    body, _ = await linked(Client(call.arm, caller), call.body)
+    body, _ = await linked(call.arm, caller, call.body)
     prepared = await prepare(call.arm, target, wanted(body), caller)
     prediction = Prediction(call.arm, caller, form.lower() == "resourceidonly")
     await prediction.look_into(prepared)

@@ -1,8 +1,13 @@
-"""Microsoft.KeyVault: vaults, as far as Resource Manager knows them; no secret is kept or told."""
+"""Microsoft.KeyVault: vaults and their secrets, as far as Resource Manager knows them.
+
+A secret's value is write-only: a template makes it, and a deployment's parameter may refer to it
+(`deployments/vault_references.py`); nothing answers at the vault's own address.
+"""
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -18,9 +23,12 @@ from orchestrator.localcloud.arm.provider import (
 
 VAULTS = "Microsoft.KeyVault/vaults"
 _NAME = re.compile(r"[A-Za-z](?!.*--)[-A-Za-z0-9]{1,22}[A-Za-z0-9]")
+_SECRET_NAME = re.compile(r"[-A-Za-z0-9]{1,127}")
 _DEFAULTS: Mapping[str, object] = {
     "accessPolicies": [],
     "enabledForDeployment": False,
+    "enabledForDiskEncryption": False,
+    "enabledForTemplateDeployment": False,
     "enableSoftDelete": True,
     "softDeleteRetentionInDays": 90,
     "enableRbacAuthorization": False,
@@ -34,8 +42,8 @@ class KeyVault(Provider):
     namespace: ClassVar[str] = "Microsoft.KeyVault"
 
     def types(self) -> Iterable[ResourceType]:
-        """Vaults."""
-        return [Vaults()]
+        """Vaults and their secrets."""
+        return [Vaults(), Secrets()]
 
     def actions(self) -> Mapping[str, Handler]:
         """checkNameAvailability."""
@@ -99,6 +107,58 @@ class Vaults(ResourceType):
             )
         properties["vaultUri"] = f"https://{call.id.name.lower()}.vault.azure.net/"
         return resource
+
+
+class Secrets(ResourceType):
+    """A secret: a new version with each new value."""
+
+    type: ClassVar[str] = f"{VAULTS}/secrets"
+    provisioning: ClassVar[bool] = False
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check that it has a value; give it its addresses."""
+        properties = resource["properties"]
+        before = (old or {}).get("properties", {})
+        if old is None and not _SECRET_NAME.fullmatch(call.id.name):
+            raise ArmError(
+                "BadRequest",
+                f"The secret name '{call.id.name}' is invalid: 1 to 127 letters, digits and '-'.",
+                target="name",
+            )
+        value = properties.setdefault("value", before.get("value"))
+        if not isinstance(value, str):
+            raise ArmError(
+                "BadRequest",
+                f"The secret '{call.id.name}' needs a value, which is a text.",
+                target="properties.value",
+            )
+        vault = call.arm.store.get(call.id.top) or {"properties": {"vaultUri": ""}}
+        address = f"{vault['properties']['vaultUri']}secrets/{call.id.name}"
+        same = before.get("value") == value
+        version = current_version(old) if old and same else secrets.token_hex(16)
+        now = int(call.arm.clock.time())
+        known = before.get("attributes") or {}
+        attributes = properties.get("attributes") or {}
+        properties["attributes"] = {
+            "enabled": attributes.get("enabled", True),
+            **{name: attributes[name] for name in ("exp", "nbf") if name in attributes},
+            "created": known.get("created", now),
+            "updated": known.get("updated", now) if same else now,
+        }
+        properties["secretUri"] = address
+        properties["secretUriWithVersion"] = f"{address}/{version}"
+        return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """Without its value."""
+        resource["properties"].pop("value", None)
+        return resource
+
+
+def current_version(secret: JSON) -> str:
+    """The version of a stored secret's value."""
+    address = str(secret["properties"].get("secretUriWithVersion", ""))
+    return address.rpartition("/")[2].lower()
 
 
 def _taken(call: Call, name: str) -> bool:
