@@ -40,6 +40,7 @@ class Engine:
     Attributes:
         canceled: Set it, and nothing new is begun.
         errors: Of the resources that failed.
+        detail: What operations keep beside their outcome (`records.details`).
         outputs, secure_outputs: Once it has succeeded.
     """
 
@@ -50,6 +51,7 @@ class Engine:
         self._plan = plan
         self._client = client
         self.ledger = Ledger(arm, deployment)
+        self.detail: frozenset[str] = frozenset()
         self.canceled = False
         self.errors: list[ArmError] = []
         self.outputs: JSON = {}
@@ -110,6 +112,8 @@ class Engine:
         record = await self.ledger.begin(item.id, "Create", reference_to(item))
         try:
             body = await self._known(item.body, item.id)
+            if "requestContent" in self.detail:
+                record["properties"]["request"] = {"content": body}
             reply = await self._client.finish("PUT", parse(item.id), body, item.api_version)
         except ArmError as error:
             return await self._failed(item, record, error)
@@ -122,6 +126,8 @@ class Engine:
                 500,
             )
             return await self._failed(item, record, inside)
+        if "responseContent" in self.detail and reply.body is not None:
+            record["properties"]["response"] = {"content": reply.body}
         await self.ledger.end(record, STATUS_WORDS.get(reply.status, str(reply.status)))
         self.made.append(item.id)
         return DONE

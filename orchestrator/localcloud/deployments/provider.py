@@ -33,8 +33,8 @@ from orchestrator.localcloud.deployments.engine import Engine
 from orchestrator.localcloud.deployments.exporting import export_group
 from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare, validated
-from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, shown
-from orchestrator.localcloud.deployments.request import parse_body, wanted
+from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, details, shown
+from orchestrator.localcloud.deployments.request import debug_setting, parse_body, wanted
 from orchestrator.localcloud.deployments.scopes import PREFIXES
 from orchestrator.localcloud.deployments.whatif import what_if
 
@@ -186,11 +186,14 @@ class Deployments(Provider):
             record = self._record(id, prepared, call)
             if link is not None:
                 record["properties"]["templateLink"] = link
+            if (debug := debug_setting(body)) is not None:
+                record["properties"]["debugSetting"] = debug
             await arm.store.write(
                 put=[(id, record, secrets.token_hex(8))],
                 delete=[item.id for item in arm.store.inside(id)],
             )
             engine = self._engine(arm, id, prepared)
+            engine.detail = details(record)
         operation = await arm.operations.start(
             id, _KIND, partial(self._run, arm, id, engine, prepared)
         )
@@ -369,7 +372,9 @@ class Deployments(Provider):
             private.pop("inputs")
             await arm.store.write(put=[(id, stored, secrets.token_hex(8))])
             raise
-        await self._run(arm, id, self._engine(arm, id, prepared), prepared)
+        engine = self._engine(arm, id, prepared)
+        engine.detail = details(stored)
+        await self._run(arm, id, engine, prepared)
 
 
 def inside(id: ResourceId) -> ArmError:

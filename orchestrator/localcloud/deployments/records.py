@@ -32,6 +32,12 @@ def shown(resource: JSON) -> JSON:
     return {name: item for name, item in resource.items() if name != PRIVATE}
 
 
+def details(deployment: JSON) -> frozenset[str]:
+    """What the operations of a deployment keep: `requestContent`, `responseContent`, or neither."""
+    debug = deployment["properties"].get("debugSetting") or {}
+    return frozenset(word.strip() for word in str(debug.get("detailLevel", "")).split(","))
+
+
 def template_hash(template: Any) -> str:
     """A number that is the same for the same template."""
     text = json.dumps(template, ensure_ascii=False, separators=(",", ":"))

@@ -101,6 +101,30 @@ def wanted(body: Any, *, modes: bool = True) -> Wanted:
     )
 
 
+_LEVELS = {word.lower(): word for word in ("none", "requestContent", "responseContent")}
+
+
+def debug_setting(body: JSON) -> JSON | None:
+    """`debugSetting` of a request that was read before; None where there is none.
+
+    Raises:
+        ArmError: 400; a level that is none.
+    """
+    debug = member(member(body, "properties"), "debugSetting")
+    if debug is None:
+        return None
+    given = str(member(debug, "detailLevel") or "none") if isinstance(debug, dict) else "?"
+    levels = [_LEVELS.get(word.strip().lower()) for word in given.split(",")]
+    if None in levels:
+        raise ArmError(
+            "InvalidDeploymentDebugSetting",
+            f"The detailLevel '{given}' of debugSetting is not valid: it is 'none', "
+            "'requestContent', 'responseContent', or the last two with a comma between them.",
+            target="properties.debugSetting",
+        )
+    return {"detailLevel": ", ".join(str(word) for word in levels)}
+
+
 def _template(properties: JSON) -> JSON:
     template = member(properties, "template")
     link = member(properties, "templateLink")

@@ -118,3 +118,19 @@ async def test_a_deployment_to_a_subscription_stays_in_its_location(tmp_path: Pa
             with pytest.raises(ArmError) as caught:
                 await d.world.ask(method, path, body)
             assert (caught.value.status, caught.value.code) == (409, "InvalidDeploymentLocation")
+
+
+async def test_operations_keep_requests_and_answers_where_that_is_asked_for(tmp_path: Path) -> None:
+    raw = template(resources=[machine("a", speed=7)])
+    async with deploying(tmp_path) as d:
+        debug = {"detailLevel": "requestContent,ResponseContent"}
+        found = await d.run("d", raw, debugSetting=debug)
+        assert found["debugSetting"] == {"detailLevel": "requestContent, responseContent"}
+        [operation] = (await d.world.get(f"{DEPLOYMENTS}/d/operations"))["value"]
+        assert operation["properties"]["request"]["content"]["properties"] == {"speed": 7}
+        assert operation["properties"]["response"]["content"]["name"] == "a"
+        await d.run("e", raw)
+        [plain] = (await d.world.get(f"{DEPLOYMENTS}/e/operations"))["value"]
+        assert not {"request", "response"} & set(plain["properties"])
+        with pytest.raises(ArmError):
+            await d.begin("f", raw, debugSetting={"detailLevel": "everything"})
