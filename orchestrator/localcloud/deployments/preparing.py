@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -42,11 +43,13 @@ class Prepared:
     """A deployment that can be run.
 
     Attributes:
+        name: What it is called.
         plan: What it deploys.
         bodies: Each resource to deploy, with its body as far as it is known.
         open: The keys of those whose bodies hold what only the running cloud can tell.
     """
 
+    name: str
     plan: Plan
     scope: Scope
     mode: str
@@ -81,7 +84,7 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
         if not ready:
             continue
         try:
-            await _accepted(arm, caller, item, body)
+            await _accepted(arm, caller, prepared.name, item, body)
         except ArmError as error:
             errors.append(error)
     # What misses something of this same deployment may find it there by then.
@@ -166,7 +169,9 @@ def _permitted(arm: ResourceManager, caller: Caller, items: Sequence[Instance]) 
         )
 
 
-async def _accepted(arm: ResourceManager, caller: Caller, item: Instance, body: JSON) -> None:
+async def _accepted(
+    arm: ResourceManager, caller: Caller, deployment: str, item: Instance, body: JSON
+) -> None:
     """Ask a resource's provider whether it would take it; it waits for nothing that is missing.
 
     Raises:
@@ -188,14 +193,14 @@ async def _accepted(arm: ResourceManager, caller: Caller, item: Instance, body: 
         await arm.changes.preview(call)
     except ArmError as error:
         if error.status == 400:
-            raise _not_valid(item.name, item.id, error) from None
+            raise _not_valid(deployment, item.id, error) from None
 
 
 def _not_valid(name: str, id: str, error: ArmError) -> ArmError:
     return ArmError(
         "InvalidTemplateDeployment",
         f"The template deployment '{name}' is not valid according to the validation procedure. "
-        "See inner errors for details.",
+        f"The tracking id is '{uuid.uuid4()}'. See inner errors for details.",
         target=id,
         details=[error],
     )
@@ -258,7 +263,16 @@ async def prepare(
         deployment["location"] = request.location
     environment = await environment_of(arm, caller, scope, deployment, assumed or {})
     plan = Plan(document, request.given, environment)
-    prepared = Prepared(plan, scope, request.mode, request.location, request.tags, hash_, caller)
+    prepared = Prepared(
+        id.names[0] if id.names else id.name,
+        plan,
+        scope,
+        request.mode,
+        request.location,
+        request.tags,
+        hash_,
+        caller,
+    )
 
     def seen(item: Instance, body: Any, known: bool) -> None:
         prepared.bodies.append((item, body))

@@ -152,3 +152,13 @@ async def test_outputs_that_are_no_expressions_are_refused_before_anything_is_do
             await d.world.get(f"{DEPLOYMENTS}/d")
         assert (caught.value.code, caught.value.status) == ("DeploymentNotFound", 404)
         assert d.lab.machine.puts == []
+
+
+async def test_what_is_not_valid_is_told_of_the_deployment(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        with pytest.raises(ArmError) as caught:
+            await d.begin("mine", template(resources=[machine("a", wrong=True)]))
+        assert caught.value.code == "InvalidTemplateDeployment"
+        assert caught.value.message.startswith("The template deployment 'mine' is not valid")
+        assert "The tracking id is '" in caught.value.message
+        assert caught.value.target == f"{LAB}/machines/a"
