@@ -263,6 +263,8 @@ class DeploymentStacks(Provider):
         properties = _properties(call)
         unmanage = _unmanage(member(properties, "actionOnUnmanage"))
         target = call.id.parent or call.id
+        _deny(member(properties, "denySettings"))
+        _may_deny(replace(call, id=target), {"properties": properties})
         scope = member(properties, "deploymentScope") or target.scope
         deployment = parse(f"{scope}/providers/{DEPLOYMENTS}/{target.names[0][:64]}")
         prepared = await prepare(

@@ -98,8 +98,9 @@ async def test_a_stack_that_denies_wants_a_right_of_its_own(arm: World) -> None:
     plain["denySettings"] = {"mode": "none"}
     denying = {**plain, "denySettings": {"mode": "denyDelete"}}
     await give(arm, CONTRIBUTOR, GROUP)
-    error = await refused(arm, "PUT", stack, {"properties": denying})
-    assert "deploymentStacks/manageDenySetting/action" in error.message
+    for method, path in (("PUT", stack), ("POST", f"{stack}/validate")):
+        error = await refused(arm, method, path, {"properties": denying})
+        assert "deploymentStacks/manageDenySetting/action" in error.message
     await arm.ask("PUT", f"{stack}2", {"properties": plain})
     await give(arm, OWNER, GROUP)
     await arm.ask("PUT", stack, {"properties": denying})
