@@ -20,6 +20,7 @@ from orchestrator.localcloud.arm.ids import ResourceId, group_id, missing, parse
 from orchestrator.localcloud.arm.managed_identities import assign
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import JSON, Call, Reply, ResourceType
+from orchestrator.localcloud.arm.shapes import check_shape
 from orchestrator.localcloud.arm.store import Record
 
 if TYPE_CHECKING:
@@ -219,6 +220,7 @@ class Changes:
             raise ArmError(
                 "InvalidRequestContent", "'properties' must be an object.", target="properties"
             )
+        check_shape(resource, kind.shape)
         check_tags(resource.get("tags", {}))
         location = resource.get("location", old.get("location") if old else None)
         if location is None:

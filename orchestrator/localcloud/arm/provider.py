@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from orchestrator.localcloud.arm.content import parse as parse_body
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId
+from orchestrator.localcloud.arm.shapes import Shape
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
@@ -136,6 +137,7 @@ class ResourceType:
         patch_merges_tags: Whether a PATCH merges `tags` into those that are there, as the services
             whose reference says so do; otherwise they are all there are then (ARM RPC v1.0, "Patch
             Resource").
+        shape: The form that a body must have before `prepare` looks at it (`shapes.py`).
         stored: False for what lives elsewhere (executions): then override `get` and `members`; PUT,
             PATCH and DELETE are refused with 405.
     """
@@ -150,6 +152,7 @@ class ResourceType:
     patch_merges_tags: ClassVar[bool] = False
     delete_status: ClassVar[int] = 200
     stored: ClassVar[bool] = True
+    shape: ClassVar[Shape] = {}
 
     def parse(self, raw: bytes) -> Any:
         """The body of a request for this type; JSON unless overridden."""

@@ -22,6 +22,7 @@ from orchestrator.localcloud.arm.provider import (
     Reply,
     ResourceType,
 )
+from orchestrator.localcloud.arm.shapes import Shape, check_shape
 
 _NAME = re.compile(r"[A-Za-z0-9_]([-.\w]{0,78}\w)?")
 
@@ -34,12 +35,14 @@ class Holder(ResourceType):
 
 
 class Embedded(ResourceType):
-    """One type of such children; `members_key` is the parent's list.
+    """One type of such children; `members_key` is the parent's list, `inside` the shape of what
+    the properties of each must be.
 
     The parent's `prepare` calls `complete_all`, so that both ways are checked in one place.
     """
 
     members_key: ClassVar[str]
+    inside: ClassVar[Shape] = {}
     stored: ClassVar[bool] = False
 
     def complete(self, call: Call, item: JSON) -> None:
@@ -144,6 +147,7 @@ class Embedded(ResourceType):
                     "DuplicateResourceName", f"Resource {name} has a duplicate under its parent."
                 )
             names.add(name.lower())
+            check_shape(item, {"properties": self.inside}, f"{self.members_key}/{name}")
             inner = item.setdefault("properties", {})
             inner["provisioningState"] = "Succeeded"
             item |= {

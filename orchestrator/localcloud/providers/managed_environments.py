@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import missing, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
+from orchestrator.localcloud.arm.shapes import Shape
 from orchestrator.localcloud.identity import Identity, stable_guid
 from orchestrator.localcloud.providers.environment_parts import (
     check_certificate_name,
@@ -33,6 +34,7 @@ class ManagedEnvironments(ResourceType):
     """An environment; its log destination's key is write-only."""
 
     type: ClassVar[str] = ENVIRONMENTS
+    shape: ClassVar[Shape] = {"properties": {"customDomainConfiguration": {}}}
     # "… using JSON Merge Patch", says the reference of its PATCH.
     patch_merges_tags: ClassVar[bool] = True
     tracked: ClassVar[bool] = True

@@ -22,6 +22,7 @@ from orchestrator.localcloud.arm.provider import (
     Reply,
     ResourceType,
 )
+from orchestrator.localcloud.arm.shapes import Shape
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.logs.tables import COLUMNS, column_type
 
@@ -62,6 +63,7 @@ class Workspaces(ResourceType):
     """A workspace; its keys are told only by `sharedKeys`."""
 
     type: ClassVar[str] = WORKSPACES
+    shape: ClassVar[Shape] = {"properties": {"features": {}, "sku": {}}}
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 

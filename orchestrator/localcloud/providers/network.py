@@ -21,6 +21,7 @@ from orchestrator.localcloud.arm.provider import (
     Provider,
     ResourceType,
 )
+from orchestrator.localcloud.arm.shapes import Shape
 from orchestrator.localcloud.identity import stable_guid
 from orchestrator.localcloud.providers.embedded import (
     Embedded,
@@ -81,13 +82,15 @@ def ip_range(text: Any, path: str) -> _Range:
     Raises:
         ArmError: 400 `InvalidAddressPrefixFormat`, `InvalidCIDRNotation`.
     """
+    # A number would be taken for an address, too.
+    prefix = text if isinstance(text, str) else ""
     try:
-        return ipaddress.ip_network(text)
+        return ipaddress.ip_network(prefix)
     except ValueError:
         pass
     try:
-        network = ipaddress.ip_network(text, strict=False)
-    except (ValueError, TypeError):
+        network = ipaddress.ip_network(prefix, strict=False)
+    except ValueError:
         raise ArmError(
             "InvalidAddressPrefixFormat",
             f"Address prefix {text} of '{path}' is not formatted correctly. It should follow CIDR "
@@ -229,6 +232,7 @@ class Subnets(Embedded):
 
     type: ClassVar[str] = SUBNETS
     members_key: ClassVar[str] = "subnets"
+    inside: ClassVar[Shape] = {"delegations": [{"name": str, "properties": {}}]}
 
     def complete(self, call: Call, item: JSON) -> None:
         """A range; references that exist; delegations with ids."""
@@ -378,6 +382,7 @@ class PublicAddresses(_Numbered):
     """A public address; a static one is given an address of the range for documentation."""
 
     type: ClassVar[str] = "Microsoft.Network/publicIPAddresses"
+    shape: ClassVar[Shape] = {"sku": {"name": str, "tier": str}}
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Give it an address."""

@@ -15,6 +15,7 @@ from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, ResourceType
+from orchestrator.localcloud.arm.shapes import Shape
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import stable_guid
 from orchestrator.localcloud.providers.embedded import existing
@@ -37,6 +38,12 @@ _HOSTS = {
 }
 
 
+_CONNECTION: Shape = {
+    "name": str,
+    "properties": {"privateLinkServiceId": str, "groupIds": [str]},
+}
+
+
 def endpoints_in(store: ResourceStore, subnet: str) -> list[str]:
     """Ids of the private endpoints in a subnet (lower-case id)."""
     return [
@@ -50,6 +57,13 @@ class PrivateEndpoints(ResourceType):
     """An endpoint: an address in a subnet for a resource that exists."""
 
     type: ClassVar[str] = ENDPOINTS
+    shape: ClassVar[Shape] = {
+        "properties": {
+            "privateLinkServiceConnections": [_CONNECTION],
+            "manualPrivateLinkServiceConnections": [_CONNECTION],
+            "customNetworkInterfaceName": str,
+        }
+    }
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 
@@ -206,6 +220,9 @@ class ZoneGroups(ResourceType):
     """`privateDnsZoneGroups` of an endpoint: which zones get its records."""
 
     type: ClassVar[str] = f"{ENDPOINTS}/privateDnsZoneGroups"
+    shape: ClassVar[Shape] = {
+        "properties": {"privateDnsZoneConfigs": [{"properties": {"privateDnsZoneId": str}}]}
+    }
     create_status: ClassVar[int] = 201
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
