@@ -24,6 +24,7 @@ from orchestrator.localcloud.arm.provider import (
     Reply,
     ResourceType,
 )
+from orchestrator.localcloud.arm.shapes import Shape, check_shape
 from orchestrator.localcloud.arm.store import ResourceStore
 
 GROUPS = "Microsoft.Management/managementGroups"
@@ -133,6 +134,9 @@ class Groups(ResourceType):
     """A management group."""
 
     type: ClassVar[str] = GROUPS
+    shape: ClassVar[Shape] = {
+        "properties": {"displayName": str, "details": {"parent": {"id": str}}}
+    }
     provisioning: ClassVar[bool] = False
 
     async def get(self, call: Call) -> JSON | None:
@@ -245,6 +249,7 @@ class Groups(ResourceType):
 
     async def _patch(self, call: Call) -> Answer:
         body = call.object()
+        check_shape(body, {"displayName": str, "parentGroupId": str})
         properties: JSON = {}
         if body.get("displayName"):
             properties["displayName"] = body["displayName"]

@@ -14,6 +14,7 @@ from typing import ClassVar
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, Reply, ResourceType
+from orchestrator.localcloud.arm.shapes import check_shape
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import stable_guid
 
@@ -125,7 +126,9 @@ class _Connections(ResourceType):
         return {"PUT": self._put, "DELETE": self._delete}
 
     async def _put(self, call: Call) -> Answer:
-        given = (call.object().get("properties") or {}).get("privateLinkServiceConnectionState")
+        body = call.object()
+        check_shape(body, {"properties": {"privateLinkServiceConnectionState": {"status": str}}})
+        given = (body.get("properties") or {}).get("privateLinkServiceConnectionState")
         word = str(given.get("status", "")) if isinstance(given, dict) else ""
         status = next((it for it in _STATES if it.lower() == word.lower()), None)
         if status is None or not isinstance(given, dict):

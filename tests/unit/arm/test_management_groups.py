@@ -69,6 +69,8 @@ async def test_the_tree_is_told_from_both_ends(arm: World) -> None:
 @pytest.mark.parametrize(
     ("path", "body"),
     [
+        (f"{GROUPS}/x", {"properties": {"details": 1}}),
+        (f"{GROUPS}/x", {"properties": {"details": {"parent": [GROUPS]}}}),
         (f"{GROUPS}/a b", below(None, "x")),
         (f"{GROUPS}/x", below(f"{GROUPS}/nowhere", "x")),
         (TOP, below(SUB, "below its own child")),

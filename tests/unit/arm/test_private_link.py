@@ -70,9 +70,10 @@ async def test_the_resource_answers_and_ends_a_connection(arm: World) -> None:
     [connection] = again["properties"]["manualPrivateLinkServiceConnections"]
     kept = connection["properties"]["privateLinkServiceConnectionState"]
     assert (kept["status"], kept["description"]) == ("Rejected", "not you")
-    with pytest.raises(ArmError) as caught:
-        await arm.put(listed["id"], {"properties": {}})
-    assert caught.value.status == 400
+    for odd in ({}, [1], True, {"privateLinkServiceConnectionState": "Approved"}):
+        with pytest.raises(ArmError) as caught:
+            await arm.put(listed["id"], {"properties": odd})
+        assert caught.value.status == 400
     assert (await arm.ask("DELETE", listed["id"])).status == 200
     assert (await arm.ask("DELETE", listed["id"])).status == 204
     assert (await arm.get(f"{REGISTRY}/privateEndpointConnections"))["value"] == []
