@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -30,6 +31,7 @@ from orchestrator.localcloud.arm.provider import (
     Reply,
     ResourceType,
 )
+from orchestrator.localcloud.arm.shapes import Shape, check_shape
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove
 from orchestrator.localcloud.deployments.linking import linked
@@ -54,6 +56,12 @@ _log = logging.getLogger(__name__)
 MANAGE_DENY = f"{STACKS}/manageDenySetting/action"
 _DEPLOY, _DELETE = "deployment stack", "delete deployment stack"
 _ENDED = ("succeeded", "failed", "canceled")
+_DENY_SHAPE: Shape = {"excludedPrincipals": [str], "excludedActions": [str]}
+_SCOPE = re.compile(
+    r"/subscriptions/[^/]+(/resourceGroups/[^/]+)?"
+    r"|/providers/Microsoft\.Management/managementGroups/[^/]+",
+    re.IGNORECASE,
+)
 _KEPT = ("description", "denySettings", "debugSetting", "deploymentScope", "tags")
 
 
@@ -357,6 +365,14 @@ def _properties(call: Call) -> JSON:
     properties = member(call.object(), "properties")
     if not isinstance(properties, dict):
         raise invalid_content("A deployment stack needs 'properties'.", target="properties")
+    scope = member(properties, "deploymentScope")
+    if scope is not None and not (isinstance(scope, str) and _SCOPE.fullmatch(scope)):
+        raise ArmError(
+            "InvalidDeploymentStackScope",
+            f"The deploymentScope '{scope}' is not the id of a resource group, a subscription or a "
+            "management group.",
+            target="properties.deploymentScope",
+        )
     # Nulls inside the template mean something.
     return {name: item for name, item in properties.items() if item is not None}
 
@@ -393,7 +409,8 @@ def _unmanage(value: Any) -> JSON:
 
 def _deny(value: Any) -> None:
     mode = member(value, "mode") if isinstance(value, dict) else None
-    if str(mode).lower() not in MODES:
+    check_shape(value if isinstance(value, dict) else {}, _DENY_SHAPE, "properties.denySettings")
+    if not isinstance(mode, str) or mode.lower() not in MODES:
         raise ArmError(
             "InvalidRequestContent",
             "'denySettings.mode' must be 'none', 'denyDelete' or 'denyWriteAndDelete'.",

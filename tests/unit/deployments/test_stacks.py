@@ -124,3 +124,21 @@ async def test_a_stack_may_what_it_denies_to_others_and_the_excluded_may_too(
                 break
             await asyncio.sleep(0.005)
         await d.world.ask("DELETE", f"{LAB}/machines/a")
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        *(("denySettings", odd) for odd in (1, "none", [1], True, {}, {"mode": 1})),
+        ("denySettings", {"mode": "none", "excludedActions": "x"}),
+        *(("deploymentScope", odd) for odd in (1, "x", [1], {"a": 1}, "/subscriptions/")),
+    ],
+)
+async def test_an_odd_value_is_refused(tmp_path: Path, name: str, odd: object) -> None:
+    body = {"template": template(), "actionOnUnmanage": {"resources": "detach"}}
+    body["denySettings"] = {"mode": "none"}
+    async with deploying(tmp_path) as d:
+        for method, path in (("PUT", f"{STACKS}/s"), ("POST", f"{STACKS}/s/validate")):
+            with pytest.raises(ArmError) as caught:
+                await d.world.ask(method, path, {"properties": {**body, name: odd}})
+            assert caught.value.status == 400
