@@ -167,3 +167,47 @@ def test_bicep_is_deployed_with_the_compiler_that_is_there(az: Az, tmp_path: Pat
     made = az(line, "--parameters", "name=frombicep")
     principal = az("identity show -n frombicep -g azlab")["principalId"]
     assert made["properties"]["outputs"]["principal"]["value"] == principal
+
+
+def test_what_a_stranger_tries_next(az: Az, cloud: CloudInThread, tmp_path: Path) -> None:
+    """Commands that met an answer of another shape, or none."""
+    subscription = cloud.connection["subscription"]
+    [usage] = az("containerapp list-usages -l westeurope")["value"]
+    assert usage["name"]["value"] == "ManagedEnvironmentCount"
+    az("tag create -n aznext")
+    az("tag delete -n aznext --yes")
+    az("account management-group create --no-register --name azmg --display-name MG")
+    shown = az("account management-group show --no-register --name azmg")
+    assert shown["details"]["parent"]["displayName"] == "Tenant Root Group"
+    az("account management-group delete --no-register --name azmg")
+    az("network private-dns zone create -n az.example -g azlab")
+    az("network private-dns record-set a add-record -g azlab -z az.example -n w -a 10.0.0.1")
+    sets = az("network private-dns record-set list -g azlab -z az.example")
+    assert [it["fqdn"] for it in sets] == ["w.az.example.", "az.example."]
+    az("monitor log-analytics workspace create -n azlogs -g azlab -l westeurope")
+    workspace = "-g azlab --workspace-name azlogs"
+    search = f"monitor log-analytics workspace saved-search create {workspace} -n s"
+    made = az(f"{search} --category c --display-name d -q Usage")
+    assert made["query"] == "Usage"
+    assert az(f"monitor log-analytics workspace pack list {workspace}") == []
+    az("servicebus namespace create -n azlab-next -g azlab")
+    bus = f"/subscriptions/{subscription}/resourceGroups/azlab/providers/Microsoft.ServiceBus"
+    listed = az(
+        f"monitor diagnostic-settings categories list --resource {bus}/namespaces/azlab-next"
+    )
+    assert "OperationalLogs" in [it["name"] for it in listed["value"]]
+    alert = (
+        f"monitor metrics alert create -n azdynamic -g azlab --scopes {bus}/namespaces/azlab-next"
+    )
+    az(alert, "--condition", "avg ActiveMessages > dynamic medium 2 of 4")
+    refused = az.refused(
+        "servicebus georecovery-alias set --alias a -g azlab --namespace-name azlab-next "
+        "--partner-namespace other"
+    )
+    assert "Geo-disaster recovery is not available" in refused
+    empty = tmp_path / "empty.json"
+    schema = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
+    empty.write_text(json.dumps({"$schema": schema, "contentVersion": "1.0.0.0", "resources": []}))
+    spec = az(f"ts create -n azspec -v 1.0 -g azlab -l westeurope -f {empty}")
+    done = az(f"deployment group create -g azlab -n fromspec --template-spec {spec['id']}")
+    assert done["properties"]["templateLink"]["id"] == spec["id"]
