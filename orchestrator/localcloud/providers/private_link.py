@@ -20,7 +20,11 @@ from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import stable_guid
 from orchestrator.localcloud.providers.embedded import existing
 from orchestrator.localcloud.providers.private_dns import ZONES
-from orchestrator.localcloud.providers.private_link_connections import ENDPOINTS, LISTS
+from orchestrator.localcloud.providers.private_link_connections import (
+    ENDPOINTS,
+    LISTS,
+    check_target,
+)
 
 INTERFACES = "Microsoft.Network/networkInterfaces"
 RESERVED = 4
@@ -108,6 +112,7 @@ def _connect(call: Call, item: JSON, ip: str, known: Mapping[str, JSON], *, appr
         call, {"id": inner.get("privateLinkServiceId")}, "properties.privateLinkServiceId"
     )
     groups = inner.get("groupIds") or []
+    check_target(call.arm.store, target, groups)
     name = item.setdefault("name", call.id.name)
     item["id"] = f"{call.id.text}/privateLinkServiceConnections/{name}"
     item["type"] = f"{ENDPOINTS}/privateLinkServiceConnections"

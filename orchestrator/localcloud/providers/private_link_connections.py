@@ -8,7 +8,7 @@ it ("Manage private endpoint connections").
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
@@ -45,6 +45,9 @@ _GROUPS: Mapping[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
 }
 
 
+_PREMIUM = (_SERVICE_BUS, "Microsoft.ContainerRegistry/registries")
+
+
 def link_types() -> list[ResourceType]:
     """The two collections below each resource type that private endpoints lead to."""
     made: list[ResourceType] = []
@@ -58,6 +61,37 @@ def link_types() -> list[ResourceType]:
 def connections_of(store: ResourceStore, target: ResourceId) -> list[JSON]:
     """The connections to a resource, as it shows them."""
     return [_shown(target, id, item) for id, _, item in _found(store, target)]
+
+
+def check_target(store: ResourceStore, target: ResourceId, groups: Sequence[str]) -> None:
+    """See to it that a resource takes private endpoints, and those of these groups.
+
+    Service Bus and registries take them in the tier Premium alone ("Allow access to Azure Service
+    Bus namespaces via private endpoints", "Connect privately to a registry").
+
+    Raises:
+        ArmError: 400.
+    """
+    owner = next((it for it in _GROUPS if it.lower() == target.type.lower()), None)
+    resource = store.get(target)
+    if owner is None or resource is None:
+        return
+    tier = str((resource.get("sku") or {}).get("name", ""))
+    if owner in _PREMIUM and tier != "Premium":
+        raise _refused(
+            owner,
+            f"Private endpoints are supported in the tier Premium alone; '{target.name}' is "
+            f"{tier}.",
+        )
+    known = {group.lower(): group for group, _, _ in _GROUPS[owner]}
+    for group in groups:
+        if group.lower().removesuffix("_secondary") not in known:
+            names = ", ".join(known.values())
+            raise _refused(owner, f"The group id '{group}' is not valid: it is one of {names}.")
+
+
+def _refused(owner: str, why: str) -> ArmError:
+    return ArmError("BadRequest", f"Call to {owner} failed. Error message: {why}")
 
 
 def _found(store: ResourceStore, target: ResourceId) -> Iterator[tuple[ResourceId, JSON, JSON]]:

@@ -79,6 +79,19 @@ async def test_the_resource_answers_and_ends_a_connection(arm: World) -> None:
     assert (await arm.get(f"{REGISTRY}/privateEndpointConnections"))["value"] == []
 
 
+async def test_only_what_takes_endpoints_is_connected(arm: World) -> None:
+    await arm.put(f"{REGISTRY}b", {"location": "westeurope", "sku": {"name": "Basic"}})
+    cheap, other = endpoint(), endpoint()
+    connection = cheap["properties"]["privateLinkServiceConnections"][0]["properties"]
+    connection["privateLinkServiceId"] = f"{REGISTRY}b"
+    with pytest.raises(ArmError, match="tier Premium alone; 'acr123b' is Basic"):
+        await arm.put(ENDPOINT, cheap)
+    connection = other["properties"]["privateLinkServiceConnections"][0]["properties"]
+    connection["groupIds"] = ["repository"]
+    with pytest.raises(ArmError, match="'repository' is not valid: it is one of registry"):
+        await arm.put(ENDPOINT, other)
+
+
 async def test_what_an_endpoint_can_lead_to_is_told(arm: World) -> None:
     [group] = (await arm.get(f"{REGISTRY}/privateLinkResources"))["value"]
     assert group["properties"] == {
