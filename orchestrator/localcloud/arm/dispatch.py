@@ -339,7 +339,9 @@ class ResourceManager:
 def _page(call: Call, items: Sequence[JSON]) -> JSON:
     """What of a list is given at once."""
     own = (call.id.namespace or "microsoft.resources").lower() == "microsoft.resources"
-    return page(items, link=f"{call.base}{call.id.text}", query=call.query, top_is_page=own)
+    size = call.arm.kind(call.id).page_size
+    link = f"{call.base}{call.id.text}"
+    return page(items, link=link, query=call.query, size=size, top_is_page=own)
 
 
 def method_not_allowed(call: Call, allowed: Iterable[str]) -> ArmError:

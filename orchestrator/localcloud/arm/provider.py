@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from orchestrator.localcloud.arm.content import parse as parse_body
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId
+from orchestrator.localcloud.arm.paging import PAGE
 from orchestrator.localcloud.arm.shapes import Shape
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class ResourceType:
         patch_merges_tags: Whether a PATCH merges `tags` into those that are there, as the services
             whose reference says so do; otherwise they are all there are then (ARM RPC v1.0, "Patch
             Resource").
+        page_size: How many items one page of a list holds.
         shape: The form that a body must have before `prepare` looks at it (`shapes.py`).
         stored: False for what lives elsewhere (executions): then override `get` and `members`; PUT,
             PATCH and DELETE are refused with 405.
@@ -153,6 +155,7 @@ class ResourceType:
     delete_status: ClassVar[int] = 200
     stored: ClassVar[bool] = True
     shape: ClassVar[Shape] = {}
+    page_size: ClassVar[int] = PAGE
 
     def parse(self, raw: bytes) -> Any:
         """The body of a request for this type; JSON unless overridden."""

@@ -50,6 +50,8 @@ class RoleDefinitions(ResourceType):
     """Built-in roles at every scope, and custom ones."""
 
     type: ClassVar[str] = DEFINITIONS
+    # Azure gives all of them at once, and scripts look for a name in what they get.
+    page_size: ClassVar[int] = 5000
     provisioning: ClassVar[bool] = False
     create_status: ClassVar[int] = 201
     create_polled: ClassVar[bool] = False

@@ -246,6 +246,12 @@ async def test_a_built_in_role_allows_what_it_allows_on_azure(arm: World) -> Non
 JOBS_OPERATOR = "Container Apps Jobs Operator"
 
 
+async def test_all_roles_are_one_page(arm: World) -> None:
+    listed = await arm.get(f"{GROUP}/{AUTH}/roleDefinitions")
+    assert "nextLink" not in listed
+    assert len(listed["value"]) == len(BUILT_IN)
+
+
 def role_named(name: str) -> str:
     [guid] = [guid for guid, role in BUILT_IN.items() if role.name == name]
     return guid
