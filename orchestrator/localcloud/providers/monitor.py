@@ -63,7 +63,7 @@ class Workspaces(ResourceType):
     """A workspace; its keys are told only by `sharedKeys`."""
 
     type: ClassVar[str] = WORKSPACES
-    shape: ClassVar[Shape] = {"properties": {"features": {}, "sku": {}}}
+    shape: ClassVar[Shape] = {"properties": {"features": {}, "sku": {}, "workspaceCapping": {}}}
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 
@@ -100,14 +100,13 @@ class Workspaces(ResourceType):
         features.setdefault("legacy", 0)
         features.setdefault("searchVersion", 1)
         features.setdefault("enableLogAccessUsingOnlyResourcePermissions", True)
-        properties.setdefault(
-            "workspaceCapping",
-            {
-                "dailyQuotaGb": -1.0,
-                "quotaNextResetTime": now,
-                "dataIngestionStatus": "RespectQuota",
-            },
-        )
+        capping = before.get("workspaceCapping", {})
+        properties["workspaceCapping"] = {
+            "dailyQuotaGb": -1.0,
+            **properties.get("workspaceCapping", {}),
+            "quotaNextResetTime": capping.get("quotaNextResetTime", now),
+            "dataIngestionStatus": "RespectQuota",
+        }
         properties.setdefault("publicNetworkAccessForIngestion", "Enabled")
         properties.setdefault("publicNetworkAccessForQuery", "Enabled")
         properties["customerId"] = before.get("customerId") or str(uuid.uuid4())

@@ -38,6 +38,17 @@ async def test_a_saved_search_is_made_with_200_and_carries_its_tag(arm: World) -
         await arm.put(path, {"properties": {"category": "c", "displayName": "d"}})
 
 
+async def test_what_the_service_fills_in_stays_the_same(arm: World) -> None:
+    """What-if of the same template tells of no change."""
+    before = (await arm.get(WORKSPACE))["properties"]["workspaceCapping"]
+    arm.clock.jump(60)
+    again = await arm.put(WORKSPACE, {"location": "westeurope"})
+    assert again["properties"]["workspaceCapping"] == before
+    capped = {"workspaceCapping": {"dailyQuotaGb": 2}}
+    made = await arm.put(WORKSPACE, {"location": "westeurope", "properties": capped})
+    assert made["properties"]["workspaceCapping"] == {**before, "dailyQuotaGb": 2}
+
+
 async def test_some_lists_are_bare_arrays(arm: World) -> None:
     tiers = await arm.get(f"{WORKSPACE}/availableServiceTiers")
     assert "PerGB2018" in [it["serviceTier"] for it in tiers if it["enabled"]]
