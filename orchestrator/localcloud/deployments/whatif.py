@@ -206,10 +206,14 @@ class Prediction:
             if not id.namespace:
                 raise ArmError("NoPreview", "Resource groups have no provider.")
             after = await self._preview(id, body)
-            same = differences(before, await self._preview(id, _input(before)))
         except ArmError:
             # Values that come later cannot be completed by the service: compare what is said.
             return _overlaid(before, _plain(body)), []
+        try:
+            same = differences(before, await self._preview(id, _input(before)))
+        except ArmError:
+            # What is shown is not enough to write it again: secrets are missing.
+            same = differences(after, await self._preview(id, body))
         after.pop("systemData", None)
         said = {path.lower() for path in _paths("", body)}
         return after, [i for i in same if i["children"] or i["path"].lower() not in said]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.unit.deployments.world import (
@@ -113,3 +114,17 @@ async def test_what_if_looks_into_modules_and_groups_to_come(tmp_path: Path) -> 
         assert changes["x"]["after"]["properties"]["where"] == "westeurope"
         # What does not exist yet tells nothing: the expression stands.
         assert changes["y"]["after"]["properties"]["z"] == "[reference('x2').a]"
+
+
+async def test_what_must_be_given_at_each_write_and_is_never_shown_is_no_change(
+    tmp_path: Path,
+) -> None:
+    raw = template(resources=[machine("a", wants=["secret"], secret="hush")])
+    async with deploying(tmp_path) as d:
+        await d.run("d", raw)
+        [change] = await d.what_if(raw)
+        assert change["changeType"] == "NoChange", change["delta"]
+        other = template(resources=[machine("a", wants=["secret"], secret="hush", speed=9)])
+        [change] = await d.what_if(other)
+        assert "hush" not in json.dumps(change)
+        assert [it["path"] for it in change["delta"]] == ["properties.speed"]

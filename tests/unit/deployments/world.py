@@ -38,6 +38,10 @@ class Machine(ResourceType):
             raise ArmError("MachineBroken", "The machine is broken.", 409)
         if resource["properties"].get("wrong"):
             raise ArmError("MachineWrong", "The machine is not valid.")
+        if "secret" in resource["properties"].get("wants", ()) and (
+            "secret" not in resource["properties"]
+        ):
+            raise ArmError("SecretMissing", "The machine wants its secret at each write.")
         if (needed := resource["properties"].get("needs")) and parse(needed) not in call.arm.store:
             raise ArmError("InvalidResourceReference", f"Resource {needed} was not found.")
         resource["properties"].setdefault("speed", 5)
