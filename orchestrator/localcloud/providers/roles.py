@@ -3,7 +3,8 @@
 `azure_roles.txt` has what Azure tells of each ("Azure built-in roles"), a role in a paragraph: guid
 and name; after `# ` a description in words of our own, for some; then its permissions, `+` for an
 action, `-` for one that is taken out again, `>` and `<` for those on data, `=` between two
-permissions. Conditions on permissions are left out, and not evaluated.
+permissions. Conditions on permissions are left out, and not evaluated. (Guids, names and
+permissions are what Azure's API answers, as the public iam-dataset, MIT licence, collects them.)
 """
 
 from __future__ import annotations
