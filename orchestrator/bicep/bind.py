@@ -28,6 +28,7 @@ class Binder:
         self.namespaces = {
             name: Symbol(sym.NAMESPACE, name, s.Null(0, 0), model) for name in ("sys", "az")
         }
+        self.this = Symbol(sym.NAMESPACE, functions.THIS, s.Null(0, 0), model)
 
     def run(self) -> None:
         for decl in self.model.decls:
@@ -135,17 +136,22 @@ class Binder:
         for decorator in node.decorators:
             self.visit(decorator)
         body = s.body_of(node.value)
-        names: dict[str, Local | Symbol] = {}
+        names: dict[str, Local | Symbol] = {} if node.existing else {functions.THIS: self.this}
         if body is not None:
             for child in s.nested_resources(body):
                 for symbol, resource in self.model.resource_of.items():
                     if resource.decl is child:
                         names[symbol.name] = symbol
-        if names:
-            self.scopes.append(names)
-        self.visit(node.value)
-        if names:
-            self.scopes.pop()
+        value = node.value
+        value.parent = node
+        if isinstance(value, s.If):
+            # the condition decides whether there is such a resource: it knows nothing of it
+            self.visit(value.condition)
+            value.condition.parent, value.body.parent = value, value
+            value = value.body
+        self.scopes.append(names)
+        self.visit(value)
+        self.scopes.pop()
 
     # --- names
 

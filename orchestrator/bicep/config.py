@@ -39,3 +39,10 @@ def module_alias(folder: Path, kind: str, name: str) -> dict[str, str] | None:
     aliases = nearest_config(folder).get("moduleAliases", {})
     found = aliases.get(kind, {}).get(name) if isinstance(aliases, dict) else None
     return found if isinstance(found, dict) else None
+
+
+def not_built_in(what: str, feature: str) -> str:
+    """What is said of an experimental feature that the built-in compiler leaves out."""
+    return (
+        f'{what} the experimental feature "{feature}", which the built-in compiler does not have.'
+    )

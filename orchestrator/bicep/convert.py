@@ -6,7 +6,7 @@ of a collection, read by index): the template language has no other means to car
 
 from __future__ import annotations
 
-from orchestrator.bicep import arm
+from orchestrator.bicep import arm, functions
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.arm import Arm, Fn, Lit, fn, read
@@ -237,6 +237,9 @@ class Converter:
         base = s.unwrap(node.base)
         if isinstance(base, s.Name) and isinstance(base.symbol, Symbol):
             if base.symbol.kind == sym.NAMESPACE:
+                if base.symbol.name == functions.THIS:
+                    before = fn("target", Lit("full"))
+                    return fn("not", fn("empty", before)) if node.name.name == "exists" else before
                 return fn(node.name.name, *self._args(node.args, env))
             if base.symbol.kind == sym.WILDCARD:
                 name = self.naming.member_function(base.symbol, node.name.name)

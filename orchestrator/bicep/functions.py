@@ -13,6 +13,7 @@ from functools import lru_cache
 
 SYS = "sys"
 AZ = "az"
+THIS = "this"  # the resource whose body it is used in
 
 # flags
 DEFAULTS_ONLY = "only as a parameter's default"
@@ -131,6 +132,8 @@ az toPhysicalZone(string, string, string) -> string
 az toPhysicalZones(string, string, array) -> array
 az pickZones(string, string, string, int?, int?) -> array
 az reference(string, string?, string?) -> object
+this exists() -> bool
+this existingResource() -> any
 """
 
 _FLAGS = {
@@ -148,6 +151,8 @@ _FLAGS = {
     "toPhysicalZone": INLINE,
     "toPhysicalZones": INLINE,
     "reference": INLINE,
+    "exists": INLINE,
+    "existingResource": INLINE,
     "tenant": SCOPE,
     "managementGroup": SCOPE,
     "subscription": SCOPE,
@@ -246,7 +251,8 @@ def signatures(name: str) -> list[Signature]:
 def is_known(name: str, *, namespace: str = "", params: bool = False) -> bool:
     found = signatures(name)
     return any(
-        (not namespace or one.namespace == namespace) and (params or one.flag != PARAMS_ONLY)
+        (one.namespace == namespace if namespace else one.namespace != THIS)
+        and (params or one.flag != PARAMS_ONLY)
         for one in found
     )
 
@@ -282,7 +288,7 @@ def instead(name: str) -> str:
 
 
 def names() -> list[str]:
-    return list(_table())
+    return [name for name in _table() if is_known(name)]
 
 
 def flag(name: str) -> str:

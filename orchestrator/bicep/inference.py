@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.interface import output_names
 from orchestrator.bicep.kinds import ANY, Kind, Property, array_of, literal, union
-from orchestrator.bicep.literals import alias, part
-from orchestrator.bicep.model import ArmFile, Model, has_decorator
+from orchestrator.bicep.model import ArmFile, Model, decorator
 from orchestrator.bicep.scope_kinds import SCOPE_PROPERTIES, scope_kind
 from orchestrator.bicep.symbols import Local, Symbol
+from orchestrator.bicep.type_kinds import declared_kind, of_schema, type_kind
 from orchestrator.bicep.unit import built_in_name
 
 if TYPE_CHECKING:
     from orchestrator.bicep.symbols import Target
 
-_TEMPLATE_KINDS = {
-    "string": kinds.STRING,
-    "securestring": kinds.STRING,
-    "int": kinds.INT,
-    "bool": kinds.BOOL,
-    "object": kinds.OBJECT,
-    "secureobject": kinds.OBJECT,
-    "array": kinds.ARRAY,
-}
-_DEPTH = 40
 # functions that go over an array, and which variables of their lambdas are its items
 _ITEM_PLACES = {
     "map": (0,),
@@ -47,32 +37,8 @@ _ITEMS = {
     "items": kinds.OBJECT,
     "loadDirectoryFileInfo": kinds.OBJECT,
 }
+_READ_VALUES = ("loadJsonContent", "loadYamlContent")
 _SAME_ITEMS = ("filter", "sort", "skip", "take", "distinct")
-
-
-def of_schema(file: ArmFile, schema: Any, depth: int = 0) -> Kind:
-    """The kind that a compiled template describes."""
-    schema = file.resolve(schema)
-    if not isinstance(schema, dict) or depth > 8:
-        return ANY
-    allowed = schema.get("allowedValues")
-    base = _TEMPLATE_KINDS.get(str(schema.get("type", "any")).lower(), ANY)
-    found = base
-    if allowed and base.name in ("string", "int", "bool"):
-        found = union(literal(value) for value in allowed)
-    elif base.name == "array" and isinstance(schema.get("items"), dict):
-        items = schema["items"]
-        found = Kind("array", item=lambda: of_schema(file, items, depth + 1))
-    elif base.name == "object" and schema.get("properties"):
-        props = {
-            name: Property(
-                lambda inner=inner: of_schema(file, inner, depth + 1),  # type: ignore[misc]
-                not file.resolve(inner).get("nullable", False),
-            )
-            for name, inner in schema["properties"].items()
-        }
-        found = Kind("object", props=props, closed=schema.get("additionalProperties") is False)
-    return union([found, kinds.NULL]) if schema.get("nullable") else found
 
 
 class Typing:
@@ -103,7 +69,7 @@ class Typing:
     def _declared(self, symbol: Symbol) -> Kind:
         decl = symbol.decl
         if isinstance(decl, s.ParamDecl):
-            return self.type(decl.type)
+            return parameter_type(self.model, decl)
         if isinstance(decl, s.VarDecl):
             return self.type(decl.type) if decl.type is not None else self.of(decl.value)
         if isinstance(decl, s.ParamAssign):
@@ -253,6 +219,8 @@ class Typing:
     def _built_in(self, name: str, node: s.Call | s.MethodCall) -> Kind:
         if name in SCOPE_PROPERTIES and not node.args:
             return scope_kind(name, self.model.target_scope)
+        if name in _READ_VALUES and self.model.is_read and node in self.model.unit.loaded:
+            return kinds.of_value(self.model.unit.loaded[node])
         found = functions.signatures(name)
         results = {one.result for one in found if one.accepts_count(len(node.args))}
         if name == "any" or not results:
@@ -351,6 +319,8 @@ class Typing:
 
     @staticmethod
     def read(base: Kind, name: str, *, safe: bool = False) -> Kind:
+        if base.name == "union":
+            return union(Typing.read(one, name, safe=safe) for one in base.members)
         if base.name != "object":
             return ANY
         prop = base.prop(name)
@@ -370,70 +340,14 @@ def item_of(kind: Kind) -> Kind:
     return kind.item()
 
 
-def type_kind(
-    model: Model, node: s.Node, depth: int = 0, within: frozenset[s.Node] = frozenset()
-) -> Kind:
-    """The kind that a type's syntax means. `within`: the declarations that lead here."""
-    if depth > _DEPTH:
-        return ANY
-    match node:
-        case s.TypeLiteral():
-            return literal(node.value)
-        case s.TypeNullable():
-            return union([type_kind(model, node.base, depth + 1, within), kinds.NULL])
-        case s.TypeNonNull():
-            return kinds.without_null(type_kind(model, node.base, depth + 1, within))
-        case s.TypeUnion():
-            return union(type_kind(model, member, depth + 1, within) for member in node.members)
-        case s.TypeArray():
-            return Kind("array", item=lambda: type_kind(model, node.item))
-        case s.TypeTuple():
-            items = tuple(type_kind(model, item.type, depth + 1, within) for item in node.items)
-            return Kind("array", items=items, item=lambda: union(items))
-        case s.TypeObject():
-            return _object_type(model, node)
-        case s.TypeName(symbol=None):
-            return kinds.NAMED.get(node.name, ANY)
-    found = alias(model, node)
-    if isinstance(found, tuple):
-        owner, type_, decl = found
-        if decl in within:
-            return ANY
-        kind = type_kind(owner, type_, depth + 1, within | {decl})
-        if kind.name == "object" and has_decorator(decl, "sealed"):
-            return Kind("object", props=kind.props, rest=kind.rest, closed=True)
+def parameter_type(model: Model, decl: s.ParamDecl) -> Kind:
+    """What a parameter takes: its type, or of that what `@allowed` lists."""
+    kind = declared_kind(model, decl, decl.type)
+    mark = decorator(decl, "allowed")
+    values = s.unwrap(mark.args[0]) if mark is not None and mark.args else None
+    if not isinstance(values, s.Array):
         return kind
-    if found is not None and isinstance(found.file, ArmFile):
-        return of_schema(found.file, found.file.template["definitions"][found.name])
-    inner = part(model, node)
-    if inner is not None:
-        return type_kind(inner[0], inner[1], depth + 1, within)
-    if isinstance(node, s.TypeMember):
-        return kinds.NAMED.get(node.name.name, ANY) if _is_sys(node.base) else ANY
-    return ANY
-
-
-def _is_sys(node: s.Node) -> bool:
-    return (
-        isinstance(node, s.TypeName)
-        and node.symbol is not None
-        and node.symbol.kind == sym.NAMESPACE
-    )
-
-
-def _object_type(model: Model, node: s.TypeObject) -> Kind:
-    props = {
-        prop.name: Property(
-            lambda inner=prop.type: type_kind(model, inner),  # type: ignore[misc]
-            not isinstance(prop.type, s.TypeNullable),
-        )
-        for prop in node.props
-        if prop.name is not None
-    }
-    rest = next((prop.type for prop in node.props if prop.name is None), None)
-    if rest is None:
-        return Kind("object", props=props)
-    return Kind("object", props=props, rest=lambda: type_kind(model, rest))
+    return kinds.among(kind, [Typing(model).of(item) for item in values.items])
 
 
 def _imported(target: Target) -> Kind:

@@ -28,6 +28,12 @@ def member_of(node: s.Node) -> s.Node:
     return node
 
 
+def _of_import(node: s.Node) -> bool:
+    """Whether what is called is a function of an imported file, however it is named."""
+    symbol = getattr(s.unwrap(node), "symbol", None)
+    return isinstance(symbol, Symbol) and symbol.kind == sym.WILDCARD
+
+
 class Inlining:
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -99,7 +105,7 @@ class Inlining:
                     if node.name.name == "nameof":
                         return False
             case s.MethodCall():
-                if functions.needs_inlining(node.name.name):
+                if not _of_import(node.base) and functions.needs_inlining(node.name.name):
                     return True
         return any(self._late(child) for child in node.children())
 

@@ -14,7 +14,7 @@ from orchestrator.bicep.symbols import Symbol
 class Parameter:
     name: str
     required: bool
-    type: s.Node | None  # in the file that declares it
+    decl: s.ParamDecl | None  # in the file that declares it
     schema: dict[str, object] | None  # of a compiled template
     secure: bool
 
@@ -150,7 +150,5 @@ def parameters(file: Model | ArmFile) -> dict[str, Parameter]:
         decl = symbol.decl
         if isinstance(decl, s.ParamDecl):
             required = decl.default is None and not is_nullable(decl.type)
-            found[symbol.name] = Parameter(
-                symbol.name, required, decl.type, None, is_secure(file, decl)
-            )
+            found[symbol.name] = Parameter(symbol.name, required, decl, None, is_secure(file, decl))
     return found

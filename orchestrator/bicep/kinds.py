@@ -104,6 +104,19 @@ def literal(value: str | int | bool | None) -> Kind:
     return Kind("int", value) if isinstance(value, int) else Kind("string", value)
 
 
+def of_value(value: Any) -> Kind:
+    """The kind of a value that is known: what a file holds."""
+    if isinstance(value, dict):
+        props = {
+            name: Property(lambda inner=inner: of_value(inner))  # type: ignore[misc]
+            for name, inner in value.items()
+        }
+        return Kind("object", props=props, closed=True)
+    if isinstance(value, list):
+        return Kind("array", item=lambda: union(map(of_value, value)))
+    return literal(value) if value is None or isinstance(value, (str, int)) else ANY
+
+
 def array_of(item: Kind) -> Kind:
     return Kind("array", item=lambda: item)
 
@@ -120,6 +133,23 @@ def union(members: Iterable[Kind]) -> Kind:
                 seen.add(key)
                 found.append(one)
     return found[0] if len(found) == 1 else Kind("union", members=tuple(found)) if found else ANY
+
+
+def among(kind: Kind, values: list[Kind]) -> Kind:
+    """What `@allowed` leaves of a parameter's kind.
+
+    An array that allows no arrays may have any of the values as its items.
+    """
+    plain = without_null(kind)
+    if plain.name == "array" and values and all(one.is_literal for one in values):
+        narrowed = array_of(union(values))
+    elif plain.name in ("string", "int", "bool") and all(
+        one.is_literal and one.name == plain.name for one in values
+    ):
+        narrowed = union(values) if values else plain
+    else:
+        return kind
+    return union([narrowed, NULL]) if may_be_null(kind) else narrowed
 
 
 def without_null(kind: Kind) -> Kind:
@@ -179,4 +209,8 @@ def _fits_object(source: Kind, target: Kind, depth: int) -> bool:
             continue
         if not fits(own.kind, wanted.kind, depth + 1):
             return False
-    return True
+    others = [prop for name, prop in source.props.items() if target.prop(name) is None]
+    if target.rest is not None:
+        rest = target.rest()
+        return all(fits(prop.kind, rest, depth + 1) for prop in others)
+    return not (target.closed and source.closed and others)

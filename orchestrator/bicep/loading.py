@@ -51,11 +51,6 @@ def _literal(node: s.Node, what: str) -> str:
     node = s.unwrap(node)
     if isinstance(node, s.Str) and node.literal is not None:
         return node.literal
-    if isinstance(node, s.Name):
-        # a variable that is a plain string is as constant as the string
-        decl = getattr(node.symbol, "decl", None)
-        if isinstance(decl, s.VarDecl):
-            return _literal(decl.value, what)
     raise LoadFault("BCP032", f"{what} is read while compiling: write it as a plain string.", node)
 
 

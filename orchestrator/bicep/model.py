@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from orchestrator.azure_types import spelling
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.diagnostics import Diagnostics, SourceText
+from orchestrator.bicep.compiled import template_fault
+from orchestrator.bicep.config import not_built_in
+from orchestrator.bicep.diagnostics import UNSUPPORTED, Diagnostics, SourceText
 from orchestrator.bicep.registry import ModuleNotFound, resolve_reference
 from orchestrator.bicep.resource_types import is_resource_type
 from orchestrator.bicep.statements import parse
@@ -120,6 +122,7 @@ class Compilation:
         self.diagnostics = Diagnostics()
         self.models: dict[Path, Model | ArmFile | None] = {}
         self.loading: list[Path] = []
+        self.faults: dict[Path, str] = {}  # why a JSON file is no template
         self.silent_registries: dict[str, str] = {}
 
     def load(self, path: Path, reference: str = "") -> Model | ArmFile | None:
@@ -138,8 +141,10 @@ class Compilation:
                 self.loading.pop()
             else:
                 template = json.loads(key.read_bytes().decode("utf-8-sig"))
-                is_template = isinstance(template, dict) and "$schema" in template
-                self.models[key] = ArmFile(key, reference, template) if is_template else None
+                fault = template_fault(template)
+                self.models[key] = None if fault else ArmFile(key, reference, template)
+                if fault:
+                    self.faults[key] = fault
         return self.models[key]
 
     def check(self) -> None:
@@ -311,7 +316,8 @@ class Model:
             self.error(path, "BCP188", f'"{reference}" is no JSON: {fault}.')
             return None
         if found is None:
-            self.error(path, "BCP188", f'"{reference}" is no template: it has no $schema.')
+            why = self.compilation.faults.get(Path(os.path.abspath(where)), "")  # noqa: PTH100
+            self.error(path, "BCP188", f'"{reference}" is no template: {why}.')
         elif isinstance(found, Model) and found.is_params and purpose != "extends":
             self.error(path, "BCP337", f'"{reference}" holds parameters and is no module.')
             return None
@@ -356,6 +362,11 @@ class Model:
 
         return Closure(self)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the files that this one loads have been read."""
+        return "unit" in self.__dict__
+
     @cached_property
     def unit(self) -> Unit:
         from orchestrator.bicep.unit import Unit
@@ -367,6 +378,10 @@ class Model:
         for decl in self.declarations(s.TargetScope):
             if isinstance(decl.value, s.Str) and decl.value.literal in SCOPES:
                 return decl.value.literal
+            if isinstance(decl.value, s.Str) and decl.value.literal == "local":
+                spoken = not_built_in("The target scope 'local' is of", "localDeploy")
+                self.error(decl.value, UNSUPPORTED, spoken)
+                break
             allowed = ", ".join(f"'{name}'" for name in SCOPES)
             self.error(decl.value, "BCP033", f"The target scope is one of {allowed}.")
         return "resourceGroup"

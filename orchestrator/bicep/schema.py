@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.azure_types import spelling
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.derived import derived_kind, sounds_like_text, used_kind
@@ -300,7 +301,8 @@ class Schemas:
         node = pointer.derived
         assert node is not None
         source = node.args[0].value if node.args and isinstance(node.args[0], s.TypeLiteral) else ""
-        text = str(source).removeprefix("az:")
+        type_, at, version = str(source).removeprefix("az:").partition("@")
+        text = f"{spelling(type_, version)}{at}{version}"
         if pointer.segments:
             text += "#" + "/".join(_encode(part) for part in pointer.segments)
         mark: Any = {"source": text}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.config import not_built_in
 from orchestrator.bicep.diagnostics import UNSUPPORTED, Diagnostics, SourceText
 from orchestrator.bicep.lexer import END, IDENT, NEWLINE, STRING, STRING_LEFT
 from orchestrator.bicep.parser import SyntaxFault
 from orchestrator.bicep.type_parser import TypeParser
 
+# declarations of experimental features that are left out
+_EXPERIMENTAL = {"test": "testFramework", "extensionConfig": "moduleExtensionConfigs"}
 _BICEP = (
     "targetScope",
     "metadata",
@@ -85,9 +88,12 @@ class StatementParser(TypeParser):
         if token.text in ("extension", "provider", "test", "extensionConfig") or (
             token.text == "import" and self.peek().kind in (STRING, STRING_LEFT)
         ):
+            feature = _EXPERIMENTAL.get(token.text)
             raise self.fail(
                 UNSUPPORTED,
-                f'"{token.text}" declarations are not supported by the built-in compiler; '
+                not_built_in(f'"{token.text}" declarations are of', feature)
+                if feature
+                else f'"{token.text}" declarations are not supported by the built-in compiler; '
                 "install the real bicep to use them.",
             )
         self.next()
@@ -261,9 +267,7 @@ class StatementParser(TypeParser):
             return s.UsingDecl(start, self.next().end, decorators, None)
         path = self._type_string("BCP097", "the path of the Bicep file")
         if self.is_word("with"):
-            raise self.fail(
-                UNSUPPORTED, '"using … with" is not supported by the built-in compiler.'
-            )
+            raise self.fail(UNSUPPORTED, not_built_in('"using … with" is of', "deployCommands"))
         return s.UsingDecl(start, path.end, decorators, path)
 
     def _extends(self, start: int, decorators: list[s.Decorator]) -> s.Decl:

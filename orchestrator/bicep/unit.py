@@ -11,6 +11,7 @@ from orchestrator.bicep import syntax as s
 from orchestrator.bicep.config import experimental
 from orchestrator.bicep.inlining import Inlining
 from orchestrator.bicep.interface import secure_outputs
+from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.loading import LoadFault, load_content
 from orchestrator.bicep.model import Model, has_decorator
 from orchestrator.bicep.symbols import Symbol
@@ -20,6 +21,12 @@ _TYPE_SYNTAX = (s.TypeObject, s.TypeArray, s.TypeTuple, s.TypeUnion, s.TypeNulla
 _FEATURES = {
     "assertions": "Asserts",
     "waitUntil": "Enable waitUntil feature on resource bicep types",
+    "localDeploy": "Enable local deploy",
+    "moduleExtensionConfigs": "Enable defining extension configs for modules",
+    "userDefinedConstraints": "Enable @validate() decorator",
+    "deployCommands": "Enable deploy commands",
+    "runtimeValuesInTagsAndSku": "Enable runtime values in tags and SKU",
+    "azExtensionConfig": "Enable configuration for the built-in 'az' extension",
 }
 DEPLOYMENT_TYPE = "Microsoft.Resources/deployments"
 DEPLOYMENT_API = "2025-04-01"
@@ -36,6 +43,9 @@ class Unit:
             self._load(decl, in_function=isinstance(decl, s.FuncDecl))
 
     def _load(self, root: s.Node, *, in_function: bool) -> None:
+        from orchestrator.bicep.inference import Typing
+
+        typing = Typing(self.model)
         for node in s.walk(root):
             if not isinstance(node, (s.Call, s.MethodCall)):
                 continue
@@ -44,7 +54,8 @@ class Unit:
             if flag not in (functions.LOADS, functions.LOADS_INDIRECT):
                 continue
             try:
-                self.loaded[node] = load_content(name, node.args, self.model.path.parent)
+                args = [_folded(typing.of(arg), arg) for arg in node.args]
+                self.loaded[node] = load_content(name, args, self.model.path.parent)
             except LoadFault as fault:
                 self.model.error(fault.node or node, fault.code, fault.message)
                 continue
@@ -61,8 +72,10 @@ class Unit:
     @cached_property
     def experimental(self) -> bool:
         """Whether the template needs the service's experimental version of the language."""
-        return bool(self.features) or any(
-            has_decorator(found.decl, "nullIfNotFound") for found in self.model.resources
+        return (
+            bool(self.features)
+            or any(has_decorator(found.decl, "nullIfNotFound") for found in self.model.resources)
+            or any(_asks_what_was(decl) for decl in self.model.declarations(s.ResourceDecl))
         )
 
     @cached_property
@@ -121,13 +134,35 @@ class Unit:
         return False
 
 
-def is_namespace(node: s.Node) -> bool:
+def _folded(kind: Kind, node: s.Node) -> s.Node:
+    """A string that is known from the file alone, as if it were written out."""
+    if kind.name != "string" or not kind.is_literal:
+        return node
+    return s.Str(node.start, node.end, [str(kind.value)], [])
+
+
+def _asks_what_was(decl: s.ResourceDecl) -> bool:
+    """Whether `this.exists()` or `this.existingResource()` is called in a resource."""
+    return any(
+        isinstance(node, s.MethodCall) and namespace_of(node.base) == functions.THIS
+        for node in s.walk(decl)
+    )
+
+
+def namespace_of(node: s.Node) -> str:
+    """The namespace that an expression is, or ""."""
     base = s.unwrap(node)
-    return (
+    if (
         isinstance(base, s.Name)
         and isinstance(base.symbol, Symbol)
         and base.symbol.kind == sym.NAMESPACE
-    )
+    ):
+        return base.symbol.name
+    return ""
+
+
+def is_namespace(node: s.Node) -> bool:
+    return bool(namespace_of(node))
 
 
 def built_in_name(node: s.Node) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.inference import Typing, type_kind
+from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.interface import parameters
 from orchestrator.bicep.model import SCOPES, Model
 from orchestrator.bicep.symbols import Symbol
+from orchestrator.bicep.type_kinds import type_kind
 from orchestrator.bicep.unit import built_in_name
 
 _LIST_ARGUMENTS = (kinds.STRING, kinds.OBJECT)

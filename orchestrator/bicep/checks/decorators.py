@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from orchestrator.bicep import kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.config import experimental
-from orchestrator.bicep.diagnostics import nearest
+from orchestrator.bicep.config import experimental, not_built_in
+from orchestrator.bicep.diagnostics import UNSUPPORTED, nearest
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.literals import is_literal, spelled
@@ -64,7 +64,8 @@ _RULES = {
 }
 # these say more of a type, and are part of it
 _NARROWING = ("secure", "allowed", "minValue", "maxValue", "minLength", "maxLength")
-_UNSUPPORTED = ("validate", "patch")
+# decorators of experimental features that are left out
+_UNSUPPORTED = {"validate": "userDefinedConstraints", "patch": "patch"}
 
 
 _COMPUTED = (
@@ -129,9 +130,7 @@ def _decorator(
         return
     if rule is None:
         if name in _UNSUPPORTED:
-            model.error(
-                decorator, "unsupported", f"@{name} is not supported by the built-in compiler."
-            )
+            model.error(decorator, UNSUPPORTED, not_built_in(f"@{name} is of", _UNSUPPORTED[name]))
             return
         meant = nearest(name, _RULES)
         model.error(
@@ -359,12 +358,4 @@ def _allowed(model: Model, typing: Typing, node: s.ParamDecl, decorator: s.Decor
         if not kinds.fits(found, wanted):
             model.error(
                 item, "BCP034", f"The value is wanted as {wanted.spell()}; this is {found.spell()}."
-            )
-    if isinstance(node.default, s.Str) and node.default.literal is not None:
-        allowed = [item.literal for item in values.items if isinstance(item, s.Str)]
-        if allowed and node.default.literal not in allowed:
-            model.error(
-                node.default,
-                "BCP033",
-                f"The default value is none of those allowed: {', '.join(map(str, allowed))}.",
             )

@@ -8,11 +8,12 @@ from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.calls import Calls
 from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.diagnostics import nearest
-from orchestrator.bicep.inference import Typing
+from orchestrator.bicep.inference import Typing, parameter_type
 from orchestrator.bicep.interface import is_nullable, secure_outputs
 from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
+from orchestrator.bicep.type_kinds import declared_kind
 
 _NO_VALUE = {
     sym.TYPE: "a type",
@@ -21,6 +22,7 @@ _NO_VALUE = {
     sym.WILDCARD: "an import",
 }
 _WRITE_ONLY = ("dependsOn", "scope", "parent")
+_NOT_INDEXED = ("string", "int", "bool", "null")
 _MAX_INT = 2**63 - 1
 _NUMBERS = ("+", "-", "*", "/", "%")
 _ORDER = ("<", "<=", ">", ">=")
@@ -40,7 +42,7 @@ class Checker:
                 self._node(node, decl)
             match decl:
                 case s.ParamDecl(default=s.Node() as default):
-                    wanted = self._parameter_kind(decl)
+                    wanted = parameter_type(self.model, decl)
                     if is_nullable(decl.type):
                         self.model.error(
                             default, "BCP326", "What may be null has null as its default value."
@@ -48,7 +50,7 @@ class Checker:
                     check_value(self.model, self.typing, default, wanted, "The default value")
                     self._defaults(decl, default)
                 case s.OutputDecl():
-                    wanted = self.typing.type(decl.type)
+                    wanted = declared_kind(self.model, decl, decl.type)
                     check_value(self.model, self.typing, decl.value, wanted, "The output")
                 case s.VarDecl(type=s.Node() as type_):
                     wanted = self.typing.type(type_)
@@ -59,9 +61,6 @@ class Checker:
                     self._function_body(decl)
                 case s.AssertDecl():
                     check_value(self.model, self.typing, decl.value, kinds.BOOL, "The assertion")
-
-    def _parameter_kind(self, decl: s.ParamDecl) -> Kind:
-        return self.typing.type(decl.type)
 
     def _defaults(self, decl: s.ParamDecl, default: s.Node) -> None:
         for node in s.walk(default):
@@ -282,10 +281,12 @@ class Checker:
             return
         if self.typing.module_of(outputs.base) is not None:
             return
-        module = self.typing.of(outputs.base).source
-        if module is None or module.kind != sym.MODULE or module.file is None:
-            return
-        if name in secure_outputs(module.file):
+        found = self.typing.of(outputs.base)
+        for module in (one.source for one in found.members or (found,)):
+            if module is None or module.kind != sym.MODULE or module.file is None:
+                continue
+            if name not in secure_outputs(module.file):
+                continue
             self.model.error(
                 node.name,
                 "BCP426",
@@ -327,7 +328,7 @@ class Checker:
             self.model.error(
                 node.index, "BCP049", f"An index is an int or a string; this is {index.spell()}."
             )
-        elif base.name in ("string", "int", "bool", "null"):
+        elif any(one.name in _NOT_INDEXED for one in base.members or (base,)):
             self.model.error(
                 node.index, "BCP076", f"{base.spell()} can't be indexed; an array or object can."
             )

@@ -5,15 +5,26 @@ from __future__ import annotations
 from orchestrator.bicep import kinds, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.checks.resources import chosen_late, depends_on, is_true, spelled
+from orchestrator.bicep.checks.resources import chosen_late, depends_on, is_true, spelled, text_of
 from orchestrator.bicep.checks.values import check_value
-from orchestrator.bicep.diagnostics import nearest
-from orchestrator.bicep.inference import Typing, of_schema, type_kind
+from orchestrator.bicep.config import not_built_in
+from orchestrator.bicep.diagnostics import UNSUPPORTED, nearest
+from orchestrator.bicep.inference import Typing, parameter_type
 from orchestrator.bicep.interface import Parameter, parameters
-from orchestrator.bicep.kinds import Kind
+from orchestrator.bicep.kinds import Kind, Property
 from orchestrator.bicep.model import ArmFile, Model
 from orchestrator.bicep.symbols import Symbol
+from orchestrator.bicep.type_kinds import of_schema
 
+# Source: Bicep's documentation of modules
+_IDENTITY = Kind(
+    "object",
+    props={
+        "type": Property(lambda: kinds.union(map(kinds.literal, ("None", "UserAssigned")))),
+        "userAssignedIdentities": Property(lambda: kinds.OBJECT, required=False),
+    },
+    closed=True,
+)
 _PROPERTIES = ("name", "scope", "params", "dependsOn", "identity")
 # from which target scope which scopes can be reached: without naming one, and by name
 _REACH = {
@@ -46,14 +57,15 @@ def check(model: Model, typing: Typing) -> None:
         depends_on(model, typing, body)
         name = body.value("name")
         condition = s.condition_of(symbol.decl.value)  # type: ignore[attr-defined]
+        text = text_of(typing, name)
         if (
-            isinstance(name, s.Str)
-            and name.literal is not None
-            and (condition is None or is_true(condition))
+            name is not None
+            and text is not None
+            and (condition is None or is_true(typing, condition))
         ):
             place = spelled(model, body.value("scope"))
             own = {"resourceGroup()", "subscription()", "managementGroup()", "tenant()"}
-            key = ("" if place in own else place, name.literal.lower())
+            key = ("" if place in own else place, text.lower())
             names.setdefault(key, []).append((symbol, name))
     for same in names.values():
         if len(same) > 1:
@@ -64,7 +76,10 @@ def check(model: Model, typing: Typing) -> None:
 
 def _body(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
     for prop in body.props:
-        if prop.name is not None and prop.name not in _PROPERTIES:
+        if prop.name == "extensionConfigs":
+            spoken = not_built_in('"extensionConfigs" is of', "moduleExtensionConfigs")
+            model.error(prop.key, UNSUPPORTED, spoken)
+        elif prop.name is not None and prop.name not in _PROPERTIES:
             meant = nearest(prop.name, _PROPERTIES)
             model.error(
                 prop.key,
@@ -72,6 +87,9 @@ def _body(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
                 f'A module has no "{prop.name}"; it has {", ".join(_PROPERTIES)}.'
                 + (f' Did you mean "{meant}"?' if meant else ""),
             )
+    identity = body.value("identity")
+    if identity is not None:
+        check_value(model, typing, identity, _IDENTITY, "The identity", "BCP036")
     name = body.value("name")
     if name is not None:
         found = typing.of(name)
@@ -83,8 +101,8 @@ def parameter_kind(file: Model | ArmFile, parameter: Parameter) -> Kind:
     """What a template takes for a parameter."""
     if isinstance(file, ArmFile):
         found = of_schema(file, parameter.schema)
-    elif isinstance(file, Model) and parameter.type is not None:
-        found = type_kind(file, parameter.type)
+    elif isinstance(file, Model) and parameter.decl is not None:
+        found = parameter_type(file, parameter.decl)
     else:
         return kinds.ANY
     # what may be left out may be null

@@ -37,6 +37,10 @@ def check(model: Model) -> None:
         _clashes(model, plural, named)
         for name, node in named[: len(model.of(kind))]:
             _reserved(model, kind, name, node)
+    for kind in (sym.RESOURCE, sym.MODULE):
+        for symbol in model.of(kind):
+            if model.symbols.get(symbol.name) is symbol:
+                _reserved(model, kind, symbol.name, _ident(symbol.decl))
     for decl in model.decls:
         for node in s.walk(decl):
             if isinstance(node, s.TypeObject):
@@ -120,7 +124,7 @@ def _clashes(model: Model, plural: str, named: Iterable[tuple[str, s.Node]]) -> 
 def _reserved(model: Model, kind: str, name: str, node: s.Node) -> None:
     if len(name) > _MAX_LENGTH:
         model.error(node, "BCP024", f"A name has at most {_MAX_LENGTH} characters.")
-    if name in ("az", "sys") and kind != sym.OUTPUT:
+    if name in ("az", "sys", "this") and kind != sym.OUTPUT:
         model.error(node, "BCP084", f'"{name}" is a namespace of Bicep\'s own: take another name.')
     if kind == sym.VAR and name.lower() == "copy":
         model.error(node, "BCP239", '"copy" is a word of the template: take another name.')

@@ -29,7 +29,7 @@ def check(model: Model, typing: Typing) -> None:
         _scope(model, resource)
         _only_scope(model, resource)
         depends_on(model, typing, resource.body)
-        _collect(names, resource)
+        _collect(names, typing, resource)
     for same in names.values():
         if len(same) > 1:
             spoken = ", ".join(f'"{resource.name}"' for resource, _ in same)
@@ -38,28 +38,35 @@ def check(model: Model, typing: Typing) -> None:
 
 
 def _collect(
-    names: dict[tuple[object, ...], list[tuple[Resource, s.Node]]], resource: Resource
+    names: dict[tuple[object, ...], list[tuple[Resource, s.Node]]],
+    typing: Typing,
+    resource: Resource,
 ) -> None:
-    """Resources by type, place and name, where the name is plain text."""
+    """Resources by type, place and name, where the file alone says the name."""
     value = resource.body.value("name")
-    node = s.unwrap(value) if value is not None else None
-    if resource.existing or not isinstance(node, s.Str) or node.literal is None:
+    name = text_of(typing, value)
+    if resource.existing or value is None or name is None:
         return
     condition = s.condition_of(resource.decl.value)
-    if condition is not None and not is_true(condition):
+    if condition is not None and not is_true(typing, condition):
         return
     parent = resource.parent.symbol if resource.parent is not None else None
     index = resource.parent_index
     place = spelled(resource.symbol.model, index) + spelled(
         resource.symbol.model, resource.body.value("scope")
     )
-    key = (resource.type.lower(), parent, place, node.literal.lower())
-    names.setdefault(key, []).append((resource, node))
+    key = (resource.type.lower(), parent, place, name.lower())
+    names.setdefault(key, []).append((resource, value))
 
 
-def is_true(node: s.Node) -> bool:
-    inner = s.unwrap(node)
-    return isinstance(inner, s.Bool) and inner.value
+def text_of(typing: Typing, node: s.Node | None) -> str | None:
+    """The text that an expression always is, None when only a deployment knows."""
+    kind = typing.of(node) if node is not None else kinds.ANY
+    return str(kind.value) if kind.name == "string" and kind.is_literal else None
+
+
+def is_true(typing: Typing, node: s.Node) -> bool:
+    return typing.of(node).value is True
 
 
 def spelled(model: Model, node: s.Node | None) -> str:
@@ -281,8 +288,11 @@ def _dependency(model: Model, typing: Typing, item: s.Node) -> None:
     elif _is_any(node):
         model.error(item, "BCP176", "dependsOn can't have any(…): name what it waits for.")
         return
-    elif isinstance(node, (s.Call, s.MethodCall, s.Spread)):
+    elif isinstance(node, s.Spread):
         return
+    elif isinstance(node, (s.Call, s.MethodCall)) and built_in_name(node) != "fail":
+        if typing.of(node).name == "any":
+            return
     elif isinstance(node, s.Null) and isinstance(item.parent, s.Ternary):
         return  # what is chosen is waited for on either side
     model.error(item, "BCP034", "dependsOn lists resources and modules by their names.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.bicep import functions, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.config import experimental
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.inlining import KNOWN_EARLY, member_of
 from orchestrator.bicep.model import Model
@@ -23,6 +24,7 @@ _EARLY_PROPERTIES = (
     "identity",
     "tags",
 )
+_RUNTIME_ALLOWED = frozenset({"tags", "sku"})  # with runtimeValuesInTagsAndSku
 _REASON = "it must be known when the deployment starts"
 
 
@@ -32,6 +34,9 @@ class _Timing:
         self.model = model
         self.inlining = model.unit.inlining
         self.within: list[Symbol] = []
+        self.early = frozenset(_EARLY_PROPERTIES)
+        if experimental(model.path.parent, "runtimeValuesInTagsAndSku"):
+            self.early -= _RUNTIME_ALLOWED
 
     # --- what is late
 
@@ -119,7 +124,7 @@ class _Timing:
         for resource in self.model.resources:
             self._inlined(resource)
             for prop in resource.body.props:
-                if prop.name not in _EARLY_PROPERTIES:
+                if prop.name not in self.early:
                     continue
                 if resource.existing and prop.name == "name":
                     # such a resource is written where it is used
@@ -129,9 +134,12 @@ class _Timing:
         for symbol in self.model.of(sym.MODULE):
             body = symbol.body
             if body is not None and isinstance(symbol.decl, s.ModuleDecl):
-                self.require(body.value("name"), 'The property "name"', "BCP120")
+                for name in ("name", "identity"):
+                    self.require(body.value(name), f'The property "{name}"', "BCP120")
                 self._scope(body.value("scope"))
                 self._head(symbol.decl.value)
+        for decl in self.model.decls:
+            self._arguments(decl)
         for function in self.model.declarations(s.FuncDecl):
             self.require(function.body, "A function", "BCP341")
         for symbol in self.model.of(sym.VAR):
@@ -142,8 +150,44 @@ class _Timing:
             if isinstance(symbol.decl, s.OutputDecl) and isinstance(symbol.decl.value, s.For):
                 self.require(symbol.decl.value.array, "A loop", "BCP178")
 
+    def _arguments(self, node: s.Node) -> None:
+        """What is asked of the service while deploying is named before."""
+        if isinstance(node, s.ResourceDecl) and node.existing:
+            body = s.body_of(node.value)
+            for child in s.nested_resources(body) if body is not None else ():
+                self._arguments(child)
+            return
+        if isinstance(node, (s.Call, s.MethodCall)):
+            name = built_in_name(node) or self._of_resource(node)
+            if functions.needs_inlining(name):
+                for arg in node.args:
+                    self.require(arg, f"An argument of {name}()", "BCP181")
+        for inner in node.children():
+            self._arguments(inner)
+
+    def _of_resource(self, node: s.Call | s.MethodCall) -> str:
+        """The function that a resource has, or ""."""
+        called = isinstance(node, s.MethodCall) and self.typing.of(node.base).name == "resource"
+        return node.name.name if called else ""
+
     def _inlined(self, resource: Resource) -> None:
-        """An existing resource that is written where it is used can't be waited for."""
+        """An existing resource that is written where it is used can't be waited for.
+
+        Nor can anything be deployed below or onto it: that place must be known at the start.
+        """
+        if not resource.existing:
+            for name in ("parent", "scope"):
+                value = resource.body.value(name)
+                symbol = getattr(member_of(value), "symbol", None) if value is not None else None
+                if resource.nested and name == "parent" and resource.parent is not None:
+                    value, symbol = resource.decl.name, resource.parent.symbol
+                if value is not None and symbol in self.inlining.resources:
+                    self.model.error(
+                        value,
+                        "BCP120",
+                        f'"{symbol.name}" has a name that is known late: nothing can be deployed '
+                        "there from this file.",
+                    )
         depends = resource.body.prop("dependsOn")
         if depends is None:
             return

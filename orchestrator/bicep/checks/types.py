@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.decorators import derived
+from orchestrator.bicep.config import not_built_in
 from orchestrator.bicep.diagnostics import UNSUPPORTED
-from orchestrator.bicep.literals import is_literal, leaves, spelled
+from orchestrator.bicep.literals import alias, is_literal, leaves, spelled
 from orchestrator.bicep.model import Model, decorator, has_decorator
 from orchestrator.bicep.resource_types import is_resource_type
 from orchestrator.bicep.schema import tag_of
@@ -19,8 +21,11 @@ def check(model: Model) -> None:
                     model.error(
                         node,
                         UNSUPPORTED,
-                        "Resources as parameters or outputs are not supported by the built-in "
-                        "compiler; pass the id as a string.",
+                        not_built_in(
+                            "Resources as parameters or outputs are of",
+                            "resourceTypedParamsAndOutputs",
+                        ),
+                        "Pass the id as a string.",
                     )
                 case s.TypeLiteral(value=None) if not isinstance(node.parent, s.TypeUnion):
                     model.error(node, "BCP289", "null alone is no type; write ? after one.")
@@ -34,8 +39,8 @@ def check(model: Model) -> None:
                     _derived(model, node)
                 case s.TypeMember() | s.TypeItems() | s.TypeRest() | s.TypeIndex():
                     _access(model, node)
-        if has_decorator(decl, "discriminator"):
-            _discriminator(model, decl)
+            if has_decorator(node, "discriminator"):
+                _discriminator(model, node)
 
 
 def _is_namespace(node: s.TypeName) -> bool:
@@ -153,12 +158,31 @@ def _access(model: Model, node: s.TypeMember | s.TypeItems | s.TypeRest | s.Type
                 model.error(node, "BCP311", f"The type has no item {node.index}.")
 
 
-def _discriminator(model: Model, decl: s.Decl) -> None:
+def _tag_name(decl: s.Node) -> str | None:
+    found = decorator(decl, "discriminator")
+    name = found.args[0] if found is not None and found.args else None
+    return name.literal if isinstance(name, s.Str) else None
+
+
+def _same_tag(model: Model, node: s.Node, key: str) -> bool:
+    """Whether the unions that a type names have the same tag."""
+    seen: set[s.Node] = set()
+    while isinstance(found := alias(model, node), tuple) and found[2] not in seen:
+        model, node, decl = found
+        seen.add(decl)
+        if _tag_name(decl) not in (key, None):
+            return False
+        while isinstance(node, (s.TypeNullable, s.TypeNonNull)):
+            node = node.base
+    return True
+
+
+def _discriminator(model: Model, decl: s.Node) -> None:
     found = decorator(decl, "discriminator")
     type_ = getattr(decl, "type", None)
     if found is None or not found.args or not isinstance(type_, s.Node):
         return
-    key = found.args[0].literal if isinstance(found.args[0], s.Str) else None
+    key = _tag_name(decl)
     if key is None:
         return
     while isinstance(type_, (s.TypeNullable, s.TypeNonNull)):
@@ -169,6 +193,8 @@ def _discriminator(model: Model, decl: s.Decl) -> None:
         where = spelled(model, type_)
         if where is not None and not isinstance(where[1], s.TypeUnion):
             model.error(found, "BCP363", "@discriminator is for a union of object types.")
+        elif not _same_tag(model, type_, key):
+            model.error(found, "BCP366", f'The union\'s members have another tag than "{key}".')
         return
     for member in members:
         where = spelled(model, member)
@@ -176,6 +202,16 @@ def _discriminator(model: Model, decl: s.Decl) -> None:
             continue
         owner, base = where
         if isinstance(base, s.TypeUnion):
+            if not _same_tag(model, member, key):
+                model.error(member, "BCP366", f'This union has another tag than "{key}".')
+            continue
+        if derived(owner, base):
+            model.error(
+                member,
+                UNSUPPORTED,
+                "Without Azure's types it is not known which tags this part of a resource has.",
+                "Write the members out as object types.",
+            )
             continue
         if not isinstance(base, s.TypeObject):
             model.error(member, "BCP363", "A tagged union's members are object types.")

@@ -19,7 +19,8 @@ def check_value(
         _choice(model, typing, inner, wanted, where, code)
         return
     plain = kinds.without_null(wanted)
-    if isinstance(inner, s.Object) and plain.name == "object" and plain.props:
+    shaped = plain.props or plain.rest is not None or plain.closed
+    if isinstance(inner, s.Object) and plain.name == "object" and shaped:
         _object(model, typing, inner, plain)
         return
     if isinstance(inner, s.Array) and plain.name == "array":

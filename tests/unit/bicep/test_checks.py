@@ -135,6 +135,61 @@ CASES = [
         17,
     ),
     ("var a = groupBy([1], x => x)\n", "BCP070", 1, 27),
+    ("param p { *: int } = { a: 'x' }\n", "BCP036", 1, 27),
+    ("@sealed()\nparam p { a: string } = { a: 'x', b: 1 }\n", "BCP037", 2, 35),
+    ("var v = { a: 'x', b: 1 }\n@sealed()\noutput o { a: string } = v\n", "BCP033", 3, 26),
+    ("type t = {\n  @sealed()\n  in: {}\n}\nparam p t = { in: { a: 1 } }\n", "BCP037", 5, 21),
+    ("@allowed([1, 2])\nparam p int = 3\n", "BCP033", 2, 15),
+    ("@allowed(['a', 'b'])\nparam p array = ['a', 'c']\n", "BCP034", 2, 23),
+    ("param c bool\nvar v = c ? true : []\nvar w = v[0]\n", "BCP076", 3, 11),
+    (
+        "var a = [{ id: 1, p: 'x' }, { id: 2, p: 'y' }]\nvar b = toObject(a, i => i.id)\n",
+        "BCP070",
+        2,
+        26,
+    ),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'a'\n  dependsOn: [fail('no')]\n}\n",
+        "BCP034",
+        3,
+        15,
+    ),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = { name: 'a' }\n"
+        "output k string = listKeys(a.properties.id, '2020-02-02').key\n",
+        "BCP181",
+        2,
+        28,
+    ),
+    (
+        "type a = { k: 'a' }\ntype b = { k: 'b' }\n@discriminator('k')\ntype c = a | b\n"
+        "@discriminator('n')\ntype d = c\n",
+        "BCP366",
+        5,
+        1,
+    ),
+    (
+        "type a = { k: 'a' }\ntype b = {\n  @discriminator('k')\n  *: a\n}\n",
+        "BCP363",
+        3,
+        3,
+    ),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = { name: 'a' }\n"
+        "resource b 'Microsoft.Foo/foos@2020-02-02' existing = { name: a.properties.x }\n"
+        "resource c 'Microsoft.Foo/locks@2020-02-02' = {\n  name: 'c'\n  scope: b\n}\n",
+        "BCP120",
+        5,
+        10,
+    ),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = { name: 'a' }\n"
+        "resource b 'Microsoft.Foo/foos@2020-02-02' existing = {\n  name: a.properties.x\n"
+        "  resource c 'parts' = { name: 'c' }\n}\n",
+        "BCP120",
+        4,
+        12,
+    ),
 ]
 
 
@@ -142,6 +197,37 @@ CASES = [
 def test_checked(tmp_path: Path, source: str, code: str, line: int, column: int) -> None:
     found = refused(tmp_path, source)
     assert [(one.code, one.line, one.column) for one in found] == [(code, line, column)]
+
+
+def test_names_are_the_same_where_the_file_alone_says_them(tmp_path: Path) -> None:
+    source = (
+        "var one = 'x'\nvar two = '${one}'\n"
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = { name: one }\n"
+        "resource b 'Microsoft.Foo/foos@2020-02-02' = { name: two }\n"
+    )
+    found = refused(tmp_path, source)
+    assert [(one.code, one.line, one.column) for one in found] == [
+        ("BCP121", 3, 54),
+        ("BCP121", 4, 54),
+    ]
+
+
+EXPERIMENTAL = [
+    ("test t 'x.bicep' = { params: {} }\n", "testFramework"),
+    ("@validate(x => true)\nparam p string\n", "userDefinedConstraints"),
+    ("@patch()\nresource a 'Microsoft.Foo/foos@2020-02-02' = { name: 'a' }\n", "patch"),
+    ("param p resource 'Microsoft.Foo/foos@2020-02-02'\n", "resourceTypedParamsAndOutputs"),
+    ("targetScope = 'local'\n", "localDeploy"),
+]
+
+
+@pytest.mark.parametrize(("source", "feature"), EXPERIMENTAL)
+def test_experimental_features_are_refused_by_name(
+    tmp_path: Path, source: str, feature: str
+) -> None:
+    (found,) = refused(tmp_path, source)
+    assert found.code == "unsupported"
+    assert f'the experimental feature "{feature}"' in found.message
 
 
 def test_the_condition_that_a_resource_waits_for(tmp_path: Path) -> None:

@@ -165,3 +165,11 @@ def test_exported_variables_are_told_in_the_metadata(tmp_path: Path) -> None:
         {"name": "a"},
         {"name": "b", "description": "an answer", "type": {"type": "int"}},
     ]
+
+
+def test_a_part_of_a_resource_type_is_spelt_as_azure_spells_it(tmp_path: Path) -> None:
+    found = template(
+        tmp_path, "param p resourceInput<'microsoft.cdn/profiles/endpoints@2025-04-15'>.tags?\n"
+    )
+    mark = at(found, "parameters/p/metadata")["__bicep_resource_derived_type!"]
+    assert mark["source"] == "Microsoft.Cdn/profiles/endpoints@2025-04-15#properties/tags"

@@ -1,0 +1,121 @@
+"""What is wrong between a file and the modules, parameters files and content that it uses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bicep import BicepError, compile_params
+from tests.unit.bicep.compiling import at, refused, template, write
+
+CHOICE = "@allowed(['a', 'b'])\nparam x string\n"
+
+
+def test_what_a_module_allows(tmp_path: Path) -> None:
+    (found,) = refused(
+        tmp_path,
+        "module m 'm.bicep' = { name: 'm', params: { x: 'c' } }\n",
+        m__bicep=CHOICE,
+    )
+    assert (found.code, found.line, found.column) == ("BCP036", 1, 48)
+    assert "'a' | 'b'" in found.message
+
+
+def test_a_text_that_is_known_late_may_be_what_is_allowed(tmp_path: Path) -> None:
+    found = template(
+        tmp_path,
+        "param y string\nmodule m 'm.bicep' = { name: 'm', params: { x: y } }\n",
+        m__bicep=CHOICE,
+    )
+    assert at(found, "resources/0/properties/parameters/x/value") == "[parameters('y')]"
+
+
+def test_what_a_template_allows_in_a_parameters_file(tmp_path: Path) -> None:
+    files = {"p.bicepparam": "using 'm.bicep'\nparam x = 'c'\n", "m.bicep": CHOICE}
+    with pytest.raises(BicepError) as caught:
+        compile_params(write(tmp_path, files))
+    assert caught.value.diagnostics[0].code == "BCP033"
+
+
+@pytest.mark.parametrize(
+    ("identity", "code"),
+    [
+        ("{ type: 'SystemAssigned' }", "BCP036"),
+        ("{ userAssignedIdentities: {} }", "BCP035"),
+        ("{ type: 'None', more: 1 }", "BCP037"),
+        ("{ type: 'UserAssigned', userAssignedIdentities: { '${n.outputs.o}': {} } }", "BCP120"),
+    ],
+)
+def test_the_identity_of_a_module(tmp_path: Path, identity: str, code: str) -> None:
+    found = refused(
+        tmp_path,
+        f"module n 'm.bicep' = {{ name: 'n' }}\n"
+        f"module m 'm.bicep' = {{\n  name: 'm'\n  identity: {identity}\n}}\n",
+        m__bicep="output o string = 'x'\n",
+    )
+    assert [one.code for one in found] == [code]
+
+
+def test_a_secret_of_one_of_two_modules(tmp_path: Path) -> None:
+    (found,) = refused(
+        tmp_path,
+        """
+        param c bool
+        module a 'm.bicep' = { name: 'a' }
+        module b 'm.bicep' = { name: 'b' }
+        var one = c ? a : b
+        @secure()
+        output o string = one.outputs.secret
+        """,
+        m__bicep="@secure()\noutput secret string = 'x'\n",
+    )
+    assert (found.code, found.line) == ("BCP426", 6)
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("output o string = loadJsonContent('v.json').nmae\n", "BCP083"),
+        ("output o int = loadJsonContent('v.json').name\n", "BCP033"),
+        ("param p { size: int } = loadJsonContent('v.json')\n", "BCP033"),
+        ("output o string = loadJsonContent('v.json').list[0].other\n", "BCP053"),
+    ],
+)
+def test_what_a_loaded_file_holds(tmp_path: Path, source: str, code: str) -> None:
+    content = json.dumps({"name": "x", "list": [{"a": 1}], "half": 0.5, "none": None})
+    (found,) = refused(tmp_path, source, v__json=content)
+    assert found.code == code
+
+
+def test_a_path_may_be_put_together_of_texts_that_the_file_holds(tmp_path: Path) -> None:
+    found = template(
+        tmp_path,
+        """
+        var folder = 'parts'
+        var names = { script: 'run' }
+        output o string = loadTextContent('${folder}/${names.script}.sh')
+        """,
+        **{"parts/run__sh": "echo"},
+    )
+    assert at(found, "variables/$fxv#0") == "echo\n" or at(found, "variables/$fxv#0") == "echo"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"$schema": "foo"},
+        {"$schema": "https://x/deploymentTemplate.json#"},
+        {"$schema": "https://x/deploymentTemplate.json#", "resources": [], "parameters": []},
+        {"$schema": "https://x/deploymentTemplate.json#", "resources": [], "functions": {"a": 1}},
+        {"$schema": "https://x/deploymentTemplate.json#", "resources": [], "metadata": 1},
+        {"$schema": 1, "resources": []},
+        [],
+    ],
+)
+def test_a_json_file_that_is_no_template(tmp_path: Path, document: object) -> None:
+    (found,) = refused(
+        tmp_path, "module m 'm.json' = { name: 'm' }\n", m__json=json.dumps(document)
+    )
+    assert (found.code, found.line, found.column) == ("BCP188", 1, 10)
