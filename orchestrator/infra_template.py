@@ -332,4 +332,10 @@ def _bicep_parameters(path: Path) -> tuple[Path | None, dict[str, dict[str, Any]
     from orchestrator.bicep import front
 
     built = front.build_params(path)
+    if built.external_inputs:
+        kinds = ", ".join(sorted({str(one["kind"]) for one in built.external_inputs.values()}))
+        raise BadInput(
+            f"{path} asks for external inputs ({kinds}), which nobody gives here.",
+            "Read such values with readEnvironmentVariable('NAME').",
+        )
     return built.using, built.parameters

@@ -48,9 +48,11 @@ class Compiled:
 
 @dataclass(slots=True)
 class Parameters:
-    """A parameters file: `values` by name, each `{"value": …}` or `{"reference": …}`.
+    """A parameters file: `values` by name, each `{"value": …}`, `{"reference": …}` or, where
+    it needs what only whoever deploys can give, `{"expression": …}`.
 
-    `using`: the file of the template, None for `using none`; `template`: what it compiles to.
+    `using`: the file of the template, None for `using none`; `template`: what it compiles to;
+    `external_inputs`: what the expressions ask for, by key.
     """
 
     path: Path
@@ -59,13 +61,14 @@ class Parameters:
     template: dict[str, Any] | None
     warnings: list[Diagnostic] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    external_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def document(self) -> dict[str, Any]:
         """The file as ARM's own parameters file."""
-        from orchestrator.bicep.params import SCHEMA
+        from orchestrator.bicep.params import parameters_document
 
-        return {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": self.values}
+        return parameters_document(self.values, self.external_inputs)
 
 
 @contextmanager
@@ -139,6 +142,7 @@ def compile_params(path: str | Path) -> Parameters:
         template,
         compilation.diagnostics.warnings,
         list(compilation.models),
+        found.external_inputs,
     )
 
 

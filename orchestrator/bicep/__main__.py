@@ -15,7 +15,6 @@ from typing import Any
 
 # The version of Bicep whose language it takes; `az` compares it with what its commands need.
 LANGUAGE = "0.36.1"
-_SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentParameters.json#"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,11 +52,7 @@ def _build_params(options: argparse.Namespace) -> int:
     template = built.template
     if options.bicep_file is not None:
         template = build(options.bicep_file).template
-    parameters = {
-        "$schema": _SCHEMA,
-        "contentVersion": "1.0.0.0",
-        "parameters": built.parameters,
-    }
+    parameters = built.document
     if not options.stdout:
         text = json.dumps(parameters, indent=2, ensure_ascii=False)
         return _out(text, options, Path(options.file).with_suffix(".parameters.json"))

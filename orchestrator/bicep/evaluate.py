@@ -97,9 +97,9 @@ def _call(arm: Fn, scope: Scope) -> Json:
             return _reach(name, args)
     if "." in arm.name:
         return scope.functions(arm.name, args)
-    from orchestrator.bicep.pure import FUNCTIONS
+    from orchestrator.bicep import pure, resource_ids
 
-    function = FUNCTIONS.get(name)
+    function = resource_ids.FUNCTIONS.get(name) or pure.FUNCTIONS.get(name)
     if function is None:
         raise EvaluationFault(f"{arm.name}() has no value before a deployment.")
     try:

@@ -46,13 +46,14 @@ class BuiltParams:
     using: Path | None
     compiler: str
     warnings: list[str] = field(default_factory=list)
+    external_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def document(self) -> dict[str, Any]:
         """The values as ARM's own parameters file."""
-        from orchestrator.bicep.params import SCHEMA
+        from orchestrator.bicep.params import parameters_document
 
-        return {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": self.parameters}
+        return parameters_document(self.parameters, self.external_inputs)
 
 
 def real_bicep() -> Path | None:
@@ -145,13 +146,16 @@ def build_params(path: str | Path) -> BuiltParams:
             found.using,
             THE_BUILT_IN,
             [warning.render() for warning in found.warnings],
+            found.external_inputs,
         )
     if not where.is_file():
         raise BicepError(f"There is no file {where}.")
     document, said = _run(program, "build-params", where)
-    parameters = json.loads(document.get("parametersJson") or "{}").get("parameters", {})
+    file = json.loads(document.get("parametersJson") or "{}")
+    parameters = file.get("parameters", {})
+    inputs = file.get("externalInputDefinitions", {})
     text = document.get("templateJson")
     template = json.loads(text) if text else None
     from orchestrator.bicep import using_of
 
-    return BuiltParams(parameters, template, using_of(where), f"bicep {program}", said)
+    return BuiltParams(parameters, template, using_of(where), f"bicep {program}", said, inputs)

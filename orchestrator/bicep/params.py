@@ -9,11 +9,13 @@ from typing import Any
 from orchestrator.bicep import arm
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.decorators import constant
 from orchestrator.bicep.checks.modules import parameter_kind
 from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.convert import Converter
-from orchestrator.bicep.diagnostics import UNSUPPORTED, nearest
+from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.evaluate import EvaluationFault, Scope, evaluate
+from orchestrator.bicep.external_inputs import FUNCTION, Expressions, ExternalInputs, vault_id
 from orchestrator.bicep.imports import _LOADED, Closure
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.interface import parameters
@@ -30,24 +32,39 @@ SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentParam
 
 @dataclass(slots=True)
 class Evaluated:
-    """`values`: each parameter as `{"value": …}` or `{"reference": …}`."""
+    """`values`: each parameter as `{"value": …}`, `{"reference": …}` or `{"expression": …}`.
+
+    `external_inputs`: what the expressions ask for, by key.
+    """
 
     values: dict[str, dict[str, Json]] = field(default_factory=dict)
+    external_inputs: dict[str, dict[str, Json]] = field(default_factory=dict)
 
     @property
     def document(self) -> dict[str, Json]:
-        return {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": self.values}
+        return parameters_document(self.values, self.external_inputs)
+
+
+def parameters_document(
+    values: dict[str, dict[str, Json]], external_inputs: dict[str, dict[str, Json]]
+) -> dict[str, Json]:
+    """Values as ARM's own parameters file."""
+    found = {"$schema": SCHEMA, "contentVersion": "1.0.0.0", "parameters": values}
+    if external_inputs:
+        found["externalInputDefinitions"] = external_inputs
+    return found
 
 
 class ParameterFile:
     """One file and those that it extends."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, inputs: ExternalInputs) -> None:
         self.model = model
+        self.inputs = inputs
         self.unit = model.unit
         self.closure: Closure = model.closure
         self.converter = Converter(self.unit, Naming(self.closure, model))
-        self.base = ParameterFile(model.extends) if model.extends is not None else None
+        self.base = ParameterFile(model.extends, inputs) if model.extends is not None else None
         self._variables: dict[str, Json] = {}
         self._running: list[str] = []
         self.own: dict[str, s.ParamAssign] = {}
@@ -57,6 +74,9 @@ class ParameterFile:
         self._imported = {
             self.closure.names[key]: entry for key, entry in self.closure.entries.items()
         }
+        self.expressions = Expressions(
+            inputs, self._variable_meaning, self._parameter_meaning, self._evaluated
+        )
 
     @property
     def assignments(self) -> dict[str, ParameterFile]:
@@ -171,23 +191,69 @@ class ParameterFile:
         scope.arguments = dict(zip((one.name.name for one in decl.params), args, strict=False))
         return evaluate(converter.convert(decl.body, {}), scope)
 
+    # --- what needs an input of whoever deploys
+
+    def _variable_meaning(self, name: str) -> arm.Arm | None:
+        symbol = self.model.symbols.get(name)
+        if symbol is None or not isinstance(symbol.decl, s.VarDecl):
+            return None
+        return self._meaning(symbol.decl.value)
+
+    def _parameter_meaning(self, name: str) -> arm.Arm | None:
+        return self._meaning(self.own[name].value) if name in self.own else None
+
+    def _meaning(self, node: s.Node) -> arm.Arm | None:
+        if isinstance(s.unwrap(node), s.For):
+            return None
+        converter = self.converter if self.base is None else _WithBase(self, self.converter)
+        return converter.convert(node, {})
+
+    def _evaluated(self, expression: arm.Arm) -> Json:
+        return evaluate(expression, self.scope())
+
+    def find_inputs(self) -> None:
+        """Give each input its key: those of parameters first, in the order of the file."""
+        decls = [*self.model.of(sym.ASSIGNMENT), *self.model.of(sym.VAR)]
+        for node in (inner for symbol in decls for inner in s.walk(symbol.decl)):
+            if isinstance(node, (s.Call, s.MethodCall)) and built_in_name(node) == FUNCTION:
+                self.inputs.key(arm.as_fn(self.converter.convert(node, {})), self._evaluated)
+
     # --- a parameter
 
     def argument(self, decl: s.ParamAssign) -> dict[str, Json]:
         inner, _ = self.converter.resolve(decl.value, {})
         if isinstance(inner, (s.Call, s.MethodCall)) and built_in_name(inner) == "getSecret":
             return {"reference": self._secret(inner.args)}
+        external = self.external(decl.name.name)
+        if external is not None:
+            return {"expression": arm.to_text(external)}
         return {"value": self._value_of(f"parameters {decl.name.name}", decl.value)}
 
+    def external(self, name: str) -> arm.Arm | None:
+        """A parameter's value as an expression, when it needs an input."""
+        meaning = self._parameter_meaning(name)
+        if meaning is None or not self.expressions.needs_input(meaning):
+            return None
+        return self.expressions.write(meaning)
+
+    def _secret_part(self, node: s.Node) -> Json:
+        meaning = self._meaning(node)
+        if meaning is not None and self.expressions.needs_input(meaning):
+            return arm.to_text(self.expressions.write(meaning))
+        return self.value(node)
+
     def _secret(self, args: list[s.Node]) -> dict[str, Json]:
-        subscription, group, vault, name, *version = (self.value(arg) for arg in args)
-        found = {
-            "keyVault": {
-                "id": f"/subscriptions/{subscription}/resourceGroups/{group}"
+        places = [self.converter.convert(arg, {}) for arg in args[:3]]
+        if any(map(self.expressions.needs_input, places)):
+            id_ = arm.to_text(vault_id(*map(self.expressions.write, places)))
+        else:
+            subscription, group, vault = (self.value(arg) for arg in args[:3])
+            id_ = (
+                f"/subscriptions/{subscription}/resourceGroups/{group}"
                 f"/providers/Microsoft.KeyVault/vaults/{vault}"
-            },
-            "secretName": name,
-        }
+            )
+        name, *version = map(self._secret_part, args[3:])
+        found = {"keyVault": {"id": id_}, "secretName": name}
         if version:
             found["secretVersion"] = version[0]
         return found
@@ -203,19 +269,28 @@ class _WithBase(Converter):
     def convert(self, node: s.Node, env: Any) -> arm.Arm:
         inner = s.unwrap(node)
         if isinstance(inner, s.Member) and _is_base(inner.base):
-            return arm.from_json(self._inherited(inner.name.name))
+            return self._inherited(inner.name.name)
+        if isinstance(inner, s.Index) and _is_base(inner.base):
+            index = s.unwrap(inner.index)
+            if isinstance(index, s.Str) and index.literal is not None:
+                return self._inherited(index.literal)
         if isinstance(inner, s.Name) and _is_base(inner):
             assert self.file.base is not None
-            names = self.file.base.assignments
-            return arm.from_json({name: self._inherited(name) for name in names})
+            pairs = [
+                part
+                for name in self.file.base.assignments
+                for part in (arm.Lit(name), self._inherited(name))
+            ]
+            return arm.fn("createObject", *pairs)
         return super().convert(node, env)
 
-    def _inherited(self, name: str) -> Json:
+    def _inherited(self, name: str) -> arm.Arm:
         assert self.file.base is not None
         owner = self.file.base.assignments.get(name)
         if owner is None:
             raise EvaluationFault(f'The extended file gives no "{name}".')
-        return owner._parameter(name)
+        found = owner.external(name)
+        return found if found is not None else arm.from_json(owner._parameter(name))
 
 
 def _is_base(node: s.Node) -> bool:
@@ -242,18 +317,21 @@ def read_environment(model: Model, node: s.Node, args: list[s.Node]) -> str:
 
 def evaluate_file(compilation: Compilation, model: Model) -> Evaluated:
     """All values of a parameters file; what is wrong goes to the compilation's diagnostics."""
-    file = ParameterFile(model)
+    inputs = ExternalInputs()
+    file = ParameterFile(model, inputs)
     _read_environment(file)
     found = Evaluated()
     if compilation.diagnostics.errors:
         _check(file)
         return found
+    file.find_inputs()
     for name, owner in file.assignments.items():
         decl = owner.own[name]
         try:
             found.values[name] = owner.argument(decl)
         except EvaluationFault as fault:
             owner.model.error(decl.value, "BCP338", str(fault))
+    found.external_inputs = inputs.definitions
     _check(file)
     return found
 
@@ -265,12 +343,9 @@ def _read_environment(file: ParameterFile | None) -> None:
                 if not isinstance(node, (s.Call, s.MethodCall)):
                     continue
                 name = built_in_name(node)
-                if name == "externalInput":
-                    file.model.error(
-                        node,
-                        UNSUPPORTED,
-                        "externalInput() is not supported by the built-in compiler.",
-                    )
+                if name == FUNCTION:
+                    for arg in node.args:
+                        constant(file.model, arg)
                 elif name == "readEnvironmentVariable":
                     try:
                         value = read_environment(file.model, node, node.args)

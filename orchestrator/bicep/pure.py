@@ -394,10 +394,6 @@ def _shallow_merge(parts: list[Json]) -> Json:
     return {key: value for part in parts for key, value in part.items()}
 
 
-def _resource_id(*args: str) -> str:
-    raise EvaluationFault("resourceId() has no value before a deployment.")
-
-
 FUNCTIONS: dict[str, Callable[..., Json]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -461,7 +457,6 @@ FUNCTIONS: dict[str, Callable[..., Json]] = {
     "range": _range,
     "reduce": _reduce,
     "replace": lambda value, old, new: value.replace(old, new),
-    "resourceid": _resource_id,
     "skip": lambda value, count: value[max(0, count) :],
     "sort": _sort,
     "split": _split,

@@ -11,6 +11,7 @@ from orchestrator.bicep.checks import (
     loops,
     modules,
     names,
+    param_imports,
     resources,
     timing,
     types,
@@ -34,3 +35,4 @@ def check(model: Model) -> None:
     resources.check(model, typing)
     modules.check(model, typing)
     timing.check(model, typing)
+    param_imports.check(model)

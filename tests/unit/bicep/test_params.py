@@ -150,7 +150,7 @@ def test_function(tmp_path: Path, expression: str, expected: str) -> None:
         ("param name = 1\n", "BCP033"),
         ("param name = resourceGroup().name\n", "BCP338"),
         ("param name = readEnvironmentVariable('NOT_THERE')\n", "BCP427"),
-        ("param name = externalInput('x')\n", "unsupported"),
+        ("var k = 'x'\nparam name = externalInput(k)\n", "BCP032"),
         ("param name = fail('no')\n", "BCP338"),
         ("param name = name\n", "BCP079"),
         ("resource a 'x' = {}\nparam name = 'x'\n", "BCP007"),
