@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.paths import path_fault
 
 # Source: limits of Bicep's file functions
 MAX_CHARACTERS = 131072
@@ -54,10 +55,11 @@ def _literal(node: s.Node, what: str) -> str:
     raise LoadFault("BCP032", f"{what} is read while compiling: write it as a plain string.", node)
 
 
-def _file(node: s.Node, folder: Path) -> Path:
+def _file(node: s.Node, folder: Path, *, is_folder: bool = False) -> Path:
     name = _literal(node, "The path")
-    if name.startswith("/") or "\\" in name:
-        raise LoadFault("BCP051", "A path is relative to this file and written with /.", node)
+    fault = path_fault(name, folder=is_folder)
+    if fault is not None:
+        raise LoadFault(*fault, node)
     return Path(os.path.normpath(folder / name))
 
 
@@ -240,7 +242,7 @@ def _yaml(text: str) -> Any:
 
 
 def _folder(args: list[s.Node], folder: Path) -> list[dict[str, str]]:
-    place = _file(args[0], folder)
+    place = _file(args[0], folder, is_folder=True)
     pattern = _literal(args[1], "The pattern") if len(args) > 1 else "*"
     try:
         names = sorted((one.name for one in place.iterdir() if one.is_file()), key=str.lower)

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from orchestrator.bicep.config import module_alias
+from orchestrator.bicep.paths import path_fault
 
 # Source: the OCI distribution specification
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?\Z")
@@ -112,10 +113,7 @@ def resolve_reference(reference: str, folder: Path, silent: dict[str, str]) -> t
             "Template specs are not supported by the built-in compiler.",
             "Install the real bicep to use them.",
         )
-    if not reference:
-        raise ModuleNotFound("BCP050", "The path is empty.")
-    if "\\" in reference:
-        raise ModuleNotFound("BCP098", "A path is written with / on every system.")
-    if reference.startswith("/"):
-        raise ModuleNotFound("BCP051", "A path is relative to the file that names it.")
+    fault = path_fault(reference)
+    if fault is not None:
+        raise ModuleNotFound(*fault)
     return Path(os.path.normpath(folder / reference)), ""

@@ -119,3 +119,24 @@ def test_a_json_file_that_is_no_template(tmp_path: Path, document: object) -> No
         tmp_path, "module m 'm.json' = { name: 'm' }\n", m__json=json.dumps(document)
     )
     assert (found.code, found.line, found.column) == ("BCP188", 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("", "BCP050"),
+        ("/m.bicep", "BCP051"),
+        ("C:/m.bicep", "BCP051"),
+        ("a\\\\m.bicep", "BCP098"),
+        ("a*m.bicep", "BCP085"),
+        ("a\\u{0}m.bicep", "BCP111"),
+        ("m.bicep.", "BCP086"),
+    ],
+)
+def test_paths_that_do_not_work_everywhere(tmp_path: Path, path: str, code: str) -> None:
+    for source in (
+        f"module m '{path}' = {{ name: 'm' }}\n",
+        f"output o string = loadTextContent('{path}')\n",
+    ):
+        (found,) = refused(tmp_path, source)
+        assert found.code == code
