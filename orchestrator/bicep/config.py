@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 
 @lru_cache(maxsize=64)
 def _read(path: Path, _changed: int) -> dict[str, Any]:
-    from orchestrator.bicep.loading import without_comments
+    from orchestrator.bicep.loading import read_json
 
     try:
-        found = json.loads(without_comments(path.read_text("utf-8-sig")))
+        found = read_json(path.read_text("utf-8-sig"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

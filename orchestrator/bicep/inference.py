@@ -221,6 +221,8 @@ class Typing:
             return scope_kind(name, self.model.target_scope)
         if name in _READ_VALUES and self.model.is_read and node in self.model.unit.loaded:
             return kinds.of_value(self.model.unit.loaded[node])
+        if name == "parseUri":
+            return kinds.URI
         found = functions.signatures(name)
         results = {one.result for one in found if one.accepts_count(len(node.args))}
         if name == "any" or not results:

@@ -14,6 +14,7 @@ from orchestrator.bicep.symbols import Symbol
 class Parameter:
     name: str
     required: bool
+    has_default: bool
     decl: s.ParamDecl | None  # in the file that declares it
     schema: dict[str, object] | None  # of a compiled template
     secure: bool
@@ -144,11 +145,19 @@ def parameters(file: Model | ArmFile) -> dict[str, Parameter]:
         for name, schema in file.template.get("parameters", {}).items():
             whole = file.resolve(schema)
             required = "defaultValue" not in schema and not whole.get("nullable", False)
-            found[name] = Parameter(name, required, None, whole, _is_secure_schema(file, whole, 0))
+            secure = _is_secure_schema(file, whole, 0)
+            found[name] = Parameter(name, required, "defaultValue" in schema, None, whole, secure)
         return found
     for symbol in file.of(sym.PARAM):
         decl = symbol.decl
         if isinstance(decl, s.ParamDecl):
             required = decl.default is None and not is_nullable(decl.type)
-            found[symbol.name] = Parameter(symbol.name, required, decl, None, is_secure(file, decl))
+            found[symbol.name] = Parameter(
+                symbol.name,
+                required,
+                decl.default is not None,
+                decl,
+                None,
+                is_secure(file, decl),
+            )
     return found

@@ -84,6 +84,18 @@ OBJECT = Kind("object")
 ARRAY = Kind("array")
 NULL = Kind("null")
 LAMBDA = Kind("lambda")
+# what parseUri() gives and buildUri() takes
+URI = Kind(
+    "object",
+    props={
+        "scheme": Property(lambda: STRING),
+        "host": Property(lambda: STRING),
+        "port": Property(lambda: INT, required=False),
+        "path": Property(lambda: STRING, required=False),
+        "query": Property(lambda: STRING, required=False),
+    },
+    closed=True,
+)
 
 NAMED = {
     "any": ANY,

@@ -37,6 +37,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_LAST_COMMAS = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 _STEP = re.compile(r"\.(?P<name>[A-Za-z_][\w-]*|\*)|\[(?P<index>-?\d+|\*|'[^']*'|\"[^\"]*\")\]")
 
 
@@ -181,7 +183,7 @@ def _descend(value: Any, name: str) -> list[Any]:
 def _structured(name: str, args: list[s.Node], folder: Path) -> Any:
     text = _text(args[0], folder, args[2] if len(args) > 2 else None, MAX_JSON_CHARACTERS)
     try:
-        value = _json(text) if name == "loadJsonContent" else _yaml(text)
+        value = read_json(text) if name == "loadJsonContent" else _yaml(text)
     except ValueError as fault:
         kind = "JSON" if name == "loadJsonContent" else "YAML"
         raise LoadFault("BCP186", f"The file is no {kind}: {fault}.", args[0]) from None
@@ -202,18 +204,16 @@ def _structured(name: str, args: list[s.Node], folder: Path) -> Any:
     return value
 
 
-def without_comments(text: str) -> str:
-    """JSON without the comments that Bicep's own files may have."""
-    return re.sub(
-        r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/',
-        lambda found: found.group(1) or "",
-        text,
-        flags=re.DOTALL,
-    )
+def read_json(text: str) -> Any:
+    """JSON as templates and Bicep's own files have it: comments and a last comma are no matter.
 
-
-def _json(text: str) -> Any:
-    return json.loads(without_comments(text))
+    Raises: json.JSONDecodeError when it is none.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        plain = _COMMENTS.sub(lambda found: found.group(1) or "", text)
+        return json.loads(_LAST_COMMAS.sub(lambda found: found.group(1) or "", plain))
 
 
 def _yaml(text: str) -> Any:

@@ -19,6 +19,7 @@ from orchestrator.bicep import syntax as s
 from orchestrator.bicep.compiled import template_fault
 from orchestrator.bicep.config import not_built_in
 from orchestrator.bicep.diagnostics import UNSUPPORTED, Diagnostics, SourceText
+from orchestrator.bicep.loading import read_json
 from orchestrator.bicep.registry import ModuleNotFound, resolve_reference
 from orchestrator.bicep.resource_types import is_resource_type
 from orchestrator.bicep.statements import parse
@@ -140,7 +141,7 @@ class Compilation:
                 model.declare()
                 self.loading.pop()
             else:
-                template = json.loads(key.read_bytes().decode("utf-8-sig"))
+                template = read_json(key.read_bytes().decode("utf-8-sig"))
                 fault = template_fault(template)
                 self.models[key] = None if fault else ArmFile(key, reference, template)
                 if fault:

@@ -93,7 +93,12 @@ class ParameterFile:
     def _parameter(self, name: str) -> Json:
         if name not in self.own:
             raise EvaluationFault(f'The parameter "{name}" has no value here.')
-        return self._value_of(f"parameters {name}", self.own[name].value)
+        value = self._value_of(f"parameters {name}", self.own[name].value)
+        using = self.model.using
+        declared = parameters(using).get(name) if value is None and using is not None else None
+        if declared is not None and declared.has_default:
+            raise EvaluationFault(f'"{name}" is null: its value is the template\'s default, later.')
+        return value
 
     def _value_of(self, key: str, node: s.Node, converter: Converter | None = None) -> Json:
         if key in self._running:

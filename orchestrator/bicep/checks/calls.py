@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.interface import parameters
 from orchestrator.bicep.model import SCOPES, Model
@@ -129,6 +130,9 @@ class Calls:
             self._asked(name, node)
         if name == "getSecret" and not self.model.is_params:
             self.model.error(node, "BCP180", "getSecret() of az stands only in a .bicepparam file.")
+            return
+        if name == "buildUri" and len(node.args) == 1:
+            check_value(self.model, self.typing, node.args[0], kinds.URI, "The address", "BCP070")
             return
         fitting = [one for one in found if one.accepts_count(len(node.args))]
         if not fitting:

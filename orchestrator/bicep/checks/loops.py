@@ -35,21 +35,47 @@ def _loop(model: Model, node: s.For) -> None:
     )
 
 
-def _whole_collection(model: Model, node: s.Name) -> None:
-    """A collection as a whole: in properties, params, outputs and variables, outside of loops."""
-    symbol = node.symbol
+def _collection_of(node: s.Node) -> Symbol | None:
+    """The collection that a name means as a whole; None for a member of one, and else."""
+    symbol = node.symbol if isinstance(node, (s.Name, s.Nested)) else None
     if not (
         isinstance(symbol, Symbol)
         and symbol.kind in (sym.RESOURCE, sym.MODULE)
         and symbol.is_collection
     ):
-        return
+        return None
     child: s.Node = node
     parent = node.parent
     while isinstance(parent, s.Paren):
         child, parent = parent, parent.parent
     if isinstance(parent, (s.Member, s.Index)) and parent.base is child:
+        return None
+    return symbol
+
+
+def _hidden_collection(model: Model, symbol: Symbol, seen: set[Symbol]) -> Symbol | None:
+    """The collection that a variable is written as, where it is used."""
+    if symbol in seen or symbol not in model.unit.inlining.variables:
+        return None
+    seen.add(symbol)
+    for node in s.walk(symbol.decl):
+        found = _collection_of(node)
+        used = getattr(node, "symbol", None)
+        if found is None and isinstance(used, Symbol):
+            found = _hidden_collection(model, used, seen)
+        if found is not None:
+            return found
+    return None
+
+
+def _whole_collection(model: Model, node: s.Name) -> None:
+    """A collection as a whole: in properties, params, outputs and variables, outside of loops."""
+    symbol = _collection_of(node)
+    if symbol is None and isinstance(node.symbol, Symbol):
+        symbol = _hidden_collection(model, node.symbol, set())
+    if symbol is None:
         return
+    parent = node.parent
     allowed = False
     while parent is not None:
         if isinstance(parent, (s.OutputDecl, s.VarDecl)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.bicep import kinds, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.config import experimental
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.resource_types import ONLY_SCOPE
@@ -89,7 +90,14 @@ def _body(model: Model, typing: Typing, resource: Resource) -> None:
         if isinstance(item, s.Spread):
             model.error(item, "BCP402", "... can't stand at the top of a resource's body.")
     for prop in body.props:
-        if prop.name in _READ_ONLY:
+        if prop.name == "asserts" and not experimental(model.path.parent, "assertions"):
+            model.error(
+                prop.key,
+                "BCP349",
+                "asserts is experimental: enable it in bicepconfig.json "
+                '({"experimentalFeaturesEnabled": {"assertions": true}}).',
+            )
+        elif prop.name in _READ_ONLY:
             model.error(prop.key, "BCP073", f'"{prop.name}" can\'t be given: Azure sets it.')
         elif resource.existing and prop.name not in _EXISTING:
             model.error(

@@ -139,6 +139,25 @@ CASES = [
     ("@sealed()\nparam p { a: string } = { a: 'x', b: 1 }\n", "BCP037", 2, 35),
     ("var v = { a: 'x', b: 1 }\n@sealed()\noutput o { a: string } = v\n", "BCP033", 3, 26),
     ("type t = {\n  @sealed()\n  in: {}\n}\nparam p t = { in: { a: 1 } }\n", "BCP037", 5, 21),
+    ("var u = buildUri({ scheme: 'https' })\n", "BCP035", 1, 18),
+    ("var u = buildUri({ scheme: 'https', host: 'h', post: 1 })\n", "BCP037", 1, 48),
+    ("var c = { scheme: 'https' }\nvar u = buildUri(c)\n", "BCP070", 2, 18),
+    ("var h = parseUri('https://h').hots\n", "BCP083", 1, 31),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'a'\n  asserts: { b: true }\n}\n",
+        "BCP349",
+        3,
+        3,
+    ),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = [for i in range(0, 2): { name: 'a${i}' }]\n"
+        "var all = map(a, x => x.properties.b)\n"
+        "resource c 'Microsoft.Foo/foos@2020-02-02' = [for i in range(0, 2): {\n  name: 'c${i}'\n"
+        "  properties: { b: all }\n}]\n",
+        "BCP144",
+        5,
+        20,
+    ),
     ("@allowed([1, 2])\nparam p int = 3\n", "BCP033", 2, 15),
     ("@allowed(['a', 'b'])\nparam p array = ['a', 'c']\n", "BCP034", 2, 23),
     ("param c bool\nvar v = c ? true : []\nvar w = v[0]\n", "BCP076", 3, 11),

@@ -121,6 +121,34 @@ def test_a_json_file_that_is_no_template(tmp_path: Path, document: object) -> No
     assert (found.code, found.line, found.column) == ("BCP188", 1, 10)
 
 
+def test_a_template_with_comments_and_a_last_comma(tmp_path: Path) -> None:
+    found = template(
+        tmp_path,
+        "module m 'm.json' = { name: 'm', params: { x: 'a' } }\n",
+        m__json="""
+        {
+          // of a template, "quoted" or not
+          "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+          "contentVersion": "1.0.0.0",
+          "parameters": {"x": {"type": "string"},},
+          "resources": [ /* none */ ],
+        }
+        """,
+    )
+    assert at(found, "resources/0/properties/template/parameters/x/type") == "string"
+
+
+def test_a_parameter_that_is_left_to_the_template_has_no_value_yet(tmp_path: Path) -> None:
+    files = {
+        "p.bicepparam": "using 'm.bicep'\nparam x = null\nparam y = '${x}!'\n",
+        "m.bicep": "param x string = newGuid()\nparam y string\n",
+    }
+    with pytest.raises(BicepError) as caught:
+        compile_params(write(tmp_path, files))
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.line) == ("BCP338", 3)
+
+
 @pytest.mark.parametrize(
     ("path", "code"),
     [
