@@ -112,23 +112,25 @@ def spelled(model: Model, node: s.Node) -> tuple[Model, s.Node] | None:
     return None
 
 
-def _flatten(model: Model, node: s.Node, within: frozenset[s.Node]) -> Iterator[Leaf]:
-    """`within`: the declarations that lead here; one of them again is a circle."""
+def _flatten(model: Model, node: s.Node, seen: set[s.Node]) -> Iterator[Leaf]:
+    """`seen`: the declarations whose members are already there, or are a circle."""
     if isinstance(node, s.TypeUnion):
         for member in node.members:
-            yield from _flatten(model, member, within)
+            yield from _flatten(model, member, seen)
         return
     if isinstance(node, s.TypeNullable):
-        yield from _flatten(model, node.base, within)
+        yield from _flatten(model, node.base, seen)
         yield Leaf(None, None, None)
         return
     if isinstance(node, s.TypeNonNull):
-        yield from (leaf for leaf in _flatten(model, node.base, within) if not leaf.is_null)
+        # what is seen here without null may come again with it
+        yield from (leaf for leaf in _flatten(model, node.base, set(seen)) if not leaf.is_null)
         return
     found = alias(model, node)
     if isinstance(found, tuple):
-        if found[2] not in within:
-            yield from _flatten(found[0], found[1], within | {found[2]})
+        if found[2] not in seen:
+            seen.add(found[2])
+            yield from _flatten(found[0], found[1], seen)
         return
     if found is not None and isinstance(found.file, ArmFile):
         schema = found.file.resolve(found.file.template["definitions"][found.name])
@@ -139,8 +141,9 @@ def _flatten(model: Model, node: s.Node, within: frozenset[s.Node]) -> Iterator[
         return
     inner = part(model, node)
     if inner is not None:
-        if node not in within:
-            yield from _flatten(inner[0], inner[1], within | {node})
+        if node not in seen:
+            seen.add(node)
+            yield from _flatten(inner[0], inner[1], seen)
         return
     yield Leaf(node, model)
 
@@ -148,7 +151,7 @@ def _flatten(model: Model, node: s.Node, within: frozenset[s.Node]) -> Iterator[
 def leaves(model: Model, node: s.Node) -> list[Leaf]:
     """The members of a union, each once, ordered by their names as the real compiler does."""
     found: dict[str, Leaf] = {}
-    for leaf in _flatten(model, node, frozenset()):
+    for leaf in _flatten(model, node, set()):
         found.setdefault(_spell(leaf), leaf)
     return [found[name] for name in sorted(found)]
 
@@ -179,7 +182,7 @@ def _spell(leaf: Leaf) -> str:
     assert leaf.model is not None
     if is_literal(leaf.model, leaf.node):
         return spell_value(literal_value(leaf))
-    return f"{type(leaf.node).__name__} {leaf.node.start}"
+    return f"{type(leaf.node).__name__} {leaf.model.path} {leaf.node.start}"
 
 
 def is_literal(model: Model, node: s.Node, within: frozenset[s.Node] = frozenset()) -> bool:

@@ -27,6 +27,7 @@ from orchestrator.bicep.symbols import Resource, Symbol, Target
 
 if TYPE_CHECKING:
     from orchestrator.bicep.imports import Closure
+    from orchestrator.bicep.kinds import Kind
     from orchestrator.bicep.unit import Unit
 
 Json = Any
@@ -175,6 +176,7 @@ class Model:
         self.by_kind: dict[str, list[Symbol]] = {}
         self.import_symbols: list[Symbol] = []  # imported by name
         self.wildcards: list[Symbol] = []
+        self.alias_kinds: dict[s.Node, Kind] = {}  # of declared types, as they are found
         self.using: Model | ArmFile | None = None
         self.extends: Model | None = None
 

@@ -83,7 +83,10 @@ def type_kind(
         owner, type_, decl = found
         if decl in within:
             return ANY
-        return _sealed(decl, type_kind(owner, type_, depth + 1, within | {decl}))
+        if decl not in owner.alias_kinds:
+            kind = type_kind(owner, type_, depth + 1, within | {decl})
+            owner.alias_kinds[decl] = _sealed(decl, kind)
+        return owner.alias_kinds[decl]
     if found is not None and isinstance(found.file, ArmFile):
         return of_schema(found.file, found.file.template["definitions"][found.name])
     inner = part(model, node)
