@@ -10,6 +10,7 @@ from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Local, Symbol
 
 AMBIENT_TYPES = ("string", "int", "bool", "object", "array", "any")
+_GUESSES = 20  # of unknown names, what was meant is looked for so often
 DERIVED_TYPES = ("resourceInput", "resourceOutput", "resource")
 
 
@@ -28,6 +29,7 @@ class Binder:
         self.namespaces = {
             name: Symbol(sym.NAMESPACE, name, s.Null(0, 0), model) for name in ("sys", "az")
         }
+        self.unknown = 0
         self.this = Symbol(sym.NAMESPACE, functions.THIS, s.Null(0, 0), model)
 
     def run(self) -> None:
@@ -183,7 +185,9 @@ class Binder:
         if instead:
             self.model.error(node, "BCP100", f"Bicep has no {name}(); write {instead}")
             return
-        meant = nearest(name, self._names(functions_too=functions_too))
+        self.unknown += 1
+        known = self._names(functions_too=functions_too) if self.unknown <= _GUESSES else ()
+        meant = nearest(name, known)
         kind = "function" if functions_too else "name"
         if meant:
             self.model.error(

@@ -74,14 +74,18 @@ class Uses:
 
     def _drop_plain_variables(self) -> None:
         """Variables that lead to no resource."""
+        users: dict[Symbol, list[Symbol]] = {}
+        for symbol, uses in self.of.items():
+            for use in uses:
+                users.setdefault(use.symbol, []).append(symbol)
         queue = [symbol for symbol, uses in self.of.items() if symbol.kind == sym.VAR and not uses]
         while queue:
             gone = queue.pop()
-            for symbol, uses in self.of.items():
-                leading = [use for use in uses if use.symbol is gone]
-                for use in leading:
+            for symbol in dict.fromkeys(users.get(gone, ())):
+                uses = self.of[symbol]
+                for use in [use for use in uses if use.symbol is gone]:
                     del uses[use]
-                if leading and not uses and symbol.kind == sym.VAR:
+                if not uses and symbol.kind == sym.VAR:
                     queue.append(symbol)
 
     # --- how it is used

@@ -73,14 +73,54 @@ def _visit(
 
 def _types(model: Model) -> None:
     """Types that must hold themselves: no value could ever be one."""
-    for symbol in model.of(sym.TYPE):
-        if not isinstance(symbol.decl, s.TypeDecl):
-            continue
-        seen = [symbol]
-        for node, used in _direct(model, symbol.decl.type):
-            if _leads_to(used, symbol, seen):
+    held = {
+        symbol: _direct(model, symbol.decl.type)
+        for symbol in model.of(sym.TYPE)
+        if isinstance(symbol.decl, s.TypeDecl)
+    }
+    circle = _circles(
+        {
+            symbol: [used for _, used in found if used in held and used is not symbol]
+            for symbol, found in held.items()
+        }
+    )
+    for symbol, found in held.items():
+        for node, used in found:
+            if used is symbol or (used in circle and circle[used] == circle[symbol]):
                 model.error(node, "BCP298", f'The type "{symbol.name}" is nothing but itself.')
                 break
+
+
+def _circles(edges: dict[Symbol, list[Symbol]]) -> dict[Symbol, int]:
+    """For each symbol a number that those share which lead to each other (Tarjan's way)."""
+    found: dict[Symbol, int] = {}
+    order: dict[Symbol, int] = {}
+    low: dict[Symbol, int] = {}
+    open_: list[Symbol] = []
+    for start in edges:
+        if start in order:
+            continue
+        work = [(start, iter(edges[start]))]
+        order[start] = low[start] = len(order)
+        open_.append(start)
+        while work:
+            symbol, rest = work[-1]
+            for used in rest:
+                if used not in order:
+                    order[used] = low[used] = len(order)
+                    open_.append(used)
+                    work.append((used, iter(edges[used])))
+                    break
+                if used not in found:
+                    low[symbol] = min(low[symbol], order[used])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[symbol])
+                if low[symbol] == order[symbol]:
+                    while symbol not in found:
+                        found[open_.pop()] = order[symbol]
+    return found
 
 
 def _direct(model: Model, node: s.Node) -> list[tuple[s.Node, Symbol]]:
@@ -112,12 +152,3 @@ def _nullable(model: Model, node: s.Node) -> bool:
             return is_nullable(node)
         model, node = inner
     return False
-
-
-def _leads_to(symbol: Symbol, goal: Symbol, seen: list[Symbol]) -> bool:
-    if symbol is goal:
-        return True
-    if symbol in seen or not isinstance(symbol.decl, s.TypeDecl):
-        return False
-    seen.append(symbol)
-    return any(_leads_to(used, goal, seen) for _, used in _direct(symbol.model, symbol.decl.type))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.bicep.compiling import Json, at, template
+from tests.unit.bicep.compiling import Json, at, refused, template
 
 
 @pytest.mark.parametrize(
@@ -173,3 +173,27 @@ def test_a_part_of_a_resource_type_is_spelt_as_azure_spells_it(tmp_path: Path) -
     )
     mark = at(found, "parameters/p/metadata")["__bicep_resource_derived_type!"]
     assert mark["source"] == "Microsoft.Cdn/profiles/endpoints@2025-04-15#properties/tags"
+
+
+def test_a_union_that_comes_again_and_again_is_read_once(tmp_path: Path) -> None:
+    """Each name doubles what a naive reading goes through: it would never end."""
+    lines = ["type s0 = 'a' | 'b' | null"]
+    lines += [f"type s{i} = s{i - 1} | s{i - 1}! | 'c{i}' | s{i - 1}" for i in range(1, 60)]
+    found = template(tmp_path, "\n".join([*lines, "param p s59", "output o s59 = p", ""]))
+    last = at(found, "definitions/s59")
+    assert last["nullable"] is True
+    assert last["allowedValues"] == sorted(["a", "b", *(f"c{i}" for i in range(1, 60))])
+
+
+def test_only_types_that_must_hold_themselves_are_refused(tmp_path: Path) -> None:
+    found = refused(
+        tmp_path,
+        """
+        type a = { x: b }
+        type b = { x: c[], y: string }
+        type c = { x: a }
+        type d = { x: a, y: d? }
+        type e = e
+        """,
+    )
+    assert [(one.code, one.line) for one in found] == [("BCP298", line) for line in (1, 2, 3, 5)]
