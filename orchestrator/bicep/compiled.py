@@ -1,6 +1,6 @@
 """Compiled templates that are modules: whether a JSON file has the form of one.
 
-Source: Azure's documentation of the structure of ARM templates.
+Source: Azure's documentation of the structure of ARM templates, and of definitions in them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 Json = Any
 
 _SCHEMA = "deploymenttemplate.json"
-_NAMED = ("definitions", "parameters", "outputs")  # descriptions by name
+_DESCRIBED = ("definitions", "parameters", "outputs")  # descriptions by name
+_EXPORTED = "__bicep_exported_variables!"
 
 
 def template_fault(document: Json) -> str:
@@ -22,19 +23,57 @@ def template_fault(document: Json) -> str:
         return f"its $schema is {schema!r}"
     if not isinstance(document.get("resources"), (dict, list)):
         return "it has no resources"
-    for part in _NAMED:
+    for part in _DESCRIBED:
         found = document.get(part, {})
-        if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        if not isinstance(found, dict):
             return f"its {part} are not descriptions by name"
+        for name, one in found.items():
+            if not _is_description(one):
+                return f"its {part} do not describe {name!r}"
     if not isinstance(document.get("variables", {}), dict):
         return "its variables are not values by name"
     metadata = document.get("metadata", {})
-    if not isinstance(metadata, dict):
-        return "its metadata is no object"
+    if not isinstance(metadata, dict) or not _are_exports(metadata.get(_EXPORTED, [])):
+        return "its metadata is none"
     functions = document.get("functions", [])
     if not isinstance(functions, list) or not all(map(_is_namespace, functions)):
         return "its functions are not namespaces with members"
     return ""
+
+
+def _is_description(value: Json) -> bool:
+    """Whether this describes a value: its kind and its parts."""
+    if not isinstance(value, dict):
+        return False
+    texts = (value.get("$ref", "#/"), value.get("type", ""))
+    if not all(isinstance(text, str) for text in texts) or not texts[0].startswith("#/"):
+        return False
+    if not isinstance(value.get("metadata", {}), dict):
+        return False
+    allowed = value.get("allowedValues", [])
+    if not isinstance(allowed, list) or (
+        texts[1].lower() in ("string", "securestring", "int", "bool")
+        and any(isinstance(one, (dict, list)) for one in allowed)
+    ):
+        return False
+    tagged = value.get("discriminator", {"mapping": {}})
+    mapping = tagged.get("mapping") if isinstance(tagged, dict) else None
+    several = (value.get("properties", {}), mapping)
+    if not all(isinstance(one, dict) for one in several):
+        return False
+    items = value.get("prefixItems", [])
+    if not isinstance(items, list):
+        return False
+    one = [value.get(name, True) for name in ("items", "additionalProperties")]
+    parts = [part for part in one if not isinstance(part, bool)]
+    parts += [part for found in several if found is not None for part in found.values()]
+    return all(map(_is_description, [*parts, *items]))
+
+
+def _are_exports(value: Json) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in value
+    )
 
 
 def _is_namespace(value: Json) -> bool:
@@ -42,5 +81,14 @@ def _is_namespace(value: Json) -> bool:
         isinstance(value, dict)
         and isinstance(value.get("namespace"), str)
         and isinstance(value.get("members"), dict)
-        and all(isinstance(member, dict) for member in value["members"].values())
+        and all(map(_is_function, value["members"].values()))
+    )
+
+
+def _is_function(value: Json) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("metadata", {}), dict)
+        and isinstance(value.get("output"), dict)
+        and _are_exports(value.get("parameters", []))
     )

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.bicep import BicepError, compile_params
 from tests.unit.bicep.compiling import at, refused, template, write
 
+EMPTY = {"$schema": "https://x/deploymentTemplate.json#", "resources": []}
 CHOICE = "@allowed(['a', 'b'])\nparam x string\n"
 
 
@@ -112,6 +113,12 @@ def test_a_path_may_be_put_together_of_texts_that_the_file_holds(tmp_path: Path)
         {"$schema": "https://x/deploymentTemplate.json#", "resources": [], "metadata": 1},
         {"$schema": 1, "resources": []},
         [],
+        {**EMPTY, "parameters": {"a": {"$ref": ["#/definitions/b"]}}},
+        {**EMPTY, "parameters": {"a": {"type": "object", "properties": {"b": "string"}}}},
+        {**EMPTY, "outputs": {"a": {"type": "object", "properties": "none"}}},
+        {**EMPTY, "definitions": {"a": ["b"]}},
+        {**EMPTY, "parameters": {"a": {"type": "string", "allowedValues": [["b"]]}}},
+        {**EMPTY, "functions": [{"namespace": "a", "members": {"b": {"output": 1}}}]},
     ],
 )
 def test_a_json_file_that_is_no_template(tmp_path: Path, document: object) -> None:
