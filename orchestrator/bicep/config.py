@@ -1,30 +1,79 @@
-"""bicepconfig.json: the nearest one above a file decides."""
+"""bicepconfig.json: the nearest one above a file decides, over that which it extends."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from orchestrator.bicep.paths import path_fault
+
+_DEEPEST = 32
+
 
 @lru_cache(maxsize=64)
-def _read(path: Path, _changed: int) -> dict[str, Any]:
+def _read(path: Path, _changed: int) -> tuple[dict[str, Any], str]:
     from orchestrator.bicep.loading import read_json
 
     try:
         found = read_json(path.read_text("utf-8-sig"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    except (OSError, ValueError) as fault:
+        return {}, str(fault)
+    return (found, "") if isinstance(found, dict) else ({}, "it is no object")
+
+
+def _merged(base: Any, over: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}
+
+
+@dataclass(slots=True)
+class _Config:
+    values: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
+    fault: str = ""  # why it can't be read, as a sentence
+
+
+def _with_extended(path: Path, chain: tuple[Path, ...] = ()) -> _Config:
+    """A configuration with that which it extends, and that one's."""
+    if path in chain:
+        steps = " → ".join(str(step) for step in (*chain, path))
+        return _Config({}, "BCP454", f"These configurations extend each other: {steps}.")
+    try:
+        found, fault = _read(path, path.stat().st_mtime_ns)
+    except OSError as missing:
+        found, fault = {}, str(missing.strerror)
+    if fault:
+        return _Config({}, "BCP271", f"{path} can't be read: {fault}.")
+    other = found.get("extends")
+    if not isinstance(other, str) or not other.strip():
+        return _Config(found)
+    if path_fault(other, folder=True) is not None or len(chain) >= _DEEPEST:
+        return _Config({}, "BCP453", f'{path} extends "{other}", which is no path from there.')
+    base = _with_extended(Path(os.path.normpath(path.parent / other)), (*chain, path))
+    return _Config(_merged(base.values, found), base.code, base.fault)
+
+
+def _nearest(folder: Path) -> _Config:
+    for place in (folder, *folder.parents):
+        path = place / "bicepconfig.json"
+        if path.is_file():
+            return _with_extended(path)
+    return _Config()
 
 
 def nearest_config(folder: Path) -> dict[str, Any]:
     """The configuration for a folder's files; empty when there is none, or it can't be read."""
-    for place in (folder, *folder.parents):
-        path = place / "bicepconfig.json"
-        if path.is_file():
-            return _read(path, path.stat().st_mtime_ns)
-    return {}
+    return _nearest(folder).values
+
+
+def config_fault(folder: Path) -> tuple[str, str] | None:
+    """Why a folder's configuration can't be read (code, sentence); None when it can."""
+    found = _nearest(folder)
+    return (found.code, found.fault) if found.fault else None
 
 
 def experimental(folder: Path, feature: str) -> bool:
@@ -35,9 +84,12 @@ def experimental(folder: Path, feature: str) -> bool:
 
 def module_alias(folder: Path, kind: str, name: str) -> dict[str, str] | None:
     """A module alias (`br/NAME:`, `ts/NAME:`) of the configuration."""
-    aliases = nearest_config(folder).get("moduleAliases", {})
-    found = aliases.get(kind, {}).get(name) if isinstance(aliases, dict) else None
-    return found if isinstance(found, dict) else None
+    found: Any = nearest_config(folder)
+    for key in ("moduleAliases", kind, name):
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
 def not_built_in(what: str, feature: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.paths import path_fault
+from orchestrator.bicep.yaml_content import read_yaml
 
 # Source: limits of Bicep's file functions
 MAX_CHARACTERS = 131072
@@ -183,7 +184,7 @@ def _descend(value: Any, name: str) -> list[Any]:
 def _structured(name: str, args: list[s.Node], folder: Path) -> Any:
     text = _text(args[0], folder, args[2] if len(args) > 2 else None, MAX_JSON_CHARACTERS)
     try:
-        value = read_json(text) if name == "loadJsonContent" else _yaml(text)
+        value = read_json(text) if name == "loadJsonContent" else read_yaml(text)
     except ValueError as fault:
         kind = "JSON" if name == "loadJsonContent" else "YAML"
         raise LoadFault("BCP186", f"The file is no {kind}: {fault}.", args[0]) from None
@@ -214,31 +215,6 @@ def read_json(text: str) -> Any:
     except json.JSONDecodeError:
         plain = _COMMENTS.sub(lambda found: found.group(1) or "", text)
         return json.loads(_LAST_COMMAS.sub(lambda found: found.group(1) or "", plain))
-
-
-def _yaml(text: str) -> Any:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """YAML 1.2's scalars: yes, no and dates are strings."""
-
-    Loader.yaml_implicit_resolvers = {
-        first: [
-            (tag, expression)
-            for tag, expression in resolvers
-            if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
-        ]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:bool",
-        re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
-        list("tTfF"),
-    )
-    try:
-        return yaml.load(text, Loader)  # noqa: S506 -- derived from SafeLoader
-    except yaml.YAMLError as fault:
-        raise ValueError(str(fault).splitlines()[0]) from None
 
 
 def _folder(args: list[s.Node], folder: Path) -> list[dict[str, str]]:

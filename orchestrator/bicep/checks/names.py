@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.decorators import constant
-from orchestrator.bicep.config import experimental
+from orchestrator.bicep.config import config_fault, experimental
 from orchestrator.bicep.model import Model, decorator
 from orchestrator.bicep.symbols import Symbol
 
@@ -26,6 +26,9 @@ def check(model: Model) -> None:
     scopes = list(model.declarations(s.TargetScope))
     for extra in scopes if len(scopes) > 1 else []:
         model.error(extra, "BCP112", "A file has one targetScope.")
+    fault = config_fault(model.path.parent)
+    if fault is not None:
+        model.diagnostics.error(model.source, 0, 0, *fault)
     model.target_scope  # noqa: B018 -- says when it is none
     for kind, plural in _KINDS:
         named = [(symbol.name, _ident(symbol.decl)) for symbol in model.of(kind)]
