@@ -349,7 +349,19 @@ def parameter_type(model: Model, decl: s.ParamDecl) -> Kind:
     values = s.unwrap(mark.args[0]) if mark is not None and mark.args else None
     if not isinstance(values, s.Array):
         return kind
-    return kinds.among(kind, [Typing(model).of(item) for item in values.items])
+    return kinds.among(kind, [_constant(s.unwrap(item)) for item in values.items])
+
+
+def _constant(node: s.Node) -> Kind:
+    """The kind of a value that is written out; what else stands there is said elsewhere."""
+    match node:
+        case s.Str(literal=str() as text):
+            return literal(text)
+        case s.Int() | s.Bool():
+            return literal(node.value)
+        case s.Unary(op="-", operand=s.Int() as number):
+            return literal(-number.value)
+    return ANY
 
 
 def _imported(target: Target) -> Kind:

@@ -158,6 +158,8 @@ CASES = [
         5,
         20,
     ),
+    ("@allowed([p])\nparam p string\n", "BCP079", 1, 11),
+    ("@allowed([-1, 2])\nparam p int = 1\n", "BCP033", 2, 15),
     ("@allowed([1, 2])\nparam p int = 3\n", "BCP033", 2, 15),
     ("@allowed(['a', 'b'])\nparam p array = ['a', 'c']\n", "BCP034", 2, 23),
     ("param c bool\nvar v = c ? true : []\nvar w = v[0]\n", "BCP076", 3, 11),
