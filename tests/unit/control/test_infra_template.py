@@ -180,6 +180,16 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
             infra_template.load(settings, profile, tmp_path / name)
 
 
+def test_inputs_that_nobody_gives_are_told(tmp_path: Path) -> None:
+    settings, profile = project(tmp_path)
+    (tmp_path / "main.bicep").write_text("param a string\n")
+    file = tmp_path / "main.bicepparam"
+    file.write_text("using 'main.bicep'\nparam a = externalInput('sys.cli', 'a')\n")
+    with pytest.raises(BadInput, match=r"external inputs \(sys\.cli\)") as caught:
+        infra_template.load(settings, profile, file)
+    assert "readEnvironmentVariable" in str(caught.value)
+
+
 def test_the_profiles_template_is_found_beside_the_settings_first(tmp_path: Path) -> None:
     settings, profile = project(tmp_path)
     shipped = infra_template.infra_file(settings, profile)
