@@ -168,7 +168,7 @@ class Model:
         self.diagnostics = compilation.diagnostics
         self.is_params = source.path.suffix == ".bicepparam"
         # `broken`: names whose declarations could not be read; nothing is said of their uses
-        self.decls, self.broken = parse(source, self.diagnostics)
+        self.decls, self.broken, self.foreign = parse(source, self.diagnostics)
         self.symbols: dict[str, Symbol] = {}
         self.outputs: dict[str, Symbol] = {}
         self.resources: list[Resource] = []
@@ -264,6 +264,8 @@ class Model:
             type_ = f"{outer.type}/{type_}"
             version = version or outer.api_version
         if not is_resource_type(f"{type_}@{version}"):
+            if self.foreign:
+                return  # an extension's: that was said
             self.error(
                 decl.type,
                 "BCP029",

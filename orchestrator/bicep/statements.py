@@ -36,6 +36,7 @@ class StatementParser(TypeParser):
         self.params = params
         self.words = _PARAMS if params else _BICEP
         self.broken: set[str] = set()
+        self.foreign = False  # whether an extension was to be had: its types are not Azure's
 
     def run(self) -> list[s.Decl]:
         found: list[s.Decl] = []
@@ -88,6 +89,8 @@ class StatementParser(TypeParser):
         if token.text in ("extension", "provider", "test", "extensionConfig") or (
             token.text == "import" and self.peek().kind in (STRING, STRING_LEFT)
         ):
+            if token.text in ("extension", "provider", "import"):
+                self._foreign()
             feature = _EXPERIMENTAL.get(token.text)
             raise self.fail(
                 UNSUPPORTED,
@@ -100,6 +103,16 @@ class StatementParser(TypeParser):
         method = getattr(self, f"_{'assign' if self._is_assignment(token.text) else token.text}")
         statement: s.Decl = method(start, decorators)
         return statement
+
+    def _foreign(self) -> None:
+        """An extension is not read, but its name is known: what uses it is not said, too."""
+        self.foreign = True
+        index = self.at + 1
+        while self.tokens[index].kind not in (NEWLINE, END):
+            word, name = self.tokens[index], self.tokens[index + 1]
+            if word.kind == IDENT and word.text == "as" and name.kind == IDENT:
+                self.broken.add(name.text)
+            index += 1
 
     def _is_assignment(self, word: str) -> bool:
         return self.params and word == "param"
@@ -275,8 +288,9 @@ class StatementParser(TypeParser):
         return s.ExtendsDecl(start, path.end, decorators, path)
 
 
-def parse(source: SourceText, diagnostics: Diagnostics) -> tuple[list[s.Decl], set[str]]:
-    """The statements of a file, and the names of those that can't be read (it is said why)."""
+def parse(source: SourceText, diagnostics: Diagnostics) -> tuple[list[s.Decl], set[str], bool]:
+    """The statements of a file, the names of those that can't be read (it is said why), and
+    whether an extension is among these."""
     params = source.path.suffix == ".bicepparam"
     parser = StatementParser(source, diagnostics, params=params)
-    return parser.run(), parser.broken
+    return parser.run(), parser.broken, parser.foreign

@@ -242,3 +242,24 @@ def test_what_is_nested_too_deeply_is_told_or_compiled(tmp_path: Path) -> None:
     assert found["variables"]["a"].count("add(") == 1999
     with pytest.raises(BicepError, match="nested too deeply"):
         template(tmp_path, f"var a = {'(' * 30000}1{')' * 30000}\n")
+
+
+def test_an_extension_is_refused_once_and_not_what_uses_it(tmp_path: Path) -> None:
+    found = refused(
+        tmp_path,
+        """
+        extension kubernetes with {
+          kubeConfig: 'x'
+          namespace: 'default'
+        } as k8s
+        extension graphV1 as graph
+        resource service 'core/Service@v1' = {
+          metadata: { name: 'a' }
+        }
+        resource app 'Microsoft.Graph/applications@v1.0' = {
+          uniqueName: graph.x
+        }
+        output o string = app.appId
+        """,
+    )
+    assert [(one.code, one.line) for one in found] == [("unsupported", 1), ("unsupported", 5)]
