@@ -361,9 +361,30 @@ def _read_environment(file: ParameterFile | None) -> None:
         file = file.base
 
 
+def _check_form(model: Model) -> None:
+    """What a parameters file has once, and without decorators."""
+    for kind, code, spoken in (
+        (s.UsingDecl, "BCP262", "using"),
+        (s.ExtendsDecl, "BCP405", "extends"),
+    ):
+        for extra in list(model.declarations(kind))[1:]:
+            model.error(extra, code, f"A .bicepparam file has one {spoken}.")
+    for decl in model.decls:
+        if isinstance(decl, (s.UsingDecl, s.ExtendsDecl, s.ParamAssign)):
+            for decorator in decl.decorators[:1]:
+                model.error(decorator, "BCP130", "No decorator stands here in a .bicepparam file.")
+    if model.extends is not None:
+        for symbol in (*model.of(sym.VAR), *model.of(sym.ASSIGNMENT), *model.of(sym.FUNC)):
+            if symbol.name == "base":
+                model.error(
+                    symbol.decl, "BCP438", '"base" is the extended file: take another name.'
+                )
+
+
 def _check(file: ParameterFile) -> None:
     """Against the template's own parameters: none too many, none missing."""
     model = file.model
+    _check_form(model)
     if model.using is None:
         if not any(model.declarations(s.UsingDecl)):
             model.diagnostics.error(

@@ -161,6 +161,8 @@ class Checker:
                 f"{node.op} can't be used with {left.spell()} and {right.spell()}.",
                 hint,
             )
+        elif node.op == "%" and right.is_literal and right.value == 0:
+            self.model.error(node, "BCP410", "Nothing can be divided by 0.")
 
     @staticmethod
     def _lacks_value(node: s.Node, operand: Kind) -> bool:
@@ -342,6 +344,8 @@ class Checker:
             self.model.error(
                 node.index, "BCP074", f"An array's index is an int; this is {index.spell()}."
             )
+        elif base.name == "array" and base.items is None and _is_negative(index):
+            self.model.error(node.index, "BCP339", "An array's index is at least 0.")
         elif base.name in ("object", "module", "resource") and not kinds.fits(index, kinds.STRING):
             self.model.error(
                 node.index, "BCP075", f"An object's index is a string; this is {index.spell()}."
@@ -360,6 +364,10 @@ class Checker:
             )
         elif base.name == "object" and isinstance(literal, s.Str) and literal.literal is not None:
             self._known_property(node.index, base, literal.literal, node.safe)
+
+
+def _is_negative(kind: Kind) -> bool:
+    return kind.name == "int" and kind.is_literal and kind.value < 0
 
 
 def may_have(kind: Kind, name: str) -> bool:

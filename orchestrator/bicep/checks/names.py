@@ -120,7 +120,7 @@ def _clashes(model: Model, plural: str, named: Iterable[tuple[str, s.Node]]) -> 
             for name, node in group:
                 others = ", ".join(f'"{other}"' for other in names if other != name)
                 model.error(
-                    node, "BCP363", f"{plural.capitalize()} that differ by case only: {others}."
+                    node, "BCP353", f"{plural.capitalize()} that differ by case only: {others}."
                 )
 
 

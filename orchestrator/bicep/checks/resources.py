@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator import azure_types
 from orchestrator.bicep import kinds, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
@@ -12,6 +13,12 @@ from orchestrator.bicep.resource_types import ONLY_SCOPE
 from orchestrator.bicep.symbols import Resource, Symbol
 from orchestrator.bicep.unit import built_in_name
 
+_BITS = {
+    scopes.TENANT: azure_types.TENANT,
+    scopes.MANAGEMENT_GROUP: azure_types.MANAGEMENT_GROUP,
+    scopes.SUBSCRIPTION: azure_types.SUBSCRIPTION,
+    scopes.RESOURCE_GROUP: azure_types.RESOURCE_GROUP,
+}
 _EXISTING = ("name", "parent", "scope", "dependsOn")
 _READ_ONLY = ("id", "type", "apiVersion")
 _SPOKEN = {
@@ -191,11 +198,13 @@ def _only_scope(model: Model, resource: Resource) -> None:
     if place is None:
         return
     only = ONLY_SCOPE.get(resource.type.lower())
-    if only is not None and place.kind not in (only, scopes.RESOURCE):
+    known = azure_types.scopes(resource.type)
+    allowed = [only] if only else [kind for kind, bit in _BITS.items() if known & bit]
+    if place.kind in _BITS and allowed and place.kind not in allowed:
         model.error(
             resource.decl.name,
             "BCP135",
-            f"{resource.type} is for the scope {only}, not {place.kind}.",
+            f"{resource.type} is for the scope {' or '.join(allowed)}, not {place.kind}.",
         )
     elif chain and not resource.existing and not _deployable(model, place):
         where = _SPOKEN.get(place.kind, "elsewhere")

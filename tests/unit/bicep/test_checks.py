@@ -158,6 +158,21 @@ CASES = [
         5,
         20,
     ),
+    ("var a = 1 % 0\n", "BCP410", 1, 9),
+    ("param p array\nvar a = p[-1]\n", "BCP339", 2, 11),
+    (
+        "resource a 'Microsoft.Authorization/policyDefinitions@2021-06-01' = {\n  name: 'a'\n}\n",
+        "BCP135",
+        1,
+        10,
+    ),
+    (
+        "targetScope = 'subscription'\n"
+        "resource a 'Microsoft.Storage/storageAccounts@2023-01-01' = {\n  name: 'a'\n}\n",
+        "BCP135",
+        2,
+        10,
+    ),
     ("@allowed([p])\nparam p string\n", "BCP079", 1, 11),
     ("@allowed([-1, 2])\nparam p int = 1\n", "BCP033", 2, 15),
     ("@allowed([1, 2])\nparam p int = 3\n", "BCP033", 2, 15),

@@ -154,6 +154,8 @@ def test_function(tmp_path: Path, expression: str, expected: str) -> None:
         ("param name = fail('no')\n", "BCP338"),
         ("param name = name\n", "BCP079"),
         ("resource a 'x' = {}\nparam name = 'x'\n", "BCP007"),
+        ("using 'main.bicep'\nparam name = 'x'\n", "BCP262"),
+        ("@description('x')\nparam name = 'x'\n", "BCP130"),
     ],
 )
 def test_refusal(tmp_path: Path, text: str, code: str) -> None:
@@ -173,3 +175,13 @@ def test_a_file_without_using(tmp_path: Path) -> None:
     path = write(tmp_path, {"dev.bicepparam": "param name = 'x'\n"})
     with pytest.raises(BicepError, match="begins with: using"):
         compile_params(path)
+
+
+def test_base_is_the_extended_file_and_there_is_one(tmp_path: Path) -> None:
+    text = (
+        "extends 'shared.bicepparam'\nextends 'shared.bicepparam'\nvar base = 1\nparam name = 'x'\n"
+    )
+    with pytest.raises(BicepError) as caught:
+        values(tmp_path, text, shared__bicepparam="using none\nparam count = 2\n")
+    found = [(one.code, one.line) for one in caught.value.diagnostics]
+    assert found == [("BCP405", 3), ("BCP438", 4)]

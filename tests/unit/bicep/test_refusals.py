@@ -37,7 +37,7 @@ ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
         ("var a = 1\nvar a = 2\n", "BCP028", 2, 5),
         ("var a = tolower('A')\n", "BCP082", 1, 9),
         ("param p strin\n", "BCP082", 1, 9),
-        ("param Name string\nparam name string\n", "BCP363", 1, 7),
+        ("param Name string\nparam name string\n", "BCP353", 1, 7),
         ("var copy = 1\n", "BCP239", 1, 5),
         # kinds
         ("var a = 'a' + 'b'\n", "BCP045", 1, 9),
@@ -141,7 +141,7 @@ def test_an_import_under_two_names_or_one_that_a_declaration_has(tmp_path: Path)
     assert first.code == "BCP362"
     source = "import { thing } from 'm.bicep'\nvar Thing = 1\n"
     first, *_ = refused(tmp_path, source, m__bicep=other)
-    assert first.code == "BCP363"
+    assert first.code == "BCP353"
 
 
 def test_a_null_that_a_condition_may_have_asked_for_is_no_error(tmp_path: Path) -> None:
