@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from orchestrator.bicep import functions, kinds
@@ -34,7 +35,7 @@ _ITEMS = {
     "range": kinds.INT,
     "split": kinds.STRING,
     "objectKeys": kinds.STRING,
-    "items": kinds.OBJECT,
+    "items": kinds.ENTRY,
     "loadDirectoryFileInfo": kinds.OBJECT,
 }
 _READ_VALUES = ("loadJsonContent", "loadYamlContent")
@@ -223,6 +224,8 @@ class Typing:
             return kinds.of_value(self.model.unit.loaded[node])
         if name == "parseUri":
             return kinds.URI
+        if name == "json":
+            return self._parsed(node.args)
         found = functions.signatures(name)
         results = {one.result for one in found if one.accepts_count(len(node.args))}
         if name == "any" or not results:
@@ -252,6 +255,16 @@ class Typing:
         if len(results) > 1:
             return ANY
         return kinds.NAMED[results.pop()]
+
+    def _parsed(self, args: list[s.Node]) -> Kind:
+        """The kind of a JSON text that the file alone says."""
+        given = self.of(args[0]) if len(args) == 1 else ANY
+        if given.name != "string" or not given.is_literal:
+            return ANY
+        try:
+            return kinds.of_value(json.loads(str(given.value)))
+        except (ValueError, RecursionError):
+            return ANY  # the service reads more than strict JSON
 
     def _mapped(self, name: str, given: s.Node) -> Kind:
         if not isinstance(given, s.Lambda):

@@ -84,6 +84,12 @@ OBJECT = Kind("object")
 ARRAY = Kind("array")
 NULL = Kind("null")
 LAMBDA = Kind("lambda")
+# of what items() gives
+ENTRY = Kind(
+    "object",
+    props={"key": Property(lambda: STRING), "value": Property(lambda: ANY)},
+    closed=True,
+)
 # what parseUri() gives and buildUri() takes
 URI = Kind(
     "object",

@@ -51,6 +51,7 @@ _SPOKEN = {
     STRING_MIDDLE: "the rest of a string",
     STRING_RIGHT: "the rest of a string",
 }
+_VALUES = frozenset({"true", "false", "null"})
 _MAX_INT = 2**63 - 1
 
 _Item = TypeVar("_Item")
@@ -129,6 +130,8 @@ class ExpressionParser:
         raise self.fail(code, f'Expected the word "{text}" here, found {self.spoken()}.')
 
     def ident(self, code: str, what: str) -> s.Ident:
+        if self.token.text in _VALUES:
+            raise self.fail(code, f'Expected {what} here; "{self.token.text}" is a value.')
         token = self.expect(IDENT, code, what)
         return s.Ident(token.start, token.end, token.text)
 

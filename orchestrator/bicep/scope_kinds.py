@@ -12,6 +12,7 @@ SCOPE_PROPERTIES = {
     "tenant": ("tenantId", "country", "countryCode", "displayName"),
     "managementGroup": ("id", "name", "type", "properties"),
     "deployment": ("name", "properties"),
+    "deployer": ("objectId", "tenantId", "userPrincipalName"),
     "environment": (
         "activeDirectoryDataLake",
         "authentication",

@@ -272,7 +272,9 @@ def depends_on(model: Model, typing: Typing, body: s.Object) -> None:
     if isinstance(value, s.Array):
         for item in value.items:
             _dependency(model, typing, item)
-    elif isinstance(value, (s.Str, s.Int, s.Bool, s.Object, s.Null)):
+    elif isinstance(value, (s.Str, s.Int, s.Bool, s.Object, s.Null)) or (
+        typing.of(value).name in ("resource", "module")
+    ):
         model.error(value, "BCP036", "dependsOn is an array: [theResource].")
     elif _is_any(value):
         model.error(value, "BCP176", "dependsOn can't be any(…): name what it waits for.")

@@ -159,6 +159,19 @@ CASES = [
         20,
     ),
     ("var a = 1 % 0\n", "BCP410", 1, 9),
+    ("var true = 1\n", "BCP015", 1, 5),
+    ("param null string\n", "BCP013", 1, 7),
+    ("var a = { b: 1 }.null\n", "BCP020", 1, 18),
+    ("var a = items({ a: 1 })[0].foo\n", "BCP053", 1, 28),
+    ("var a = deployer().objectIds\n", "BCP083", 1, 20),
+    ("var a = json('{\"a\": 1}').b\n", "BCP053", 1, 26),
+    (
+        "resource a 'Microsoft.Foo/foos@2020-02-02' = { name: 'a' }\n"
+        "resource b 'Microsoft.Foo/foos@2020-02-02' = {\n  name: 'b'\n  dependsOn: a\n}\n",
+        "BCP036",
+        4,
+        14,
+    ),
     ("param p array\nvar a = p[-1]\n", "BCP339", 2, 11),
     (
         "resource a 'Microsoft.Authorization/policyDefinitions@2021-06-01' = {\n  name: 'a'\n}\n",
