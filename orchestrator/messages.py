@@ -297,6 +297,10 @@ def message_of(received: ServiceBusReceivedMessage) -> Message:
     if ttl is not None and ttl > _NEVER:
         ttl = None
     state = getattr(received.state, "name", "ACTIVE").lower()
+    due, enqueued = received.scheduled_enqueue_time_utc, received.enqueued_time_utc
+    if state == "scheduled" and due is not None and enqueued is not None and due <= enqueued:
+        # Its time has come: the service enqueues it then, and goes on saying that it is scheduled.
+        state = "active"
     return Message(
         sequence_number=received.sequence_number or 0,
         id=_text(received.message_id),
@@ -315,7 +319,7 @@ def message_of(received: ServiceBusReceivedMessage) -> Message:
         partition_key=_text(received.partition_key),
         time_to_live=ttl,
         expires=received.enqueued_time_utc + ttl if ttl and received.enqueued_time_utc else None,
-        scheduled=received.scheduled_enqueue_time_utc if state == "scheduled" else None,
+        scheduled=due if state == "scheduled" else None,
         properties=properties,
     )
 

@@ -77,14 +77,37 @@ class Wire:
 
         Raises `IncompleteReadError` when the server has closed.
         """
+        code, fields, _ = await self.frame()
+        return code, fields
+
+    async def frame(self) -> tuple[int, list[Any], bytes]:
+        """As `read`, and the payload."""
         head = await asyncio.wait_for(self.reader.readexactly(8), 10)
         if head[:4] == b"AMQP" or head[:4] == b"\0\0\0\x08":
-            return 0, []
+            return 0, [], b""
         rest = await asyncio.wait_for(
             self.reader.readexactly(int.from_bytes(head[:4], "big") - 8), 10
         )
-        code, fields, _ = p.decode_fields(rest, 0)
-        return code, fields
+        code, fields, end = p.decode_fields(rest, 0)
+        return code, fields, rest[end:]
+
+    async def ask(self, node: str, *asked: tuple[str, dict[Any, Any]]) -> list[tuple[int, Any]]:
+        """Status and body of each request's answer, by one pair of links (handles 0 and 1)."""
+        self.attach(0, node, receive=True)
+        self.attach(1, node, receive=False)
+        self.credit(0, 1000)
+        await self.until(p.FLOW)
+        found = []
+        for number, (name, body) in enumerate(asked):
+            self.transfer(1, number, request(name, body, number))
+            code = 0
+            while code != p.TRANSFER:
+                code, fields, payload = await self.frame()
+                assert code not in (p.CLOSE, p.DETACH), (fields, asked[: number + 1])
+            parts = s.split(payload)
+            status = s.map_of(parts.application_properties)["statusCode"]
+            found.append((int(status), s.value_of(parts.body)))
+        return found
 
     async def until(self, code: int) -> list[Any]:
         """The fields of the next frame of that kind."""

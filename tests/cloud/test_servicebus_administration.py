@@ -114,7 +114,14 @@ def test_queues_are_created_changed_listed_and_deleted(
                 key_name="reader",
                 primary_key="A" * 43 + "=",
                 secondary_key="B" * 43 + "=",
-            )
+            ),
+            AuthorizationRule(
+                type="SharedAccessAuthorizationRule",
+                claim_type="SharedAccessKey",
+                claim_value="None",
+                rights=[AccessRights.MANAGE, AccessRights.SEND, AccessRights.LISTEN],
+                key_name="root",
+            ),
         ],
     )
     assert made.name == "Queues/One"
@@ -125,6 +132,11 @@ def test_queues_are_created_changed_listed_and_deleted(
     assert got.forward_dead_lettered_messages_to == f"sb://{world.address}/graves"
     assert got.authorization_rules[0].key_name == "reader"
     assert got.authorization_rules[0].rights == [AccessRights.LISTEN]
+    assert got.authorization_rules[1].rights == [
+        AccessRights.MANAGE,
+        AccessRights.SEND,
+        AccessRights.LISTEN,
+    ]
     got.max_delivery_count = 7
     got.status = "SendDisabled"
     admin.update_queue(got)

@@ -161,14 +161,14 @@ def test_the_javascript_rule_manager_adds_lists_and_removes_rules(bus: Bus) -> N
     ]
     assert seen["after"] == [
         {
-            "name": "sql",
-            "filter": {"sqlExpression": "quantity > 3"},
-            "action": {"sqlExpression": "SET big = TRUE"},
-        },
-        {
             "name": "red",
             "filter": {"subject": "red", "applicationProperties": {"kind": "paint", "n": 2}},
             "action": {},
+        },
+        {
+            "name": "sql",
+            "filter": {"sqlExpression": "quantity > 3"},
+            "action": {"sqlExpression": "SET big = TRUE"},
         },
     ]
     assert seen["errors"] == ["MessagingEntityAlreadyExists", "MessagingEntityNotFound"]

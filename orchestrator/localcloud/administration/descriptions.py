@@ -41,7 +41,8 @@ from orchestrator.localcloud.servicebus.rules import (
 JSON = dict[str, Any]
 
 _NEARLY_FOREVER = 922337203685.0
-_ORDER = (Right.LISTEN, Right.MANAGE, Right.SEND)
+# As the service's Atom documents have them; Resource Manager lists them in another order.
+_ORDER = (Right.MANAGE, Right.SEND, Right.LISTEN)
 _CORRELATION = {
     "CorrelationId": "correlation_id",
     "MessageId": "message_id",

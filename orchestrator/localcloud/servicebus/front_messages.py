@@ -221,9 +221,10 @@ def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
     if details.enqueued_sequence is not None:
         count += 2
         own += _FIRST_SEQUENCE + _long(details.enqueued_sequence)
-    if message.state:
+    state = message.state or details.first_state
+    if state:
         count += 2
-        own += _STATE + bytes((message.state,))
+        own += _STATE + bytes((state,))
     if details.dead_letter_source is not None:
         count += 2
         own += encode(t.Symbol("x-opt-deadletter-source")) + encode(details.dead_letter_source)
@@ -233,6 +234,22 @@ def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
             for_delivery,
             s.map_section(s.MESSAGE_ANNOTATIONS, count, entries + own),
             payload[rest:] if details is NO_DETAILS else _content(message, rest),
+        )
+    )
+
+
+def write_outline(message: StoredMessage) -> bytes:
+    """A peeked message without its body, of which a delivery annotation tells the size."""
+    parts = s.split(write(message))
+    count, entries = s.map_entries(parts.delivery_annotations)
+    size = encode(t.Symbol("omitted-message-body-size")) + encode(len(parts.body))
+    return b"".join(
+        (
+            parts.header,
+            s.map_section(s.DELIVERY_ANNOTATIONS, count + 2, entries + size),
+            parts.message_annotations,
+            parts.properties,
+            parts.application_properties,
         )
     )
 

@@ -251,17 +251,21 @@ class Intake(Lifecycle):
         for message in messages:
             start = now
             state = ACTIVE
-            if message.scheduled_at is not None and message.scheduled_at > now:
-                start = message.scheduled_at
-                state = SCHEDULED
+            due = message.scheduled_at
+            if due is not None:
+                if due > now:
+                    start = due
+                    state = SCHEDULED
+                else:
+                    due = None
             ttl = longest if message.ttl is None else min(message.ttl, longest)
             details = NO_DETAILS
             if (
                 message.session_id is not None
                 or message.partition_key is not None
-                or message.scheduled_at is not None
+                or due is not None
             ):
-                details = Details(message.session_id, message.partition_key, message.scheduled_at)
+                details = Details(message.session_id, message.partition_key, due)
             stamped.append(
                 StoredMessage(
                     self.next_sequence(),

@@ -51,6 +51,8 @@ class Limits:
     # maxSizeInMegabytes that a queue of the Standard tier may ask for.
     queue_megabytes: tuple[int, ...] = (1024, 2048, 3072, 4096, 5120)
     peek_batch: int = 250
+    # Of one batch deletion. The Premium tier's: clients ask for so many in any tier.
+    delete_batch: int = 4000
     forward_hops: int = 4
 
 

@@ -27,6 +27,7 @@ from orchestrator.localcloud.servicebus.front_messages import (
     read,
     response,
     write,
+    write_outline,
 )
 from orchestrator.localcloud.servicebus.links import unauthorized
 from orchestrator.localcloud.servicebus.links_request import Reply
@@ -97,6 +98,7 @@ class ManagementNode:
             "com.microsoft:get-session-state": (Right.LISTEN, self._get_state),
             "com.microsoft:set-session-state": (Right.LISTEN, self._set_state),
             "com.microsoft:get-message-sessions": (Right.LISTEN, self._list_sessions),
+            "com.microsoft:batch-delete-messages": (Right.LISTEN, self._delete),
         }
         if isinstance(queue, Subscription):
             self._operations = {**self._operations, **rule_operations(peer.broker, queue)}
@@ -160,7 +162,28 @@ class ManagementNode:
         if not found:
             call.answer(204, "NoContent", None, "com.microsoft:message-not-found")
             return
-        call.succeed({"messages": _fitting([{"message": write(m)} for m in found])})
+        form = write_outline if call.body.get("omit-message-body") is True else write
+        call.succeed({"messages": _fitting([{"message": form(m)} for m in found])})
+
+    def _delete(self, call: _Call) -> None:
+        """What receivers of the SDKs call "delete messages" and "purge messages"
+        (https://learn.microsoft.com/azure/service-bus-messaging/batch-delete)."""
+        count, most = call.number("message-count"), self._peer.broker.limits.delete_batch
+        if not 0 < count <= most:
+            raise _AnswerError(
+                400, ARGUMENT_ERROR, f"'message-count' must be from 1 to {most}, and is {count}."
+            )
+        before = call.number("enqueued-time-utc") / 1000
+
+        def deleted(messages: Sequence[StoredMessage], error: BrokerError | None) -> None:
+            if error is not None:
+                call.fail_with(error)
+            elif messages:
+                call.succeed({"message-count": t.Int(len(messages))})
+            else:
+                call.answer(204, "NoContent", None, "com.microsoft:message-not-found")
+
+        self._queue.delete_older(before, count, deleted, self._session(call))
 
     def _schedule(self, call: _Call) -> None:
         messages: list[IncomingMessage] = []

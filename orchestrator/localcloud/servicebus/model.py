@@ -58,7 +58,8 @@ class EntityStatus(StrEnum):
 
 
 class MessageState(IntEnum):
-    """`x-opt-message-state`; a locked message is active."""
+    """What a message is doing; a locked one is active. `x-opt-message-state`, but for
+    `Details.first_state`."""
 
     ACTIVE = 0
     DEFERRED = 1
@@ -139,6 +140,7 @@ class IncomingMessage:
 class Details:
     """What only some messages have; kept apart so that the others do not pay for it.
 
+    scheduled_at: when it becomes, or became, active, epoch seconds; None: it never had to wait.
     dead_letter_source: the path of the entity it was dead-lettered from (x-opt-deadletter-source).
     enqueued_sequence: the number it had first, where that is another one.
     modified: properties set by abandon, defer or dead-letter: opaque bytes of the front (an
@@ -155,6 +157,12 @@ class Details:
     dead_letter_source: str | None = None
     modified: bytes | None = None
     hops: int = 0
+
+    @property
+    def first_state(self) -> MessageState:
+        """`x-opt-message-state` of an active message: one that was scheduled says so for life, as
+        the service's own clients expect (https://github.com/Azure/azure-sdk-for-js/pull/19357)."""
+        return ACTIVE if self.scheduled_at is None else SCHEDULED
 
 
 NO_DETAILS = Details()

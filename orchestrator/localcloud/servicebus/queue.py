@@ -253,6 +253,33 @@ class Queue(Idleness):
             self._take(messages, taken)
         return len(messages)
 
+    def delete_older(
+        self, before: float, count: int, deleted: Taken, session: SessionLock | None = None
+    ) -> None:
+        """Delete up to `count` messages that were enqueued before that moment (epoch seconds),
+        oldest first; in a queue with sessions, those of `session`. Locked, deferred and scheduled
+        ones stay. Raises EntityNotFound, EntityDisabled, InvalidOperation, SessionLockLost."""
+        younger: list[StoredMessage] = []
+
+        def pick(ready: Callable[[], list[StoredMessage]]) -> list[StoredMessage]:
+            # A moved message keeps its time and gets a new number: the order tells nothing here.
+            older: list[StoredMessage] = []
+            while len(older) < count and (found := ready()):
+                (older if found[0].enqueued_at < before else younger).append(found[0])
+            return older
+
+        if session is not None:
+            older = pick(lambda: self.pop_of(session, 1))
+        else:
+            self.check_receive()
+            now = self._now()
+            older = pick(lambda: self.pop_ready(1, now))
+        self._shelf.offer(younger)
+        if older:
+            self._take(older, deleted)
+        else:
+            deleted([], None)
+
     def _lock_in(self, lock: SessionLock, messages: list[StoredMessage]) -> list[LockedMessage]:
         return self._lock(messages, self._context.clock.time(), lock) if messages else []
 

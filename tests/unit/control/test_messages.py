@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
+from azure.servicebus import ServiceBusMessageState
+from azure.servicebus.amqp import AmqpMessageBodyType
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput
 from orchestrator.message_copy import ID_LENGTH, resubmitted_id, typed
-from orchestrator.messages import Filter, Message, Messages, Outcome, pattern_of, readable
+from orchestrator.messages import (
+    Filter,
+    Message,
+    Messages,
+    Outcome,
+    message_of,
+    pattern_of,
+    readable,
+)
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -122,3 +134,28 @@ def test_messages_are_a_frame_for_notebooks() -> None:
     assert str(frame["enqueued"].dtype) == "datetime64[us, UTC]"
     assert list(frame["sequence_number"]) == [1]
     assert list(frame["text"]) == ["x"]
+
+
+@pytest.mark.parametrize(("ago", "state"), [(1, "active"), (0, "active"), (-1, "scheduled")])
+def test_a_message_whose_time_has_come_is_active_whatever_the_service_calls_it(
+    ago: int, state: str
+) -> None:
+    enqueued = datetime(2026, 1, 2, tzinfo=UTC)
+    texts = ("message_id", "session_id", "subject", "content_type", "correlation_id", "to")
+    received: Any = SimpleNamespace(
+        application_properties=None,
+        time_to_live=None,
+        state=ServiceBusMessageState.SCHEDULED,
+        scheduled_enqueue_time_utc=enqueued - timedelta(hours=ago),
+        enqueued_time_utc=enqueued,
+        sequence_number=1,
+        delivery_count=0,
+        body=None,
+        body_type=AmqpMessageBodyType.VALUE,
+        reply_to=None,
+        partition_key=None,
+        **dict.fromkeys(texts),
+    )
+    message = message_of(received)
+    assert message.state == state
+    assert (message.scheduled is None) == (state == "active")

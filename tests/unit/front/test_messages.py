@@ -197,6 +197,15 @@ def test_a_delivery_tells_the_messages_place_and_times() -> None:
     assert "x-opt-locked-until" not in peeked
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [(MessageState.ACTIVE, 2), (MessageState.SCHEDULED, 2), (MessageState.DEFERRED, 1)],
+)
+def test_a_message_that_had_to_wait_says_so_for_life(state: MessageState, told: int) -> None:
+    one = stored(message(["id"]), Details(scheduled_at=NOW - 5), state=state)
+    assert s.map_of(delivered(one).message_annotations)["x-opt-message-state"] == told
+
+
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 2000])
 @pytest.mark.parametrize("header", [None, [True, t.UByte(7), None, None, t.UInt(99)]])
 def test_the_header_tells_earlier_failures(count: int, header: list[Any] | None) -> None:

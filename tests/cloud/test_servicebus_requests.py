@@ -1,0 +1,144 @@
+"""Requests to `$management` that the Python SDK does not make, and those of other clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+
+from orchestrator.localcloud.amqp import sections as s
+from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.servicebus.rules import Rule, TrueFilter
+from orchestrator.localcloud.servicebus.topic_definitions import (
+    SubscriptionProperties,
+    TopicProperties,
+)
+from tests.cloud.servicebus_bus import NAMESPACE, Bus
+from tests.cloud.servicebus_wire import Wire
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    running = Bus(tmp_path_factory.mktemp("bus"))
+    yield running
+    running.close()
+
+
+def asked(bus: Bus, entity: str, *requests: tuple[str, dict[Any, Any]]) -> list[tuple[int, Any]]:
+    async def ask() -> list[tuple[int, Any]]:
+        wire = await Wire.opened(bus)
+        try:
+            return await wire.ask(f"{entity}/$management", *requests)
+        finally:
+            await wire.drop()
+
+    return asyncio.run(ask())
+
+
+def send(bus: Bus, queue: str, *bodies: str, **settings: Any) -> None:
+    with bus.client() as client, client.get_queue_sender(queue) as sender:
+        sender.send_messages([ServiceBusMessage(body, **settings) for body in bodies])
+
+
+def older(bus: Bus, count: int, ago: float = 0, **more: Any) -> tuple[str, dict[Any, Any]]:
+    """A batch deletion of what was enqueued before so many seconds ago."""
+    before = t.Timestamp((bus.clock.time() - ago) * 1000)
+    return "batch-delete-messages", {
+        "message-count": t.Int(count),
+        "enqueued-time-utc": before,
+        **more,
+    }
+
+
+def test_a_peek_may_leave_out_the_bodies(bus: Bus) -> None:
+    queue = bus.queue()
+    send(bus, queue, "a body", application_properties={"k": 1})
+    of = {"from-sequence-number": 0, "message-count": t.Int(5)}
+    whole, outline = asked(
+        bus,
+        queue,
+        ("peek-message", {**of, "omit-message-body": False}),
+        ("peek-message", {**of, "omit-message-body": True}),
+    )
+    before = s.split(whole[1]["messages"][0]["message"])
+    after = s.split(outline[1]["messages"][0]["message"])
+    assert s.data_of(before.body) == [b"a body"]
+    assert (after.body, after.body_kind) == (b"", 0)
+    assert s.map_of(after.application_properties) == {"k": 1}
+    assert after.message_annotations == before.message_annotations
+    annotations = s.map_of(after.delivery_annotations)
+    assert annotations["omitted-message-body-size"] == len(before.body)
+
+
+def test_messages_are_deleted_oldest_first_without_being_received(bus: Bus) -> None:
+    queue = bus.queue()
+    send(bus, queue, "a", "b", "c")
+    bus.advance(10)
+    send(bus, queue, "young")
+    answers = asked(
+        bus,
+        queue,
+        older(bus, 1, ago=5),
+        older(bus, 10, ago=5),
+        older(bus, 10, ago=5),
+    )
+    assert answers == [(200, {"message-count": 1}), (200, {"message-count": 2}), (204, None)]
+    with bus.client() as client, client.get_queue_receiver(queue) as receiver:
+        assert [str(message) for message in receiver.peek_messages(5)] == ["young"]
+        (message,) = receiver.receive_messages(max_wait_time=5)
+        receiver.complete_message(message)
+    assert bus.counts(queue).total == 0
+
+
+def test_what_is_locked_deferred_or_scheduled_is_not_deleted(bus: Bus) -> None:
+    queue = bus.queue()
+    send(bus, queue, "deferred", "locked", "ready")
+    with bus.client() as client:
+        with client.get_queue_sender(queue) as sender:
+            due = datetime.fromtimestamp(bus.clock.time() + 99, UTC)
+            sender.schedule_messages(ServiceBusMessage("scheduled"), due)
+        with client.get_queue_receiver(queue) as receiver:
+            first, _ = receiver.receive_messages(2, max_wait_time=5)
+            receiver.defer_message(first)
+            bus.advance(1)
+            assert asked(bus, queue, older(bus, 10)) == [(200, {"message-count": 1})]
+            left = [str(m) for m in receiver.peek_messages(5, sequence_number=1)]
+    assert left == ["deferred", "locked", "scheduled"]
+
+
+def test_of_a_queue_with_sessions_only_the_accepted_session_is_emptied(bus: Bus) -> None:
+    queue = bus.queue(requires_session=True)
+    send(bus, queue, "a", session_id="one")
+    send(bus, queue, "b", session_id="two")
+    bus.advance(1)
+    statuses = [
+        status
+        for status, _ in asked(bus, queue, older(bus, 5), older(bus, 5, **{"session-id": "one"}))
+    ]
+    assert statuses == [400, 410]
+    assert bus.counts(queue).active == 2
+
+
+@pytest.mark.parametrize("count", [0, -1, 4001])
+def test_a_batch_deletion_has_a_size(bus: Bus, count: int) -> None:
+    (answer,) = asked(bus, bus.queue(), older(bus, count))
+    assert answer == (400, None)
+
+
+def test_rules_are_listed_by_name(bus: Bus) -> None:
+    bus.call(bus.broker.put_topic(NAMESPACE, "sorted", TopicProperties()))
+    bus.call(bus.broker.put_subscription(NAMESPACE, "sorted", "one", SubscriptionProperties()))
+    for name in ("zebra", "Apple", "mango"):
+        bus.call(bus.broker.put_rule_of(NAMESPACE, "sorted", "one", Rule(name, TrueFilter())))
+    pages = asked(
+        bus,
+        "sorted/Subscriptions/one",
+        *[("enumerate-rules", {"skip": t.Int(n), "top": t.Int(1)}) for n in range(5)],
+    )
+    names = [body["rules"][0]["rule-description"].value[2] for _, body in pages[:4]]
+    assert names == ["$Default", "Apple", "mango", "zebra"]
+    assert pages[4][0] == 204
