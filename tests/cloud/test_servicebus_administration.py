@@ -326,6 +326,17 @@ async def test_the_connection_string_that_messaging_uses_administers_as_well(wor
         pass
 
 
+@pytest.mark.parametrize("path", ["", "/"])
+def test_a_namespaces_root_greets_anybody(world: World, path: str) -> None:
+    request = urllib.request.Request(
+        f"https://{world.address}{path}", headers={"Host": f"{NAMESPACE}.servicebus.windows.net"}
+    )
+    context = ssl.create_default_context(cafile=world.cloud.ca)
+    with urllib.request.urlopen(request, timeout=10, context=context) as response:
+        assert '<title type="text">Publicly Listed Services</title>' in response.read().decode()
+        assert "atom+xml" in response.headers["Content-Type"]
+
+
 def test_wrong_keys_and_narrow_rights_are_refused(
     world: World, admin: ServiceBusAdministrationClient
 ) -> None:

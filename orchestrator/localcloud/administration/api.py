@@ -25,6 +25,7 @@ from orchestrator.localcloud.administration.documents import (
     entry,
     error,
     feed,
+    greeting,
     parse,
     tag,
 )
@@ -124,6 +125,8 @@ class AdministrationApi:
 
     async def _serve(self, request: web.Request) -> web.Response:
         path = unquote(request.rel_url.raw_path).strip("/")
+        if not path and request.method == "GET":
+            return _document(200, greeting(moment(self._clock.time())), "feed")
         grant = self._authorize(request, path)
         namespace = self._namespace(request.host, grant)
         _require_manage(grant, namespace, "" if path.startswith("$") else path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
@@ -149,6 +150,24 @@ def feed(address: str, title: str, updated: str, entries: list[str], following: 
         + tag("updated", updated)
         + links
         + "".join(entries),
+        xmlns=ATOM,
+    )
+
+
+def greeting(updated: str) -> str:
+    """What a namespace's root says to anybody, by which people see that they reach it
+    (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-troubleshooting-guide)."""
+    return raw(
+        "feed",
+        tag("title", "Publicly Listed Services", type="text")
+        + tag(
+            "subtitle",
+            "This is the list of publicly-listed services currently available.",
+            type="text",
+        )
+        + tag("id", f"uuid:{uuid.uuid4()};id=1")
+        + tag("updated", updated)
+        + tag("generator", "Service Bus 1.1"),
         xmlns=ATOM,
     )
 

@@ -221,13 +221,24 @@ class Connection:
         if header == SASL_HEADER and self.credentials is None:
             self._out.append(SASL_HEADER + sasl.mechanisms_frame(self._mechanisms))
             self.state = _SASL
-        elif header == AMQP_HEADER and (self.credentials is not None or self._check is None):
+        elif header == AMQP_HEADER and self._let_in():
             self._out.append(AMQP_HEADER)
             self.state = _OPENING
         else:
             # Part 2, section 2.2: answer with a header that is supported, and close.
             self._out.append(AMQP_HEADER if self.credentials is not None else SASL_HEADER)
             self.state = _CLOSED
+
+    def _let_in(self) -> bool:
+        """Whether the peer may open now: who leaves out SASL is treated as if it had said
+        ANONYMOUS. Microsoft's JavaScript client does so with a shared access signature."""
+        if self.credentials is None:
+            nobody = sasl.Credentials(sasl.ANONYMOUS)
+            if nobody.mechanism in self._mechanisms and (
+                self._check is None or self._check(nobody)
+            ):
+                self.credentials = nobody
+        return self.credentials is not None
 
     def _on_sasl(self, kind: int, code: int, fields: list[Any]) -> None:
         if kind != SASL_FRAME:

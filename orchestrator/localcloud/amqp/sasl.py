@@ -15,7 +15,8 @@ OK = 0
 AUTHENTICATION_FAILED = 1
 
 # Service Bus offers these; MSSBCBS says "I will authorise on $cbs", as ANONYMOUS does in effect.
-MECHANISMS = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
+ANONYMOUS = "ANONYMOUS"
+MECHANISMS = ("MSSBCBS", "PLAIN", ANONYMOUS, "EXTERNAL")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,14 +65,16 @@ def test_another_protocol_is_told_the_right_one_and_let_go(start: bytes, answer:
     assert client.engine.finished
 
 
-def test_without_sasl_a_connection_opens_only_if_nobody_checks() -> None:
-    client = Client()
-    client.feed(AMQP_HEADER)
-    assert client.engine.take_output() == AMQP_HEADER
-    checked = Client(check=lambda credentials: True)
-    checked.feed(AMQP_HEADER)
-    assert checked.engine.take_output() == SASL_HEADER
-    assert checked.engine.finished
+def test_a_connection_without_sasl_is_an_anonymous_one() -> None:
+    for check in (None, lambda credentials: credentials.mechanism == "ANONYMOUS"):
+        client = Client(check=check)
+        client.feed(AMQP_HEADER)
+        assert client.engine.take_output() == AMQP_HEADER
+        assert client.engine.credentials == Credentials("ANONYMOUS")
+    refused = Client(check=lambda credentials: credentials.mechanism == "PLAIN")
+    refused.feed(AMQP_HEADER)
+    assert refused.engine.take_output() == SASL_HEADER
+    assert refused.engine.finished
 
 
 @pytest.mark.parametrize(
