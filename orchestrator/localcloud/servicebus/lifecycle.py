@@ -346,7 +346,7 @@ class Lifecycle:
         message = lock.message
         self._unlock(lock)
         message.lock = None
-        message.delivery_count += 1
+        message.delivery_count = self._count_after_failure(message)
         if self._delivered_too_often(message.delivery_count):
             # Until the move is durable the store keeps the expired lock: a crash comes back here.
             self._bury_undeliverable(self._hold(message))
@@ -386,6 +386,11 @@ class Lifecycle:
             if self._shelf.messages.get(sequence) is message
             and (message.lock is None or not message.lock.settling)
         )
+
+    def _count_after_failure(self, message: StoredMessage) -> int:
+        """Its delivery count once the present delivery has failed. That of a dead letter stays
+        (https://github.com/Azure/azure-sdk-for-net/issues/53437)."""
+        return message.delivery_count + (0 if self.is_dead_letter else 1)
 
     def _delivered_too_often(self, delivery_count: int) -> bool:
         return not self.is_dead_letter and delivery_count >= self.properties.max_delivery_count

@@ -407,9 +407,9 @@ class Queue(Idleness):
         self._freed(lock)
 
     def abandon(self, token: bytes, done: Done, modified: bytes | None = None) -> None:
-        """Give it back with delivery_count + 1; to the dead-letter queue if that reaches the
-        queue's max_delivery_count. `modified` (all entries: merge with `details.modified` first)
-        replaces the former one; None keeps that."""
+        """Give it back with delivery_count + 1 (a dead letter with the same); to the dead-letter
+        queue if that reaches the queue's max_delivery_count. `modified` (all entries: merge with
+        `details.modified` first) replaces the former one; None keeps that."""
         lock = self.locked(token)
         self._give_back(lock, done, lock.message.state, modified)
 
@@ -423,7 +423,7 @@ class Queue(Idleness):
     ) -> None:
         lock.settling = True
         message = lock.message
-        delivery_count = message.delivery_count + 1
+        delivery_count = self._count_after_failure(message)
         if self._delivered_too_often(delivery_count):
             self._move_undeliverable(lock, self._or_regain(lock, done), delivery_count, modified)
             return

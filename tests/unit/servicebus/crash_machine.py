@@ -439,11 +439,14 @@ class CrashMachine(RuleBasedStateMachine):
 
     @rule(lock=consumes(locks))
     def abandon(self, lock: Lock) -> None:
-        copy, count = self.copy_at(lock[0], lock[1].message), lock[1].message.delivery_count + 1
+        place, locked = lock
+        copy = self.copy_at(place, locked.message)
+        # Those of dead letters are not counted.
+        count = locked.message.delivery_count + (not place.endswith("DeadLetterQueue"))
 
         def done(error: BrokerError | None) -> None:
             if error is None:
-                copy.deliveries = lock[0], count
+                copy.deliveries = place, count
 
         self.settle(lock, lambda queue, locked: queue.abandon(locked.token, done))
 

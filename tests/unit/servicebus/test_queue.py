@@ -206,10 +206,14 @@ async def test_dead_letters_are_received_without_end_and_never_dead_lettered_aga
     await send(queue, "a")
     await dead_letter(queue, queue.acquire(1)[0])
     await world.pass_time(100)
-    for attempt in range(4):
+    for _ in range(4):
         (lock,) = queue.dead_letter.acquire(1)
-        assert lock.message.delivery_count == attempt
+        assert lock.message.delivery_count == 0
         await abandon(queue.dead_letter, lock)
+    (lock,) = queue.dead_letter.acquire(1)
+    await world.pass_time(queue.properties.lock_duration)
+    (message,) = queue.dead_letter.peek(0, 5)
+    assert (message.lock, message.delivery_count) == (None, 0)
     (lock,) = queue.dead_letter.acquire(1)
     with pytest.raises(InvalidOperation):
         queue.dead_letter.dead_letter_message(lock.token, lambda error: None)
