@@ -18,7 +18,8 @@ from tests.cloud.servicebus_bus import NAMESPACE, RULE, Bus
 proton = pytest.importorskip("proton", reason="python-qpid-proton is not installed")
 
 from proton import ConnectionException  # noqa: E402
-from proton.reactor import AtLeastOnce, AtMostOnce  # noqa: E402
+from proton.handlers import MessagingHandler, TransactionHandler  # noqa: E402
+from proton.reactor import AtLeastOnce, AtMostOnce, Container  # noqa: E402
 from proton.utils import BlockingConnection, LinkDetached, SendException  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -229,3 +230,69 @@ def test_a_message_that_is_none_is_refused_and_the_link_lives(bus: Bus) -> None:
             sender.send(Broken())
         sender.send(proton.Message(body="good"))
     assert bus.counts(queue).active == 1
+
+
+class Transacting(MessagingHandler, TransactionHandler):
+    """Commits a send and an acceptance, then aborts one of each; proton drives it by callbacks."""
+
+    def __init__(self, bus: Bus, source: str, target: str) -> None:
+        super().__init__(prefetch=0, auto_accept=False)
+        self.bus, self.source, self.target = bus, source, target
+        self.told: list[str] = []
+        self.transaction: Any = None
+
+    def on_start(self, event: Any) -> None:
+        self.container = event.container
+        self.connection = event.container.connect(
+            f"amqp://{self.bus.plain}",
+            allowed_mechs="PLAIN",
+            user=RULE,
+            password=self.bus.key,
+            reconnect=False,
+        )
+        self.sender = event.container.create_sender(self.connection, self.target)
+        self.receiver = event.container.create_receiver(self.connection, self.source)
+        event.container.declare_transaction(self.connection, handler=self)
+
+    def on_transaction_declared(self, event: Any) -> None:
+        self.transaction = event.transaction
+        self.receiver.flow(1)
+
+    def on_message(self, event: Any) -> None:
+        self.transaction.accept(event.delivery)
+        self.transaction.send(self.sender, proton.Message(body=f"of {event.message.body}"))
+        if event.message.body == "commit":
+            self.transaction.commit()
+        else:
+            self.transaction.abort()
+
+    def on_transaction_committed(self, event: Any) -> None:
+        self.told.append("committed")
+        self.container.declare_transaction(self.connection, handler=self)
+
+    def on_transaction_aborted(self, event: Any) -> None:
+        self.told.append("aborted")
+        self.connection.close()
+
+    def on_transaction_commit_failed(self, event: Any) -> None:
+        self.told.append("failed")
+        self.connection.close()
+
+    on_transaction_declare_failed = on_transaction_commit_failed
+
+
+def test_transactions_are_committed_and_aborted(bus: Bus) -> None:
+    source, target = bus.queue(), bus.queue()
+    with connected(bus) as connection:
+        sender = connection.create_sender(source)
+        for body in ("commit", "abort"):
+            sender.send(proton.Message(body=body))
+    handler = Transacting(bus, source, target)
+    Container(handler).run()
+    assert handler.told == ["committed", "aborted"]
+    assert active(bus, target) == 1
+    with connected(bus) as connection:
+        receiver = connection.create_receiver(target, credit=1)
+        assert receiver.receive().body == "of commit"
+        receiver.accept()
+    assert active(bus, source) == 1

@@ -184,10 +184,10 @@ class LinkBase:
 class IncomingDelivery:
     """A message from the peer. `payload` is its bytes, all sections.
 
-    settled: the peer does not wait for an outcome.
+    settled: the peer does not wait for an outcome. transaction: the id of the one it is part of.
     """
 
-    __slots__ = ("format", "id", "link", "payload", "settled", "tag")
+    __slots__ = ("format", "id", "link", "payload", "settled", "tag", "transaction")
 
     def __init__(
         self, link: IncomingLink, id: int, tag: bytes, message_format: int, settled: bool
@@ -198,6 +198,7 @@ class IncomingDelivery:
         self.format = message_format
         self.settled = settled
         self.payload = b""
+        self.transaction: bytes | None = None
 
 
 class IncomingLink(LinkBase):
@@ -328,6 +329,8 @@ class IncomingLink(LinkBase):
             p.optional_number(fields[3], "transfer", "message-format", 0),
             p.flag(fields[4], "transfer", "settled"),
         )
+        if fields[7] is not None:
+            delivery.transaction = p.Outcome.read(fields[7]).transaction
         self.delivery_count = (self.delivery_count + 1) & MASK
         self.credit -= 1
         if self.credit < -OVERDRAFT:

@@ -19,6 +19,8 @@ OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x1
 SASL_MECHANISMS, SASL_INIT, SASL_CHALLENGE, SASL_RESPONSE, SASL_OUTCOME = range(0x40, 0x45)
 SOURCE, TARGET = 0x28, 0x29
 RECEIVED, ACCEPTED, REJECTED, RELEASED, MODIFIED = range(0x23, 0x28)
+# Transactions (part 4): a target, what is asked of it, and delivery states.
+COORDINATOR, DECLARE, DISCHARGE, DECLARED, TRANSACTIONAL = range(0x30, 0x35)
 ERROR = 0x1D
 
 # How many fields each has; a peer may leave out trailing ones.
@@ -59,6 +61,10 @@ _NAMES = {
     "amqp:rejected:list": REJECTED,
     "amqp:released:list": RELEASED,
     "amqp:modified:list": MODIFIED,
+    "amqp:coordinator:list": COORDINATOR,
+    "amqp:declare:list": DECLARE,
+    "amqp:discharge:list": DISCHARGE,
+    "amqp:transactional-state:list": TRANSACTIONAL,
 }
 
 _from_big = int.from_bytes
@@ -383,12 +389,14 @@ class Disposition:
 class Outcome:
     """A delivery state (part 3, section 3.4).
 
-    kind: RECEIVED, ACCEPTED, REJECTED, RELEASED, MODIFIED, or another descriptor (transactions).
+    kind: RECEIVED, ACCEPTED, REJECTED, RELEASED, MODIFIED; DECLARED; TRANSACTIONAL for a state
+    without an outcome; or another descriptor.
     error: of rejected, may be None. failed, elsewhere, annotations: of modified
     (delivery-failed, undeliverable-here, message-annotations).
+    transaction: the id of the transaction that it is part of, or that was declared.
     """
 
-    __slots__ = ("annotations", "elsewhere", "error", "failed", "kind")
+    __slots__ = ("annotations", "elsewhere", "error", "failed", "kind", "transaction")
 
     def __init__(
         self,
@@ -397,8 +405,10 @@ class Outcome:
         failed: bool = False,
         elsewhere: bool = False,
         annotations: dict[Any, Any] | None = None,
+        transaction: bytes | None = None,
     ) -> None:
         self.kind = kind
+        self.transaction = transaction
         self.error = error
         self.failed = failed
         self.elsewhere = elsewhere
@@ -415,6 +425,8 @@ class Outcome:
         if kind in (ACCEPTED, RELEASED):
             return cls(kind)
         fields = [*value.value, None, None, None]
+        if kind == TRANSACTIONAL:
+            return cls._transactional(fields[0], fields[1])
         if kind == REJECTED:
             return cls(kind, error=None if fields[0] is None else read_error(fields[0]))
         if kind == MODIFIED:
@@ -426,8 +438,32 @@ class Outcome:
             )
         return cls(kind)
 
+    @classmethod
+    def _transactional(cls, transaction: Any, outcome: Any) -> Outcome:
+        if not isinstance(transaction, bytes):
+            raise _wrong("transactional-state", "txn-id")
+        inner = cls(TRANSACTIONAL) if outcome is None else cls.read(outcome)
+        if inner.transaction is not None:
+            raise _wrong("transactional-state", "outcome")
+        return cls(
+            inner.kind,
+            inner.error,
+            inner.failed,
+            inner.elsewhere,
+            inner.annotations,
+            transaction,
+        )
+
     def encode(self) -> bytes:
         """The described list. `accepted` and `released` are constants."""
+        if self.transaction is None:
+            return self._bare()
+        transaction = encode(self.transaction)
+        if self.kind == DECLARED:
+            return b"\x00\x53\x33" + raw_compound(0xC0, 1, transaction)
+        return b"\x00\x53\x34" + raw_compound(0xC0, 2, transaction + self._bare())
+
+    def _bare(self) -> bytes:
         if self.kind == ACCEPTED:
             return _ACCEPTED
         if self.kind == RELEASED:

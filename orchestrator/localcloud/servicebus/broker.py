@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from orchestrator.clock import Clock
@@ -44,6 +44,7 @@ from orchestrator.localcloud.servicebus.model import (
     DEAD_LETTER_SUFFIX,
     TRANSFER_DEAD_LETTER_SUFFIX,
     AccessRule,
+    Done,
     QueueCounts,
     QueueInfo,
     QueueProperties,
@@ -65,6 +66,7 @@ from orchestrator.localcloud.servicebus.topic_definitions import (
     SubscriptionRecord,
     TopicRecord,
 )
+from orchestrator.localcloud.servicebus.transactions import Operation, carry_out
 
 __all__ = ["Broker", "durably"]
 
@@ -119,6 +121,11 @@ class Broker(TopicBroker):
             await self._store.close()
             raise
         self._clockwork.start()
+
+    def transact(self, operations: Sequence[Operation], done: Done) -> None:
+        """Do all of these, or none; see `carry_out`."""
+        assert self._context is not None
+        carry_out(self._context, operations, done)
 
     async def close(self) -> None:
         """Commit what is queued and close the store. Idempotent."""

@@ -19,7 +19,7 @@ from orchestrator.localcloud.amqp import sasl
 from orchestrator.localcloud.amqp.connection import Connection
 from orchestrator.localcloud.amqp.errors import CONNECTION_FORCED, NOT_IMPLEMENTED, AmqpError
 from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
-from orchestrator.localcloud.amqp.performatives import SOURCE, TARGET
+from orchestrator.localcloud.amqp.performatives import COORDINATOR, SOURCE, TARGET
 from orchestrator.localcloud.amqp.types import Int
 from orchestrator.localcloud.servicebus.cbs import Grants, TokenRefusedError
 from orchestrator.localcloud.servicebus.errors import BrokerError, SessionLockLost
@@ -43,6 +43,7 @@ from orchestrator.localcloud.servicebus.links_request import (
 )
 from orchestrator.localcloud.servicebus.links_send import SenderDoor
 from orchestrator.localcloud.servicebus.links_session import SessionDoor
+from orchestrator.localcloud.servicebus.links_transaction import CoordinatorDoor, Transactions
 from orchestrator.localcloud.servicebus.management import ManagementNode
 from orchestrator.localcloud.servicebus.model import Right
 from orchestrator.localcloud.servicebus.queue import Queue
@@ -93,6 +94,7 @@ class Peer(asyncio.BufferedProtocol):
             now=self._loop.time(),
         )
         self._doors: set[Door] = set()
+        self.transactions = Transactions(self)
         self._held = 0
         self._reading = True
         self._awake = False
@@ -361,6 +363,11 @@ class Peer(asyncio.BufferedProtocol):
 
     def _attach(self, link: Link) -> None:
         terminus = link.source if isinstance(link, OutgoingLink) else link.target
+        if terminus.kind == COORDINATOR and isinstance(link, IncomingLink):
+            coordinator = CoordinatorDoor(self, link)
+            self._enter(coordinator)
+            coordinator.open(REQUEST_SIZE)
+            return
         if terminus.kind not in (SOURCE, TARGET) or terminus.dynamic or terminus.address is None:
             link.refuse(
                 AmqpError(NOT_IMPLEMENTED, "A link must name the address of an existing entity.")

@@ -71,19 +71,7 @@ class Intake(Lifecycle):
         (a session queue wants a session id; a dead-letter queue takes no sends).
         `done(StoreFull|StoreFailed)`: nothing of it is stored.
         """
-        self.check_send()
-        limit = self.max_message_size
-        smallest = self._context.limits.property_size
-        for message in messages:
-            if (
-                message.session_id
-                or len(message.payload) > limit
-                or self.properties.requires_session
-            ):
-                self._check_content(len(message.payload), message.session_id)
-            self._check_ids(message)
-            if message.properties_size > smallest:
-                self._check_properties(message)
+        self.check_messages(messages)
         now = self._now()
         fresh, repeated = self._sort_out(messages, now)
         size = sum(len(message.payload) for message in fresh)
@@ -111,6 +99,22 @@ class Intake(Lifecycle):
             return [stored.sequence for stored in stamped]
         numbers = {id(m): stored.sequence for m, stored in zip(fresh, stamped, strict=True)}
         return [numbers.get(id(message), 0) for message in messages]
+
+    def check_messages(self, messages: Sequence[IncomingMessage]) -> None:
+        """Whether they could be sent, but for the quota. Raises as `send`."""
+        self.check_send()
+        limit = self.max_message_size
+        smallest = self._context.limits.property_size
+        for message in messages:
+            if (
+                message.session_id
+                or len(message.payload) > limit
+                or self.properties.requires_session
+            ):
+                self._check_content(len(message.payload), message.session_id)
+            self._check_ids(message)
+            if message.properties_size > smallest:
+                self._check_properties(message)
 
     def check_batch(self, messages: Sequence[IncomingMessage], size: int) -> None:
         """Whether these, of `size` bytes together, may be one batch: in a partitioned entity they

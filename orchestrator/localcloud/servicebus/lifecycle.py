@@ -35,7 +35,7 @@ from orchestrator.localcloud.servicebus.model import (
 )
 from orchestrator.localcloud.servicebus.session_shelf import SessionShelf
 from orchestrator.localcloud.servicebus.shelf import Shelf, message_due
-from orchestrator.localcloud.servicebus.store import Change, MessageRow, StateRow, Store
+from orchestrator.localcloud.servicebus.store import Change, Commits, MessageRow, StateRow
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.idleness import Idleness
@@ -72,7 +72,7 @@ class Context:
     """
 
     clock: Clock
-    store: Store
+    store: Commits
     limits: Limits
     soon: Callable[[Callable[[], None]], object]
     later: Callable[[float, Callable[[], None]], object]

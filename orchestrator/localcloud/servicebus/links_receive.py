@@ -183,6 +183,9 @@ class ReceiverDoor(Door):
         strike = self._peer.strike(operation, self.namespace, self.path)
         if strike is not None and self._struck(strike, delivery):
             return
+        if outcome.transaction is not None:
+            self._enlist(delivery, outcome, outcome.transaction)
+            return
         if outcome.kind == p.ACCEPTED:
             failure: BrokerError | None = None
             try:
@@ -204,19 +207,61 @@ class ReceiverDoor(Door):
             if outcome.kind == p.RELEASED:
                 self._queue.release(locked.token)
                 self.link.settle(delivery, answer)
-            elif outcome.kind == p.MODIFIED:
-                changes = merged(locked.message, outcome.annotations)
-                if outcome.elsewhere:
-                    self._queue.defer(locked.token, done, changes)
-                else:
-                    self._queue.abandon(locked.token, done, changes)
-            elif outcome.kind == p.REJECTED:
-                self._dead_letter(locked, outcome.error, done)
+            elif outcome.kind in (p.MODIFIED, p.REJECTED):
+                self._move(locked, outcome, done)
             else:
-                unknown = AmqpError(NOT_IMPLEMENTED, "Transactional settlement is not supported.")
+                unknown = AmqpError(NOT_IMPLEMENTED, "There is no such outcome.")
                 self.link.settle(delivery, p.reject(unknown))
         except BrokerError as error:
             done(error)
+
+    def _move(self, locked: LockedMessage, outcome: p.Outcome, done: Done) -> None:
+        """Abandon it, defer it or dead-letter it. Raises BrokerError."""
+        if outcome.kind == p.REJECTED:
+            self._dead_letter(locked, outcome.error, done)
+            return
+        changes = merged(locked.message, outcome.annotations)
+        if outcome.elsewhere:
+            self._queue.defer(locked.token, done, changes)
+        else:
+            self._queue.abandon(locked.token, done, changes)
+
+    def _enlist(self, delivery: OutgoingDelivery, outcome: p.Outcome, transaction: bytes) -> None:
+        """Settle it when the transaction is discharged; until then it stays locked."""
+        locked: LockedMessage = delivery.context
+        operation = settlement(outcome)
+
+        def done(error: BrokerError | None) -> None:
+            if error is None:
+                meter = self._peer.broker.meter
+                meter.request(self.namespace, self.path, None)
+                meter.settled(self.namespace, self.path, operation)
+
+        def settle() -> None:
+            if outcome.kind == p.ACCEPTED:
+                self._queue.complete_durably(locked.token, done)
+            else:
+                self._move(locked, outcome, done)
+
+        try:
+            if outcome.kind not in (p.ACCEPTED, p.MODIFIED, p.REJECTED):
+                raise AmqpError(
+                    NOT_IMPLEMENTED,
+                    "In a transaction a message is completed, abandoned, deferred or "
+                    "dead-lettered.",
+                )
+            self._queue.locked(locked.token)
+            self._peer.transactions.enlist(transaction, settle)
+        except BrokerError as error:
+            self.link.settle(delivery, p.reject(wire_error(error)))
+        except AmqpError as error:
+            self.link.settle(delivery, p.reject(error))
+        else:
+            kind, failed, elsewhere = outcome.kind, outcome.failed, outcome.elsewhere
+            self.link.settle(
+                delivery,
+                p.Outcome(kind, failed=failed, elsewhere=elsewhere, transaction=transaction),
+            )
 
     def _struck(self, strike: Strike, delivery: OutgoingDelivery) -> bool:
         """A fault befalls a settlement; whether nothing more becomes of it."""

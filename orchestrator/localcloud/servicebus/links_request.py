@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.localcloud.amqp import performatives as p
-from orchestrator.localcloud.amqp.errors import RESOURCE_LIMIT_EXCEEDED, AmqpError
+from orchestrator.localcloud.amqp.errors import NOT_IMPLEMENTED, RESOURCE_LIMIT_EXCEEDED, AmqpError
 from orchestrator.localcloud.amqp.events import Received
 from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
 from orchestrator.localcloud.servicebus.front_messages import Request
@@ -101,6 +101,12 @@ class RequestDoor(Door):
         self.link.open_window(CREDIT)
 
     def on_received(self, event: Received) -> None:
+        if event.delivery.transaction is not None:
+            alone = AmqpError(
+                NOT_IMPLEMENTED, "Requests in a transaction are not supported: ask outside of it."
+            )
+            self.link.settle(event.delivery, p.reject(alone))
+            return
         try:
             request = Request(event.delivery.payload)
         except AmqpError as error:

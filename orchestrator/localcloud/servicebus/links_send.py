@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.localcloud.amqp import performatives as p
@@ -13,7 +14,7 @@ from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy
 from orchestrator.localcloud.servicebus.front_messages import BATCH_FORMAT, read_transfer
 from orchestrator.localcloud.servicebus.links import Door, not_found, wire_error
-from orchestrator.localcloud.servicebus.model import Right
+from orchestrator.localcloud.servicebus.model import IncomingMessage, Right
 from orchestrator.localcloud.servicebus.queue import Queue
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class SenderDoor(Door):
             if delivery.format == BATCH_FORMAT:
                 self._queue.check_batch(messages, size)
             delivery.payload = b""
+            if delivery.transaction is not None:
+                self._enlist(delivery, delivery.transaction, messages, size)
+                return
             self._peer.hold(size)
             count = len(messages)
             try:
@@ -82,6 +86,30 @@ class SenderDoor(Door):
         except AmqpError as error:
             self._refuse(delivery, error)
 
+    def _enlist(
+        self,
+        delivery: IncomingDelivery,
+        transaction: bytes,
+        messages: Sequence[IncomingMessage],
+        size: int,
+    ) -> None:
+        """Raises BrokerError, AmqpError."""
+        self._queue.check_messages(messages)
+
+        def done(error: BrokerError | None) -> None:
+            if error is None:
+                self._count(len(messages), size)
+
+        self._peer.transactions.enlist(
+            transaction, lambda: self._queue.send(messages, done), len(messages), size
+        )
+        self.link.settle(delivery, p.Outcome(p.ACCEPTED, transaction=transaction))
+
+    def _count(self, count: int, size: int) -> None:
+        meter = self._peer.broker.meter
+        meter.incoming(self.namespace, self.path, count, size)
+        meter.request(self.namespace, self.path, None)
+
     def _done(
         self,
         delivery: IncomingDelivery,
@@ -92,9 +120,7 @@ class SenderDoor(Door):
     ) -> None:
         self._peer.unhold(size)
         if error is None:
-            meter = self._peer.broker.meter
-            meter.incoming(self.namespace, self.path, count, size)
-            meter.request(self.namespace, self.path, None)
+            self._count(count, size)
         if unheard:
             self._peer.cut()
             return

@@ -185,6 +185,17 @@ class Change:
         """Remove everything of a queue number: messages, history, last sequence number."""
         self.drops.append(queue)
 
+    def add(self, other: Change) -> None:
+        """Have what another one does be part of this one."""
+        self.puts += other.puts
+        self.states += other.states
+        self.deletes += other.deletes
+        for queue, sequence in other.last.items():
+            self.note_sequence(queue, sequence)
+        self.history.update(other.history)
+        self.definitions.update(other.definitions)
+        self.drops += other.drops
+
 
 @dataclass(slots=True)
 class Contents:
@@ -207,15 +218,8 @@ def tell(results: Iterable[tuple[Done | None, BrokerError | None]]) -> None:
             _log.exception("a store callback failed")
 
 
-class Store(Protocol):
-    """A durable (or, for tests, an in-memory) store. Called from one event loop."""
-
-    async def open(self) -> Contents:
-        """Open or create it; everything committed so far. Messages come in order of their keys.
-
-        Raises StoreCorrupt, StoreFailed.
-        """
-        ...
+class Commits(Protocol):
+    """Where changes are made durable. Called from one event loop."""
 
     def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
         """Make the change durable; then `done(None)`, or `done(StoreFull | StoreFailed)` and
@@ -229,6 +233,17 @@ class Store(Protocol):
 
     def barrier(self, done: Done) -> None:
         """`done` is called once everything committed before has been dealt with."""
+        ...
+
+
+class Store(Commits, Protocol):
+    """A durable (or, for tests, an in-memory) store."""
+
+    async def open(self) -> Contents:
+        """Open or create it; everything committed so far. Messages come in order of their keys.
+
+        Raises StoreCorrupt, StoreFailed.
+        """
         ...
 
     async def close(self) -> None:

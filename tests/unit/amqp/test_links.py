@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.connection import Limits
+from orchestrator.localcloud.amqp.decode import decode_whole
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import AmqpError, DecodeError
 from orchestrator.localcloud.amqp.events import Attaching, Detached, Disposed, Received, Sendable
@@ -304,6 +307,12 @@ def _fields(frame: bytes, pos: int) -> object:
         (encode(t.Described(t.ULong(0x27), [None, True])), p.MODIFIED, False, True),
         (encode(t.Described(t.ULong(0x25), [])), p.REJECTED, False, False),
         (encode(t.Described(t.ULong(0x34), [b"txn"])), 0x34, False, False),
+        (
+            encode(t.Described(t.ULong(0x34), [b"txn", t.Described(t.ULong(0x27), [True])])),
+            p.MODIFIED,
+            True,
+            False,
+        ),
     ],
 )
 def test_outcomes_are_read(encoded: bytes, kind: int, failed: bool, elsewhere: bool) -> None:
@@ -318,6 +327,29 @@ def test_outcomes_are_read(encoded: bytes, kind: int, failed: bool, elsewhere: b
         failed,
         elsewhere,
     )
+
+
+def test_a_state_in_a_transaction_comes_back_as_it_was() -> None:
+    error = AmqpError("amqp:not-allowed", "why")
+    for outcome in (
+        p.Outcome(p.ACCEPTED, transaction=b"txn"),
+        p.Outcome(p.REJECTED, error=error, transaction=b"txn"),
+        p.Outcome(p.MODIFIED, failed=True, elsewhere=True, transaction=b"txn"),
+    ):
+        read = p.Outcome.read(decode_whole(outcome.encode()))
+        assert (read.kind, read.transaction) == (outcome.kind, b"txn")
+        assert (read.failed, read.elsewhere) == (outcome.failed, outcome.elsewhere)
+        assert str(read.error) == str(outcome.error)
+    declared = decode_whole(p.Outcome(p.DECLARED, transaction=b"txn").encode())
+    assert (declared.descriptor, declared.value) == (p.DECLARED, [b"txn"])
+
+
+@pytest.mark.parametrize(
+    "fields", [[], [None], ["txn"], [b"txn", t.Described(t.ULong(0x34), [b"other"])]]
+)
+def test_a_transactional_state_without_sense_is_refused(fields: list[Any]) -> None:
+    with pytest.raises(AmqpError):
+        p.Outcome.read(t.Described(t.ULong(p.TRANSACTIONAL), fields))
 
 
 def test_a_drained_link_gives_its_credit_back() -> None:

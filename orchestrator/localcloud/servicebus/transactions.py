@@ -1,0 +1,67 @@
+"""Operations on any queues that happen together: all of them, or none.
+
+Each is what its queue does anyway; only the changes that they would commit one by one are
+gathered and committed as one. Where one of them cannot be, the others learn what they would of a
+store that failed, and put everything back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from orchestrator.localcloud.servicebus.errors import BrokerError, StoreFailed
+from orchestrator.localcloud.servicebus.lifecycle import Context
+from orchestrator.localcloud.servicebus.model import Done
+from orchestrator.localcloud.servicebus.store import Change, Commits, tell
+
+Operation = Callable[[], object]
+"""Does one thing to a queue. Raises BrokerError."""
+
+
+class _Gathering:
+    """Stands in for the store while operations say what they want of it."""
+
+    def __init__(self) -> None:
+        self.change = Change()
+        self.waiting: list[Done | None] = []
+
+    def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
+        self.change.add(change)
+        self.waiting.append(done)
+
+    def barrier(self, done: Done) -> None:
+        self.waiting.append(done)
+
+    def tell(self, error: BrokerError | None) -> None:
+        tell((done, error) for done in self.waiting)
+
+
+def carry_out(context: Context, operations: Sequence[Operation], done: Done) -> None:
+    """Do all of them or none. `done(None)` once all are durable; `done(error)` with what one of
+    them raised, or with StoreFull or StoreFailed, and nothing has happened."""
+    store: Commits = context.store
+    gathering = _Gathering()
+    failure: BrokerError | None = None
+    context.store = gathering
+    try:
+        for operation in operations:
+            operation()
+    except BrokerError as error:
+        failure = error
+    finally:
+        context.store = store
+
+    def finished(error: BrokerError | None) -> None:
+        gathering.tell(error)
+        done(error)
+
+    def undone(_: BrokerError | None) -> None:
+        gathering.tell(
+            StoreFailed("Another part of the transaction failed: nothing of it is done.")
+        )
+        done(failure)
+
+    if failure is None:
+        store.commit(gathering.change, finished)
+    else:
+        store.barrier(undone)

@@ -1,0 +1,257 @@
+"""Transactions as AMQP has them (part 4): declared, used and discharged by a raw client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from orchestrator.localcloud.amqp import performatives as p
+from orchestrator.localcloud.amqp import sections as s
+from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.encode import encode
+from orchestrator.localcloud.servicebus.model import QueueCounts
+from tests.cloud.servicebus_bus import Bus
+from tests.cloud.servicebus_wire import Wire, terminus
+
+COORDINATOR, SENDER, RECEIVER = 0, 1, 2
+ACCEPTED = t.Described(t.ULong(p.ACCEPTED), [])
+ABANDONED = t.Described(t.ULong(p.MODIFIED), [True, False])
+DEFERRED = t.Described(t.ULong(p.MODIFIED), [False, True])
+DEAD = t.Described(t.ULong(p.REJECTED), [])
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    running = Bus(tmp_path_factory.mktemp("bus"))
+    yield running
+    running.close()
+
+
+def within(transaction: bytes, outcome: Any = None) -> t.Described:
+    return t.Described(t.ULong(p.TRANSACTIONAL), [transaction, outcome])
+
+
+class Client:
+    """A connection with a coordinator; `state` is what the last disposition said."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self._number = 0
+
+    async def _state(self) -> Any:
+        """`(kind, transaction or error's condition)` of the next disposition."""
+        fields = await self.wire.until(p.DISPOSITION)
+        assert fields[3] is True
+        if isinstance(fields[4], t.Described) and fields[4].descriptor == p.DECLARED:
+            return p.DECLARED, fields[4].value[0]
+        outcome = p.Outcome.read(fields[4])
+        if outcome.error is not None:
+            return outcome.kind, outcome.error.condition
+        return outcome.kind, outcome.transaction
+
+    async def attach(self, handle: int, address: str, *, receive: bool = False) -> None:
+        self.wire.attach(handle, address, receive=receive)
+        await self.wire.until(p.ATTACH)
+
+    async def transfer(self, handle: int, payload: bytes, state: Any = None) -> Any:
+        self._number += 1
+        self.wire.send(
+            1, p.TRANSFER, t.UInt(handle), t.UInt(self._number),
+            encode(self._number.to_bytes(4, "big")), t.UInt(0), False, False, None, state,
+            payload=payload,
+        )  # fmt: skip
+        return await self._state()
+
+    async def declare(self) -> bytes:
+        asked = t.Described(t.ULong(p.DECLARE), [None])
+        kind, transaction = await self.transfer(COORDINATOR, s.section(s.VALUE, asked))
+        assert kind == p.DECLARED
+        assert isinstance(transaction, bytes)
+        return transaction
+
+    async def discharge(self, transaction: Any, *, fail: bool = False) -> Any:
+        asked = t.Described(t.ULong(p.DISCHARGE), [transaction, fail])
+        return await self.transfer(COORDINATOR, s.section(s.VALUE, asked))
+
+    async def post(
+        self, text: bytes, transaction: bytes | None = None, handle: int = SENDER
+    ) -> Any:
+        state = None if transaction is None else within(transaction)
+        return await self.transfer(handle, s.section(s.DATA, text), state)
+
+    async def receive(self, count: int = 1) -> list[int]:
+        """The delivery numbers of the next messages."""
+        self.wire.credit(RECEIVER, count)
+        return [(await self.wire.until(p.TRANSFER))[1] for _ in range(count)]
+
+    async def settle(self, number: int, transaction: bytes, outcome: Any) -> Any:
+        self.wire.send(
+            1, p.DISPOSITION, True, t.UInt(number), t.UInt(number), False,
+            within(transaction, outcome),
+        )  # fmt: skip
+        return await self._state()
+
+
+@asynccontextmanager
+async def client(bus: Bus) -> AsyncIterator[Client]:
+    wire = await Wire.opened(bus)
+    try:
+        wire.send(
+            1, p.ATTACH, "coordinator", t.UInt(COORDINATOR), False, t.UByte(0), t.UByte(0),
+            terminus(p.SOURCE, "me"), encode(t.Described(t.ULong(p.COORDINATOR), [])),
+            None, None, t.UInt(0),
+        )  # fmt: skip
+        attached = await wire.until(p.ATTACH)
+        assert attached[6] == encode(t.Described(t.ULong(p.COORDINATOR), []))
+        yield Client(wire)
+    finally:
+        await wire.drop()
+
+
+def ready(bus: Bus, queue: str) -> int:
+    """How many messages somebody could receive."""
+
+    def count() -> int:
+        found = bus.broker.find("contoso", queue, set())
+        assert found is not None
+        return sum(1 for m in found.peek(0, 100) if m.lock is None and not m.state)
+
+    return bus.read(count)
+
+
+async def test_what_is_sent_and_settled_in_a_transaction_happens_when_it_is_discharged(
+    bus: Bus,
+) -> None:
+    source, target = bus.queue(), bus.queue()
+    async with client(bus) as one:
+        await one.attach(SENDER, source)
+        for text in (b"complete", b"abandon", b"defer", b"bury"):
+            assert await one.post(text) == (p.ACCEPTED, None)
+        await one.attach(RECEIVER, source, receive=True)
+        await one.attach(3, target)
+        numbers = await one.receive(4)
+        transaction = await one.declare()
+        for number, outcome in zip(numbers, (ACCEPTED, ABANDONED, DEFERRED, DEAD), strict=True):
+            kind, of = await one.settle(number, transaction, outcome)
+            assert of == transaction
+            assert kind == outcome.descriptor
+        assert await one.post(b"result", transaction, 3) == (p.ACCEPTED, transaction)
+        assert await one.post(b"another", transaction, 3) == (p.ACCEPTED, transaction)
+        assert bus.counts(target).active == 0
+        assert (bus.counts(source).active, ready(bus, source)) == (4, 0)
+        assert await one.discharge(transaction) == (p.ACCEPTED, None)
+        assert bus.counts(target).active == 2
+        assert (bus.counts(source).active, ready(bus, source)) == (2, 1)
+        assert bus.counts(source).dead_letter == 1
+        kind, error = await one.discharge(transaction)
+        assert (kind, error) == (p.REJECTED, "amqp:transaction:unknown-id")
+
+
+async def test_of_a_failed_transaction_nothing_is_left(bus: Bus) -> None:
+    queue = bus.queue()
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        await one.post(b"first")
+        await one.attach(RECEIVER, queue, receive=True)
+        (number,) = await one.receive()
+        transaction = await one.declare()
+        await one.settle(number, transaction, ACCEPTED)
+        await one.post(b"never", transaction)
+        assert await one.discharge(transaction, fail=True) == (p.ACCEPTED, None)
+    assert (bus.counts(queue).active, ready(bus, queue)) == (1, 0)
+    bus.advance(61)
+    assert ready(bus, queue) == 1
+
+
+async def test_one_lost_lock_takes_the_whole_transaction_with_it(bus: Bus) -> None:
+    queue, target = bus.queue(), bus.queue()
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        await one.attach(3, target)
+        await one.post(b"a")
+        await one.post(b"b")
+        await one.attach(RECEIVER, queue, receive=True)
+        first, second = await one.receive(2)
+        transaction = await one.declare()
+        await one.post(b"c", transaction, 3)
+        for number in (first, second):
+            await one.settle(number, transaction, ACCEPTED)
+        found = bus.read(lambda: bus.broker.find("contoso", queue, set()))
+        assert found is not None
+        token = bus.read(lambda: found.peek(0, 5)[1].lock.token)  # type: ignore[union-attr]
+        bus.read(lambda: found.lose(token))
+        kind, error = await one.discharge(transaction)
+        assert (kind, error) == (p.REJECTED, "amqp:transaction:rollback")
+    assert bus.counts(target) == QueueCounts()
+    assert bus.counts(queue).active == 2
+    bus.advance(61)
+    assert ready(bus, queue) == 2
+
+
+async def test_a_transaction_ends_with_its_time_and_its_connection(bus: Bus) -> None:
+    queue = bus.queue()
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        transaction = await one.declare()
+        await one.post(b"a", transaction)
+        bus.advance(120)
+        assert await one.post(b"b", transaction) == (p.REJECTED, "amqp:transaction:timeout")
+        assert await one.discharge(transaction) == (p.REJECTED, "amqp:transaction:unknown-id")
+        transaction = await one.declare()
+        await one.post(b"c", transaction)
+    async with client(bus) as other:
+        assert await other.discharge(transaction) == (p.REJECTED, "amqp:transaction:unknown-id")
+    assert bus.counts(queue).total == 0
+
+
+async def test_what_cannot_be_in_a_transaction_is_told_at_once(bus: Bus) -> None:
+    queue, sessions = bus.queue(), bus.queue(requires_session=True)
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        await one.attach(3, sessions)
+        assert await one.post(b"a", b"nonsense") == (p.REJECTED, "amqp:transaction:unknown-id")
+        transaction = await one.declare()
+        assert await one.post(b"a", transaction, 3) == (p.REJECTED, "amqp:not-allowed")
+        for _ in range(100):
+            assert (await one.post(b"a", transaction))[0] == p.ACCEPTED
+        full = (p.REJECTED, "amqp:resource-limit-exceeded")
+        assert await one.post(b"a", transaction) == full
+        assert await one.discharge(transaction) == (p.ACCEPTED, None)
+        assert bus.counts(queue).active == 100
+        for _ in range(50):
+            await one.declare()
+        asked = s.section(s.VALUE, t.Described(t.ULong(p.DECLARE), [None]))
+        assert await one.transfer(COORDINATOR, asked) == full
+        for wrong in (7, t.Described(t.ULong(99), []), None):
+            kind, _ = await one.transfer(COORDINATOR, s.section(s.VALUE, wrong))
+            assert kind == p.REJECTED
+        assert await one.discharge(None) == (p.REJECTED, "amqp:invalid-field")
+
+
+async def test_a_transaction_in_a_queue_that_detects_duplicates(bus: Bus) -> None:
+    queue = bus.queue(requires_duplicate_detection=True)
+    same = s.section(s.PROPERTIES, ["id"]) + s.section(s.DATA, b"x")
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        for fail, count in ((True, 0), (False, 1), (False, 1)):
+            transaction = await one.declare()
+            for _ in range(2):
+                state = within(transaction)
+                assert (await one.transfer(SENDER, same, state))[0] == p.ACCEPTED
+            assert (await one.discharge(transaction, fail=fail))[0] == p.ACCEPTED
+            assert bus.counts(queue).active == count
+
+
+def test_a_request_in_a_transaction_is_refused(bus: Bus) -> None:
+    queue = bus.queue()
+
+    async def ask() -> Any:
+        async with client(bus) as one:
+            await one.attach(SENDER, f"{queue}/$management")
+            return await one.post(b"", await one.declare())
+
+    assert asyncio.run(ask()) == (p.REJECTED, "amqp:not-implemented")

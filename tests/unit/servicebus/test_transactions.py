@@ -1,0 +1,119 @@
+"""Operations on several queues that happen together, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.localcloud.servicebus.errors import (
+    BrokerError,
+    LockLost,
+    MessageTooLarge,
+    StoreFull,
+)
+from orchestrator.localcloud.servicebus.model import IncomingMessage, MessageState
+from orchestrator.localcloud.servicebus.queue import Queue
+from orchestrator.localcloud.servicebus.rules import SqlFilter
+from orchestrator.localcloud.servicebus.transactions import Operation
+from tests.unit.servicebus.test_store_failures import FailingStore
+from tests.unit.servicebus.test_topics import bodies, subscription, topic
+from tests.unit.servicebus.wire_messages import encoded
+from tests.unit.servicebus.world import World, durably, send, texts, world_of
+
+
+def ignored(error: BrokerError | None) -> None:
+    pass
+
+
+def sending(queue: Queue, text: str, **fields: object) -> Operation:
+    message = IncomingMessage(text.encode(), **{"message_id": text, **fields})  # type: ignore[arg-type]
+    return lambda: queue.send([message], ignored)
+
+
+async def together(world: World, *operations: Operation) -> None:
+    await durably(lambda done: world.broker.transact(operations, done))
+
+
+async def test_all_of_it_is_durable(world: World) -> None:
+    source, target = await world.queue("source"), await world.queue("target")
+    await send(source, "done", "again", "later", "bad")
+    done, again, later, bad = source.acquire(4)
+    await together(
+        world,
+        lambda: source.complete_durably(done.token, ignored),
+        sending(target, "result"),
+        lambda: source.abandon(again.token, ignored),
+        lambda: source.defer(later.token, ignored),
+        lambda: source.dead_letter_message(bad.token, ignored, "why"),
+        sending(target, "more"),
+    )
+    for _ in range(2):
+        assert texts(target.peek(0, 9)) == ["result", "more"]
+        assert [(m.payload, m.state) for m in source.peek(0, 9)] == [
+            (b"again", MessageState.ACTIVE),
+            (b"later", MessageState.DEFERRED),
+        ]
+        assert texts(source.dead_letter.peek(0, 9)) == ["bad"]
+        await world.restart()
+        source, target = world.again(source), world.again(target)
+    assert source.counts().size_in_bytes == len("againlaterbad")
+
+
+async def test_one_that_cannot_be_takes_the_others_back(world: World) -> None:
+    source = await world.queue("source")
+    target = await world.queue("target", requires_duplicate_detection=True)
+    await send(source, "a", "b")
+    a, b = source.acquire(2)
+    source.lose(b.token)
+    operations: list[Operation] = [
+        sending(target, "c"),
+        lambda: source.complete_durably(a.token, ignored),
+        lambda: source.dead_letter_message(b.token, ignored),
+    ]
+    with pytest.raises(LockLost):
+        await together(world, *operations)
+    with pytest.raises(MessageTooLarge):
+        await together(world, *operations[:2], sending(target, "x" * 300_000))
+    assert target.counts().total == target.counts().size_in_bytes == 0
+    assert source.locked(a.token) is a
+    assert texts(source.acquire(5)) == ["b"]
+    # Its id was not remembered, and its lock is good.
+    await together(world, *operations[:2])
+    assert texts(target.peek(0, 9)) == ["c"]
+    assert texts(source.peek(0, 9)) == ["b"]
+
+
+async def test_a_store_that_refuses_it_leaves_everything_as_it_was(tmp_path: object) -> None:
+    world = world_of("memory", tmp_path)  # type: ignore[arg-type]
+    store = world.store = FailingStore()
+    await world.start()
+    queue = await world.queue()
+    await send(queue, "a")
+    (lock,) = queue.acquire(1)
+    operations = (sending(queue, "b"), lambda: queue.complete_durably(lock.token, ignored))
+    store.broken = True
+    with pytest.raises(StoreFull):
+        await together(world, *operations)
+    assert texts(queue.peek(0, 9)) == ["a"]
+    assert queue.locked(lock.token) is lock
+    store.broken = False
+    await together(world, *operations)
+    assert texts(queue.acquire(5)) == ["b"]
+    await world.broker.close()
+
+
+async def test_what_is_sent_to_a_topic_and_to_a_queue_that_forwards_arrives(world: World) -> None:
+    await topic(world)
+    some = await subscription(world, "some", SqlFilter("n > 1"))
+    events = world.broker.find(None, "events")
+    assert events is not None
+    end = await world.queue("end")
+    first = await world.queue("first", forward_to="end")
+    payload = encoded("many", {"n": 2})
+    await together(
+        world,
+        lambda: events.send([IncomingMessage(payload)], ignored),
+        sending(first, "moves"),
+    )
+    await world.settled()
+    assert bodies(some) == ["many"]
+    assert texts(end.peek(0, 9)) == ["moves"]
