@@ -17,7 +17,8 @@ from orchestrator.localcloud.servicebus.front_messages import read
 from orchestrator.localcloud.servicebus.limits import RELAXED, STRICT, Limits
 from orchestrator.localcloud.servicebus.model import IncomingMessage
 from orchestrator.localcloud.servicebus.store_memory import MemoryStore
-from tests.unit.servicebus.world import World
+from orchestrator.localcloud.servicebus.topic_definitions import TopicProperties
+from tests.unit.servicebus.world import NAMESPACE, World
 
 BATCHES = {
     "one partition key": [{"partition_key": "a"}, {"partition_key": "a"}],
@@ -70,6 +71,25 @@ async def test_a_batch_may_have_so_many_bytes(
     queue.check_batch(messages, size + STRICT.batch_slack)
     with pytest.raises(MessageTooLarge, match=f"exceeds the {size} bytes"):
         queue.check_batch(messages, size + STRICT.batch_slack + 1)
+
+
+@pytest.mark.parametrize("partitioned", [True, False])
+async def test_a_partition_key_beside_a_session_id_is_the_same(
+    world: World, partitioned: bool
+) -> None:
+    queue = await world.queue(enable_partitioning=partitioned)
+    topic = TopicProperties(enable_partitioning=partitioned)
+    await world.broker.put_topic(NAMESPACE, "events", topic)
+    events = world.broker.find(None, "events")
+    assert events is not None
+    for entity in (queue, events):
+        entity.send([IncomingMessage(b"x", session_id="a", partition_key="a")], lambda _: None)
+        other = [IncomingMessage(b"x", session_id="a", partition_key="b")]
+        if partitioned:
+            with pytest.raises(InvalidOperation, match="must be its session id"):
+                entity.send(other, lambda _: None)
+        else:
+            entity.send(other, lambda _: None)
 
 
 def message(**properties: object) -> IncomingMessage:
