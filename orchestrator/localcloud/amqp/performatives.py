@@ -457,7 +457,7 @@ class Outcome:
     def encode(self) -> bytes:
         """The described list. `accepted` and `released` are constants."""
         if self.transaction is None:
-            return self._bare()
+            return _ACCEPTED if self.kind == ACCEPTED else self._bare()
         transaction = encode(self.transaction)
         if self.kind == DECLARED:
             return b"\x00\x53\x33" + raw_compound(0xC0, 1, transaction)

@@ -21,6 +21,7 @@ from orchestrator.localcloud.servicebus.limits import STRICT
 from orchestrator.localcloud.servicebus.model import (
     NEVER,
     NO_DETAILS,
+    SCHEDULED,
     IncomingMessage,
     LockedMessage,
     StoredMessage,
@@ -221,7 +222,10 @@ def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
     if details.enqueued_sequence is not None:
         count += 2
         own += _FIRST_SEQUENCE + _long(details.enqueued_sequence)
-    state = message.state or details.first_state
+    state = message.state
+    if not state and details.scheduled_at is not None:
+        # It says so for life (https://github.com/Azure/azure-sdk-for-js/pull/19357).
+        state = SCHEDULED
     if state:
         count += 2
         own += _STATE + bytes((state,))

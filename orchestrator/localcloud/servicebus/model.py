@@ -58,8 +58,8 @@ class EntityStatus(StrEnum):
 
 
 class MessageState(IntEnum):
-    """What a message is doing; a locked one is active. `x-opt-message-state`, but for
-    `Details.first_state`."""
+    """What a message is doing; a locked one is active. On the wire `x-opt-message-state`, but that
+    a message which was scheduled goes on saying so."""
 
     ACTIVE = 0
     DEFERRED = 1
@@ -157,12 +157,6 @@ class Details:
     dead_letter_source: str | None = None
     modified: bytes | None = None
     hops: int = 0
-
-    @property
-    def first_state(self) -> MessageState:
-        """`x-opt-message-state` of an active message: one that was scheduled says so for life, as
-        the service's own clients expect (https://github.com/Azure/azure-sdk-for-js/pull/19357)."""
-        return ACTIVE if self.scheduled_at is None else SCHEDULED
 
 
 NO_DETAILS = Details()

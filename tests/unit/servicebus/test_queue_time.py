@@ -98,7 +98,7 @@ async def test_scheduled_messages_come_at_their_time_with_a_new_number(world: Wo
     counts = queue.counts()
     assert (counts.active, counts.scheduled) == (1, 1)
     assert [m.state for m in queue.peek(0, 5)] == [MessageState.SCHEDULED, MessageState.ACTIVE]
-    assert [m.details.first_state for m in queue.peek(0, 5)] == [2, 0]
+    assert [m.details.scheduled_at for m in queue.peek(0, 5)] == [at, None]
     assert texts(await take(queue, 5)) == ["now"]
     await world.pass_time(50)
     await world.restart()
@@ -108,7 +108,7 @@ async def test_scheduled_messages_come_at_their_time_with_a_new_number(world: Wo
     assert lock.message.payload == b"late"
     assert lock.message.sequence == 3
     assert lock.message.enqueued_at == at
-    assert lock.message.details.first_state is MessageState.SCHEDULED
+    assert lock.message.details.scheduled_at == at
     assert queue.counts().scheduled == 0
 
 
