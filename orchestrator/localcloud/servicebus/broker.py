@@ -72,6 +72,8 @@ __all__ = ["Broker", "durably"]
 
 _log = logging.getLogger(__name__)
 
+_SUBSCRIPTION_OF_DEAD_LETTERS = f"{DEAD_LETTER_SUFFIX}{SUBSCRIPTIONS}".lower()
+
 
 class Broker(TopicBroker):
     """All methods but those marked async return at once; all run in the event loop's thread.
@@ -393,6 +395,10 @@ class Broker(TopicBroker):
         trailing slashes ignored.
         """
         path = entity_path.strip("/").lower()
+        before, again, subscription = path.rpartition(_SUBSCRIPTION_OF_DEAD_LETTERS)
+        if again and before.endswith(f"{SUBSCRIPTIONS.lower()}{subscription}"):
+            # How @azure/service-bus 1.x names a subscription's dead letters.
+            path = before + DEAD_LETTER_SUFFIX.lower()
         name = path.removesuffix(DEAD_LETTER_SUFFIX.lower())
         transfer = path.endswith(TRANSFER_DEAD_LETTER_SUFFIX.lower())
         if transfer:

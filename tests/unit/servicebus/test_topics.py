@@ -87,6 +87,9 @@ async def test_each_subscription_gets_a_copy_of_its_own(world: World) -> None:
     found = world.broker.find(None, "EVENTS/subscriptions/one/$deadletterqueue")
     assert found is not None
     assert found.is_dead_letter
+    twice = "events/Subscriptions/one/$DeadLetterQueue/Subscriptions/"
+    assert world.broker.find(None, f"{twice}one") is found
+    assert world.broker.find(None, f"{twice}two") is None
 
 
 async def test_definitions_of_topics_survive_a_restart(world: World) -> None:
