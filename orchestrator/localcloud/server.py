@@ -40,8 +40,10 @@ from orchestrator.localcloud.logs.event_stream import add_event_routes
 from orchestrator.localcloud.logs.query import QueryEngine
 from orchestrator.localcloud.logs.store import LogStore
 from orchestrator.localcloud.logs.stream import add_stream_routes
+from orchestrator.localcloud.messages_http.api import MessagesApi
 from orchestrator.localcloud.metrics.batch import MetricsBatch
 from orchestrator.localcloud.metrics.room import Metrics
+from orchestrator.localcloud.namespace_http import NamespaceHttp
 from orchestrator.localcloud.providers import known_types
 from orchestrator.localcloud.providers.activity_log import ActivityLog
 from orchestrator.localcloud.providers.alerts_management import AlertsManagement
@@ -313,27 +315,28 @@ class LocalCloud:
 
     async def _listen(self, sockets: dict[str, socket.socket]) -> None:
         rights = self.bus_access.rights if self.config.rbac == "enforce" else None
-        administration = AdministrationApi(
-            self.broker,
-            self.identity.check,
-            SystemClock(),
-            self.service_bus.align,
-            self.service_bus.sku,
-            rights,
-        )
         struck = fault_middleware(self.faults)
+        bus_http = NamespaceHttp(self.broker, self.identity.check, SystemClock(), rights)
+        administration = AdministrationApi(
+            self.broker, bus_http, self.service_bus.align, self.service_bus.sku
+        )
+        messages = MessagesApi(
+            self.broker, bus_http, self.clock, self.faults.service_bus, around=struck
+        )
         front = ServiceBusFront(
             self.broker,
             self.identity.check,
             self.clock,
             strikes=self.faults.service_bus,
             rights_of=rights,
-            http=[struck, administration.middleware],
+            http=[messages.middleware, struck, administration.middleware],
         )
         app = web.Application(
             client_max_size=CLIENT_MAX_SIZE,
             middlewares=[
                 websocket_middleware(front),
+                # Resource Manager's headers are no part of a message.
+                messages.middleware,
                 envelope,
                 struck,
                 administration.middleware,
@@ -364,6 +367,7 @@ class LocalCloud:
         tokens.middlewares.append(fault_middleware(self.faults, "identity"))
         await self._serve("identity", tokens, sockets["identity"], tls=False)
         self._at_end("Service Bus", front.stop)
+        self._at_end("waiting for messages", messages.end)
         await front.start(
             plain_port=sockets["amqp"],
             tls_port=sockets["amqps"],

@@ -1,29 +1,24 @@
 """The administration API over HTTP: which requests are for it, who may ask, what they get.
 
-A namespace is administered on its own host (`<namespace>.servicebus.windows.net`, or
-`<namespace>.servicebus.localhost` with the local cloud's port). On the loopback address itself the
-requests are told from Resource Manager's by their `api-version`, which has no day in it; there the
-token's key, or its being the only one, tells the namespace.
+A namespace is administered on its own host. On the loopback address itself the requests are told
+from Resource Manager's by their `api-version`, which has no day in it.
 
 https://learn.microsoft.com/rest/api/servicebus/entities
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from orchestrator.clock import Clock
 from orchestrator.localcloud.administration.descriptions import describe
 from orchestrator.localcloud.administration.documents import (
     DocumentError,
     Element,
     entry,
-    error,
     feed,
     greeting,
     parse,
@@ -31,15 +26,15 @@ from orchestrator.localcloud.administration.documents import (
 )
 from orchestrator.localcloud.administration.entities import Entities, Shown, missing
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.namespace_http import (
+    Handler,
+    NamespaceHttp,
+    failed,
+    is_namespace_host,
+    require,
+)
 from orchestrator.localcloud.providers.service_bus_properties import moment
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.cbs import (
-    Authenticate,
-    Grant,
-    RightsOf,
-    TokenChecker,
-    TokenRefusedError,
-)
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     EntityAlreadyExists,
@@ -49,13 +44,9 @@ from orchestrator.localcloud.servicebus.errors import (
 )
 from orchestrator.localcloud.servicebus.model import Right
 
-_log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Changed = Callable[[str], Awaitable[None]]
 """Told a namespace whose entities have changed."""
 
-HOSTS = (".servicebus.windows.net", ".servicebus.localhost")
 MAX_DOCUMENT = 1024 * 1024
 PAGE = 100
 _VERSION = re.compile(r"\d{4}-\d{2}")
@@ -69,30 +60,25 @@ _TITLES = {"queues": "Queues", "topics": "Topics"}
 class AdministrationApi:
     """Serves the administration of all namespaces.
 
-    authenticate: `Identity.check`. token_clock: by which tokens expire. changed: told a namespace
-    after each change. sku: a namespace's, by its name. rights_of: what a principal may do;
-    everything when left out.
+    http: authorizes requests. changed: told a namespace after each change. sku: a namespace's, by
+    its name.
     """
 
     def __init__(
         self,
         broker: Broker,
-        authenticate: Authenticate,
-        token_clock: Clock,
+        http: NamespaceHttp,
         changed: Changed,
         sku: Callable[[str], str],
-        rights_of: RightsOf | None = None,
     ) -> None:
         self._sku = sku
         self._broker = broker
-        self._tokens = TokenChecker(broker, authenticate, rights_of)
-        self._clock = token_clock
+        self._http = http
         self._changed = changed
 
     def wants(self, request: web.Request) -> bool:
         """Whether a request is for this API."""
-        host = (request.host or "").rpartition(":")[0] or request.host
-        if host.lower().endswith(HOSTS):
+        if is_namespace_host(request):
             # AMQP over WebSocket has its own door there.
             return not request.path.lower().startswith("/$servicebus/")
         version = request.query.get("api-version", "")
@@ -107,29 +93,21 @@ class AdministrationApi:
 
     async def serve(self, request: web.Request) -> web.Response:
         """Answer a request; every failure is an answer, too."""
-        try:
-            return await self._serve(request)
-        except ArmError as failure:
-            return _failed(failure.status, failure.message)
-        except DocumentError as failure:
-            return _failed(400, f"SubCode=40000. {failure}")
-        except TokenRefusedError as failure:
-            return _failed(401, failure.message)
-        except BrokerError as failure:
-            return _failed(_status(failure), failure.message)
-        except web.HTTPException as failure:
-            return _failed(failure.status, failure.reason or "The request was refused.")
-        except Exception:  # noqa: BLE001 - the last resort: logged, answered
-            _log.exception("%s %s failed", request.method, request.path)
-            return _failed(500, "The local cloud could not answer; server.log has the reason.")
+        return await self._http.answer(request, self._serve, _status)
 
     async def _serve(self, request: web.Request) -> web.Response:
+        try:
+            return await self._administer(request)
+        except DocumentError as failure:
+            return failed(400, f"SubCode=40000. {failure}")
+
+    async def _administer(self, request: web.Request) -> web.Response:
         path = unquote(request.rel_url.raw_path).strip("/")
         if not path and request.method == "GET":
-            return _document(200, greeting(moment(self._clock.time())), "feed")
-        grant = self._authorize(request, path)
-        namespace = self._namespace(request.host, grant)
-        _require_manage(grant, namespace, "" if path.startswith("$") else path)
+            return _document(200, greeting(moment(self._http.now())), "feed")
+        grant = self._http.authorize(request, path)
+        namespace = self._http.namespace(request, grant)
+        require(grant, Right.MANAGE, namespace, "" if path.startswith("$") else path)
         entities = Entities(
             self._broker,
             namespace,
@@ -232,44 +210,6 @@ class AdministrationApi:
             "$namespaceinfo", namespace, created, created, describe("NamespaceInfo", inner)
         )
 
-    # Who asks, and of which namespace
-
-    def _authorize(self, request: web.Request, path: str) -> Grant:
-        header = request.headers.get("Authorization", "")
-        kind, _, token = header.partition(" ")
-        if not header:
-            raise TokenRefusedError(401, "MissingToken: The authorization header was not found.")
-        if kind.lower() == "bearer":
-            header = token.strip()
-        now = self._clock.time()
-        return self._tokens.check(header, f"https://{request.host}/{path}", now)
-
-    def _namespace(self, host: str, grant: Grant) -> str:
-        names = {name.lower(): name for name in self._broker.namespaces()}
-        label = host.partition(":")[0].partition(".")[0].lower()
-        if label in names:
-            return names[label]
-        if host.partition(":")[0].lower().endswith(HOSTS):
-            raise missing(host)
-        if grant.namespace in names:
-            return names[str(grant.namespace)]
-        if len(names) == 1:
-            return next(iter(names.values()))
-        raise ArmError(
-            "NotFound",
-            f"The address {host} names no namespace: use <namespace>.servicebus.localhost with "
-            "the same port.",
-            404,
-        )
-
-
-def _require_manage(grant: Grant, namespace: str, path: str) -> None:
-    if Right.MANAGE not in grant.on(namespace, path):
-        raise TokenRefusedError(
-            401,
-            "Unauthorized access. 'Manage' claim(s) are required to perform this operation.",
-        )
-
 
 class _Page:
     """Writes answers to one request."""
@@ -334,14 +274,6 @@ def _document(status: int, text: str, kind: str) -> web.Response:
         status=status,
         body=text.encode(),
         headers={"Content-Type": f"application/atom+xml;type={kind};charset=utf-8"},
-    )
-
-
-def _failed(status: int, detail: str) -> web.Response:
-    return web.Response(
-        status=status,
-        body=error(status, detail).encode(),
-        headers={"Content-Type": "application/xml; charset=utf-8"},
     )
 
 

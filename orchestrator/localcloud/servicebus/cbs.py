@@ -165,10 +165,12 @@ class TokenChecker:
 
 
 def _entities_of(path: str) -> tuple[str, ...]:
-    """The entities whose rules may have signed for `path`: itself; of a subscription the topic."""
+    """The entities whose rules may have signed for `path`: itself; of a subscription the topic; of
+    its messages' address over HTTP, which clients sign as it is, the entity."""
     entity = path.partition("/$")[0]
-    topic = entity.casefold().partition("/subscriptions/")[0]
-    return (entity, topic) if entity else ()
+    owner = entity.casefold().partition("/messages")[0]
+    topic = owner.partition("/subscriptions/")[0]
+    return (entity, owner, topic) if entity else ()
 
 
 def _other(one: str, another: str) -> bool:

@@ -1,0 +1,1 @@
+"""Messages over HTTP: the namespace's runtime REST API, over the same broker as AMQP."""
