@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
+import ssl
 import uuid
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -276,3 +278,35 @@ def test_graph_tells_who_there_is(lab: Lab) -> None:
     assert wire.ask("DELETE", f"/v1.0/users/{me['id']}").status == 403
     wire.token = None
     assert wire.ask("GET", "/v1.0/me").status == 401
+
+
+def test_messages_over_http_need_the_same_roles(lab: Lab) -> None:
+    def ask(path: str, body: bytes = b"") -> tuple[int, str]:
+        token = lab.credential.get_token("https://servicebus.azure.net/.default").token
+        connection = http.client.HTTPSConnection(
+            lab.cloud.connection["resource_manager"].removeprefix("https://"),
+            timeout=30,
+            context=ssl.create_default_context(cafile=lab.cloud.ca),
+        )
+        headers = {
+            "Host": f"{lab.name}.servicebus.windows.net",
+            "Authorization": f"Bearer {token}",
+        }
+        try:
+            connection.request("POST", path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    receive = "/a/messages/head?timeout=0"
+    status, text = ask("/a/messages", b"x")
+    assert (status, "'Send' claim(s) are required" in text) == (401, True)
+    lab.give(SENDER, f"{lab.bus}/queues/a")
+    assert ask("/a/messages", b"x")[0] == 201
+    assert ask("/b/messages", b"x")[0] == 401
+    status, text = ask(receive)
+    assert (status, "'Listen' claim(s) are required" in text) == (401, True)
+    lab.give(RECEIVER, f"{lab.bus}/queues/a")
+    assert ask(receive) == (201, "x")
+    assert ask("/a/$DeadLetterQueue/messages/head?timeout=0")[0] == 204
