@@ -16,7 +16,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 from uuid import UUID
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Middleware
 
 from orchestrator.clock import Clock
@@ -36,7 +36,7 @@ from orchestrator.localcloud.messages_http.properties import (
     custom_properties,
     http_date,
 )
-from orchestrator.localcloud.messages_http.waiting import Waits
+from orchestrator.localcloud.messages_http.waiting import Waits, is_gone
 from orchestrator.localcloud.namespace_http import (
     Handler,
     NamespaceHttp,
@@ -224,7 +224,7 @@ class MessagesApi:
         if locked is None:
             return _answer(204)
         assert isinstance(locked, LockedMessage)
-        if request.transport is None or request.transport.is_closing():
+        if is_gone(request.transport):
             # Its client went in this very moment: nobody has seen it.
             queue.release(locked.token)
             return _answer(204)
@@ -239,7 +239,7 @@ class MessagesApi:
             "Location": f"{request.scheme}://{request.host}/{place}/messages/"
             f"{locked.message.sequence}/{token}"
         }
-        return self._handed(201, queue, locked.message, shown, headers)
+        return self._handed(201, request, queue, locked.message, shown, headers)
 
     async def _receive_and_delete(
         self, request: web.Request, queue: Queue, found: re.Match[str]
@@ -248,7 +248,7 @@ class MessagesApi:
         if message is None:
             return _answer(204)
         assert isinstance(message, StoredMessage)
-        return self._handed(200, queue, message, show(message), {})
+        return self._handed(200, request, queue, message, show(message), {})
 
     async def _next(
         self, request: web.Request, queue: Queue, *, remove: bool
@@ -260,6 +260,7 @@ class MessagesApi:
     def _handed(
         self,
         status: int,
+        request: web.Request,
         queue: Queue,
         message: StoredMessage,
         shown: Shown,
@@ -275,7 +276,11 @@ class MessagesApi:
         }
         if shown.content_type is not None:
             headers["Content-Type"] = shown.content_type
-        return web.Response(status=status, body=shown.body, headers=headers)
+        response = web.Response(status=status, body=shown.body, headers=headers)
+        if request.version >= HttpVersion11:
+            # As the service does; azure-servicebus 0.21 takes a Content-Length for a property.
+            response.enable_chunked_encoding()
+        return response
 
     # What becomes of a locked message
 

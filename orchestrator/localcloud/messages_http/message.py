@@ -227,8 +227,10 @@ def _time_to_live(message: StoredMessage, told: Any) -> float:
     expire, what its sender said."""
     if message.expires_at != NEVER:
         seconds = message.expires_at - message.enqueued_at
+    elif isinstance(told, int):
+        seconds = told / 1000
     else:
-        seconds = told / 1000 if isinstance(told, int) else FOREVER
+        return FOREVER
     rounded = round(seconds, 3)
     return int(rounded) if rounded == int(rounded) else rounded
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from orchestrator.localcloud.messages_http.errors import ServerStopping
 from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.line import Waiter
 from orchestrator.localcloud.servicebus.model import LockedMessage, StoredMessage
 from orchestrator.localcloud.servicebus.queue import Queue
 
@@ -66,6 +67,7 @@ class Turn:
         self._result: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
         # A removal is on its way to the store: what comes of it is waited for.
         self._removing = False
+        self._waiter: Waiter | None = None
 
     def take(self) -> bool:
         """Take the next message if there is one. Raises BrokerError."""
@@ -85,29 +87,31 @@ class Turn:
 
     async def wait(self, seconds: float) -> Found | None:
         """As `Waits.next_message`, from the end of the line."""
-        waiter = self._queue.waiter(lambda share: self._available(waiter.wait))
+        self._waiter = self._queue.waiter(self._available)
         unsubscribe = self._queue.subscribe(self._changed)
         watch = ConnectionWatch(self._transport, self._leave)
-        waiter.wait()
+        self._waiter.wait()
         try:
             await asyncio.wait((self._result,), timeout=seconds)
             return await self.outcome()
         finally:
-            waiter.cancel()
+            self._waiter.cancel()
             unsubscribe()
             watch.end()
             self._result.cancel()
+            # Left so, they would hold the connection until a full garbage collection.
+            self._waiter = self._transport = None
 
-    def _available(self, again: Callable[[], None]) -> None:
+    def _available(self, share: int) -> None:
         """A message is there, and it is this request's turn."""
-        if self._result.done() or self._removing:
+        if self._result.done() or self._removing or self._waiter is None:
             return
-        if self._transport is None or self._transport.is_closing():
+        if is_gone(self._transport):
             self._leave()  # the message is the next one's
             return
         try:
             if not self.take():
-                again()
+                self._waiter.wait()
         except BrokerError as error:
             self.fail(error)
 
@@ -145,38 +149,48 @@ class ConnectionWatch(asyncio.Protocol):
     """
 
     def __init__(self, transport: asyncio.Transport | None, lost: Callable[[], None]) -> None:
-        self._transport = transport
         self._lost = lost
-        self._inner: asyncio.BaseProtocol | None = None
-        if transport is None or transport.is_closing():
+        self._transport = None if is_gone(transport) else transport
+        if self._transport is None:
             lost()
             return
-        self._inner = transport.get_protocol()
-        transport.set_protocol(self)
+        inner = self._transport.get_protocol()
+        assert isinstance(inner, asyncio.Protocol)
+        self._inner = inner
+        self._transport.set_protocol(self)
 
     def end(self) -> None:
         """Leave the connection to its own protocol."""
-        if self._transport is not None and self._transport.get_protocol() is self:
-            assert self._inner is not None
-            self._transport.set_protocol(self._inner)
+        transport, self._transport, self._lost = self._transport, None, _nothing
+        # A TLS connection that is closing cannot be asked; it is watched to its end.
+        if transport is None or transport.is_closing():
+            return
+        if transport.get_protocol() is self:
+            transport.set_protocol(self._inner)
 
     def data_received(self, data: bytes) -> None:
-        assert isinstance(self._inner, asyncio.Protocol)
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        assert isinstance(self._inner, asyncio.Protocol)
         return self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        assert self._inner is not None
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        assert self._inner is not None
         self._inner.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        assert self._inner is not None
+        self._transport = None
+        lost, self._lost = self._lost, _nothing
         self._inner.connection_lost(error)
-        self._lost()
+        lost()
+
+
+def _nothing() -> None:
+    pass
+
+
+def is_gone(transport: asyncio.Transport | None) -> bool:
+    """Whether a request's connection is lost or about to be."""
+    return transport is None or transport.is_closing()

@@ -161,7 +161,7 @@ def test_a_dead_letter_says_why() -> None:
     }
     assert (found.broker["DeliveryCount"], found.broker["EnqueuedSequenceNumber"]) == (3, 7)
     assert found.broker["TimeToLive"] == 5
-    assert shown(with_body()).broker["TimeToLive"] == pytest.approx(922337203685.4775)
+    assert shown(with_body()).broker["TimeToLive"] == 922337203685.4775807
 
 
 @pytest.mark.parametrize(
