@@ -188,7 +188,7 @@ def _show(message: StoredMessage, locked: LockedMessage | None) -> Shown:
         "ScheduledEnqueueTimeUtc": _date(annotations.get(SCHEDULED_TIME)),
         "SequenceNumber": message.sequence,
         "SessionId": _text(fields[10]),
-        "State": _STATES[message.state],
+        "State": _state(annotations.get("x-opt-message-state")),
         "TimeToLive": _time_to_live(message, s.list_of(parts.header, 5)[2]),
         "To": _text(fields[2]),
         "ViaPartitionKey": _text(annotations.get(VIA_PARTITION_KEY)),
@@ -213,6 +213,11 @@ def _text(value: Any) -> str | None:
     if value is None:
         return None
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _state(told: Any) -> str:
+    """As it is told over AMQP, where it is left out of an active message."""
+    return _STATES[told] if isinstance(told, int) and 0 < told < len(_STATES) else _STATES[0]
 
 
 def _date(value: Any) -> str | None:
