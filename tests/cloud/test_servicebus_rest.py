@@ -218,6 +218,8 @@ def test_what_is_sent_over_http_is_received_over_amqp(world: World) -> None:
             "urgent": "true",
             "when": '"Sun, 06 Nov 1994 08:49:37 GMT"',
             "bare": "as it is",
+            "digest": '"in small letters"',
+            "letter": '"\\u00fc"',
         },
     )
     message = world.receive(queue)
@@ -236,6 +238,8 @@ def test_what_is_sent_over_http_is_received_over_amqp(world: World) -> None:
         "ratio": 0.5,
         "urgent": True,
         "bare": b"as it is",
+        "digest": b"in small letters",
+        "letter": "ü".encode(),
     }
 
 

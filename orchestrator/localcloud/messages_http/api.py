@@ -207,7 +207,7 @@ class MessagesApi:
         else:
             # What cannot be is refused before much is read.
             broker = broker_properties_header(request.headers.get(HEADER))
-            custom = custom_properties(request.headers.items())
+            custom = custom_properties(_as_sent(request))
             body = await _body(request, queue.max_message_size)
             messages = [compose(body, content_type, broker, custom, self._clock.time())]
             size = len(messages[0].payload)
@@ -358,6 +358,15 @@ async def _stored(queue: Queue, messages: Sequence[IncomingMessage]) -> None:
     done = _Done()
     queue.send(messages, done)
     await done.result
+
+
+def _as_sent(request: web.Request) -> list[tuple[str, str]]:
+    """A request's headers with their names spelt as its client did: a property's name is the
+    client's own, and aiohttp has a spelling for some (`digest`, `link`)."""
+    return [
+        (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+        for name, value in request.raw_headers
+    ]
 
 
 async def _body(request: web.Request, most: int) -> bytes:
