@@ -81,6 +81,24 @@ with ServiceBusAdministrationClient(host, DefaultAzureCredential()) as admin:
     print(admin.get_subscription("made-here", "all").forward_to)
 """
 
+OVER_HTTP = """
+import json, os, urllib.request
+from azure.identity import DefaultAzureCredential
+
+token = DefaultAzureCredential().get_token("https://servicebus.azure.net/.default").token
+address = "https://" + os.environ["FULLY_QUALIFIED_NAMESPACE"] + "/unaware/messages"
+
+def ask(method, address, body=b""):
+    headers = {"Authorization": "Bearer " + token}
+    request = urllib.request.Request(address, body, headers, method=method)
+    with urllib.request.urlopen(request) as answer:
+        return answer.status, answer.headers["Location"], answer.read()
+
+print(ask("POST", address, b"by hand")[0])
+status, location, body = ask("POST", address + "/head?timeout=10")
+print(status, body, location.startswith(address), ask("DELETE", location)[0])
+"""
+
 STRICT = """
 import os, socket, ssl
 
@@ -113,6 +131,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         "aio": AIO,
         "management": MANAGEMENT,
         "administration": ADMINISTRATION,
+        "over-http": OVER_HTTP,
         "strict": STRICT,
     }.items():
         (bench.project / f"{name}.py").write_text(text)
@@ -184,6 +203,10 @@ def test_a_program_that_administers_its_namespace_stays_here(bench: Bench) -> No
         "contoso-unaware",
         "sb://contoso-unaware.servicebus.windows.net/unaware",
     ]
+
+
+def test_a_program_that_sends_and_receives_over_http_stays_here(bench: Bench) -> None:
+    assert run(bench, "over-http") == ["201", "201 b'by hand' True 200"]
 
 
 def test_the_host_name_is_verified_still(bench: Bench) -> None:

@@ -386,9 +386,9 @@ async def _body(request: web.Request, most: int) -> bytes:
         except (web.RequestPayloadError, OSError) as error:
             # Cut short, by a client that has gone as a rule: nothing of it is sent.
             raise PropertyError(f"The body of the request cannot be read: {error}.") from error
+    told = "" if length is None else f" of {length} bytes"
     raise MessageTooLarge(
-        f"The message of {length or size} bytes or more exceeds the {most} bytes that may be sent "
-        "here."
+        f"The message{told} exceeds the {most} bytes that may be sent here: send less at a time."
     )
 
 
