@@ -263,6 +263,7 @@ async def prepare(
         deployment["location"] = request.location
     environment = await environment_of(arm, caller, scope, deployment, assumed or {})
     plan = Plan(document, request.given, environment)
+    plan.inputs.references = request.references
     prepared = Prepared(
         id.names[0] if id.names else id.name,
         plan,

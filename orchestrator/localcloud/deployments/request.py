@@ -43,6 +43,7 @@ class Wanted:
         mode: `Incremental` or `Complete`.
         location, tags: Of the deployment itself.
         properties: The whole request's.
+        references: Where the values of some parameters come from: secrets of key vaults, by name.
     """
 
     document: Document
@@ -51,6 +52,7 @@ class Wanted:
     location: str | None
     tags: JSON
     properties: JSON = field(default_factory=dict)
+    references: JSON = field(default_factory=dict)
 
 
 def wanted(body: Any, *, modes: bool = True) -> Wanted:
@@ -98,6 +100,11 @@ def wanted(body: Any, *, modes: bool = True) -> Wanted:
         location if isinstance(location, str) else None,
         tags if isinstance(tags, dict) else {},
         properties,
+        {
+            name: reference
+            for name, item in _items(properties).items()
+            if (reference := member(item, "reference")) is not None
+        },
     )
 
 
@@ -169,20 +176,9 @@ def given_parameters(properties: JSON) -> JSON:
             "parameters themselves.",
             target="properties.parametersLink",
         )
-    given = member(properties, "parameters") or {}
-    if not isinstance(given, dict):
-        raise ArmError(
-            "InvalidDeploymentParameterValue",
-            "'parameters' must be an object with a value for each name.",
-            target="properties.parameters",
-        )
-    # A whole parameters file has them one level deeper.
-    inner = member(given, "parameters")
-    if member(given, "$schema") is not None and isinstance(inner, dict):
-        given = inner
     values: JSON = {}
     inputs = member(properties, "externalInputs") or {}
-    for name, item in given.items():
+    for name, item in _items(properties).items():
         if not isinstance(item, dict):
             raise ArmError(
                 "InvalidDeploymentParameterValue",
@@ -191,7 +187,9 @@ def given_parameters(properties: JSON) -> JSON:
                 "details.",
                 target=f"properties.parameters.{name}",
             )
-        if member(item, "reference") is not None:
+        keys = {key.lower() for key in item}
+        # One that was found has its value beside it (`vault_references.py`).
+        if member(item, "reference") is not None and "value" not in keys:
             raise ArmError(
                 "InvalidDeploymentParameterValue",
                 f"The reference of deployment parameter '{name}' is not valid: it needs the id of "
@@ -199,7 +197,6 @@ def given_parameters(properties: JSON) -> JSON:
                 "https://aka.ms/arm-keyvault for usage details.",
                 target=f"properties.parameters.{name}",
             )
-        keys = {key.lower() for key in item}
         if "value" in keys:
             values[name] = member(item, "value")
         elif "expression" in keys:
@@ -212,6 +209,21 @@ def given_parameters(properties: JSON) -> JSON:
                 target=f"properties.parameters.{name}",
             )
     return values
+
+
+def _items(properties: JSON) -> JSON:
+    given = member(properties, "parameters") or {}
+    if not isinstance(given, dict):
+        raise ArmError(
+            "InvalidDeploymentParameterValue",
+            "'parameters' must be an object with a value for each name.",
+            target="properties.parameters",
+        )
+    # A whole parameters file has them one level deeper.
+    inner = member(given, "parameters")
+    if member(given, "$schema") is not None and isinstance(inner, dict):
+        return inner
+    return given
 
 
 def _expression(name: str, text: Any, inputs: JSON) -> Any:

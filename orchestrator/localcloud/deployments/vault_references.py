@@ -24,7 +24,8 @@ DEPLOY = f"{VAULTS}/deploy/action"
 
 
 def with_secrets(arm: ResourceManager, caller: Caller, body: Any) -> Any:
-    """A deployment's request with the values of the secrets that its parameters refer to.
+    """A deployment's request with the values of the secrets that its parameters refer to, each
+    beside its reference: that is what may be shown.
 
     Args:
         arm: Where the vaults are.
@@ -42,7 +43,10 @@ def with_secrets(arm: ResourceManager, caller: Caller, body: Any) -> Any:
     if member(given, "$schema") is not None and isinstance(inner, dict):
         given = inner
     found = {
-        name: {"value": _value(arm, caller, name, reference)}
+        name: {
+            "value": _value(arm, caller, name, reference),
+            "reference": member(item, "reference"),
+        }
         for name, item in given.items()
         if isinstance(item, dict) and (reference := _reference(item)) is not None
     }

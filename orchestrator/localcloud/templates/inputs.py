@@ -35,6 +35,9 @@ class Inputs:
         given: Values of parameters by name.
         environment: Where and when.
 
+    Attributes:
+        references: Of the parameters whose values are secrets of key vaults, by name.
+
     Raises:
         TemplateError: A parameter is missing, unknown or not valid.
     """
@@ -45,6 +48,7 @@ class Inputs:
         self._variables: dict[str, Any] = {}
         self._busy: list[str] = []
         self.given = given
+        self.references: JSON = {}
         self.functions = _functions(document)
         self.answers = Answers()
         self.base = Evaluation(
@@ -127,16 +131,20 @@ class Inputs:
             definition = self._document.definition("parameter", name)
             kind = types.name(definition)
             found[name] = {"type": SPELLING.get(kind, "Object")}
-            if not types.is_secure(definition):
+            reference = member(self.references, name)
+            if reference is not None:
+                found[name]["reference"] = reference
+            elif not types.is_secure(definition):
                 found[name]["value"] = self.parameter(name)
         return found
 
     def secrets(self) -> set[str]:
-        """Texts among the values of secure parameters."""
+        """Texts among the values of secure parameters, and of those from key vaults."""
         types = self._document.types
         found: set[str] = set()
         for name in self._document.parameters:
-            if types.is_secure(self._document.definition("parameter", name)):
+            secure = types.is_secure(self._document.definition("parameter", name))
+            if secure or member(self.references, name) is not None:
                 found.update(_texts(self.parameter(name)))
         return found
 

@@ -13,10 +13,19 @@ import pytest
 from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.deployments.provider import Deployments
+from orchestrator.localcloud.deployments.stacks import DeploymentStacks
 from orchestrator.localcloud.providers.authorization import built_in
 from orchestrator.localcloud.providers.vaults import KeyVault
 from tests.unit.arm.world import GROUP, world
-from tests.unit.deployments.world import DEPLOYMENTS, LAB, Deploying, Lab, machine, module
+from tests.unit.deployments.world import (
+    DEPLOYMENTS,
+    LAB,
+    STACKS,
+    Deploying,
+    Lab,
+    machine,
+    module,
+)
 from tests.unit.templates.world import template
 
 VAULT = f"{GROUP}/providers/Microsoft.KeyVault/vaults/kv-lab"
@@ -31,7 +40,7 @@ TAKES = template(
 async def vaulted(folder: Path, *, enabled: bool = True) -> AsyncIterator[Deploying]:
     """A world with a vault that holds one secret."""
     lab = Lab()
-    async with world(folder, Deployments(), KeyVault(), lab) as made:
+    async with world(folder, Deployments(), DeploymentStacks(), KeyVault(), lab) as made:
         await made.group()
         properties = {"enabledForTemplateDeployment": enabled}
         await made.put(VAULT, {"location": "westeurope", "properties": properties})
@@ -72,6 +81,30 @@ async def test_a_parameter_takes_its_value_from_a_vault(tmp_path: Path) -> None:
         version = (await d.world.get(SECRET))["properties"]["secretUriWithVersion"]
         await put(d, refers(secretVersion=version.rpartition("/")[2]))
         await d.ended(f"{DEPLOYMENTS}/d")
+
+
+async def test_a_plain_parameter_shows_the_reference_and_not_the_secret(tmp_path: Path) -> None:
+    plain = template(
+        parameters={"p": {"type": "string"}},
+        resources=[machine("a", length="[length(parameters('p'))]")],
+    )
+    asked = {"template": plain, "parameters": refers()}
+    shown = {"p": {"type": "String", **refers()["p"]}}
+    async with vaulted(tmp_path) as d:
+        body = {"properties": {"mode": "Incremental", **asked}}
+        checked = (await d.world.ask("POST", f"{DEPLOYMENTS}/d/validate", body)).body
+        assert checked["properties"]["parameters"] == shown
+        made = (await d.world.ask("PUT", f"{DEPLOYMENTS}/d", body)).body
+        assert made["properties"]["parameters"] == shown
+        assert (await d.ended(f"{DEPLOYMENTS}/d"))["parameters"] == shown
+        tells = [machine("a", label="[parameters('p')]")]
+        told = template(parameters={"p": {"type": "string"}}, resources=tells)
+        assert "whisper" not in json.dumps(await d.what_if(told, parameters=refers()))
+        rules = {"actionOnUnmanage": {"resources": "detach"}, "denySettings": {"mode": "none"}}
+        await d.world.ask("PUT", f"{STACKS}/s", {"properties": {**asked, **rules}})
+        stack = await d.ended(f"{STACKS}/s")
+        assert stack["provisioningState"] == "succeeded", stack
+        assert stack["parameters"] == shown
 
 
 async def test_a_module_does_so_too(tmp_path: Path) -> None:
