@@ -8,13 +8,14 @@ lies in it, and so does the subscription until it is moved ("Management groups" 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId, parse
+from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.provider import (
     JSON,
     Answer,
@@ -39,9 +40,13 @@ class ManagementGroups(Provider):
 
     namespace: ClassVar[str] = "Microsoft.Management"
 
+    def __init__(self) -> None:
+        # Two moves that are allowed one by one could make a circle together.
+        self._tree = asyncio.Lock()
+
     def types(self) -> Iterable[ResourceType]:
         """Groups, and the subscriptions in them."""
-        return [Groups(), Subscriptions()]
+        return [Groups(self._tree), Subscriptions(self._tree)]
 
     def actions(self) -> Mapping[str, Handler]:
         """What there is, flat; whether a name is free."""
@@ -124,6 +129,21 @@ def _children(call: Call, groups: Mapping[str, JSON], name: str, *, deep: bool) 
     return found
 
 
+def _levels(call: Call, groups: Mapping[str, JSON], name: str) -> int:
+    """How many levels of groups lie below one."""
+    at, levels = {name}, -1
+    seen: set[str] = set()
+    while at:
+        levels += 1
+        seen |= at
+        at = {
+            key
+            for key, item in groups.items()
+            if key not in seen and (_parent(call, item) or "").lower() in at
+        }
+    return levels
+
+
 def _subscription(call: Call, kind: str) -> JSON:
     own = call.arm.subscription
     name = {"name": own, "displayName": "Local cloud"}
@@ -131,13 +151,16 @@ def _subscription(call: Call, kind: str) -> JSON:
 
 
 class Groups(ResourceType):
-    """A management group."""
+    """A management group. `tree`: held by whoever changes what lies where."""
 
     type: ClassVar[str] = GROUPS
     shape: ClassVar[Shape] = {
         "properties": {"displayName": str, "details": {"parent": {"id": str}}}
     }
     provisioning: ClassVar[bool] = False
+
+    def __init__(self, tree: asyncio.Lock) -> None:
+        self._tree = tree
 
     async def get(self, call: Call) -> JSON | None:
         """One, the root included."""
@@ -227,7 +250,7 @@ class Groups(ResourceType):
         chain = [it["name"].lower() for it in _ancestors(call, groups, found)]
         if name.lower() in chain:
             raise ArmError("BadRequest", f"The management group '{name}' cannot lie below itself.")
-        if len(chain) > _DEEPEST:
+        if len(chain) + _levels(call, groups, name.lower()) > _DEEPEST:
             raise ArmError(
                 "BadRequest",
                 f"A hierarchy of management groups has at most {_DEEPEST} levels below the root.",
@@ -238,7 +261,8 @@ class Groups(ResourceType):
         return {"PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
 
     async def _put(self, call: Call) -> Answer:
-        reply = await call.arm.changes.put(call)
+        async with self._tree:
+            reply = await call.arm.changes.put(call)
         if reply.body["properties"]["details"]["version"] > 1:
             return reply
         operation = call.arm.operations.finished(call.id, result=reply.body)
@@ -256,9 +280,19 @@ class Groups(ResourceType):
         if body.get("parentGroupId"):
             properties["details"] = {"parent": {"id": body["parentGroupId"]}}
         call.body = {"properties": properties}
-        return await call.arm.changes.patch(call)
+        async with self._tree:
+            return await call.arm.changes.patch(call)
 
     async def _delete(self, call: Call) -> Answer:
+        async with self._tree:
+            reply = await self._deleted(call)
+        if reply.status == 204:
+            return reply
+        operation = call.arm.operations.finished(call.id)
+        await call.arm.store.write(operations=[operation])
+        return Reply(None, 202, call.arm.operations.location(call, call.id, operation))
+
+    async def _deleted(self, call: Call) -> Reply:
         groups = _all(call)
         name = call.id.name.lower()
         if name == call.arm.tenant.lower():
@@ -269,12 +303,7 @@ class Groups(ResourceType):
                 f"The management group '{call.id.name}' has children and cannot be deleted: move "
                 "or delete them first.",
             )
-        reply = await call.arm.changes.delete(call)
-        if reply.status == 204:
-            return reply
-        operation = call.arm.operations.finished(call.id)
-        await call.arm.store.write(operations=[operation])
-        return Reply(None, 202, call.arm.operations.location(call, call.id, operation))
+        return await call.arm.changes.delete(call)
 
     def reads(self) -> Mapping[str, Handler]:
         """All that is below it."""
@@ -306,11 +335,14 @@ class Groups(ResourceType):
 
 
 class Subscriptions(ResourceType):
-    """The subscription in a group; it is in one at a time."""
+    """The subscription in a group; it is in one at a time. `tree`: as that of `Groups`."""
 
     type: ClassVar[str] = f"{GROUPS}/subscriptions"
     stored: ClassVar[bool] = True
     provisioning: ClassVar[bool] = False
+
+    def __init__(self, tree: asyncio.Lock) -> None:
+        self._tree = tree
 
     async def get(self, call: Call) -> JSON | None:
         """It, where it is."""
@@ -352,17 +384,22 @@ class Subscriptions(ResourceType):
             )
         parent = call.id.parent
         assert parent is not None
-        shown = self._shown(call, parent)
-        gone = [record.id for record in call.arm.store.records(self.type)]
-        await call.arm.store.write(delete=gone)
-        await call.arm.store.write(put=[(call.id, shown, secrets.token_hex(8))])
+        async with self._tree:
+            if parent.name.lower() not in _all(call):  # deleted meanwhile
+                raise missing(parent)
+            shown = self._shown(call, parent)
+            known = [record.id for record in call.arm.store.records(self.type)]
+            gone = [id for id in known if id.key != call.id.key]
+            put = [(call.id, shown, secrets.token_hex(8))]
+            await call.arm.store.write(put=put, delete=gone)
         return shown
 
     async def _delete(self, call: Call) -> Answer:
-        if await self.get(call) is None:
-            return Reply(None, 204)
-        gone = [record.id for record in call.arm.store.records(self.type)]
-        await call.arm.store.write(delete=gone)
+        async with self._tree:
+            if await self.get(call) is None:
+                return Reply(None, 204)
+            gone = [record.id for record in call.arm.store.records(self.type)]
+            await call.arm.store.write(delete=gone)
         return Reply(None, 200)
 
 

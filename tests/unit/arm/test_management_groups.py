@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -82,3 +83,31 @@ async def test_what_makes_no_tree_is_refused(arm: World, path: str, body: dict[s
     await arm.put(SUB, below(TOP, "Sub"))
     with pytest.raises(ArmError):
         await arm.put(path, body)
+
+
+async def test_two_moves_at_once_make_no_circle(arm: World) -> None:
+    await arm.put(TOP, below(None, "Top"))
+    await arm.put(SUB, below(None, "Sub"))
+    moves = await asyncio.gather(
+        arm.ask("PATCH", TOP, {"parentGroupId": SUB}),
+        arm.ask("PATCH", SUB, {"parentGroupId": TOP}),
+        return_exceptions=True,
+    )
+    refused = [move for move in moves if isinstance(move, ArmError)]
+    assert [error.status for error in refused] == [400]
+    found = (await arm.ask("POST", "/providers/Microsoft.Management/getEntities")).body["value"]
+    assert len(found) == 4
+
+
+async def test_what_is_below_a_group_that_moves_counts_too(arm: World) -> None:
+    for name in ("a", "b"):
+        above: str | None = None
+        for level in range(4):
+            path = f"{GROUPS}/{name}{level}"
+            await arm.put(path, below(above, path))
+            above = path
+    with pytest.raises(ArmError, match="at most 6 levels"):
+        await arm.ask("PATCH", f"{GROUPS}/b0", {"parentGroupId": f"{GROUPS}/a2"})
+    await arm.ask("PATCH", f"{GROUPS}/b0", {"parentGroupId": f"{GROUPS}/a1"})
+    details = (await arm.get(f"{GROUPS}/b3"))["properties"]["details"]
+    assert len(details["path"]) == 7
