@@ -51,7 +51,7 @@ async def linked(arm: ResourceManager, caller: Caller, body: Any) -> tuple[Any, 
     template = member(properties, "template")
     own: JSON | None = None
     if template is None and (id := _version(link)) is not None:
-        template, own = await _template_of(client, id), {"id": id.text}
+        template, own = await _template_of(client, id, 0), {"id": id.text}
     if not isinstance(template, dict) or not (own or _has_links(template)):
         return body, None
     whole = await _embedded(client, template, {}, "", 0)
@@ -81,7 +81,7 @@ def _version(link: Any) -> ResourceId | None:
     return None
 
 
-async def _template_of(client: Client, id: ResourceId) -> JSON:
+async def _template_of(client: Client, id: ResourceId, depth: int) -> JSON:
     found = (await client.send("GET", id)).body
     properties = found["properties"]
     main = properties.get("mainTemplate")
@@ -93,7 +93,7 @@ async def _template_of(client: Client, id: ResourceId) -> JSON:
         for item in (artifacts if isinstance(artifacts, list) else ())
         if isinstance(item, dict)
     }
-    return await _embedded(client, main, packed, "", 0)
+    return await _embedded(client, main, packed, "", depth)
 
 
 def _nested(template: Mapping[str, Any]) -> Iterable[JSON]:
@@ -127,16 +127,20 @@ async def _embedded(
             "deep.",
         )
     for properties in _nested(made):
-        inner, at = member(properties, "template"), folder
-        link = member(properties, "templateLink")
-        if inner is None and (id := _version(link)) is not None:
-            inner = await _template_of(client, id)
+        inner, link = member(properties, "template"), member(properties, "templateLink")
+        found: JSON | None = None
+        if isinstance(inner, dict):
+            found = await _embedded(client, inner, packed, folder, depth)
+        elif inner is None and (id := _version(link)) is not None:
+            found = await _template_of(client, id, depth + 1)
         elif inner is None and isinstance(link, dict) and (path := member(link, "relativePath")):
             place = posixpath.normpath(posixpath.join(folder, str(path)))
-            inner, at = packed.get(place), posixpath.dirname(place)
-        if not isinstance(inner, dict):
+            if isinstance(named := packed.get(place), dict):
+                at = posixpath.dirname(place)
+                found = await _embedded(client, named, packed, at, depth + 1)
+        if found is None:
             continue
         for name in [name for name in properties if name.lower() == "templatelink"]:
             del properties[name]
-        properties["template"] = await _embedded(client, inner, packed, at, depth + 1)
+        properties["template"] = found
     return made

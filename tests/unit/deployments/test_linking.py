@@ -134,3 +134,25 @@ async def test_operations_keep_requests_and_answers_where_that_is_asked_for(tmp_
         assert not {"request", "response"} & set(plain["properties"])
         with pytest.raises(ArmError):
             await d.begin("f", raw, debugSetting={"detailLevel": "everything"})
+
+
+async def test_a_version_that_links_to_itself_is_refused(tmp_path: Path) -> None:
+    nested = module("in", {})
+    nested["properties"]["templateLink"] = {"id": VERSION}
+    del nested["properties"]["template"]
+    async with deploying(tmp_path) as d:
+        await keep(d, template(resources=[nested]))
+        with pytest.raises(ArmError, match="more than 5 deep"):
+            await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named({"id": VERSION}))
+
+
+async def test_modules_in_modules_are_no_links(tmp_path: Path) -> None:
+    inner = template(resources=[machine("deep")])
+    for level in range(7):
+        inner = template(resources=[module(f"level{level}", inner)])
+    async with deploying(tmp_path) as d:
+        await keep(d, inner)
+        await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named({"id": VERSION}))
+        found = await d.ended(f"{DEPLOYMENTS}/d")
+        assert found["provisioningState"] == "Succeeded", found
+        assert await d.world.get(f"{LAB}/machines/deep")
