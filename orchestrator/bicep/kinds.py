@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.bicep.symbols import Symbol
 
 _NONE = object()
+_MOST_ITEMS = 100  # of longer arrays in files it is not said what their items are
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -131,7 +132,8 @@ def of_value(value: Any) -> Kind:
         }
         return Kind("object", props=props, closed=True)
     if isinstance(value, list):
-        return Kind("array", item=lambda: union(map(of_value, value)))
+        few = len(value) <= _MOST_ITEMS
+        return Kind("array", item=lambda: union(map(of_value, value))) if few else ARRAY
     return literal(value) if value is None or isinstance(value, (str, int)) else ANY
 
 
