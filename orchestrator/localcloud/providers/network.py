@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.arm.provider import (
     JSON,
     Call,
@@ -159,7 +160,7 @@ class VirtualNetworks(_Numbered):
     async def show(self, call: Call, resource: JSON) -> JSON:
         """With how its peerings stand."""
         for item in resource["properties"].get("virtualNetworkPeerings", []):
-            with_state(call.arm.store, item)
+            with_state(call.arm.store, parse(resource["id"]), item)
         return await super().show(call, resource)
 
     def reads(self) -> Mapping[str, Handler]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.providers.embedded import Embedded, existing
@@ -54,32 +54,38 @@ class Peerings(Embedded):
 
     async def show(self, call: Call, resource: JSON) -> JSON:
         """With its state as it is now."""
-        with_state(call.arm.store, resource)
+        with_state(call.arm.store, call.id.top, resource)
         return resource
+
+
+def _remote(peering: JSON) -> str:
+    """The id of a stored peering's other network; versions before this one kept what came."""
+    properties = peering.get("properties")
+    other = properties.get("remoteVirtualNetwork") if isinstance(properties, dict) else None
+    return str(other.get("id") or "") if isinstance(other, dict) else ""
 
 
 def _remote_before(call: Call, peering: JSON) -> str | None:
     """The other network of a peering that is stored."""
     own = call.arm.store.get(parse(peering["id"]).top) or {"properties": {}}
     for item in own["properties"].get("virtualNetworkPeerings", []):
-        if item["name"].lower() == peering["name"].lower():
-            found: str = item["properties"]["remoteVirtualNetwork"]["id"]
-            return found
+        if str(item.get("name")).lower() == peering["name"].lower():
+            return _remote(item) or None
     return None
 
 
-def with_state(store: ResourceStore, peering: JSON) -> None:
-    """Fill in how a peering stands, in place."""
-    properties = peering["properties"] = dict(peering["properties"])
-    own = parse(peering["id"]).top.key
-    remote = store.get(properties["remoteVirtualNetwork"]["id"])
+def with_state(store: ResourceStore, own: ResourceId, peering: JSON) -> None:
+    """Fill in how a peering of the network `own` stands, in place."""
+    properties = peering["properties"] = dict(peering.get("properties") or {})
+    other = _remote(peering)
+    remote = store.get(other) if other else None
     back = [
-        str(item["properties"]["remoteVirtualNetwork"]["id"]).lower()
+        _remote(item).lower()
         for item in (remote or {"properties": {}})["properties"].get("virtualNetworkPeerings", [])
     ]
     if remote is None:
         state, level = "Disconnected", "RemoteNotInSync"
-    elif own in back:
+    elif own.key in back:
         state, level = "Connected", "FullyInSync"
     else:
         state, level = "Initiated", "RemoteNotInSync"

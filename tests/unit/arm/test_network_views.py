@@ -79,3 +79,18 @@ async def test_the_rules_of_each_group_are_listed(arm: World) -> None:
     with pytest.raises(ArmError) as caught:
         await arm.put(listed[0]["id"], {})
     assert caught.value.status == 405
+
+
+async def test_peerings_of_an_older_state_are_shown(arm: World) -> None:
+    """They were kept as they came: without ids, and without an other network, too."""
+    record = arm.arm.store.record(ONE)
+    assert record is not None
+    body = record.read()
+    body["properties"]["virtualNetworkPeerings"] = [{"name": "bare"}, {"name": "p", **peering(TWO)}]
+    await arm.arm.store.write(put=[(record.id, body, "tag")])
+    assert len((await arm.get(f"{NET}/virtualNetworks"))["value"]) == 2
+    bare, known = (await arm.get(f"{ONE}/virtualNetworkPeerings"))["value"]
+    assert bare["properties"]["peeringState"] == "Disconnected"
+    assert known["properties"]["peeringState"] == "Initiated"
+    again = await arm.put(f"{ONE}/virtualNetworkPeerings/bare", peering(TWO))
+    assert again["properties"]["peeringState"] == "Initiated"
