@@ -98,14 +98,17 @@ def _value(
         )
     secret = arm.store.get(id.child("secrets", name))
     current = current_version(secret) if secret else None
-    if secret is None or (version and version.lower() != current):
+    value = secret["properties"].get("value") if secret else None
+    if secret is None or value is None or (version and version.lower() != current):
         raise _not_retrieved(
             parameter,
             f"A secret with (name/id) {name}{f'/{version}' if version else ''} was not found in "
             f"the key vault '{id.text}'. Deploy one as {VAULTS}/secrets: nobody sets secrets by "
             "the vault's own address here.",
         )
-    return secret["properties"]["value"]
+    if (secret["properties"].get("attributes") or {}).get("enabled") is False:
+        raise _not_retrieved(parameter, f"The secret {name} is disabled.")
+    return value
 
 
 def _not_retrieved(parameter: str, why: str) -> ArmError:

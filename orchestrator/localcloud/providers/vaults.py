@@ -20,6 +20,7 @@ from orchestrator.localcloud.arm.provider import (
     Provider,
     ResourceType,
 )
+from orchestrator.localcloud.arm.shapes import Shape
 
 VAULTS = "Microsoft.KeyVault/vaults"
 _NAME = re.compile(r"[A-Za-z](?!.*--)[-A-Za-z0-9]{1,22}[A-Za-z0-9]")
@@ -113,6 +114,7 @@ class Secrets(ResourceType):
     """A secret: a new version with each new value."""
 
     type: ClassVar[str] = f"{VAULTS}/secrets"
+    shape: ClassVar[Shape] = {"properties": {"attributes": {}}}
     provisioning: ClassVar[bool] = False
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
@@ -135,7 +137,7 @@ class Secrets(ResourceType):
         vault = call.arm.store.get(call.id.top) or {"properties": {"vaultUri": ""}}
         address = f"{vault['properties']['vaultUri']}secrets/{call.id.name}"
         same = before.get("value") == value
-        version = current_version(old) if old and same else secrets.token_hex(16)
+        version = (current_version(old) if old and same else "") or secrets.token_hex(16)
         now = int(call.arm.clock.time())
         known = before.get("attributes") or {}
         attributes = properties.get("attributes") or {}

@@ -157,3 +157,28 @@ async def test_the_vault_and_the_roles_have_to_allow_it(tmp_path: Path) -> None:
         with pytest.raises(ArmError) as caught:
             await put(d, refers())
         assert caught.value.status == 403
+
+
+async def test_a_secret_that_is_disabled_or_has_no_value_is_not_given(tmp_path: Path) -> None:
+    async with vaulted(tmp_path) as d:
+        disabled = {"properties": {"value": "whisper", "attributes": {"enabled": False}}}
+        await d.world.put(SECRET, disabled)
+        with pytest.raises(ArmError, match="is disabled"):
+            await put(d, refers())
+        record = d.world.arm.store.record(SECRET)
+        assert record is not None
+        # As versions kept it that did not know secrets.
+        await d.world.arm.store.write(put=[(record.id, {**record.read(), "properties": {}}, "t")])
+        with pytest.raises(ArmError, match="was not found in the key vault"):
+            await put(d, refers())
+        plain = {**record.read(), "properties": {"value": "x"}}
+        await d.world.arm.store.write(put=[(record.id, plain, "t")])
+        again = await d.world.put(SECRET, {"properties": {"value": "x"}})
+        assert not again["properties"]["secretUriWithVersion"].endswith("/")
+
+
+async def test_attributes_of_another_form_are_refused(tmp_path: Path) -> None:
+    async with vaulted(tmp_path) as d:
+        with pytest.raises(ArmError) as caught:
+            await d.world.put(SECRET, {"properties": {"value": "x", "attributes": 5}})
+        assert caught.value.target == "properties.attributes"
