@@ -110,8 +110,8 @@ def links(id: ResourceId, body: Mapping[str, Any]) -> Iterator[tuple[str, Resour
             if (target := _resource(value)) is not None:
                 own = "." not in action.partition("/")[0]
                 yield (f"{target.type}/{action}" if own else action), target
-    identity = _member(body, "identity")
-    for given in _member(identity, "userAssignedIdentities") or ():
+    assigned = _member(_member(body, "identity"), "userAssignedIdentities")
+    for given in assigned if isinstance(assigned, (dict, list)) else ():
         if (target := _resource(given)) is not None:
             yield _ASSIGN, target
 

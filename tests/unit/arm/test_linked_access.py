@@ -114,3 +114,9 @@ async def test_everybody_may_ask_what_they_may(arm: World) -> None:
     assert (await arm.get(path))["value"] == []
     [mine] = (await arm.get(path.replace("/g/", "/mine/")))["value"]
     assert (mine["actions"], mine["notActions"]) == (["*/read"], [])
+
+
+@pytest.mark.parametrize("assigned", [5, True, "text", None])
+def test_a_body_of_another_form_refers_to_nothing(assigned: Any) -> None:
+    body = {"identity": {"type": "UserAssigned", "userAssignedIdentities": assigned}}
+    assert list(links(parse(THING), body)) == []
