@@ -117,8 +117,10 @@ def _connect(call: Call, item: JSON, ip: str, known: Mapping[str, JSON], *, appr
     item["id"] = f"{call.id.text}/privateLinkServiceConnections/{name}"
     item["type"] = f"{ENDPOINTS}/privateLinkServiceConnections"
     inner["provisioningState"] = "Succeeded"
-    # Its other end may have answered since.
+    # Its other end may have answered since; another other end has not.
     before = known.get(name, {}).get("properties", {})
+    if str(before.get("privateLinkServiceId", "")).lower() != target.key:
+        before = {}
     inner["privateLinkServiceConnectionState"] = before.get(
         "privateLinkServiceConnectionState"
     ) or {

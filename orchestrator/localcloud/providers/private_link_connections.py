@@ -177,9 +177,11 @@ class _Connections(ResourceType):
         def answer(state: JSON) -> None:
             state |= {"status": status, "description": description, "actionsRequired": "None"}
 
-        if not await self._change(call, answer):
+        shown = await self.get(call)
+        if shown is None or not await self._change(call, answer):
             raise missing(call.id)
-        return await self.get(call)
+        answer(shown["properties"]["privateLinkServiceConnectionState"])
+        return shown
 
     async def _delete(self, call: Call) -> Answer:
         def end(state: JSON) -> None:

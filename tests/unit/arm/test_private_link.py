@@ -79,6 +79,22 @@ async def test_the_resource_answers_and_ends_a_connection(arm: World) -> None:
     assert (await arm.get(f"{REGISTRY}/privateEndpointConnections"))["value"] == []
 
 
+async def test_an_answer_is_that_of_one_resource(arm: World) -> None:
+    await arm.put(f"{REGISTRY}b", {"location": "westeurope", "sku": {"name": "Premium"}})
+    await arm.put(ENDPOINT, endpoint())
+    [listed] = (await arm.get(f"{REGISTRY}/privateEndpointConnections"))["value"]
+    for status in ("Rejected", "Disconnected"):
+        state = {"privateLinkServiceConnectionState": {"status": status}}
+        answered = await arm.put(listed["id"], {"properties": state})
+        assert answered["properties"]["privateLinkServiceConnectionState"]["status"] == status
+    other = endpoint()
+    [connection] = other["properties"]["privateLinkServiceConnections"]
+    connection["properties"]["privateLinkServiceId"] = f"{REGISTRY}b"
+    await arm.put(ENDPOINT, other)
+    [listed] = (await arm.get(f"{REGISTRY}b/privateEndpointConnections"))["value"]
+    assert listed["properties"]["privateLinkServiceConnectionState"]["status"] == "Approved"
+
+
 async def test_only_what_takes_endpoints_is_connected(arm: World) -> None:
     await arm.put(f"{REGISTRY}b", {"location": "westeurope", "sku": {"name": "Basic"}})
     cheap, other = endpoint(), endpoint()
