@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from orchestrator.localcloud.arm.content import merge
 from orchestrator.localcloud.arm.entity_tags import tagged
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId, parse
-from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
+from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
+from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, Reply, ResourceType
 from orchestrator.localcloud.providers.embedded import existing, group_deleting
 
 ZONES = "Microsoft.Network/privateDnsZones"
@@ -197,9 +198,28 @@ class _Authority(_RecordSets):
             "properties": {"ttl": 3600, "soaRecord": dict(_SOA)},
         }
 
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """There is one, at `@`."""
+        if call.id.name != "@":
+            raise ArmError("BadRequest", "The SOA record set of a zone has the name '@'.")
+        return await super().prepare(call, resource, old)
+
     def methods(self) -> Mapping[str, Handler]:
-        """It goes with its zone, and not before."""
-        return {"DELETE": self._keep}
+        """It was there before, and goes with its zone."""
+        return {"PUT": self._put, "PATCH": self._patch, "DELETE": self._keep}
+
+    async def _put(self, call: Call) -> Answer:
+        reply = await call.arm.changes.put(call)
+        return Reply(reply.body, 200, reply.headers)
+
+    async def _patch(self, call: Call) -> Answer:
+        if call.id in call.arm.store:
+            return await call.arm.changes.patch(call)
+        first = await self.get(call)
+        if first is None:
+            raise missing(call.id)
+        call.body = merge(first, call.object())
+        return await self._put(call)
 
     async def _keep(self, call: Call) -> Answer:
         raise ArmError("BadRequest", "The SOA record set of a zone cannot be deleted.")

@@ -49,12 +49,24 @@ async def test_the_soa_record_is_there_changed_and_never_gone(arm: World) -> Non
     soa = await arm.get(f"{ZONE}/SOA/@")
     assert soa["properties"]["soaRecord"]["host"] == "azureprivatedns.net"
     soa["properties"]["soaRecord"]["refreshTime"] = 60
-    await arm.put(f"{ZONE}/SOA/@", soa)
+    assert (await arm.ask("PUT", f"{ZONE}/SOA/@", soa)).status == 200
     assert (await arm.get(f"{ZONE}/SOA/@"))["properties"]["soaRecord"]["refreshTime"] == 60
     assert (await arm.get(ZONE))["properties"]["numberOfRecordSets"] == 1
     with pytest.raises(ArmError, match="cannot be deleted"):
         await arm.ask("DELETE", f"{ZONE}/SOA/@")
     await arm.ask("DELETE", ZONE)
+
+
+async def test_the_soa_record_is_patched_before_anybody_wrote_it(arm: World) -> None:
+    soa = f"{ZONE}/SOA/@"
+    patched = await arm.ask("PATCH", soa, {"properties": {"soaRecord": {"refreshTime": 60}}})
+    assert patched.status == 200
+    record = (await arm.get(soa))["properties"]["soaRecord"]
+    assert (record["refreshTime"], record["host"]) == (60, "azureprivatedns.net")
+    assert (await arm.ask("PATCH", soa, {"properties": {"ttl": 9}})).body["properties"]["ttl"] == 9
+    with pytest.raises(ArmError, match="has the name '@'"):
+        await arm.put(f"{ZONE}/SOA/www", {"properties": {}})
+    assert len((await arm.get(f"{ZONE}/SOA"))["value"]) == 1
 
 
 async def test_a_change_asks_for_the_tag_that_the_body_shows(arm: World) -> None:
