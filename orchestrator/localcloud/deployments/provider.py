@@ -294,6 +294,7 @@ class Deployments(Provider):
         """What a PUT would check, and what it would deploy; nothing is kept."""
         body, link = await linked(call.arm, Caller.of(call), call.body)
         prepared = await prepare(call.arm, call.id, wanted(body), Caller.of(call))
+        debug_setting(body)
         _check_location(call, prepared.location)
         plan = prepared.plan
         ids = await validated(call.arm, prepared.caller, prepared)

@@ -132,8 +132,11 @@ async def test_operations_keep_requests_and_answers_where_that_is_asked_for(tmp_
         await d.run("e", raw)
         [plain] = (await d.world.get(f"{DEPLOYMENTS}/e/operations"))["value"]
         assert not {"request", "response"} & set(plain["properties"])
-        with pytest.raises(ArmError):
-            await d.begin("f", raw, debugSetting={"detailLevel": "everything"})
+        odd = {"mode": "Incremental", "template": raw, "debugSetting": {"detailLevel": "all"}}
+        for method, path in (("PUT", f"{DEPLOYMENTS}/f"), ("POST", f"{DEPLOYMENTS}/f/validate")):
+            with pytest.raises(ArmError) as caught:
+                await d.world.ask(method, path, {"properties": odd})
+            assert caught.value.code == "InvalidDeploymentDebugSetting"
 
 
 async def test_a_version_that_links_to_itself_is_refused(tmp_path: Path) -> None:
