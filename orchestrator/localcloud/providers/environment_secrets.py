@@ -82,7 +82,7 @@ def _read(blob: str, password: str) -> x509.Certificate:
         ValueError: Why not, as the end of a sentence.
     """
     try:
-        raw = base64.b64decode(blob, validate=True)
+        raw = base64.b64decode("".join(blob.split()), validate=True)  # lines may be broken
     except (binascii.Error, ValueError):
         raise ValueError("is not in base64") from None
     if b"-----BEGIN" in raw:

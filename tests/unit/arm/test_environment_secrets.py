@@ -81,7 +81,8 @@ async def test_a_certificate_tells_what_it_says_and_never_its_key(arm: World) ->
     assert len(made["properties"]["thumbprint"]) == 40
     assert made["properties"]["valid"] is True
     assert not {"value", "password"} & set(made["properties"])
-    again = await arm.put(f"{ENVIRONMENT}/certificates/pem", body(pem))
+    lines = base64.encodebytes(pem).decode()
+    again = await arm.put(f"{ENVIRONMENT}/certificates/pem", body(pem, value=lines))
     assert again["properties"]["thumbprint"] == made["properties"]["thumbprint"]
     listed = (await arm.get(f"{ENVIRONMENT}/certificates"))["value"]
     assert base64.b64encode(pfx).decode() not in json.dumps(listed)
