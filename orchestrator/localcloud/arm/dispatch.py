@@ -328,7 +328,7 @@ class ResourceManager:
         scope = parse(id.scope) if id.scope else None
         if scope is not None and scope.is_resource and self.kind(scope).stored:
             top = scope.top
-            if top not in self.store:
+            if top not in self.store and not self.kind(top).always_there(self, top):
                 raise missing(top)
         if id.group is not None and id.subscription is not None:
             group = group_id(id.subscription, id.group)

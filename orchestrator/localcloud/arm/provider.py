@@ -157,6 +157,10 @@ class ResourceType:
     shape: ClassVar[Shape] = {}
     page_size: ClassVar[int] = PAGE
 
+    def always_there(self, arm: ResourceManager, id: ResourceId) -> bool:
+        """Whether a stored type has this one without anybody having made it."""
+        return False
+
     def parse(self, raw: bytes) -> Any:
         """The body of a request for this type; JSON unless overridden."""
         return parse_body(raw)

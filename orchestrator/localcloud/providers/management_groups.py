@@ -12,7 +12,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
@@ -27,6 +27,9 @@ from orchestrator.localcloud.arm.provider import (
 )
 from orchestrator.localcloud.arm.shapes import Shape, check_shape
 from orchestrator.localcloud.arm.store import ResourceStore
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.arm.dispatch import ResourceManager
 
 GROUPS = "Microsoft.Management/managementGroups"
 ROOT_NAME = "Tenant Root Group"
@@ -161,6 +164,10 @@ class Groups(ResourceType):
 
     def __init__(self, tree: asyncio.Lock) -> None:
         self._tree = tree
+
+    def always_there(self, arm: ResourceManager, id: ResourceId) -> bool:
+        """The root."""
+        return id.name.lower() == arm.tenant.lower()
 
     async def get(self, call: Call) -> JSON | None:
         """One, the root included."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.providers.authorization import Authorization
 from orchestrator.localcloud.providers.management_groups import ManagementGroups
 from tests.unit.arm.world import SUBSCRIPTION, TENANT, World, world
 
@@ -19,7 +20,7 @@ TOP, SUB = f"{GROUPS}/top", f"{GROUPS}/sub"
 
 @pytest.fixture
 async def arm(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path, ManagementGroups()) as made:
+    async with world(tmp_path, ManagementGroups(), Authorization()) as made:
         yield made
 
 
@@ -111,3 +112,12 @@ async def test_what_is_below_a_group_that_moves_counts_too(arm: World) -> None:
     await arm.ask("PATCH", f"{GROUPS}/b0", {"parentGroupId": f"{GROUPS}/a1"})
     details = (await arm.get(f"{GROUPS}/b3"))["properties"]["details"]
     assert len(details["path"]) == 7
+
+
+async def test_the_root_is_a_scope_like_others(arm: World) -> None:
+    lock = f"{GROUPS}/{TENANT}/providers/Microsoft.Authorization/locks/stay"
+    await arm.put(lock, {"properties": {"level": "CanNotDelete"}})
+    assert (await arm.get(lock))["properties"]["level"] == "CanNotDelete"
+    with pytest.raises(ArmError) as caught:
+        await arm.put(lock.replace(TENANT, "nowhere"), {"properties": {"level": "CanNotDelete"}})
+    assert caught.value.status == 404
