@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -53,7 +54,7 @@ from orchestrator.localcloud.providers.diagnostics import Diagnostics
 from orchestrator.localcloud.providers.generic import Generic
 from orchestrator.localcloud.providers.insights import Insights
 from orchestrator.localcloud.providers.managed_identity import ManagedIdentity, directory
-from orchestrator.localcloud.providers.management_groups import ManagementGroups
+from orchestrator.localcloud.providers.management_groups import ManagementGroups, scopes_above
 from orchestrator.localcloud.providers.monitor import OperationalInsights
 from orchestrator.localcloud.providers.network import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
@@ -218,7 +219,8 @@ class LocalCloud:
         self.directory = Directory(self.identity, store)
         access = None
         if self.config.rbac == "enforce":
-            access = Access(store, built_in, [self.identity.owner.object_id])
+            above = partial(scopes_above, store, settings.tenant)
+            access = Access(store, built_in, [self.identity.owner.object_id], above)
         self.bus_access = ServiceBusAccess(store, access)
         self.arm = ResourceManager(
             store,

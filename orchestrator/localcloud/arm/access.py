@@ -33,6 +33,7 @@ EVERYTHING: Mapping[str, Any] = {
 """The permission of an owner, and of everybody where roles are not obeyed."""
 
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
+_MANAGED = "/providers/microsoft.management/managementgroups/"
 _SUBSCRIPTION = "Microsoft.Resources/subscriptions"
 
 
@@ -43,6 +44,7 @@ class Access:
         store: Where assignments and custom roles are kept.
         built_in: Guid -> role definition of the built-in roles, or None.
         owners: Object ids of principals that may do everything.
+        above: Scope, in small letters -> the management groups that it lies in, likewise.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Access:
         store: ResourceStore,
         built_in: Callable[[str], Mapping[str, Any] | None],
         owners: Collection[str] = (),
+        above: Callable[[str], Collection[str]] = lambda scope: (),
     ) -> None:
         self._store = store
         self._built_in = built_in
         self._owners = frozenset(owner.lower() for owner in owners)
+        self._above = above
         self._known: tuple[int, int] = (-1, -1)
         self._roles: dict[str, list[tuple[str, str]]] = {}
         self._permissions: dict[str, list[Mapping[str, Any]]] = {}
@@ -75,7 +79,7 @@ class Access:
         wanted = action.lower()
         plus, minus = ("dataActions", "notDataActions") if data else ("actions", "notActions")
         return any(
-            (not at or where == at or where.startswith(at + "/"))
+            self._holds(at, where)
             and any(
                 named(permission.get(plus), wanted) and not named(permission.get(minus), wanted)
                 for permission in self._of_role(role)
@@ -93,7 +97,7 @@ class Access:
         return [
             permission
             for at, role in self._roles.get(who, ())
-            if not at or where == at or where.startswith(at + "/")
+            if self._holds(at, where)
             for permission in self._of_role(role)
         ]
 
@@ -105,9 +109,15 @@ class Access:
         self._refresh()
         where = scope.lower().rstrip("/")
         return any(
-            not at or (at + "/").startswith(where + "/") or where.startswith(at + "/")
+            self._holds(at, where) or (at + "/").startswith(where + "/")
             for at, _ in self._roles.get(who, ())
         )
+
+    def _holds(self, at: str, where: str) -> bool:
+        """Whether what is assigned at one scope holds at the other: that one, or one below it."""
+        if not at or where == at or where.startswith(at + "/"):
+            return True
+        return at.startswith(_MANAGED) and at in self._above(where)
 
     def _refresh(self) -> None:
         """Read the assignments anew when one has changed."""

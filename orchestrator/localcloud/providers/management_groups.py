@@ -81,22 +81,43 @@ def display_name(store: ResourceStore, name: str) -> str:
     return str(_brief(group)["displayName"]) if group else name
 
 
-def _parent(call: Call, group: JSON) -> str | None:
+def _parent(tenant: str, group: JSON) -> str | None:
     """The name of a group's parent; None for the root."""
-    if group["name"].lower() == call.arm.tenant.lower():
+    if group["name"].lower() == tenant.lower():
         return None
     details = group["properties"].get("details") or {}
     given = (details.get("parent") or {}).get("id")
-    return parse(given).name if given else call.arm.tenant
+    return parse(given).name if given else tenant
 
 
 def _home(call: Call) -> str:
     """The name, in small letters, of the group that the subscription is in."""
-    for record in call.arm.store.records(Subscriptions.type):
+    return _home_in(call.arm.store, call.arm.tenant)
+
+
+def _home_in(store: ResourceStore, tenant: str) -> str:
+    for record in store.records(Subscriptions.type):
         parent = record.id.parent
         assert parent is not None
         return parent.name.lower()
-    return call.arm.tenant.lower()
+    return tenant.lower()
+
+
+def scopes_above(store: ResourceStore, tenant: str, scope: str) -> set[str]:
+    """The ids, in small letters, of the groups that a scope lies in; that of a group with it."""
+    parts = scope.lower().split("/")[1:]
+    name: str | None = None
+    if parts[:1] == ["subscriptions"]:
+        name = _home_in(store, tenant)
+    elif parts[:3] == ["providers", *GROUPS.lower().split("/")]:
+        name = "".join(parts[3:4])
+    found: set[str] = set()
+    while name and (id := _id(name)).key not in found:
+        found.add(id.key)
+        group = store.get(id)
+        name = _parent(tenant, group) if group else None
+    # A group that has no other parent lies in the root.
+    return found | {_id(tenant).key} if found else found
 
 
 def _ancestors(call: Call, groups: Mapping[str, JSON], group: JSON) -> list[JSON]:
@@ -105,7 +126,7 @@ def _ancestors(call: Call, groups: Mapping[str, JSON], group: JSON) -> list[JSON
     at: JSON | None = group
     while at is not None and len(chain) <= _DEEPEST + 1:
         chain.insert(0, at)
-        above = _parent(call, at)
+        above = _parent(call.arm.tenant, at)
         at = groups.get(above.lower()) if above is not None else None
     return chain
 
@@ -121,7 +142,7 @@ def _brief(group: JSON) -> JSON:
 def _children(call: Call, groups: Mapping[str, JSON], name: str, *, deep: bool) -> list[JSON]:
     found: list[JSON] = []
     for item in groups.values():
-        above = _parent(call, item)
+        above = _parent(call.arm.tenant, item)
         if above is not None and above.lower() == name:
             child = {"type": GROUPS, **_brief(item)}
             if deep:
@@ -142,7 +163,7 @@ def _levels(call: Call, groups: Mapping[str, JSON], name: str) -> int:
         at = {
             key
             for key, item in groups.items()
-            if key not in seen and (_parent(call, item) or "").lower() in at
+            if key not in seen and (_parent(call.arm.tenant, item) or "").lower() in at
         }
     return levels
 

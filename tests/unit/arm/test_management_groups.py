@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.authorization import Authorization
-from orchestrator.localcloud.providers.management_groups import ManagementGroups
-from tests.unit.arm.world import SUBSCRIPTION, TENANT, World, world
+from orchestrator.localcloud.providers.authorization import Authorization, built_in
+from orchestrator.localcloud.providers.management_groups import ManagementGroups, scopes_above
+from tests.unit.arm.world import GROUP, SUBSCRIPTION, TENANT, World, world
 
 GROUPS = "/providers/Microsoft.Management/managementGroups"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 TOP, SUB = f"{GROUPS}/top", f"{GROUPS}/sub"
 
 
@@ -121,3 +125,24 @@ async def test_the_root_is_a_scope_like_others(arm: World) -> None:
     with pytest.raises(ArmError) as caught:
         await arm.put(lock.replace(TENANT, "nowhere"), {"properties": {"level": "CanNotDelete"}})
     assert caught.value.status == 404
+
+
+async def test_roles_at_a_group_hold_for_what_lies_in_it(arm: World) -> None:
+    await arm.put(TOP, below(None, "Top"))
+    await arm.put(SUB, below(TOP, "Sub"))
+    await arm.group()
+    for scope in (TOP, f"{GROUPS}/{TENANT}"):
+        path = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+        role = f"/providers/Microsoft.Authorization/roleDefinitions/{READER}"
+        who = str(uuid.uuid4())
+        await arm.put(path, {"properties": {"roleDefinitionId": role, "principalId": who}})
+        access = Access(arm.arm.store, built_in, above=partial(scopes_above, arm.arm.store, TENANT))
+        read = "Microsoft.Resources/subscriptions/resourceGroups/read"
+        assert access.allows(who, read, SUB.upper())
+        assert access.allows(who, read, GROUP) is (scope != TOP)
+        await arm.put(f"{SUB}/subscriptions/{SUBSCRIPTION}")
+        assert access.allows(who, read, GROUP)
+        assert access.has_any(who, GROUP)
+        assert access.permissions(who, GROUP)
+        assert access.allows(who, read, f"{GROUPS}/other") is (scope != TOP)
+        await arm.ask("DELETE", f"{SUB}/subscriptions/{SUBSCRIPTION}")
