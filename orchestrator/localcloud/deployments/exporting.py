@@ -36,6 +36,8 @@ async def export_group(call: Call) -> Answer:
         raise ArmError("InvalidRequestContent", "'resources' must be an array of ids or of '*'.")
     ids = [record.id for record in arm.store.inside(group)]
     ids = [id for id in ids if (id.namespace or "").lower() != "microsoft.resources"]
+    # An older version may have stored what is now part of another resource.
+    ids = [id for id in ids if arm.kind(id).stored]
     if "*" not in wanted:
         chosen = {str(item).lower().rstrip("/") for item in wanted}
         ids = [id for id in ids if any(_within(id.key, one) for one in chosen)]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.deployments.provider import Deployments
 from orchestrator.localcloud.providers.network import Network
 from tests.unit.arm.world import GROUP, World, world
 
@@ -24,7 +26,7 @@ def network(space: str) -> dict[str, Any]:
 
 @pytest.fixture
 async def arm(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path, Network()) as made:
+    async with world(tmp_path, Network(), Deployments()) as made:
         await made.group()
         await made.put(ONE, network("10.1.0.0/16"))
         await made.put(TWO, network("10.2.0.0/16"))
@@ -94,3 +96,11 @@ async def test_peerings_of_an_older_state_are_shown(arm: World) -> None:
     assert known["properties"]["peeringState"] == "Initiated"
     again = await arm.put(f"{ONE}/virtualNetworkPeerings/bare", peering(TWO))
     assert again["properties"]["peeringState"] == "Initiated"
+
+
+async def test_a_group_with_a_peering_of_an_older_state_is_exported(arm: World) -> None:
+    id = parse(f"{ONE}/virtualNetworkPeerings/old")
+    body = {"id": id.text, "name": id.name, "type": id.type, **peering(TWO)}
+    await arm.arm.store.write(put=[(id, body, "tag")])
+    exported = (await arm.ask("POST", f"{GROUP}/exportTemplate", {"resources": ["*"]})).body
+    assert len(exported["template"]["resources"]) == 2
