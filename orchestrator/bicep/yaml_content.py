@@ -5,6 +5,7 @@ Source: YAML 1.2's core schema: yes, no, dates and 1:20 are strings.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -56,9 +57,12 @@ def read_yaml(text: str) -> Any:
 def _count(value: Any, counted: dict[int, int]) -> int:
     """How many values there are, with what an alias repeats.
 
-    Raises: ValueError for too many, and for one that holds itself.
+    Raises: ValueError for too many, for one that holds itself, and for what JSON has not.
     """
     if not isinstance(value, (dict, list)):
+        plain = value is None or isinstance(value, (str, int, float))
+        if not plain or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"JSON has no value for {value!r}")
         return 1
     key = id(value)
     if key in counted:

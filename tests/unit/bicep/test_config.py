@@ -92,3 +92,9 @@ def test_names_and_texts_of_yaml(tmp_path: Path) -> None:
 def test_yaml_that_never_ends(tmp_path: Path, text: str) -> None:
     (found,) = refused(tmp_path, "var a = loadYamlContent('v.yaml')\n", v__yaml=text)
     assert found.code == "BCP186"
+
+
+@pytest.mark.parametrize("text", ["a: !!set {x}", "a: !!binary aGk=", "a: [.nan]", "a: .inf"])
+def test_yaml_that_is_no_json(tmp_path: Path, text: str) -> None:
+    (found,) = refused(tmp_path, "var a = loadYamlContent('v.yaml')\n", v__yaml=text)
+    assert found.code == "BCP186"
