@@ -223,7 +223,10 @@ class _LinkResources(ResourceType):
 
     def _groups(self, call: Call) -> list[JSON]:
         target = _parent(call)
-        location = (call.arm.store.get(target) or {}).get("location", "")
+        resource = call.arm.store.get(target)
+        if resource is None:
+            return []
+        location = resource.get("location", "")
         owner = self.type.rpartition("/")[0]
         return [
             {

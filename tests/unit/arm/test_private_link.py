@@ -116,3 +116,5 @@ async def test_what_an_endpoint_can_lead_to_is_told(arm: World) -> None:
         "requiredZoneNames": ["privatelink.azurecr.io"],
     }
     assert await arm.get(f"{REGISTRY}/privateLinkResources/registry") == group
+    with pytest.raises(ArmError, match="acr123x"):
+        await arm.get(f"{REGISTRY}x/privateLinkResources/registry")
