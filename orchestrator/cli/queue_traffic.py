@@ -111,10 +111,23 @@ def _bodies(body: str | None, file: str | None, *, lines: bool) -> list[str | by
         content = _text(buffer.read()) if buffer is not None else sys.stdin.read()
     if not lines:
         return [content]
-    found = [line for line in content.splitlines() if line]
+    found = _lines(content)
     if not found:
         raise click.UsageError("There are no lines to send.")
-    return list(found)
+    return found
+
+
+def _lines(content: str | bytes) -> list[str | bytes]:
+    """The lines that are not empty, without their ends.
+
+    A line ends with a line feed, before which a carriage return may stand. What else `splitlines`
+    takes for an end, such as U+2028, stands unescaped in the texts of JSON lines.
+    """
+    if isinstance(content, bytes):
+        raw = (line.removesuffix(b"\r") for line in content.split(b"\n"))
+        return [line for line in raw if line]
+    lines = (line.removesuffix("\r") for line in content.split("\n"))
+    return [line for line in lines if line]
 
 
 def _text(content: bytes) -> str | bytes:

@@ -194,6 +194,14 @@ def test_a_message_is_sent_looked_at_and_received(cli: Cli, queue: str) -> None:
     assert "No message came within 0.2s" in nothing.err
 
 
+def test_a_line_ends_at_a_line_feed_and_nowhere_else(cli: Cli, queue: str) -> None:
+    """JSON lines may have U+2028, U+0085 and the like unescaped in their texts."""
+    bodies = ['{"text": "one\u2028two"}', "form\x0cfeed", "next\x85line"]
+    ok(cli("queues", "send", queue, "-", "--lines", stdin="\r\n".join(bodies) + "\n"))
+    peeked = json.loads(ok(cli("queues", "peek", queue, "-o", "json")))
+    assert [message["body"] for message in peeked] == bodies
+
+
 def test_lines_of_standard_input_are_messages_and_come_out_as_lines(cli: Cli, queue: str) -> None:
     ok(cli("queues", "send", queue, "-", "--lines", stdin="one\ntwo\n\nthree\n"))
     few = cli("queues", "peek", queue, "--limit", "2", "-o", "jsonl")
