@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from orchestrator.cli.completers import complete_reasons
 from orchestrator.cli.grammar import Entry, LazyGroup, command
 from orchestrator.cli.parameters import Regex, queue_argument, since_option
-from orchestrator.cli.queues import counted, show_messages
+from orchestrator.cli.queues import counted, show_messages, stopped
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -169,7 +169,10 @@ def resubmit(
             )
         except KeyboardInterrupt:
             progress.clear()
-            _interrupted(reached)
+            stopped(
+                f"Stopped after {counted(reached, _NOUN)}; nothing is lost.",
+                "Run it again to finish.",
+            )
     _show(session, letters, outcome, by_reason=bool(reasons), sifted=bool(reasons or since or grep))
 
 
@@ -204,6 +207,13 @@ def purge(
     orc = session.connect()
     letters = orc.queues[queue].dead_letters
     wanted: dict[str, Any] = {"reason": reasons, "since": since, "grep": grep}
+    reached = 0
+
+    def purged(done: int, total: int) -> None:
+        nonlocal reached
+        reached = done
+        progress.update(f"{done:,}/{total:,}")
+
     if any(wanted.values()) or dry_run:
         with Progress() as progress:
             progress.begin(_looking(queue))
@@ -218,9 +228,14 @@ def purge(
             ask(f"Delete {counted(count, _NOUN)} of {queue} (profile {orc.profile.name})?")
         with Progress() as progress:
             progress.begin(f"purging dead letters of {queue}")
-            outcome = letters.purge(
-                **wanted, on_progress=lambda done, n: progress.update(f"{done:,}/{n:,}")
-            )
+            try:
+                outcome = letters.purge(**wanted, on_progress=purged)
+            except KeyboardInterrupt:
+                progress.clear()
+                stopped(
+                    f"Stopped after {counted(reached, _NOUN)} or a few more; they are deleted.",
+                    "Run it again to finish.",
+                )
     _show(session, letters, outcome, by_reason=bool(reasons), sifted=bool(reasons or since or grep))
 
 
@@ -252,18 +267,6 @@ def _show(
             "Run it again in a minute.",
         )
         click.get_current_context().exit(1)
-
-
-def _interrupted(reached: int) -> NoReturn:
-    from orchestrator.cli.failures import INTERRUPTED, end_line, report
-
-    end_line()
-    report(
-        f"Stopped after {counted(reached, _NOUN)}; nothing is lost.",
-        "Run it again to finish.",
-        error=False,
-    )
-    raise click.exceptions.Exit(INTERRUPTED)
 
 
 def _tell_reasons(session: Session, letters: DeadLetters) -> None:

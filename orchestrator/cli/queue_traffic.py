@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from typing import NoReturn
 
 import click
 
@@ -77,21 +78,43 @@ def send(
         raise click.UsageError(f"--id names one message, and these are {len(bodies)}.")
     session = current()
     handle = session.connect().queues[queue]
+    accepted = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal accepted
+        accepted = done
+        progress.update(f"{done:,}/{total:,}")
+
     with Progress() as progress:
         progress.begin(f"sending to {queue}")
-        sent = handle.send(
-            *bodies,
-            id=message_id,
-            content_type=content_type,
-            subject=subject,
-            correlation_id=correlation_id,
-            session_id=session_id,
-            properties=dict(properties),
-            time_to_live=time_to_live,
-            at=at.removeprefix("in ") if at else None,
-            on_progress=lambda done, total: progress.update(f"{done:,}/{total:,}"),
-        )
+        try:
+            sent = handle.send(
+                *bodies,
+                id=message_id,
+                content_type=content_type,
+                subject=subject,
+                correlation_id=correlation_id,
+                session_id=session_id,
+                properties=dict(properties),
+                time_to_live=time_to_live,
+                at=at.removeprefix("in ") if at else None,
+                on_progress=tell,
+            )
+        except KeyboardInterrupt:
+            progress.clear()
+            _interrupted(accepted, len(bodies))
     session.show(sent)
+
+
+def _interrupted(accepted: int, total: int) -> NoReturn:
+    from orchestrator.cli.queues import counted, stopped
+
+    stopped(
+        f"Stopped: {accepted:,} of {counted(total)} are sent for certain, those that were under "
+        "way perhaps.",
+        "Send the rest alone; what is sent again is there twice, unless the queue detects "
+        "duplicates.",
+    )
 
 
 def _bodies(body: str | None, file: str | None, *, lines: bool) -> list[str | bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -251,9 +251,23 @@ def purge(queue: str, dry_run: bool, yes: bool) -> None:
                 f"Delete {counted(outcome.matched)} of the queue {outcome.queue} "
                 f"(profile {orc.profile.name})?"
             )
+        reached = 0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal reached
+            reached = done
+            progress.update(f"{done:,}/{total:,}")
+
         with Progress() as progress:
             progress.begin(f"purging {outcome.queue}")
-            outcome = handle.purge(on_progress=lambda done, n: progress.update(f"{done:,}/{n:,}"))
+            try:
+                outcome = handle.purge(on_progress=tell)
+            except KeyboardInterrupt:
+                progress.clear()
+                stopped(
+                    f"Stopped after {counted(reached)} or a few more; they are deleted.",
+                    "Run it again to finish.",
+                )
     if dry_run and session.plain:
         click.echo(f"{counted(outcome.matched)} of {outcome.queue} would be purged.")
     else:
@@ -266,6 +280,15 @@ def purge(queue: str, dry_run: bool, yes: bool) -> None:
 def counted(number: int, noun: str = "message") -> str:
     """`1 message`, `1,200 messages`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def stopped(said: str, hint: str) -> NoReturn:
+    """Say how far a command was when Ctrl-C came, and end as it does then."""
+    from orchestrator.cli.failures import INTERRUPTED, end_line, report
+
+    end_line()
+    report(said, hint, error=False)
+    raise click.exceptions.Exit(INTERRUPTED)
 
 
 def show_messages(session: Session, found: Messages, *, full: bool) -> None:

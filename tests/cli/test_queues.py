@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -334,6 +335,43 @@ def test_receiving_interrupted_while_waiting_ends_as_ctrl_c_does(cli: Cli, queue
     _, err = running.communicate(timeout=20)
     assert running.returncode == 130
     assert "Traceback" not in err
+
+
+def test_a_sending_that_is_interrupted_tells_how_far_it_was(
+    cli: Cli, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(sender: Any, messages: Sequence[Any], sent: Callable[[int], None]) -> None:
+        sender.send_messages(messages[0])
+        sent(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("orchestrator.bus.send_all", interrupted)
+    result = cli("queues", "send", queue, "-", "--lines", stdin="a\nb\nc\n")
+    assert result.status == 130
+    assert "Stopped: 1 of 3 messages are sent for certain" in result.err
+    assert "Next: Send the rest alone" in result.err
+    assert depths(cli, queue) == [1, 0, 0]
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["messages", "dead letters"])
+def test_a_purge_that_is_interrupted_tells_how_far_it_was(
+    cli: Cli, queue: str, monkeypatch: pytest.MonkeyPatch, dead: bool
+) -> None:
+    def interrupted(*arguments: Any) -> int:
+        arguments[-1](2, 3)
+        raise KeyboardInterrupt
+
+    ok(cli("queues", "send", queue, "-", "--lines", stdin="a\nb\nc\n"))
+    if dead:
+        dead_letter(cli, queue, "Bad", "Bad", "Bad")
+        monkeypatch.setattr("orchestrator.dead_letters.drained", interrupted)
+        result = cli("queues", "dead-letters", "purge", queue, "--yes")
+    else:
+        monkeypatch.setattr("orchestrator.queue_handle.drained", interrupted)
+        result = cli("queues", "purge", queue, "--yes")
+    assert result.status == 130
+    assert f"Stopped after 2 {'dead letters' if dead else 'messages'} or a few more" in result.err
+    assert "Next: Run it again to finish." in result.err
 
 
 # ------------------------------------------------------------------------------- the shell
