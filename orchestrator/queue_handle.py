@@ -12,8 +12,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID, uuid4
 
 from orchestrator import bus
 from orchestrator.errors import BadInput, InvalidRequest, OrchestratorError
@@ -42,6 +44,7 @@ Ahead: TypeAlias = datetime | timedelta | float | str | None
 
 RECEIVE_BATCH = 100  # messages asked for at once where several are wanted
 PURGE_BATCH = 1000
+_SHORTEST_LIFE = timedelta(milliseconds=1)  # AMQP counts milliseconds
 PURGE_BYTES = 16 * 1024 * 1024  # how much a purge lets come at once
 LAST_WAIT = 3.0  # seconds without a message after which a purge asks whether there are any
 SILENCES = 4  # so often in a row; what is there still, somebody else has locked
@@ -152,13 +155,18 @@ class QueueHandle:
             life = None if time_to_live is None else timedelta(seconds=as_seconds(time_to_live))
         except (ValueError, OverflowError) as error:
             raise BadInput(f"The time to live is wrong: {error}.") from None
+        if life is not None and life < _SHORTEST_LIFE:  # the SDK sends 0, which says: for ever
+            raise BadInput(
+                f"A time to live of {life.total_seconds():g} s is not possible.",
+                "Give a millisecond or more, or none: then the queue's own counts.",
+            )
         common: dict[str, Any] = {
             "subject": subject,
             "correlation_id": correlation_id,
             "session_id": session_id,
             "to": to,
             "reply_to": reply_to,
-            "application_properties": {k: typed(v) for k, v in (properties or {}).items()} or None,
+            "application_properties": _properties(properties or {}),
             "time_to_live": life,
             "scheduled_enqueue_time_utc": moment,
         }
@@ -343,8 +351,6 @@ def give_back(receiver: ServiceBusReceiver, held: list[ServiceBusReceivedMessage
 def _outgoing(
     body: Any, id: str | None, content_type: str | None, common: Mapping[str, Any]
 ) -> ServiceBusMessage:
-    from uuid import uuid4
-
     from azure.servicebus import ServiceBusMessage
 
     if not isinstance(body, str | bytes):
@@ -364,6 +370,27 @@ def _outgoing(
         )
     except (ValueError, TypeError) as error:
         raise BadInput(f"That message cannot be: {error}") from None
+
+
+def _properties(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    for name, value in given.items():
+        if not _sayable(value):
+            raise BadInput(
+                f"The property {name} cannot be sent: AMQP has no form for {value!r}.",
+                "Properties are texts, bytes, numbers of up to 64 bits, true or false, times, "
+                "UUIDs, or lists and maps of these.",
+            )
+    return {name: typed(value) for name, value in given.items()} or None
+
+
+def _sayable(value: Any) -> bool:
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**64
+    if isinstance(value, list):
+        return all(_sayable(item) for item in value)
+    if isinstance(value, dict):
+        return all(_sayable(part) for pair in value.items() for part in pair)
+    return value is None or isinstance(value, str | bytes | float | Decimal | UUID | datetime)
 
 
 def _moment_ahead(at: Ahead, time: Time) -> datetime | None:

@@ -160,6 +160,12 @@ def test_what_cannot_be_sent_is_refused_in_a_sentence(world: World) -> None:
         queue.send({1, 2})
     with pytest.raises(errors.BadInput, match="time to send at"):
         queue.send("a", at="next week")
+    for never in (0, timedelta(seconds=-5)):
+        with pytest.raises(errors.BadInput, match="time to live"):
+            queue.send("a", time_to_live=never)
+    for value in (object(), 2**64, -(2**63) - 1, {"of": [{1}]}):
+        with pytest.raises(errors.BadInput, match="The property it cannot be sent"):
+            queue.send("a", properties={"it": value})
     with pytest.raises(errors.InvalidRequest, match="larger than the") as caught:
         queue.send("a", "x" * 300_000, "b")
     assert caught.value.__notes__ == ["1 of 3 messages were sent before."]
