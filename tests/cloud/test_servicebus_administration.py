@@ -21,7 +21,7 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceNotFoundError,
 )
-from azure.mgmt.servicebus.models import SBAuthorizationRule, SBNamespace, SBSku
+from azure.mgmt.servicebus.models import SBAuthorizationRule, SBNamespace, SBQueue, SBSku
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.aio.management import (
     ServiceBusAdministrationClient as AsyncAdministrationClient,
@@ -92,9 +92,36 @@ def admin(world: World) -> Iterator[ServiceBusAdministrationClient]:
         yield client
 
 
+def test_forwarding_to_what_is_not_there_or_from_sessions_is_refused(
+    world: World, admin: ServiceBusAdministrationClient
+) -> None:
+    no_target = r"SubCode=40400\. The auto forwarding destination entity 'nowhere' does not exist"
+    admin.create_queue("target")
+    admin.create_topic("spread")
+    for forwards in ("forward_to", "forward_dead_lettered_messages_to"):
+        with pytest.raises(HttpResponseError, match=no_target):
+            admin.create_queue("source", **{forwards: "nowhere"})
+        with pytest.raises(HttpResponseError, match=no_target):
+            admin.create_subscription("spread", "one", **{forwards: "nowhere"})
+    with sdk(world.cloud) as arm, pytest.raises(HttpResponseError, match=no_target):
+        arm.queues.create_or_update(GROUP, NAMESPACE, "source", SBQueue(forward_to="nowhere"))
+    with pytest.raises(HttpResponseError, match="requires sessions cannot forward"):
+        admin.create_queue("source", requires_session=True, forward_to="target")
+    assert admin.create_queue("source", forward_to="target").forward_to
+    # What went away since stands in no other change's way.
+    admin.delete_queue("target")
+    source = admin.get_queue("source")
+    source.max_delivery_count = 3
+    admin.update_queue(source)
+    assert admin.get_queue("source").max_delivery_count == 3
+    admin.delete_topic("spread")
+    admin.delete_queue("source")
+
+
 def test_queues_are_created_changed_listed_and_deleted(
     world: World, admin: ServiceBusAdministrationClient
 ) -> None:
+    admin.create_queue("graves")
     made = admin.create_queue(
         "Queues/One",
         lock_duration=timedelta(seconds=30),
@@ -147,6 +174,7 @@ def test_queues_are_created_changed_listed_and_deleted(
         assert arm.queues.get(GROUP, NAMESPACE, "Queues~One").max_delivery_count == 7
     with pytest.raises(ResourceExistsError):
         admin.create_queue("queues/one")
+    admin.delete_queue("graves")
     admin.delete_queue("Queues/One")
     for gone in (admin.get_queue, admin.delete_queue):
         with pytest.raises(ResourceNotFoundError):

@@ -21,6 +21,7 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.providers import service_bus_properties as queues
 from orchestrator.localcloud.providers import service_bus_topic_properties as topics
 from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.forward_targets import check_targets
 from orchestrator.localcloud.servicebus.limits import KIBIBYTE, STRICT
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueInfo
 from orchestrator.localcloud.servicebus.rules import CorrelationFilter, Rule
@@ -237,6 +238,7 @@ class Entities:
             if old is not None and not isinstance(old, QueueInfo):
                 raise _existing(name)
             settings = queues.read_properties(given, old.properties if old else None)
+            check_targets(self._broker, self._namespace, settings, old.properties if old else None)
             await self._broker.put_queue(self._namespace, name, settings)
         elif description.name == "TopicDescription":
             if old is not None and not isinstance(old, TopicInfo):
@@ -300,6 +302,7 @@ class Entities:
         given = settings_of(description)
         queues.check_metadata(given)
         settings = topics.read_subscription(given, old.properties if old else None)
+        check_targets(self._broker, self._namespace, settings, old.properties if old else None)
         info = await self._broker.put_subscription(self._namespace, topic, name, settings, rule)
         return self.subscription(info)
 

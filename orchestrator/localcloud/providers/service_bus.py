@@ -53,6 +53,7 @@ from orchestrator.localcloud.servicebus.definitions import (
     check_queue_name,
 )
 from orchestrator.localcloud.servicebus.errors import BrokerError, InvalidOperation
+from orchestrator.localcloud.servicebus.forward_targets import check_targets
 from orchestrator.localcloud.servicebus.model import QueueCounts, QueueInfo, QueueProperties
 
 if TYPE_CHECKING:
@@ -170,7 +171,10 @@ class Queue(BrokerEntity[QueueProperties]):
         check_properties(settings, self._broker.limits)
 
     async def _put(self, id: ResourceId, settings: QueueProperties) -> None:
-        await self._broker.put_queue(*_place(id), settings)
+        namespace, name = _place(id)
+        info = self._info(id)
+        check_targets(self._broker, namespace, settings, info.properties if info else None)
+        await self._broker.put_queue(namespace, name, settings)
 
     async def _delete(self, id: ResourceId) -> None:
         await self._broker.delete_queue(*_place(id))

@@ -23,6 +23,7 @@ from orchestrator.localcloud.providers.service_bus_topic_properties import (
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.definitions import check_properties, check_queue_name
 from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.forward_targets import check_targets
 from orchestrator.localcloud.servicebus.model import QueueCounts
 from orchestrator.localcloud.servicebus.rules import CompiledRule, Rule, check_rule_name
 from orchestrator.localcloud.servicebus.topic_definitions import (
@@ -98,7 +99,10 @@ class Subscription(BrokerEntity[SubscriptionProperties]):
             check_properties(settings.queue(topic.properties), self._broker.limits)
 
     async def _put(self, id: ResourceId, settings: SubscriptionProperties) -> None:
-        await self._broker.put_subscription(*_place(id), settings)
+        namespace, topic, name = _place(id)
+        info = self._info(id)
+        check_targets(self._broker, namespace, settings, info.properties if info else None)
+        await self._broker.put_subscription(namespace, topic, name, settings)
 
     async def _delete(self, id: ResourceId) -> None:
         await self._broker.delete_subscription(*_place(id))
