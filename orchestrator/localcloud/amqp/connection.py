@@ -44,7 +44,8 @@ class Limits:
 
     partial_bytes: of messages not yet whole, over all links. idle_timeout: silence after which
     the peer counts as gone (half of it is advertised, part 2 section 2.4.5); None: for ever.
-    handshake_timeout: until the connection must be open.
+    handshake_timeout: until the connection must be open. shortest_beat: the least idle time-out
+    that a peer may ask for; a shorter one would have this side do little but send heartbeats.
     """
 
     max_frame_size: int = 65536
@@ -56,6 +57,7 @@ class Limits:
     partial_bytes: int = 64 * 1024 * 1024
     idle_timeout: float | None = 480.0
     handshake_timeout: float = 60.0
+    shortest_beat: float = 0.1
 
 
 class State(Enum):
@@ -294,6 +296,13 @@ class Connection:
             raise AmqpError(NOT_ALLOWED, "A frame that is not allowed on this channel now.")
 
     def _on_open(self, opened: p.Open, found: list[Event]) -> None:
+        if opened.idle_timeout is not None and opened.idle_timeout < self.limits.shortest_beat:
+            # Part 2, section 2.4.5: what cannot be supported closes the connection, and says why.
+            raise AmqpError(
+                NOT_ALLOWED,
+                f"An idle time-out of {opened.idle_timeout * 1000:g} ms cannot be kept: ask for "
+                f"{self.limits.shortest_beat * 1000:g} ms or more.",
+            )
         self.peer_max_frame_size = min(opened.max_frame_size, 1024 * 1024)
         self._peer_idle = opened.idle_timeout
         self.hostname = opened.hostname

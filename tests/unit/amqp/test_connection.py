@@ -113,6 +113,13 @@ def test_heartbeats_are_sent_at_half_the_peers_time_out() -> None:
     assert client.engine.take_output() == EMPTY_FRAME
 
 
+def test_an_idle_time_out_that_cannot_be_kept_closes_the_connection() -> None:
+    client = Client()
+    client.feed(SASL_HEADER + init("ANONYMOUS") + AMQP_HEADER)
+    client.send(0, p.OPEN, "client", None, None, None, t.UInt(1))
+    assert client.closing_error() == "amqp:not-allowed"
+
+
 def test_a_silent_peer_is_given_up_and_a_beating_one_is_not() -> None:
     client = Client.opened(Limits(idle_timeout=60))
     client.now = 50
