@@ -329,7 +329,11 @@ class ExecutionVerbs:
         from difflib import get_close_matches
 
         near = get_close_matches(name, names, 1)
-        if near:
+        if name in self._jobs.names():
+            ran = any(execution.job == name for execution in everything)
+            hint = f"{name} is a job, "
+            hint += f"{name}@latest its newest execution." if ran else "and has not run yet."
+        elif near:
             hint = f'Did you mean "{near[0]}"?'
         elif names:
             hint = f"The newest there is {names[0]}; all of them: orchestrator executions list"

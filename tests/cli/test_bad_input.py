@@ -252,6 +252,7 @@ def test_what_asks_needs_someone_to_ask(cli: Cli, arguments: list[str]) -> None:
         (["deploy", "talkr"], 1, ["talkr", "talker"]),
         (["executions", "show", "talker-nosuch"], 1, ["talker-nosuch"]),
         (["executions", "show", "yearly@latest"], 1, ["yearly"]),
+        (["stop", "yearly"], 1, ["yearly is a job", "not run yet"]),
         (["executions", "list", "--job", "talkr"], 1, ["talkr"]),
         (["executions", "wait", "@latest"], 2, ["--job"]),
         (["stop", "talker-nosuch"], 1, ["talker-nosuch"]),
@@ -263,6 +264,12 @@ def test_what_is_not_there_is_named(
     cli: Cli, arguments: list[str], status: int, words: list[str]
 ) -> None:
     refused(cli(*arguments), status, *words)
+
+
+def test_a_job_in_place_of_an_execution_is_told_how_to_name_its_newest(cli: Cli) -> None:
+    ok(cli("start", "talker", "--wait"))
+    for command in (["executions", "show"], ["stop"]):
+        refused(cli(*command, "talker"), 1, "talker is a job, talker@latest its newest execution.")
 
 
 def test_a_wrong_query_is_marked_where_it_is_wrong(cli: Cli) -> None:
