@@ -139,6 +139,7 @@ def up(
         connection = process.up(config)
         progress.clear()
     _as_asked(config, connection, rbac)
+    tell_other_settings(session, config, connection)
     show_status(session, config.state)
     session.hint(f"Next: orchestrator up  (pid {connection['pid']} stays in the background)")
 
@@ -160,6 +161,23 @@ def _as_asked(config: CloudConfig, connection: dict[str, Any], rbac: str | None)
         raise Conflict(
             f"The local cloud runs already, {' and '.join(other)}.",
             "Stop it, and start it anew: orchestrator local down",
+        )
+
+
+def tell_other_settings(session: Session, config: CloudConfig, connection: dict[str, Any]) -> None:
+    """Say on stderr which of the profile's settings the running local cloud does not have yet.
+
+    A server keeps what it was started with. One of an older version does not tell all of it.
+    """
+    other = [
+        f'{key} = "{connection[key]}" instead of "{wanted}"'
+        for key in ("executor", "rbac", "limits", "throttling")
+        if connection.get(key, wanted := getattr(config, key)) != wanted
+    ]
+    if other:
+        session.say(
+            f"The local cloud keeps what it was started with: {', '.join(other)}.\n"
+            "Next: Stop it, and start it anew: orchestrator local down"
         )
 
 

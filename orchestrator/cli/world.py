@@ -178,11 +178,14 @@ def _agreed(
 
 def ensure_cloud(session: Session, progress: Progress) -> bool:
     """See that the profile's local cloud runs; True if it was started here."""
-    from orchestrator.cli.local import config_of
+    from orchestrator.cli.local import config_of, tell_other_settings
     from orchestrator.localcloud import process
 
     config = config_of(session)
-    if process.status(config.state).state == "running":
+    found = process.status(config.state)
+    if found.state == "running":
+        progress.clear()
+        tell_other_settings(session, config, found.connection or {})
         return False
     progress.begin("starting the local cloud")
     process.up(config)

@@ -161,6 +161,19 @@ def test_a_local_cloud_that_runs_is_not_passed_for_another(cli: Cli) -> None:
     refused(cli("local", "up", "--rbac", "enforce"), 1, 'with rbac = "off"', "local down")
 
 
+def test_settings_that_wait_for_the_next_start_are_told(cli: Cli, tmp_path: Path) -> None:
+    changed = tmp_path / "orchestrator.toml"
+    state = json.dumps(str(cli.folder / ".orchestrator" / "local"))
+    local = f'kind = "local"\nthrottling = "enforce"\nstate = {state}\n'
+    changed.write_text(SETTINGS.replace('kind = "local"\n', local, 1))
+    result = cli("--settings", str(changed), "local", "up")
+    ok(result)
+    assert 'throttling = "off" instead of "enforce"' in result.err
+    assert "orchestrator local down" in result.err
+    assert "rbac" not in result.err
+    assert "instead of" not in cli("local", "up").err
+
+
 def test_a_port_that_is_taken_is_named(bare: Cli) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
