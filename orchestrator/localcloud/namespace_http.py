@@ -92,12 +92,14 @@ class NamespaceHttp:
             return names[str(grant.namespace)]
         if len(names) == 1:
             return next(iter(names.values()))
-        raise ArmError(
-            "NotFound",
-            f"The address {request.host} names no namespace: use "
-            "<namespace>.servicebus.localhost with the same port.",
-            404,
-        )
+        message = "There is no namespace in this local cloud."
+        if names:
+            message = (
+                f"The address {request.host} does not tell which namespace is meant "
+                f"({', '.join(sorted(names.values()))}): use <namespace>.servicebus.localhost with "
+                "the same port, or send the header Host: <namespace>.servicebus.windows.net."
+            )
+        raise ArmError("NotFound", message, 404)
 
     async def answer(
         self, request: web.Request, serve: Serve, status_of: Callable[[BrokerError], int]

@@ -721,6 +721,23 @@ def test_a_namespace_has_a_host_of_its_own(world: World) -> None:
     )
 
 
+def test_of_several_namespaces_the_host_or_the_key_names_one(world: World) -> None:
+    queue = world.queue()
+    bearer = world.cloud.credential.get_token("https://servicebus.azure.net/.default").token
+    send = ("POST", f"{queue}/messages", "x")
+    world.cloud.call(world.broker.put_namespace("another"))
+    try:
+        answer = world.ask(*send, token=f"Bearer {bearer}")
+        assert answer.status == 404
+        assert f"another, {NAMESPACE}" in answer.detail
+        assert "the header Host: <namespace>.servicebus.windows.net" in answer.detail
+        own = {"Host": f"{NAMESPACE}.servicebus.windows.net"}
+        assert world.ask(*send, own, token=f"Bearer {bearer}").status == 201
+        assert world.ask(*send).status == 201
+    finally:
+        world.cloud.call(world.broker.delete_namespace("another"))
+
+
 def test_resource_manager_keeps_what_is_its_own(world: World) -> None:
     answer = world.ask("POST", "subscriptions/x/messages?api-version=2021-11-01", "x", token="")
     assert answer.status == 401
