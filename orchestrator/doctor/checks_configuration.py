@@ -194,7 +194,15 @@ def _scaler_permission(
 def image(patient: Patient) -> Iterator[Finding]:
     """Images could be pulled."""
     failed = patient.image_failures
-    if failed:
+    if patient.has_another_image:
+        yield Finding(
+            level="note",
+            check="image",
+            what="An image could not be pulled; the job has another one now.",
+            evidence=_sentence(failed[-1].text),
+            next=f"See whether it is right: orchestrator start {patient.name} --wait",
+        )
+    elif failed:
         yield Finding(
             level="problem",
             check="image",
@@ -202,6 +210,7 @@ def image(patient: Patient) -> Iterator[Finding]:
             evidence=_sentence(failed[-1].text),
             next="Push it, or correct the image: orchestrator images list",
         )
+    if failed:
         return
     for container in patient.containers:
         reference = str(container.get("image") or "")

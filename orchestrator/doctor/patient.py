@@ -212,6 +212,14 @@ class Patient:
                 return []
         return failed
 
+    @property
+    def has_another_image(self) -> bool:
+        """Whether the execution whose image failed last had another one than the job has now."""
+        name = self.image_failures[-1].execution if self.image_failures else ""
+        had = next((e.image for e in self.executions if e.name == name), "")
+        images = [str(container.get("image") or "") for container in self.containers]
+        return bool(had) and len(images) == 1 and had not in images
+
     def had_no_image(self, execution: Execution) -> bool:
         """Whether it never ran, since its image could not be pulled."""
         return any(e.execution == execution.name for e in self.image_failures)

@@ -295,6 +295,15 @@ def test_an_image_that_cannot_be_pulled_is_one_cause_told_once() -> None:
     assert list(checks_logs.arrival(patient)) == []  # nothing of a program that never ran
 
 
+def test_an_image_that_the_job_has_no_more_is_not_its_problem() -> None:
+    failed = ran("Failed", 100, 5, reason="BackoffLimitExceeded", name="job-1")
+    for image, level in (("an:1", "problem"), ("", "problem"), ("another:1", "note")):
+        patient = Case([replace(failed, image=image)])
+        patient.events = (pull_failed("job-1", 98),)  # type: ignore[assignment]
+        (finding,) = checks_configuration.image(patient)
+        assert (finding.level, finding.check) == (level, "image")
+
+
 def test_a_command_that_cannot_be_started_is_not_told_to_write_unbuffered() -> None:
     patient = Case([ran("Failed", 100, 5, name="job-1")])
     refused = replace(pull_failed("job-1", 98), reason="ContainerStartFailure")
