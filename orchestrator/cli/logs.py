@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from orchestrator.client import Orchestrator
+    from orchestrator.system_log import SystemEvents
 
 
 def _complete_names(
@@ -137,7 +138,9 @@ def logs(
             raise click.UsageError("Events have no stream and no raw text; leave out --system.")
         events = orc.events(job, **what)
         nothing = _WHY_NONE.get(events.state, "").replace("log lines", "system events")
-        session.show(events, empty=nothing or "No system events found.")
+        _show_events(
+            session, events, nothing or "No system events found.", one=execution is not None
+        )
         if nothing and not session.plain:
             session.say(nothing)
         return
@@ -155,6 +158,22 @@ def logs(
     session.tell_missing(lines.partial)
     if not lines:
         _say_none(session, lines.state)
+
+
+def _show_events(session: Session, events: SystemEvents, empty: str, *, one: bool) -> None:
+    """Of one execution, a person gets what every event says in full, without its name each time."""
+    from dataclasses import replace
+
+    from orchestrator.display.terminal import is_terminal
+    from orchestrator.display.views import of_records
+
+    if not (one and session.plain and is_terminal(sys.stdout)):
+        session.show(events, empty=empty)
+        return
+    known: tuple[str, ...] = ("execution", "job")
+    if len({event.replica for event in events} - {""}) < 2:
+        known += ("replica",)
+    session.show(replace(of_records(events, empty=empty, without=known), whole=True))
 
 
 def _empty(since: datetime | timedelta | None, until: datetime | timedelta | None) -> bool:

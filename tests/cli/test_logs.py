@@ -77,6 +77,22 @@ def test_the_platforms_events_are_told(cli: Cli, failed: str) -> None:
     assert [e["reason"] for e in json.loads(only)] == ["BackoffLimitExceeded"]
 
 
+def test_on_a_terminal_the_events_of_one_execution_are_told_in_full(
+    cli: Cli, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def columns(*which: str) -> list[str]:
+        return ok(cli("logs", *which, "--system")).splitlines()[0].split()
+
+    until(lambda: cli("logs", "--execution", failed, "--system").out)
+    assert "execution" in columns("--execution", failed)  # a pipe gets all of them
+    monkeypatch.setattr("orchestrator.display.terminal.is_terminal", lambda stream: True)
+    assert columns("--execution", failed) == ["time", "type", "reason", "text"]
+    assert {"execution", "job"} <= set(columns("--job", "talker"))
+    monkeypatch.setattr("orchestrator.display.tables.is_terminal", lambda stream: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert "…" not in ok(cli("logs", "--execution", failed, "--system"))
+
+
 def test_json_lines_come_one_by_one_while_it_runs(cli: Cli) -> None:
     name = ok(cli("start", "talker", "-e", "SECONDS=20")).strip()
     with cli.start("logs", "--execution", name, "--follow", "-o", "jsonl") as running:
