@@ -38,7 +38,7 @@ def _program(called: str, python: str, path: str, folder: Path, *, elsewhere: bo
         elsewhere: It is to be called from another folder.
     """
     script = Path(called)
-    by_module = script.name == "__main__.py"
+    by_module = script.name == "__main__.py" and script.parent.name == NAME
     if by_module:
         script = Path(python).with_name(NAME)
     elif script.stem != NAME:  # a program that uses the command as a part of its own

@@ -119,5 +119,6 @@ def test_only_commands_are_changed(called: str, tmp_path: Path) -> None:
 
 
 def test_another_program_says_the_plain_name(called: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/jupyter"])
-    assert typed("orchestrator up") == "orchestrator up"
+    for program in ("/usr/bin/jupyter", "/lib/python/pytest/__main__.py"):
+        monkeypatch.setattr(sys, "argv", [program])
+        assert typed("orchestrator up") == "orchestrator up"
