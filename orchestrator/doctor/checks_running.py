@@ -119,14 +119,15 @@ def waiting(patient: Patient) -> Iterator[Finding]:
             )
             continue
         wanted, threshold = (int(value) for value in counts.values())
-        waits = f"{queue.active:,} messages wait in {queue.name}"
+        wait = "message waits" if queue.active == 1 else "messages wait"
+        waits = f"{queue.active:,} {wait} in {queue.name}"
         if queue.active <= threshold:
             if queue.active:
                 yield Finding(
                     level="note",
                     check="queue depth",
-                    what=f"{waits}, which is not more than activationMessageCount, so that they "
-                    "start nothing.",
+                    what=f"{waits}, which is not more than activationMessageCount, so that nothing "
+                    "is started.",
                     evidence=f"activationMessageCount is {threshold}.",
                     next="Lower it in the rule's metadata, if they should.",
                 )
@@ -140,7 +141,7 @@ def waiting(patient: Patient) -> Iterator[Finding]:
                 check="queue depth",
                 what=f"{waits}, and the job runs as many executions as it may.",
                 evidence=f"{running} run, max_executions is {most}; one is started for {wanted} "
-                "messages.",
+                f"message{'' if wanted == 1 else 's'}.",
                 next=f"Wait, or raise [jobs.{patient.name}.scale] max_executions.",
             )
         elif not running and not patient.suspended and _since_last(patient) > 2 * interval + 30:

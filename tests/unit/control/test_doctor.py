@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from orchestrator.doctor import checks_configuration, checks_logs, checks_running
 from orchestrator.doctor.findings import Finding, Findings
 from orchestrator.doctor.patient import Patient
+from orchestrator.queue_records import Queue
 from orchestrator.results import Execution
 from orchestrator.system_log import SystemEvent
 
@@ -262,6 +264,21 @@ def test_a_job_changed_after_a_missed_start_does_not_hide_it() -> None:
     assert "The job was changed at 2026-11-24 11:00:00 UTC, after that." in finding.evidence
     patient.executions = [ran("Succeeded", 9 * 3600, 10)]  # it did happen
     assert told(checks_running.schedule(patient))[0][0] == "fine"
+
+
+@pytest.mark.parametrize(
+    ("active", "words"), [(1, "1 message waits in q; 0 run."), (2, "2 messages wait in q; 0 run.")]
+)
+def test_what_waits_is_counted_as_one_says_it(active: int, words: str) -> None:
+    metadata = {"queueName": "q", "messageCount": "1"}
+    rule = {"name": "r", "type": "azure-servicebus", "metadata": metadata}
+    patient = Case(
+        [ran("Succeeded", 5, 1)],
+        triggerType="Event",
+        eventTriggerConfig={"scale": {"rules": [rule]}},
+    )
+    patient.ward = SimpleNamespace(queues={"q": Queue(name="q", active=active)})  # type: ignore[assignment]
+    assert told(checks_running.waiting(patient)) == [("fine", words)]
 
 
 def test_a_failure_is_told_with_the_last_line_that_was_written() -> None:
