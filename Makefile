@@ -48,6 +48,9 @@ bench: $(STAMP) ## measure; prints ratios side by side
 docs: $(STAMP) ## write docs/reference from the types and commands
 	@$(BIN)/python docs/generate.py
 
+down: ## stop the local cloud; its state stays
+	@if test -x $(BIN)/orchestrator; then $(BIN)/orchestrator down; fi
+
 clean: ## stop the local cloud and remove what was made here
 	@if test -x $(BIN)/orchestrator; then $(BIN)/orchestrator local down || true; fi
 	@rm -rf .orchestrator $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
