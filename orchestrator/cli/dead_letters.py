@@ -77,6 +77,7 @@ def _filters(function: F) -> F:
 @queue_argument
 @_filters
 @click.option(
+    "-n",
     "--limit",
     type=click.IntRange(min=1),
     default=100,
@@ -126,7 +127,7 @@ def list_(
 )
 @queue_argument
 @_filters
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @click.option("--dry-run", is_flag=True, help="Only show which.")
 def resubmit(
     queue: str,

@@ -57,7 +57,7 @@ def executions() -> None:
     help=f"Only with this status; repeatable. One of {', '.join(STATUSES)}.",
 )
 @since_option("Only what started so recently (2h), or since a time.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @click.option(
     "--history/--no-history",
     default=None,

@@ -298,6 +298,7 @@ def reset(state: str | None, yes: bool) -> None:
 )
 @state_option
 @click.option(
+    "-n",
     "--tail",
     type=click.IntRange(min=0),
     default=100,

@@ -69,6 +69,7 @@ def _complete_names(
     "now.",
 )
 @click.option(
+    "-n",
     "--tail",
     type=click.IntRange(min=0),
     metavar="N",

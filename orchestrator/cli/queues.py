@@ -184,6 +184,7 @@ def delete(names: tuple[str, ...], yes: bool) -> None:
 )
 @queue_argument
 @click.option(
+    "-n",
     "--limit",
     type=click.IntRange(min=1),
     default=10,

@@ -205,7 +205,7 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(cli: Cli, queue: str) -> No
 
 def test_lines_of_standard_input_are_messages_and_come_out_as_lines(cli: Cli, queue: str) -> None:
     ok(cli("queues", "send", queue, "-", "--lines", stdin="one\ntwo\n\nthree\n"))
-    few = cli("queues", "peek", queue, "--limit", "2", "-o", "jsonl")
+    few = cli("queues", "peek", queue, "-n", "2", "-o", "jsonl")
     assert [json.loads(line)["body"] for line in ok(few).splitlines()] == ["one", "two"]
     assert "There are more" in few.err
     assert ok(cli("queues", "peek", queue, "--grep", "^t", "--query", "[].body", "-o", "tsv")) == (
