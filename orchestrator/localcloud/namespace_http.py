@@ -9,6 +9,7 @@ token's key, or its being the only one, tells the namespace.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -33,6 +34,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[web.Request], Awaitable[web.Response]]
 
 HOSTS = (".servicebus.windows.net", ".servicebus.localhost")
+
+_PLAIN_HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?", re.ASCII)
 
 
 def host_of(request: web.Request) -> str:
@@ -69,7 +72,13 @@ class NamespaceHttp:
         return self._clock.time()
 
     def authorize(self, request: web.Request, path: str) -> Grant:
-        """What a request's token grants on `path` of its host. Raises TokenRefusedError."""
+        """What a request's token grants on `path` of its host. Raises TokenRefusedError, ArmError.
+
+        A host with a slash in it would put its own text before the path: a key of one entity would
+        open all others.
+        """
+        if not _PLAIN_HOST.fullmatch(request.host):
+            raise ArmError("BadRequest", "The Host header of the request is no host.", 400)
         header = request.headers.get("Authorization", "")
         kind, _, token = header.partition(" ")
         if not header:

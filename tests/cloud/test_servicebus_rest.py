@@ -699,6 +699,19 @@ def test_a_request_needs_a_token_with_the_right(world: World) -> None:
     assert world.ask(*send, "x", token=f"Bearer {wrong}").status == 401
 
 
+def test_a_key_of_one_entity_opens_no_other_by_what_the_host_is_called(world: World) -> None:
+    own, other = world.queue(), world.queue()
+    made = world.broker.put_rule(NAMESPACE, "own", frozenset({Right.MANAGE}), own)
+    token = world.sas(own, "own", world.cloud.call(made).primary_key)
+    assert world.ask("POST", f"{own}/messages", "x", token=token).status == 201
+    asked = (("POST", f"{other}/messages"), ("GET", f"{other}?api-version=2021-05"))
+    for host in (f"{world.address}/{own}", f"{world.address}/{own}?", f"x@{world.address}/{own}"):
+        for method, path in asked:
+            answer = world.ask(method, path, None, {"Host": host}, token=token)
+            assert answer.status == 400
+    assert world.found(other).counts().total == 0
+
+
 def test_a_namespace_has_a_host_of_its_own(world: World) -> None:
     queue = world.queue()
     port = world.address.rpartition(":")[2]
