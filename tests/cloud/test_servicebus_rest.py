@@ -320,6 +320,21 @@ def test_bodies_that_are_no_data(world: World) -> None:
     assert found[2].body == b"onetwo"
 
 
+def test_what_no_header_can_have_keeps_nobody_from_the_message(world: World) -> None:
+    queue = world.queue()
+    odd = ["text/plain\r\nInjected: 1", "a\x00b", "a\x7fb"]
+    for text in odd:
+        sent = ServiceBusMessage(b"x", content_type=text, subject=text)
+        sent.application_properties = {"p": text}
+        world.transmit(queue, sent)
+    for text in odd:
+        answer = world.ask("DELETE", f"{queue}/messages/head?timeout=5")
+        assert (answer.status, answer.body) == (200, b"x")
+        assert json.loads(answer.headers["p"]) == answer.broker["Label"] == text
+        assert not answer.headers.keys() & {"Injected", "text/plain"}
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
 def test_a_scheduled_message_waits(world: World) -> None:
     queue = world.queue()
     later = datetime.now(UTC) + timedelta(hours=1)

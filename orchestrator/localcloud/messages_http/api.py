@@ -9,7 +9,6 @@ On the loopback address the requests are told from Resource Manager's by their p
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -35,6 +34,7 @@ from orchestrator.localcloud.messages_http.properties import (
     broker_properties_header,
     custom_properties,
     http_date,
+    json_text,
 )
 from orchestrator.localcloud.messages_http.waiting import Waits, is_gone
 from orchestrator.localcloud.namespace_http import (
@@ -270,7 +270,7 @@ class MessagesApi:
         headers = {
             **shown.headers,
             **headers,
-            HEADER: json.dumps(shown.broker, separators=(",", ":")),
+            HEADER: json_text(shown.broker),
             # The service's time, as that of the lock; the server would give the machine's.
             "Date": http_date(self._clock.time()),
         }

@@ -172,6 +172,9 @@ def _show(message: StoredMessage, locked: LockedMessage | None) -> Shown:
     annotations = s.map_of(parts.message_annotations)
     body, kind = _readable_body(parts)
     content_type = fields[6]
+    if not isinstance(content_type, str) or not content_type.isprintable():
+        # No header can have it, and the message is to be had all the same.
+        content_type = kind
     broker = {
         "CorrelationId": _text(fields[5]),
         "DeliveryCount": message.delivery_count + 1,
@@ -196,7 +199,7 @@ def _show(message: StoredMessage, locked: LockedMessage | None) -> Shown:
     return Shown(
         property_headers(_application_properties(parts)),
         {name: value for name, value in broker.items() if value is not None},
-        str(content_type) if isinstance(content_type, str) else kind,
+        None if content_type is None else str(content_type),
         body,
     )
 

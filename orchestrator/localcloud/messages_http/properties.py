@@ -306,11 +306,16 @@ def header_text(value: Any) -> str | None:
     if isinstance(value, UUID):
         return f'"{value}"'
     if isinstance(value, str):
-        return json.dumps(str(value))
+        return json_text(str(value))
     if isinstance(value, t.Described) and value.descriptor in _TIMESPAN:
         # "TimeSpan types are converted to total seconds".
         return _double(value.value / _TICKS) if isinstance(value.value, int) else None
     return None
+
+
+def json_text(value: Any) -> str:
+    """JSON as a header may have it: also the one control character that JSON leaves as it is."""
+    return json.dumps(value, separators=(",", ":")).replace("\x7f", "\\u007f")
 
 
 def _double(value: float) -> str:
