@@ -166,7 +166,10 @@ def _number(value: object) -> float | None:
         value = float(value) if _NUMBER.fullmatch(value.strip()) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return None if math.isnan(value) else float(min(value, FOREVER))
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    # An integer may be more than a float can hold, either way.
+    return float(max(-1, min(value, FOREVER)))
 
 
 def _span(value: object) -> float | None:
@@ -268,7 +271,10 @@ def user_properties(given: object) -> dict[str, Any]:
         if not isinstance(value, str | bool | int | float):
             raise PropertyError(f"The user property '{name}' must be a string, number or boolean.")
         if isinstance(value, int) and not isinstance(value, bool) and value not in _LONG:
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise PropertyError(f"The user property '{name}' is too large a number.") from None
         _encodable("The name of a user property", name)
         found[name] = _encoded(name, value)
     return found

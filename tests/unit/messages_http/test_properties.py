@@ -70,6 +70,7 @@ def test_broker_properties_as_the_documentation_has_them() -> None:
         ({"TimeToLiveTimeSpan": "00:01"}, 60.0),
         ({"TimeToLive": 922337203685.47754}, None),
         ({"TimeToLive": 1e300}, None),
+        ({"TimeToLive": 10**400}, None),
         ({"TimeToLive": None}, None),
     ],
 )
@@ -101,6 +102,7 @@ def test_times(text: str) -> None:
         '{"Label": "\\ud800"}',
         '{"TimeToLive": 0}',
         '{"TimeToLive": -5}',
+        f'{{"TimeToLive": {-(10**400)}}}',
         '{"TimeToLive": true}',
         '{"TimeToLive": "soon"}',
         '{"TimeToLive": NaN}',
@@ -254,6 +256,6 @@ def test_user_properties_of_a_batch() -> None:
     given = {"s": "5", "i": 5, "f": 0.5, "b": True, "n": None, "big": 2**63}
     assert user_properties(given) == {"s": "5", "i": 5, "f": 0.5, "b": True, "big": float(2**63)}
     assert user_properties(None) == {}
-    for wrong in ([], {"a": []}, {"a": {"b": 1}}, {"a": "\ud800"}):
+    for wrong in ([], {"a": []}, {"a": {"b": 1}}, {"a": "\ud800"}, {"a": 10**400}):
         with pytest.raises(PropertyError):
             user_properties(wrong)
