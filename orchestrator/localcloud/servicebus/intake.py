@@ -74,6 +74,8 @@ class Intake(Lifecycle):
         self.check_messages(messages)
         now = self._now()
         fresh, repeated = self._sort_out(messages, now)
+        if repeated and self._context.together is not None:
+            self._check_fate(repeated, fresh, self._context.together)
         size = sum(len(message.payload) for message in fresh)
         self._check_quota(size)
         arrivals = Arrivals(Change())
@@ -246,6 +248,20 @@ class Intake(Lifecycle):
         if not self._history.remembers(message_id) and not arrivals.repeats(self, message_id):
             raise StoreFailed("The message repeats one that is being stored.")
         return False
+
+    def _check_fate(
+        self, repeated: Sequence[str], fresh: Sequence[IncomingMessage], together: Change
+    ) -> None:
+        """In a transaction, what a message repeats must be durable or a part of it: nobody would be
+        told if it came to nothing after all. Raises StoreFailed."""
+        here = {message.message_id for message in fresh}
+        for message_id in repeated:
+            if not (
+                message_id in here
+                or (self.number, message_id) in together.history
+                or self._history.remembers(message_id)
+            ):
+                raise StoreFailed("The message repeats one that is being stored: send it again.")
 
     def _repeated_error(self, repeated: Sequence[str]) -> BrokerError | None:
         if all(self._history.remembers(message_id) for message_id in repeated):

@@ -69,6 +69,7 @@ class Context:
     changed: told (namespace, path) when messages have come or gone.
     delete_idle: delete an entity, unless somebody uses it meanwhile.
     memory: told of each message that goes.
+    together: while the operations of a transaction are done, what they want of the store.
     """
 
     clock: Clock
@@ -82,6 +83,7 @@ class Context:
     changed: Callable[[str, str], None]
     delete_idle: Callable[[Idleness], None]
     memory: FreedMemory
+    together: Change | None = None
 
 
 class Lifecycle:

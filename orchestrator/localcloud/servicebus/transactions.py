@@ -43,6 +43,7 @@ def carry_out(context: Context, operations: Sequence[Operation], done: Done) -> 
     gathering = _Gathering()
     failure: BrokerError | None = None
     context.store = gathering
+    context.together = gathering.change
     try:
         for operation in operations:
             operation()
@@ -50,6 +51,7 @@ def carry_out(context: Context, operations: Sequence[Operation], done: Done) -> 
         failure = error
     finally:
         context.store = store
+        context.together = None
 
     def finished(error: BrokerError | None) -> None:
         gathering.tell(error)

@@ -8,11 +8,13 @@ from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     LockLost,
     MessageTooLarge,
+    StoreFailed,
     StoreFull,
 )
 from orchestrator.localcloud.servicebus.model import IncomingMessage, MessageState
 from orchestrator.localcloud.servicebus.queue import Queue
 from orchestrator.localcloud.servicebus.rules import SqlFilter
+from orchestrator.localcloud.servicebus.store import Change
 from orchestrator.localcloud.servicebus.transactions import Operation
 from tests.unit.servicebus.test_store_failures import FailingStore
 from tests.unit.servicebus.test_topics import bodies, subscription, topic
@@ -117,3 +119,35 @@ async def test_what_is_sent_to_a_topic_and_to_a_queue_that_forwards_arrives(worl
     await world.settled()
     assert bodies(some) == ["many"]
     assert texts(end.peek(0, 9)) == ["moves"]
+
+
+class RefusingOnce(FailingStore):
+    """Refuses one change when it is `broken`."""
+
+    def _apply(self, change: Change) -> BrokerError | None:
+        refused = super()._apply(change)
+        self.broken = False
+        return refused
+
+
+async def test_what_repeats_a_send_that_may_fail_yet_is_not_taken_for_stored(
+    tmp_path: object,
+) -> None:
+    world = world_of("memory", tmp_path)  # type: ignore[arg-type]
+    store = world.store = RefusingOnce()
+    await world.start()
+    queue = await world.queue(requires_duplicate_detection=True)
+    other = await world.queue("other")
+    told: list[BrokerError | None] = []
+    store.broken = True
+    queue.send([IncomingMessage(b"a", "a")], told.append)
+    world.broker.transact((sending(queue, "a"), sending(other, "b")), told.append)
+    await world.settled()
+    assert [type(error) for error in told] == [StoreFull, StoreFailed]
+    assert queue.counts().total == other.counts().total == 0
+    # What is durable, or in the transaction itself, may be repeated.
+    twice = sending(queue, "a"), sending(queue, "a")
+    await together(world, *twice)
+    await together(world, *twice, sending(other, "b"))
+    assert (texts(queue.peek(0, 9)), texts(other.peek(0, 9))) == (["a"], ["b"])
+    await world.broker.close()
