@@ -7,12 +7,15 @@ store that failed, and put everything back.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from orchestrator.localcloud.servicebus.errors import BrokerError, StoreFailed
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.model import Done
 from orchestrator.localcloud.servicebus.store import Change, Commits, tell
+
+_log = logging.getLogger(__name__)
 
 Operation = Callable[[], object]
 """Does one thing to a queue. Raises BrokerError."""
@@ -49,6 +52,9 @@ def carry_out(context: Context, operations: Sequence[Operation], done: Done) -> 
             operation()
     except BrokerError as error:
         failure = error
+    except Exception:  # noqa: BLE001 -- else what the others hold would be held for ever
+        _log.exception("an operation of a transaction failed")
+        failure = BrokerError("The broker could not do it; the log has the reason.")
     finally:
         context.store = store
         context.together = None

@@ -84,6 +84,27 @@ async def test_one_that_cannot_be_takes_the_others_back(world: World) -> None:
     assert texts(source.peek(0, 9)) == ["b"]
 
 
+async def test_an_operation_that_fails_unexpectedly_holds_nothing_back(world: World) -> None:
+    source = await world.queue("source", lock_duration=30.0)
+    await send(source, "a")
+    (a,) = source.acquire(1)
+
+    def fails() -> None:
+        raise ValueError("unexpected")
+
+    with pytest.raises(BrokerError, match="could not"):
+        await together(
+            world,
+            sending(source, "b"),
+            lambda: source.complete_durably(a.token, ignored),
+            fails,
+        )
+    assert source.locked(a.token) is a
+    await world.pass_time(31)
+    assert texts(source.acquire(5)) == ["a"]
+    assert source.incoming_size == 0
+
+
 async def test_a_store_that_refuses_it_leaves_everything_as_it_was(tmp_path: object) -> None:
     world = world_of("memory", tmp_path)  # type: ignore[arg-type]
     store = world.store = FailingStore()
