@@ -57,6 +57,14 @@ class Client:
         self.wire.attach(handle, address, receive=receive)
         await self.wire.until(p.ATTACH)
 
+    async def coordinate(self, name: str = "coordinator") -> None:
+        target = encode(t.Described(t.ULong(p.COORDINATOR), []))
+        self.wire.send(
+            1, p.ATTACH, name, t.UInt(COORDINATOR), False, t.UByte(0), t.UByte(0),
+            terminus(p.SOURCE, "me"), target, None, None, t.UInt(0),
+        )  # fmt: skip
+        assert (await self.wire.until(p.ATTACH))[6] == target
+
     async def transfer(self, handle: int, payload: bytes, state: Any = None) -> Any:
         self._number += 1
         self.wire.send(
@@ -100,14 +108,9 @@ class Client:
 async def client(bus: Bus) -> AsyncIterator[Client]:
     wire = await Wire.opened(bus)
     try:
-        wire.send(
-            1, p.ATTACH, "coordinator", t.UInt(COORDINATOR), False, t.UByte(0), t.UByte(0),
-            terminus(p.SOURCE, "me"), encode(t.Described(t.ULong(p.COORDINATOR), [])),
-            None, None, t.UInt(0),
-        )  # fmt: skip
-        attached = await wire.until(p.ATTACH)
-        assert attached[6] == encode(t.Described(t.ULong(p.COORDINATOR), []))
-        yield Client(wire)
+        one = Client(wire)
+        await one.coordinate()
+        yield one
     finally:
         await wire.drop()
 
@@ -206,6 +209,24 @@ async def test_a_transaction_ends_with_its_time_and_its_connection(bus: Bus) -> 
     async with client(bus) as other:
         assert await other.discharge(transaction) == (p.REJECTED, "amqp:transaction:unknown-id")
     assert bus.counts(queue).total == 0
+
+
+async def test_a_transaction_ends_with_the_link_on_which_it_was_declared(bus: Bus) -> None:
+    queue = bus.queue()
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        transaction = await one.declare()
+        await one.post(b"a", transaction)
+        one.wire.send(1, p.DETACH, t.UInt(COORDINATOR), True)
+        await one.wire.until(p.DETACH)
+        await one.coordinate("another")
+        unknown = (p.REJECTED, "amqp:transaction:unknown-id")
+        assert await one.discharge(transaction) == unknown
+        assert await one.post(b"b", transaction) == unknown
+        transaction = await one.declare()
+        await one.post(b"c", transaction)
+        assert await one.discharge(transaction) == (p.ACCEPTED, None)
+    assert bus.counts(queue).active == 1
 
 
 async def test_what_cannot_be_in_a_transaction_is_told_at_once(bus: Bus) -> None:

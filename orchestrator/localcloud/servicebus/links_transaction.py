@@ -49,8 +49,9 @@ CREDIT = 100
 
 
 class _Transaction:
-    def __init__(self, ends: float) -> None:
+    def __init__(self, ends: float, owner: CoordinatorDoor) -> None:
         self.ends = ends
+        self.owner = owner
         self.operations: list[Operation] = []
         self.messages = 0
         self.size = 0
@@ -63,7 +64,7 @@ class Transactions:
         self._peer = peer
         self._open: dict[bytes, _Transaction] = {}
 
-    def declare(self) -> bytes:
+    def declare(self, owner: CoordinatorDoor) -> bytes:
         """A new one's id. Raises AmqpError when there are too many."""
         now = self._peer.now()
         self._open = {id: one for id, one in self._open.items() if one.ends > now}
@@ -73,8 +74,12 @@ class Transactions:
                 f"A connection may have {AT_ONCE} transactions at once: discharge one.",
             )
         id = uuid.uuid4().bytes
-        self._open[id] = _Transaction(now + SECONDS)
+        self._open[id] = _Transaction(now + SECONDS, owner)
         return id
+
+    def forget_of(self, owner: CoordinatorDoor) -> None:
+        """Roll back what was declared there and is not discharged (part 4, section 4.2)."""
+        self._open = {id: one for id, one in self._open.items() if one.owner is not owner}
 
     def enlist(self, id: bytes, operation: Operation, messages: int = 1, size: int = 0) -> None:
         """Have it done when the transaction is discharged. Raises AmqpError."""
@@ -132,6 +137,9 @@ class CoordinatorDoor(Door):
         self.link.accept(max_message_size=max_message_size)
         self.link.open_window(CREDIT)
 
+    def on_detached(self) -> None:
+        self._peer.transactions.forget_of(self)
+
     def on_received(self, event: Received) -> None:
         delivery = event.delivery
         try:
@@ -143,7 +151,7 @@ class CoordinatorDoor(Door):
         asked = s.value_of(s.split(delivery.payload).body)
         kind = p.kind_of(asked.descriptor) if isinstance(asked, t.Described) else 0
         if kind == p.DECLARE:
-            declared = p.Outcome(p.DECLARED, transaction=self._peer.transactions.declare())
+            declared = p.Outcome(p.DECLARED, transaction=self._peer.transactions.declare(self))
             self.link.settle(delivery, declared)
         elif kind == p.DISCHARGE:
             id, fail = _discharge(asked.value)
