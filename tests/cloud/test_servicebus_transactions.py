@@ -66,13 +66,17 @@ class Client:
         assert (await self.wire.until(p.ATTACH))[6] == target
 
     async def transfer(self, handle: int, payload: bytes, state: Any = None) -> Any:
+        self.throw(handle, payload, state, settled=False)
+        return await self._state()
+
+    def throw(self, handle: int, payload: bytes, state: Any, *, settled: bool = True) -> None:
+        """Transfer without asking what becomes of it."""
         self._number += 1
         self.wire.send(
             1, p.TRANSFER, t.UInt(handle), t.UInt(self._number),
-            encode(self._number.to_bytes(4, "big")), t.UInt(0), False, False, None, state,
+            encode(self._number.to_bytes(4, "big")), t.UInt(0), settled, False, None, state,
             payload=payload,
         )  # fmt: skip
-        return await self._state()
 
     async def declare(self) -> bytes:
         asked = t.Described(t.ULong(p.DECLARE), [None])
@@ -227,6 +231,32 @@ async def test_a_transaction_ends_with_the_link_on_which_it_was_declared(bus: Bu
         await one.post(b"c", transaction)
         assert await one.discharge(transaction) == (p.ACCEPTED, None)
     assert bus.counts(queue).active == 1
+
+
+@pytest.mark.parametrize("what", ["nothing", "message", "settlement"])
+async def test_what_fails_untold_takes_the_whole_transaction_with_it(bus: Bus, what: str) -> None:
+    queue, sessions = bus.queue(), bus.queue(requires_session=True)
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        await one.post(b"first")
+        await one.attach(RECEIVER, queue, receive=True)
+        (number,) = await one.receive()
+        await one.attach(3, sessions)
+        for fail in (False, True):
+            transaction = await one.declare()
+            one.throw(SENDER, s.section(s.DATA, b"sent"), within(transaction))
+            if what == "message":
+                one.throw(3, s.section(s.DATA, b"no session"), within(transaction))
+            elif what == "settlement" and not fail:
+                released = within(transaction, t.Described(t.ULong(p.RELEASED), []))
+                one.wire.send(
+                    1, p.DISPOSITION, True, t.UInt(number), t.UInt(number), True, released
+                )  # fmt: skip
+            done = await one.discharge(transaction, fail=fail)
+            good = fail or what == "nothing"
+            rolled_back = (p.REJECTED, "amqp:transaction:rollback")
+            assert done == ((p.ACCEPTED, None) if good else rolled_back)
+    assert bus.counts(queue).active == (2 if what == "nothing" else 1)
 
 
 async def test_what_cannot_be_in_a_transaction_is_told_at_once(bus: Bus) -> None:

@@ -253,15 +253,21 @@ class ReceiverDoor(Door):
             self._queue.locked(locked.token)
             self._peer.transactions.enlist(transaction, settle)
         except BrokerError as error:
-            self.link.settle(delivery, p.reject(wire_error(error)))
+            self._exclude(delivery, transaction, wire_error(error))
         except AmqpError as error:
-            self.link.settle(delivery, p.reject(error))
+            self._exclude(delivery, transaction, error)
         else:
             kind, failed, elsewhere = outcome.kind, outcome.failed, outcome.elsewhere
             self.link.settle(
                 delivery,
                 p.Outcome(kind, failed=failed, elsewhere=elsewhere, transaction=transaction),
             )
+
+    def _exclude(self, delivery: OutgoingDelivery, transaction: bytes, error: AmqpError) -> None:
+        """It cannot be settled in the transaction."""
+        if delivery.settled:
+            self._peer.transactions.spoil(transaction, error)
+        self.link.settle(delivery, p.reject(error))
 
     def _struck(self, strike: Strike, delivery: OutgoingDelivery) -> bool:
         """A fault befalls a settlement; whether nothing more becomes of it."""

@@ -132,6 +132,8 @@ class SenderDoor(Door):
 
     def _refuse(self, delivery: IncomingDelivery, error: AmqpError) -> None:
         self._peer.broker.meter.request(self.namespace, self.path, str(error.condition))
+        if delivery.settled and delivery.transaction is not None:
+            self._peer.transactions.spoil(delivery.transaction, error)
         self.link.settle(delivery, p.reject(error))
 
     def _changed(self) -> None:

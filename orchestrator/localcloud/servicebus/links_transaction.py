@@ -53,6 +53,7 @@ class _Transaction:
         self.ends = ends
         self.owner = owner
         self.operations: list[Operation] = []
+        self.spoilt: AmqpError | None = None
         self.messages = 0
         self.size = 0
 
@@ -96,20 +97,28 @@ class Transactions:
         one.size += size
         one.operations.append(operation)
 
+    def spoil(self, id: bytes, error: AmqpError) -> None:
+        """Something of it failed of which its client is not told, having settled it beforehand: it
+        can only be rolled back."""
+        one = self._open.get(id)
+        if one is not None:
+            one.spoilt = error
+            one.operations.clear()
+            one.size = 0
+
     def discharge(self, id: bytes, fail: bool, done: Callable[[AmqpError | None], None]) -> None:
         """Do all that was enlisted, or forget it; `done` is told how that went. Raises AmqpError
-        if there is no such transaction."""
+        if there is no such transaction, or it is spoilt."""
         one = self._find(id)
         del self._open[id]
+        if one.spoilt is not None and not fail:
+            raise _rolled_back(one.spoilt.description)
         if fail or not one.operations:
             done(None)
             return
 
         def finished(error: BrokerError | None) -> None:
-            if error is None:
-                done(None)
-            else:
-                done(AmqpError(ROLLBACK, f"The transaction is rolled back: {error.message}"))
+            done(None if error is None else _rolled_back(error.message))
 
         self._peer.broker.transact(one.operations, finished)
 
@@ -121,6 +130,10 @@ class Transactions:
             del self._open[id]
             raise AmqpError(TIMEOUT, f"The transaction was not discharged in {SECONDS:.0f} s.")
         return one
+
+
+def _rolled_back(reason: str) -> AmqpError:
+    return AmqpError(ROLLBACK, f"The transaction is rolled back: {reason}")
 
 
 class CoordinatorDoor(Door):
