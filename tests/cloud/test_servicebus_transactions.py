@@ -13,6 +13,7 @@ from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
+from orchestrator.localcloud.servicebus import links_transaction
 from orchestrator.localcloud.servicebus.model import QueueCounts
 from tests.cloud.servicebus_bus import Bus
 from tests.cloud.servicebus_wire import Wire, terminus
@@ -257,6 +258,36 @@ async def test_what_fails_untold_takes_the_whole_transaction_with_it(bus: Bus, w
             rolled_back = (p.REJECTED, "amqp:transaction:rollback")
             assert done == ((p.ACCEPTED, None) if good else rolled_back)
     assert bus.counts(queue).active == (2 if what == "nothing" else 1)
+
+
+async def test_what_open_transactions_hold_has_a_bound(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links_transaction, "HELD_BYTES", 5000)
+    queue = bus.queue()
+    full = (p.REJECTED, "amqp:resource-limit-exceeded")
+    large = {t.Symbol("large"): "x" * 3000}
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        for _ in range(3):
+            await one.post(b"a")
+        await one.attach(RECEIVER, queue, receive=True)
+        numbers = await one.receive(3)
+        transaction = await one.declare()
+        deferred = t.Described(t.ULong(p.MODIFIED), [False, True, large])
+        because = t.Described(
+            t.ULong(p.ERROR), [t.Symbol("com.microsoft:dead-letter"), None, large]
+        )
+        buried = t.Described(t.ULong(p.REJECTED), [because])
+        assert (await one.settle(numbers[0], transaction, deferred))[1] == transaction
+        assert await one.settle(numbers[1], transaction, buried) == full
+        assert await one.post(b"x" * 3000, transaction) == full
+        bus.advance(100)
+        other = await one.declare()
+        assert await one.post(b"x" * 3000, other) == full
+        bus.advance(20)
+        # The first one's time is over, and it holds nothing.
+        assert await one.post(b"x" * 3000, other) == (p.ACCEPTED, other)
 
 
 async def test_what_cannot_be_in_a_transaction_is_told_at_once(bus: Bus) -> None:

@@ -8,7 +8,8 @@ as the service does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.amqp import performatives as p
@@ -208,23 +209,29 @@ class ReceiverDoor(Door):
                 self._queue.release(locked.token)
                 self.link.settle(delivery, answer)
             elif outcome.kind in (p.MODIFIED, p.REJECTED):
-                self._move(locked, outcome, done)
+                self._move(locked, outcome)[0](done)
             else:
                 unknown = AmqpError(NOT_IMPLEMENTED, "There is no such outcome.")
                 self.link.settle(delivery, p.reject(unknown))
         except BrokerError as error:
             done(error)
 
-    def _move(self, locked: LockedMessage, outcome: p.Outcome, done: Done) -> None:
-        """Abandon it, defer it or dead-letter it. Raises BrokerError."""
+    def _move(
+        self, locked: LockedMessage, outcome: p.Outcome
+    ) -> tuple[Callable[[Done], None], int]:
+        """What abandons, defers or dead-letters it (and raises BrokerError), and how many bytes of
+        the client's that holds."""
+        queue, token = self._queue, locked.token
         if outcome.kind == p.REJECTED:
-            self._dead_letter(locked, outcome.error, done)
-            return
+            reason, description, info = _reasons(outcome.error)
+            changes = merged(locked.message, info)
+            size = len(reason or "") + len(description or "") + len(changes or b"")
+            return lambda done: queue.dead_letter_message(
+                token, done, reason, description, changes
+            ), size
         changes = merged(locked.message, outcome.annotations)
-        if outcome.elsewhere:
-            self._queue.defer(locked.token, done, changes)
-        else:
-            self._queue.abandon(locked.token, done, changes)
+        settle = queue.defer if outcome.elsewhere else queue.abandon
+        return lambda done: settle(token, done, changes), len(changes or b"")
 
     def _enlist(self, delivery: OutgoingDelivery, outcome: p.Outcome, transaction: bytes) -> None:
         """Settle it when the transaction is discharged; until then it stays locked."""
@@ -237,12 +244,6 @@ class ReceiverDoor(Door):
                 meter.request(self.namespace, self.path, None)
                 meter.settled(self.namespace, self.path, operation)
 
-        def settle() -> None:
-            if outcome.kind == p.ACCEPTED:
-                self._queue.complete_durably(locked.token, done)
-            else:
-                self._move(locked, outcome, done)
-
         try:
             if outcome.kind not in (p.ACCEPTED, p.MODIFIED, p.REJECTED):
                 raise AmqpError(
@@ -251,7 +252,11 @@ class ReceiverDoor(Door):
                     "dead-lettered.",
                 )
             self._queue.locked(locked.token)
-            self._peer.transactions.enlist(transaction, settle)
+            settle: Callable[[Done], None] = partial(self._queue.complete_durably, locked.token)
+            size = 0
+            if outcome.kind != p.ACCEPTED:
+                settle, size = self._move(locked, outcome)
+            self._peer.transactions.enlist(transaction, partial(settle, done), size=size)
         except BrokerError as error:
             self._exclude(delivery, transaction, wire_error(error))
         except AmqpError as error:
@@ -305,20 +310,20 @@ class ReceiverDoor(Door):
             self.link.settle(delivery, answer)
         self._peer.wake()
 
-    def _dead_letter(self, locked: LockedMessage, error: AmqpError | None, done: Done) -> None:
-        info: dict[Any, Any] = {} if error is None else dict(error.info)
-        reason, description = info.pop(REASON, None), info.pop(DESCRIPTION, None)
-        if error is not None and error.condition != DEAD_LETTER:
-            reason = reason or error.condition
-            description = description or error.description
-        self._queue.dead_letter_message(
-            locked.token,
-            done,
-            reason if isinstance(reason, str) else None,
-            description if isinstance(description, str) else None,
-            merged(locked.message, info),
-        )
-
     def on_detached(self) -> None:
         self._waiter.cancel()
         self._unsubscribe()
+
+
+def _reasons(error: AmqpError | None) -> tuple[str | None, str | None, dict[Any, Any]]:
+    """Why it is dead-lettered: reason, description, and further properties."""
+    info: dict[Any, Any] = {} if error is None else dict(error.info)
+    reason, description = info.pop(REASON, None), info.pop(DESCRIPTION, None)
+    if error is not None and error.condition != DEAD_LETTER:
+        reason = reason or error.condition
+        description = description or error.description
+    return (
+        reason if isinstance(reason, str) else None,
+        description if isinstance(description, str) else None,
+        info,
+    )

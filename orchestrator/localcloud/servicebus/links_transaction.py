@@ -43,7 +43,7 @@ MESSAGES = 100
 AT_ONCE = 50
 """Transactions of one connection that are not discharged."""
 HELD_BYTES = 64 * 1024 * 1024
-"""Of messages sent in them."""
+"""Of what was sent in them: messages, and what settlements set."""
 
 CREDIT = 100
 
@@ -89,13 +89,22 @@ class Transactions:
             raise AmqpError(
                 RESOURCE_LIMIT_EXCEEDED, f"A transaction may have {MESSAGES} messages at most."
             )
-        if size and size + sum(each.size for each in self._open.values()) > HELD_BYTES:
+        if size and size + self._held() > HELD_BYTES:
             raise AmqpError(
                 RESOURCE_LIMIT_EXCEEDED, "The transactions of this connection hold too much."
             )
         one.messages += messages
         one.size += size
         one.operations.append(operation)
+
+    def _held(self) -> int:
+        """Bytes in those whose time is not over; the others hold no more."""
+        now = self._peer.now()
+        for one in self._open.values():
+            if one.ends <= now:
+                one.operations.clear()
+                one.size = 0
+        return sum(one.size for one in self._open.values())
 
     def spoil(self, id: bytes, error: AmqpError) -> None:
         """Something of it failed of which its client is not told, having settled it beforehand: it
