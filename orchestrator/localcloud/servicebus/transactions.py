@@ -24,11 +24,17 @@ Operation = Callable[[], object]
 class _Gathering:
     """Stands in for the store while operations say what they want of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Commits) -> None:
+        self._store = store
         self.change = Change()
         self.waiting: list[Done | None] = []
 
     def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
+        if patience:
+            # What is only noted (who has a lock, what has gone, when it was used) has happened
+            # whatever becomes of the transaction.
+            self._store.commit(change, done, patience=patience)
+            return
         self.change.add(change)
         self.waiting.append(done)
 
@@ -43,7 +49,7 @@ def carry_out(context: Context, operations: Sequence[Operation], done: Done) -> 
     """Do all of them or none. `done(None)` once all are durable; `done(error)` with what one of
     them raised, or with StoreFull or StoreFailed, and nothing has happened."""
     store: Commits = context.store
-    gathering = _Gathering()
+    gathering = _Gathering(store)
     failure: BrokerError | None = None
     context.store = gathering
     context.together = gathering.change

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     LockLost,
@@ -82,6 +83,24 @@ async def test_one_that_cannot_be_takes_the_others_back(world: World) -> None:
     await together(world, *operations[:2])
     assert texts(target.peek(0, 9)) == ["c"]
     assert texts(source.peek(0, 9)) == ["b"]
+
+
+async def test_a_use_counts_whatever_becomes_of_the_transaction(world: World) -> None:
+    queue = await world.queue(auto_delete_on_idle=1000.0)
+    await send(queue, "a")
+    await world.pass_time(500)
+    with pytest.raises(LockLost):
+        await together(
+            world, sending(queue, "b"), lambda: queue.complete_durably(b"nobody's", ignored)
+        )
+    await world.settled()
+    # As after a crash: nothing is stored at the end.
+    await world.store.close()
+    world.store = world.reopen_store()
+    world.broker = Broker(world.store, world.clock)
+    await world.broker.open()
+    now = world.clock.time()
+    assert world.again(queue).unused_since(now) == now
 
 
 async def test_an_operation_that_fails_unexpectedly_holds_nothing_back(world: World) -> None:
