@@ -260,10 +260,16 @@ class Queue(Settling):
         younger: list[StoredMessage] = []
 
         def pick(ready: Callable[[], list[StoredMessage]]) -> list[StoredMessage]:
-            # A moved message keeps its time and gets a new number: the order tells nothing here.
             older: list[StoredMessage] = []
             while len(older) < count and (found := ready()):
-                (older if found[0].enqueued_at < before else younger).append(found[0])
+                if found[0].enqueued_at < before:
+                    older.append(found[0])
+                    continue
+                younger.append(found[0])
+                # Whoever comes to lie behind it came later; but not among the dead letters, which
+                # keep the time that they had, and get new numbers.
+                if not self.is_dead_letter:
+                    break
             return older
 
         if session is not None:

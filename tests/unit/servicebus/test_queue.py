@@ -17,7 +17,9 @@ from orchestrator.localcloud.servicebus.model import (
     EntityStatus,
     IncomingMessage,
     QueueProperties,
+    StoredMessage,
 )
+from orchestrator.localcloud.servicebus.shelf import Shelf
 from tests.unit.servicebus.world import (
     NAMESPACE,
     World,
@@ -231,6 +233,48 @@ async def test_receive_and_delete_removes_durably(world: World) -> None:
     queue = world.again(queue)
     assert texts(queue.acquire(5)) == ["c"]
     assert await take(queue, 2) == []
+
+
+async def test_a_deletion_of_the_old_looks_at_no_more_than_it_deletes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await world.queue()
+    await send(queue, "a", "b")
+    await world.pass_time(10)
+    between = world.clock.time() - 5
+    await send(queue, *(str(number) for number in range(100)))
+    popped: list[StoredMessage | None] = []
+    pop = Shelf.pop_ready
+
+    def counted(shelf: Shelf) -> StoredMessage | None:
+        popped.append(pop(shelf))
+        return popped[-1]
+
+    monkeypatch.setattr(Shelf, "pop_ready", counted)
+    deleted: list[list[str]] = []
+    for _ in range(2):
+        queue.delete_older(between, 50, lambda messages, _: deleted.append(texts(messages)))
+        await world.settled()
+    assert deleted == [["a", "b"], []]
+    assert len(popped) == 4
+    assert texts(queue.acquire(2)) == ["0", "1"]
+
+
+async def test_dead_letters_are_deleted_by_when_they_came_to_their_queue(world: World) -> None:
+    queue = await world.queue()
+    await send(queue, "old")
+    await world.pass_time(10)
+    await send(queue, "new")
+    old, new = queue.acquire(2)
+    for lock in (new, old):
+        await dead_letter(queue, lock)
+    deleted: list[list[str]] = []
+    queue.dead_letter.delete_older(
+        world.clock.time() - 5, 9, lambda messages, _: deleted.append(texts(messages))
+    )
+    await world.settled()
+    assert deleted == [["old"]]
+    assert texts(queue.dead_letter.acquire(9)) == ["new"]
 
 
 async def test_a_taken_message_is_nobody_elses_while_its_deletion_is_on_the_way(
