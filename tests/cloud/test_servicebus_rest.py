@@ -714,6 +714,20 @@ def test_a_request_needs_a_token_with_the_right(world: World) -> None:
     assert world.ask(*send, "x", token=f"Bearer {wrong}").status == 401
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        "SharedAccessSignature sr={}&sig=%C3%A9&se=2000000000&skn={}",
+        "SharedAccessSignature sr={}&sig=x&se=\u00c2\u00b2&skn={}",  # a small 2 in UTF-8
+        f"SharedAccessSignature sr={{}}&sig=x&se={'9' * 5000}&skn={{}}",
+        "Bearer \u00ff",
+    ],
+)
+def test_a_token_that_nobody_can_have_made_is_refused(world: World, token: str) -> None:
+    given = token.format(urllib.parse.quote(f"https://{world.address}/", safe=""), ROOT)
+    assert world.ask("POST", f"{world.queue()}/messages", "x", token=given).status == 401
+
+
 def test_a_key_of_one_entity_opens_no_other_by_what_the_host_is_called(world: World) -> None:
     own, other = world.queue(), world.queue()
     made = world.broker.put_rule(NAMESPACE, "own", frozenset({Right.MANAGE}), own)

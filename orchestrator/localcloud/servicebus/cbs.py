@@ -30,6 +30,7 @@ RightsOf = Callable[[str, str, str], frozenset[Right]]
 AUDIENCE = "https://servicebus.azure.net"
 
 _SAS = "SharedAccessSignature "
+_LONG_EXPIRY = 20  # digits
 ALL_RIGHTS = frozenset(Right)
 
 
@@ -76,6 +77,8 @@ class TokenChecker:
             raise TokenRefusedError(
                 400, "The put-token request names no resource (property 'name')."
             )
+        if not token.isascii():
+            raise TokenRefusedError(401, "InvalidToken: A token has ASCII characters only.")
         if token.startswith(_SAS):
             return self._check_signature(token, resource, now)
         return self._check_jwt(token, resource)
@@ -132,11 +135,12 @@ class TokenChecker:
     def _check_signature(self, token: str, resource: str, now: float) -> Grant:
         fields = dict(part.partition("=")[::2] for part in token[len(_SAS) :].split("&"))
         signed, signature, name = fields.get("sr"), fields.get("sig"), fields.get("skn")
-        if not signed or not signature or not name or not fields.get("se", "").isdigit():
+        expiry = fields.get("se", "")
+        if not (signed and signature and name and expiry.isdigit() and len(expiry) < _LONG_EXPIRY):
             raise TokenRefusedError(
                 401, "A SharedAccessSignature needs the fields sr, sig, se (epoch seconds) and skn."
             )
-        expires = int(fields["se"])
+        expires = int(expiry)
         if expires <= now:
             raise TokenRefusedError(401, "ExpiredToken: The token is expired.")
         # The JavaScript administration client signs a request's address with its query.
@@ -152,7 +156,7 @@ class TokenChecker:
         for candidate in self._broker.namespaces() if namespace is None else [namespace]:
             for entity in dict.fromkeys((*_entities_of(scope.path), None)):
                 rule = self._broker.rule(candidate, unquote_plus(name), entity)
-                if rule is not None and _signed_by(rule, signed, fields["se"], given):
+                if rule is not None and _signed_by(rule, signed, expiry, given):
                     where = address.path
                     if rule.entity is not None and not covers(rule.entity, where):
                         continue
@@ -193,7 +197,7 @@ def _signed_by(rule: AccessRule, resource: str, expiry: str, signature: str) -> 
     text = f"{resource}\n{expiry}".encode()
     for key in (rule.primary_key, rule.secondary_key):
         digest = hmac.new(key.encode(), text, hashlib.sha256).digest()
-        if hmac.compare_digest(base64.b64encode(digest).decode(), signature):
+        if hmac.compare_digest(base64.b64encode(digest), signature.encode()):
             return True
     return False
 
