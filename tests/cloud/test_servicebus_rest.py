@@ -416,15 +416,20 @@ def test_a_receive_waits_for_a_message(world: World, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-@pytest.mark.parametrize("port", ["https", "amqps", "amqp"])
-def test_a_client_that_goes_takes_no_message(world: World, method: str, port: str) -> None:
+@pytest.mark.parametrize(
+    ("port", "size"), [("https", 0), ("amqps", 0), ("amqp", 0), ("https", 1_000_000)]
+)
+def test_a_client_that_goes_takes_no_message(
+    world: World, method: str, port: str, size: int
+) -> None:
     queue = world.queue()
     address = world.cloud.connection["service_bus"].get(port, world.address)
     opened = world.connect(address, secure=port != "amqp")
     token = signature(f"https://{address}/", ROOT, world.key, time.time() + 600)
     opened.sendall(
         f"{method} /{queue}/messages/head HTTP/1.1\r\nHost: {address}\r\n"
-        f"Authorization: {token}\r\nContent-Length: 0\r\n\r\n".encode()
+        f"Authorization: {token}\r\nContent-Length: {size}\r\n\r\n".encode()
+        + bytes(size)
     )
     world.until_waiting(queue, 1)
     opened.close()

@@ -255,6 +255,9 @@ class MessagesApi:
     ) -> LockedMessage | StoredMessage | None:
         seconds = _timeout(request)
         _check_receive(queue)
+        # While some of it is unread nobody would see that the connection ends.
+        while await _part(request):
+            pass
         return await self._waits.next_message(queue, seconds, request.transport, remove=remove)
 
     def _handed(
@@ -375,21 +378,26 @@ async def _body(request: web.Request, most: int) -> bytes:
     size = 0
     parts: list[bytes] = []
     if length is None or length <= most:
-        try:
-            async for part in request.content.iter_any():
-                size += len(part)
-                if size > most:
-                    break
-                parts.append(part)
-            else:
-                return b"".join(parts)
-        except (web.RequestPayloadError, OSError) as error:
-            # Cut short, by a client that has gone as a rule: nothing of it is sent.
-            raise PropertyError(f"The body of the request cannot be read: {error}.") from error
+        while part := await _part(request):
+            size += len(part)
+            if size > most:
+                break
+            parts.append(part)
+        else:
+            return b"".join(parts)
     told = "" if length is None else f" of {length} bytes"
     raise MessageTooLarge(
         f"The message{told} exceeds the {most} bytes that may be sent here: send less at a time."
     )
+
+
+async def _part(request: web.Request) -> bytes:
+    """Some more of a request's body; nothing at its end. Raises PropertyError."""
+    try:
+        return await request.content.readany()
+    except (web.RequestPayloadError, OSError) as error:
+        # Cut short, by a client that has gone as a rule: nothing of it is sent.
+        raise PropertyError(f"The body of the request cannot be read: {error}.") from error
 
 
 def _timeout(request: web.Request) -> float:
