@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 
 from orchestrator.clock import Clock
 from orchestrator.localcloud.servicebus import definitions
-from orchestrator.localcloud.servicebus.broker_topics import TopicBroker
+from orchestrator.localcloud.servicebus.broker_keys import KeyBroker
 from orchestrator.localcloud.servicebus.clockwork import Clockwork
 from orchestrator.localcloud.servicebus.content import Content
 from orchestrator.localcloud.servicebus.definitions import (
@@ -21,18 +20,15 @@ from orchestrator.localcloud.servicebus.definitions import (
     NAMESPACE,
     QUEUE,
     ROOT_RULE,
-    RULE,
     SESSION,
     USE,
     NamespaceRecord,
     QueueRecord,
-    RuleRecord,
     new_key,
 )
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     EntityAlreadyExists,
-    EntityNotFound,
     InvalidOperation,
     StoreCorrupt,
 )
@@ -48,7 +44,6 @@ from orchestrator.localcloud.servicebus.model import (
     QueueCounts,
     QueueInfo,
     QueueProperties,
-    Right,
 )
 from orchestrator.localcloud.servicebus.queue import NUMBERS_PER_QUEUE, Queue
 from orchestrator.localcloud.servicebus.registry import (
@@ -56,7 +51,6 @@ from orchestrator.localcloud.servicebus.registry import (
     always,
     definition_key,
     durably,
-    is_of,
     rule_key,
 )
 from orchestrator.localcloud.servicebus.store import Change, Contents, Store
@@ -75,7 +69,7 @@ _log = logging.getLogger(__name__)
 _SUBSCRIPTION_OF_DEAD_LETTERS = f"{DEAD_LETTER_SUFFIX}{SUBSCRIPTIONS}".lower()
 
 
-class Broker(TopicBroker):
+class Broker(KeyBroker):
     """All methods but those marked async return at once; all run in the event loop's thread.
     Names are case-insensitive; the first spelling is kept."""
 
@@ -419,86 +413,6 @@ class Broker(TopicBroker):
             return None
         return queue.transfer_dead_letter if transfer else queue.dead_letter
 
-    # -- shared access keys ------------------------------------------------------------------
-
-    def rules(self, namespace: str, entity: str | None = None) -> list[AccessRule]:
-        """The rules of the namespace (`entity` None) or of that queue alone, sorted by name."""
-        home = self._namespaces.get(namespace.lower())
-        rules = [] if home is None else [r for r in home.rules.values() if is_of(r, entity)]
-        return sorted(rules, key=lambda rule: rule.name.lower())
-
-    def rule(self, namespace: str, name: str, entity: str | None = None) -> AccessRule | None:
-        """For SAS checking: look in the queue's rules first, then in the namespace's."""
-        home = self._namespaces.get(namespace.lower())
-        if home is None:
-            return None
-        own = home.rules.get(rule_key(name, entity))
-        return own if own is not None else home.rules.get(rule_key(name, None))
-
-    async def put_rule(
-        self,
-        namespace: str,
-        name: str,
-        rights: frozenset[Right],
-        entity: str | None = None,
-        *,
-        primary_key: str | None = None,
-        secondary_key: str | None = None,
-    ) -> AccessRule:
-        """Create or update; keys that are not given are kept, or made at random.
-
-        Raises EntityNotFound (namespace or queue).
-        """
-        return await self._in_turn(
-            self._put_rule(namespace, name, rights, entity, primary_key, secondary_key)
-        )
-
-    async def _put_rule(
-        self,
-        namespace: str,
-        name: str,
-        rights: frozenset[Right],
-        entity: str | None,
-        primary_key: str | None,
-        secondary_key: str | None,
-    ) -> AccessRule:
-        async with self._defining:
-            home = self._namespace(namespace)
-            if entity is not None and entity.lower() not in home.queues:
-                raise EntityNotFound(f"The queue {home.name}/{entity} could not be found.")
-            old = home.rules.get(rule_key(name, entity))
-            if old is None:
-                rule = AccessRule(
-                    name, rights, primary_key or new_key(), secondary_key or new_key(), entity
-                )
-            else:
-                rule = replace(
-                    old,
-                    rights=rights,
-                    primary_key=primary_key or old.primary_key,
-                    secondary_key=secondary_key or old.secondary_key,
-                )
-            change = Change()
-            self._define_rule(change, home.name, rule)
-            await self._commit(change)
-            home.rules[rule_key(name, entity)] = rule
-            return rule
-
-    async def delete_rule(self, namespace: str, name: str, entity: str | None = None) -> bool:
-        """False if there was none."""
-        return await self._in_turn(self._delete_rule(namespace, name, entity))
-
-    async def _delete_rule(self, namespace: str, name: str, entity: str | None = None) -> bool:
-        async with self._defining:
-            home = self._namespaces.get(namespace.lower())
-            if home is None or rule_key(name, entity) not in home.rules:
-                return False
-            change = Change()
-            change.define(RULE, definition_key(home.name, entity, name), None)
-            await self._commit(change)
-            del home.rules[rule_key(name, entity)]
-            return True
-
     # -- within ------------------------------------------------------------------------------
 
     def _install(self, record: QueueRecord, queue: Queue) -> None:
@@ -506,11 +420,6 @@ class Broker(TopicBroker):
         home.records[record.name.lower()] = record
         home.queues[record.name.lower()] = queue
         self.meter.changed(home.name, record.name)
-
-    @staticmethod
-    def _define_rule(change: Change, namespace: str, rule: AccessRule) -> None:
-        body = definitions.encode(RuleRecord(namespace, rule))
-        change.define(RULE, definition_key(namespace, rule.entity, rule.name), body)
 
 
 def _corrupt(what: str) -> StoreCorrupt:

@@ -20,13 +20,12 @@ from orchestrator.localcloud.amqp.connection import Connection
 from orchestrator.localcloud.amqp.errors import CONNECTION_FORCED, NOT_IMPLEMENTED, AmqpError
 from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
 from orchestrator.localcloud.amqp.performatives import COORDINATOR, SOURCE, TARGET
-from orchestrator.localcloud.amqp.types import Int
-from orchestrator.localcloud.servicebus.cbs import Grants, TokenRefusedError
+from orchestrator.localcloud.servicebus.cbs import Grants
 from orchestrator.localcloud.servicebus.errors import BrokerError, SessionLockLost
 from orchestrator.localcloud.servicebus.front_addresses import Address, Node, parse
+from orchestrator.localcloud.servicebus.front_cbs import CbsNode
 from orchestrator.localcloud.servicebus.front_faults import Strike, server_busy
 from orchestrator.localcloud.servicebus.front_first_bytes import Relay, Speech, heard
-from orchestrator.localcloud.servicebus.front_messages import Request, response
 from orchestrator.localcloud.servicebus.links import (
     Door,
     expired,
@@ -36,7 +35,6 @@ from orchestrator.localcloud.servicebus.links import (
 )
 from orchestrator.localcloud.servicebus.links_receive import SESSION_FILTER, ReceiverDoor
 from orchestrator.localcloud.servicebus.links_request import (
-    Reply,
     RequestDoor,
     ResponseDoor,
     Serve,
@@ -399,7 +397,8 @@ class Peer(asyncio.BufferedProtocol):
     def _open_door(self, link: Link, address: Address, text: str) -> None:
         """Raises `AmqpError` or `BrokerError` for a link that is to be refused."""
         if address.node is Node.CBS:
-            self._open_node(link, "$cbs", "", "", self._put_token)
+            cbs = CbsNode(self, self._front, self._grants, self._dialled)
+            self._open_node(link, "$cbs", "", "", cbs.serve)
             return
         # Where the host is no namespace's (a connection string's loopback), the key tells whose.
         host = address.host or self._engine.hostname
@@ -466,36 +465,3 @@ class Peer(asyncio.BufferedProtocol):
             return False
         self._grants.add(grant)
         return True
-
-    def _put_token(self, request: Request, reply: Reply) -> None:
-        status, description = 202, "Accepted"
-        strike = self.strike("token", "", "")
-        if strike in (Strike.CUT, Strike.CUT_AFTER):
-            self.cut()
-            return
-        if strike is Strike.BUSY:
-            status, description = 503, server_busy().description
-        elif request.text("operation") != "put-token":
-            status, description = 400, "The only operation of $cbs is put-token."
-        elif not isinstance(request.body, str):
-            status, description = 400, "The body of a put-token request must be a string."
-        else:
-            name = request.text("name") or ""
-            try:
-                grant = self._front.tokens.check(request.body, name, self._token_now())
-            except TokenRefusedError as error:
-                status, description = error.status, error.message
-            else:
-                missing = self._front.tokens.missing(name, self._dialled)
-                if missing is not None:
-                    status, description = 404, missing
-                else:
-                    self._grants.add(grant)
-                    self._front.expiry_changed(grant.expires_at)
-        reply(
-            response(
-                request,
-                {"status-code": Int(status), "status-description": description},
-                None,
-            )
-        )
