@@ -260,6 +260,32 @@ async def test_what_fails_untold_takes_the_whole_transaction_with_it(bus: Bus, w
     assert bus.counts(queue).active == (2 if what == "nothing" else 1)
 
 
+async def test_a_session_that_was_lost_takes_the_whole_transaction_with_it(bus: Bus) -> None:
+    sessions, target = bus.queue(requires_session=True), bus.queue()
+    in_session = s.section(s.PROPERTIES, [*[None] * 10, "mine"]) + s.section(s.DATA, b"x")
+    name = t.Symbol("com.microsoft:session-filter")
+    source = t.Described(t.ULong(p.SOURCE), [sessions, *[None] * 6, {name: "mine"}])
+    async with client(bus) as one:
+        await one.attach(SENDER, sessions)
+        await one.transfer(SENDER, in_session)
+        one.wire.send(
+            1, p.ATTACH, "session", t.UInt(RECEIVER), True, t.UByte(0), t.UByte(0),
+            encode(source), terminus(p.TARGET, "me"), None, None, t.UInt(0),
+        )  # fmt: skip
+        await one.wire.until(p.ATTACH)
+        (number,) = await one.receive()
+        await one.attach(3, target)
+        transaction = await one.declare()
+        await one.post(b"result", transaction, 3)
+        bus.advance(61)
+        one.wire.send(
+            1, p.DISPOSITION, True, t.UInt(number), t.UInt(number), True,
+            within(transaction, ACCEPTED),
+        )  # fmt: skip
+        assert await one.discharge(transaction) == (p.REJECTED, "amqp:transaction:rollback")
+    assert bus.counts(target).active == 0
+
+
 async def test_what_open_transactions_hold_has_a_bound(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

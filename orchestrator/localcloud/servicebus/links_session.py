@@ -161,6 +161,8 @@ class SessionDoor(ReceiverDoor):
 
     def _settle(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
         if self.session is not None and self.session.over:
+            if outcome.transaction is not None and delivery.settled:
+                self._peer.transactions.spoil(outcome.transaction, wire_error(self._gone()))
             self._settled(delivery, settlement(outcome), outcome, None, self._gone())
         else:
             super()._settle(delivery, outcome)
