@@ -57,7 +57,8 @@ def carry_out(context: Context, operations: Sequence[Operation], done: Done) -> 
         for operation in operations:
             operation()
     except BrokerError as error:
-        failure = error
+        # What it knows of this call would keep all that was sent until a full garbage collection.
+        failure = error.with_traceback(None)
     except Exception:  # noqa: BLE001 -- else what the others hold would be held for ever
         _log.exception("an operation of a transaction failed")
         failure = BrokerError("The broker could not do it; the log has the reason.")

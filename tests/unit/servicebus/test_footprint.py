@@ -7,6 +7,7 @@ import gc
 import os
 import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -110,3 +111,28 @@ async def test_the_memory_of_a_message_that_is_gone_is_free_at_once(world: World
     await world.settled()
     await asyncio.sleep(0)
     assert messages_alive() == len(names) - 4 == queue.counts().active
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("succeeds", [True, False])
+async def test_nothing_is_left_of_a_transaction(world: World, succeeds: bool) -> None:
+    queue = await world.queue()
+    await send(queue, "kept")
+    token = queue.acquire(1)[0].token if succeeds else b"nobody's"
+    sent = IncomingMessage(b"sent in it")
+    told: list[str | None] = []
+    world.broker.transact(
+        (
+            partial(queue.send, [sent], lambda _: None),
+            partial(queue.complete_durably, token, lambda _: None),
+        ),
+        lambda error: told.append(error and type(error).__name__),
+    )
+    del sent
+    await world.settled()
+    assert told == [None if succeeds else "LockLost"]
+    assert messages_alive() == (0 if succeeds else 1)
+    assert not any(
+        isinstance(found, IncomingMessage) and found.payload == b"sent in it"
+        for found in gc.get_objects()
+    )
