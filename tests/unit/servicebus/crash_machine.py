@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -65,6 +66,13 @@ T = TypeVar("T")
 Lock = tuple[str, LockedMessage]
 
 
+@dataclass(eq=False)
+class Kept:
+    """A state that somebody asked a session to keep."""
+
+    state: bytes | None
+
+
 class CrashMachine(RuleBasedStateMachine):
     """See the module. `held` is the store of the process that runs."""
 
@@ -77,7 +85,8 @@ class CrashMachine(RuleBasedStateMachine):
         self.ledger = Ledger()
         self.now = 1000.0
         self.serial = self.batches = 0
-        self.states: dict[str, set[bytes | None]] = {name: {None} for name in SESSIONS}
+        # Of each session: the state it has, and those that were asked for since, in order.
+        self.states: dict[str, list[Kept]] = {name: [Kept(None)] for name in SESSIONS}
         self.begin()
         self.run(define(self.broker), write=True)
 
@@ -348,26 +357,27 @@ class CrashMachine(RuleBasedStateMachine):
             session = self.accept(name)
         if not isinstance(session, SessionLock):  # it is disabled
             return
-        lock, possible = session, self.states[name]
+        lock, possible, kept = session, self.states[name], Kept(state)
 
         def done(error: BrokerError | None) -> None:
-            if error is None:
-                possible.clear()
-                possible.add(state)
+            if error is None:  # what was asked for after it may still follow
+                del possible[: possible.index(kept)]
+            else:
+                possible.remove(kept)
 
+        possible.append(kept)
         try:
             self.call(lambda: self.queue("sess").set_session_state(lock, state, done))
         except SessionLockLost:
-            return
-        possible.add(state)
+            possible.remove(kept)
 
     def check_states(self) -> None:
         for name, possible in self.states.items():
             session = self.queue("sess")._sessions.sessions.get(name)
             state = None if session is None else session.state
-            assert state in possible, f"the state of {name} is {state!r}, not of {possible}"
-            possible.clear()
-            possible.add(state)
+            known = {kept.state for kept in possible}
+            assert state in known, f"the state of {name} is {state!r}, not of {known}"
+            possible[:] = [Kept(state)]
 
     @rule(place=st.sampled_from(SIMPLE), count=st.integers(1, 2))
     def take(self, place: str, count: int) -> None:

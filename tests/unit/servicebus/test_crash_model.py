@@ -42,3 +42,14 @@ class TestCrashesInMemory(CrashMachine.TestCase):  # type: ignore[misc,name-defi
 @pytest.mark.timeout(600)
 class TestCrashesOnDisk(FileCrashMachine.TestCase):  # type: ignore[misc,name-defined]
     """Runs the machine."""
+
+
+def test_a_state_asked_for_later_may_be_what_a_crash_leaves() -> None:
+    """The machine's own reckoning: the first is known to be kept, the second is written unheard."""
+    machine = CrashMachine()
+    machine.keep_state(name="b", state=b"1")
+    machine.keep_state(name="b", state=None)
+    machine.write(count=1)
+    machine.crash(committed=1)
+    machine.nothing_is_lost_and_nothing_is_twice()
+    machine.teardown()
