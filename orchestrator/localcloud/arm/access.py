@@ -219,10 +219,16 @@ def guard(access: Access, call: Call) -> None:
         return  # Everybody may ask what they themselves may do.
     if call.method in ("GET", "HEAD") and _listing(call.id) and access.has_any(who, scope.text):
         return
-    raise ArmError(
+    raise unauthorized(call, action, scope.text)
+
+
+def unauthorized(call: Call, action: str, scope: str) -> ArmError:
+    """403 `AuthorizationFailed`: the caller may not do that there."""
+    who = str(call.claims.get("oid", ""))
+    return ArmError(
         "AuthorizationFailed",
         f"The client '{call.claims.get('appid') or who}' with object id '{who}' does not have "
-        f"authorization to perform action '{action}' over scope '{scope.text}' or the scope is "
+        f"authorization to perform action '{action}' over scope '{scope}' or the scope is "
         "invalid. If access was recently granted, please refresh your credentials.",
         403,
     )

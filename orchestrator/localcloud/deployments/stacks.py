@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from orchestrator.localcloud.arm.access import unauthorized
 from orchestrator.localcloud.arm.denials import MODES, STACKS, mode_of
 from orchestrator.localcloud.arm.errors import ArmError, invalid_content
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
@@ -429,13 +430,7 @@ def _may_deny(call: Call, wanted: JSON | None = None) -> None:
     who = str(call.claims.get("oid", ""))
     if access is None or not denying or access.allows(who, MANAGE_DENY, call.id.text):
         return
-    raise ArmError(
-        "AuthorizationFailed",
-        f"The client '{call.claims.get('appid') or who}' with object id '{who}' does not have "
-        f"authorization to perform action '{MANAGE_DENY}' over scope '{call.id.text}' or the scope "
-        "is invalid. If access was recently granted, please refresh your credentials.",
-        403,
-    )
+    raise unauthorized(call, MANAGE_DENY, call.id.text)
 
 
 def _not_deleted(id: ResourceId, failed: list[JSON]) -> ArmError:
