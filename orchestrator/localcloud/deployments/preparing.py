@@ -18,6 +18,7 @@ from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove_the_rest
 from orchestrator.localcloud.deployments.records import STATUS_WORDS
 from orchestrator.localcloud.deployments.request import Wanted, wanted
+from orchestrator.localcloud.deployments.rollback import only_at_the_root
 from orchestrator.localcloud.deployments.scopes import (
     check_schema,
     environment_of,
@@ -133,6 +134,7 @@ async def _looked_over(
             found.append((item, body, closed and not item.depends))
             continue
         try:
+            only_at_the_root(body)
             body = with_secrets(arm, caller, body)
             inner = await prepare(arm, parse(item.id), wanted(body), caller, assumed=groups)
         except ArmError as error:

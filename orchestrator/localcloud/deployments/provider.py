@@ -8,15 +8,17 @@ it has deployed stays, the rest follows.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.localcloud.arm.content import strip_nulls
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
+from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import (
     JSON,
@@ -28,13 +30,19 @@ from orchestrator.localcloud.arm.provider import (
     ResourceType,
 )
 from orchestrator.localcloud.deployments import records
-from orchestrator.localcloud.deployments.calls import Caller, Client
+from orchestrator.localcloud.deployments.calls import Caller, Client, revived
 from orchestrator.localcloud.deployments.engine import Engine
 from orchestrator.localcloud.deployments.exporting import export_group
+from orchestrator.localcloud.deployments.kinds import (
+    DeploymentType,
+    OperationType,
+    stored_deployment,
+)
 from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare, validated
 from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, details, shown
-from orchestrator.localcloud.deployments.request import debug_setting, parse_body, wanted
+from orchestrator.localcloud.deployments.request import debug_setting, wanted
+from orchestrator.localcloud.deployments.rollback import earlier, on_error
 from orchestrator.localcloud.deployments.scopes import PREFIXES
 from orchestrator.localcloud.deployments.whatif import what_if
 
@@ -44,87 +52,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _KIND = "deployment"
-
-
-class DeploymentType(ResourceType):
-    """A deployment: kept, shown, listed, deleted; made by `Deployments`."""
-
-    type: ClassVar[str] = records.DEPLOYMENTS
-    provisioning: ClassVar[bool] = False
-    delete_status: ClassVar[int] = 202
-
-    def __init__(self, owner: Deployments) -> None:
-        self._owner = owner
-
-    def parse(self, raw: bytes) -> Any:
-        """`az` sends template files as they are."""
-        return parse_body(raw)
-
-    async def get(self, call: Call) -> JSON | None:
-        """The deployment. Raises ArmError in the words of deployments where there is none."""
-        found = call.arm.store.get(call.id)
-        if found is None:
-            raise ArmError(
-                "DeploymentNotFound", f"Deployment '{call.id.name}' could not be found.", 404
-            )
-        return found
-
-    async def show(self, call: Call, resource: JSON) -> JSON:
-        """Without what only the engine needs."""
-        return shown(resource)
-
-    async def members(self, call: Call) -> Iterable[JSON]:
-        """The deployments at exactly this scope, the latest first."""
-        own = call.id.key + "/"
-        found = [
-            record.read()
-            for record in call.arm.store.records(self.type)
-            if record.id.key.startswith(own) and "/" not in record.id.key[len(own) :]
-        ]
-        return sorted(found, key=lambda item: item["properties"]["timestamp"], reverse=True)
-
-    async def deleting(self, call: Call, resource: JSON) -> None:
-        """What runs is stopped, and writes no more."""
-        self._owner.abandon(call.id)
-
-    def actions(self) -> Mapping[str, Handler]:
-        """Cancel, export, and the outputs that are secret."""
-        return {
-            "cancel": self._owner.cancel,
-            "exportTemplate": self._export,
-            "listOutputsWithSecureValues": self._secure_outputs,
-        }
-
-    async def _export(self, call: Call) -> Answer:
-        template: JSON = _stored(call)[PRIVATE]["template"]
-        return {"template": template}
-
-    async def _secure_outputs(self, call: Call) -> Answer:
-        resource = _stored(call)
-        outputs = resource["properties"].get("outputs", {})
-        found = {name: item["value"] for name, item in outputs.items() if "value" in item}
-        found.update(resource[PRIVATE].get("secureOutputs", {}))
-        return found
-
-
-class OperationType(ResourceType):
-    """What a deployment did: one for each resource, and one for its outputs."""
-
-    type: ClassVar[str] = records.OPERATIONS
-    provisioning: ClassVar[bool] = False
-
-    async def show(self, call: Call, resource: JSON) -> JSON:
-        """Without what only the engine needs."""
-        return shown(resource)
-
-    async def members(self, call: Call) -> Iterable[JSON]:
-        """The latest first."""
-        found = call.arm.store.collection(call.id)
-        return sorted(found, key=lambda item: item["properties"]["timestamp"], reverse=True)
-
-    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        """Nobody writes them from outside."""
-        raise ArmError("MethodNotAllowed", "The operations of a deployment can only be read.", 405)
 
 
 class Deployments(Provider):
@@ -172,6 +99,7 @@ class Deployments(Provider):
         prepared = await prepare(arm, call.id, wanted(body), Caller.of(call))
         _check_location(call, prepared.location)
         await validated(arm, prepared.caller, prepared)
+        back = on_error(arm, call.id, body)
         async with arm.changes.turn(call.id):
             old = arm.store.get(call.id)
             if old is not None and old["properties"]["provisioningState"] not in TERMINAL:
@@ -188,6 +116,8 @@ class Deployments(Provider):
                 record["properties"]["templateLink"] = link
             if (debug := debug_setting(body)) is not None:
                 record["properties"]["debugSetting"] = debug
+            if back is not None:
+                record["properties"]["onErrorDeployment"] = back
             await arm.store.write(
                 put=[(id, record, secrets.token_hex(8))],
                 delete=[item.id for item in arm.store.inside(id)],
@@ -263,7 +193,57 @@ class Deployments(Provider):
             changes["error"] = error.inner()
         await self._update(arm, id, engine, changes, last=True)
         if error is not None:
+            if state == "Failed":
+                await self._roll_back(arm, id)
             raise error
+
+    async def _roll_back(self, arm: ResourceManager, id: ResourceId) -> None:
+        """Run the deployment again that a failed one names for this, and say how that ended."""
+        failed = arm.store.get(id)
+        if failed is None or (back := failed["properties"].get("onErrorDeployment")) is None:
+            return
+        before = earlier(id, back)
+        begun = back.get("provisioningState") is not None
+        async with arm.changes.turn(before):
+            stored = arm.store.get(before)
+            state = (stored or {}).get("properties", {}).get("provisioningState")
+            if stored is not None and not begun and state == "Succeeded":
+                # From here on it is a deployment like any other, after a restart, too.
+                self._renew(arm, stored, failed)
+                back["provisioningState"] = "Running"
+                await arm.store.write(
+                    put=[
+                        (it, b, secrets.token_hex(8)) for it, b in ((before, stored), (id, failed))
+                    ],
+                    delete=[item.id for item in arm.store.inside(before)],
+                )
+        if stored is None or (not begun and state != "Succeeded"):
+            outcome = "Failed"
+        else:
+            if not begun:
+                with contextlib.suppress(ArmError):
+                    await self._again(arm, before, stored)
+            outcome = await ended(arm, before)
+        failed = arm.store.get(id)
+        if failed is not None and "onErrorDeployment" in failed["properties"]:
+            failed["properties"]["onErrorDeployment"]["provisioningState"] = outcome
+            await arm.store.write(put=[(id, failed, secrets.token_hex(8))])
+
+    def _renew(self, arm: ResourceManager, stored: JSON, failed: JSON) -> None:
+        """Make a deployment that has ended one that begins, on behalf of a failed one's caller."""
+        now = arm.clock.time()
+        properties, private = stored["properties"], stored[PRIVATE]
+        for name in ("outputs", "outputResources", "error"):
+            properties.pop(name, None)
+        properties |= {
+            "mode": "Complete",
+            "provisioningState": "Accepted",
+            "timestamp": iso(now),
+            "duration": "PT0S",
+            "correlationId": failed["properties"]["correlationId"],
+        }
+        private |= {"caller": failed[PRIVATE]["caller"], "began": now}
+        private.pop("secureOutputs", None)
 
     async def _update(
         self,
@@ -282,8 +262,9 @@ class Deployments(Provider):
         record["properties"]["timestamp"] = iso(now)
         record["properties"]["duration"] = records.duration(now - record[PRIVATE]["began"])
         if last:
-            # Secret parameters are kept only while the deployment may have to go on.
-            record[PRIVATE].pop("inputs", None)
+            # Secret parameters are kept while the deployment may have to go on or be run again.
+            if changes["provisioningState"] != "Succeeded":
+                record[PRIVATE].pop("inputs", None)
             if engine.secure_outputs:
                 record[PRIVATE]["secureOutputs"] = engine.secure_outputs
         await arm.store.write(put=[(id, record, secrets.token_hex(8))])
@@ -298,6 +279,7 @@ class Deployments(Provider):
         _check_location(call, prepared.location)
         plan = prepared.plan
         ids = await validated(call.arm, prepared.caller, prepared)
+        back = on_error(call.arm, call.id.parent or call.id, body)
         properties: JSON = {
             "templateHash": prepared.hash,
             "parameters": plan.inputs.shown(),
@@ -312,6 +294,8 @@ class Deployments(Provider):
         }
         if link is not None:
             properties["templateLink"] = link
+        if back is not None:
+            properties["onErrorDeployment"] = back
         return {
             "id": call.id.parent.text if call.id.parent else call.id.text,
             "name": call.id.names[0],
@@ -321,7 +305,7 @@ class Deployments(Provider):
 
     async def cancel(self, call: Call) -> Answer:
         """Begin nothing new; what is under way ends."""
-        record = _stored(call)
+        record = stored_deployment(call)
         state = record["properties"]["provisioningState"]
         engine = self._runs.get(call.id.key)
         if state in TERMINAL or engine is None:
@@ -348,18 +332,27 @@ class Deployments(Provider):
         """Go on with the deployments that a server's end has interrupted."""
         pending = {parse(item["resource"]).key: item for item in arm.operations.unfinished(_KIND)}
         for stored in arm.store.of_type(records.DEPLOYMENTS):
-            if stored["properties"]["provisioningState"] in TERMINAL:
-                continue
             id = parse(stored["id"])
+            back = stored["properties"].get("onErrorDeployment", {})
+            if stored["properties"]["provisioningState"] in TERMINAL:
+                if back.get("provisioningState") == "Running" and id.key in pending:
+                    work = partial(self._rolled_back, arm, id, stored)
+                    arm.operations.resume(pending.pop(id.key), work)
+                continue
             operation = pending.pop(id.key, None) or arm.operations.finished(id, kind=_KIND)
             operation |= {"status": "InProgress"}
             arm.operations.resume(operation, partial(self._again, arm, id, stored))
+
+    async def _rolled_back(self, arm: ResourceManager, id: ResourceId, failed: JSON) -> None:
+        """A failed deployment whose way back a server's end has interrupted."""
+        await self._roll_back(arm, id)
+        raise revived(failed["properties"]["error"])
 
     async def _again(self, arm: ResourceManager, id: ResourceId, stored: JSON) -> None:
         private = stored[PRIVATE]
         properties = {
             "template": private["template"],
-            "parameters": {name: {"value": value} for name, value in private["inputs"].items()},
+            "parameters": {name: {"value": value} for name, value in _inputs(stored).items()},
             "mode": stored["properties"]["mode"],
         }
         body = {"properties": properties, "location": stored.get("location")}
@@ -370,12 +363,30 @@ class Deployments(Provider):
             # What it was to be deployed to has changed meanwhile.
             stored["properties"] |= {"provisioningState": "Failed", "error": refusal.inner()}
             stored["properties"]["timestamp"] = iso(arm.clock.time())
-            private.pop("inputs")
+            private.pop("inputs", None)
             await arm.store.write(put=[(id, stored, secrets.token_hex(8))])
             raise
         engine = self._engine(arm, id, prepared)
         engine.detail = details(stored)
         await self._run(arm, id, engine, prepared)
+
+
+def _inputs(stored: JSON) -> JSON:
+    """What a stored deployment was given; an older version kept of it only what is shown."""
+    parameters = stored["properties"].get("parameters", {})
+    told = {name: item["value"] for name, item in parameters.items() if "value" in item}
+    found: JSON = stored[PRIVATE].get("inputs", told)
+    return found
+
+
+async def ended(arm: ResourceManager, id: ResourceId) -> str:
+    """Wait for a deployment; how it ended, "Failed" where it is gone."""
+    while True:
+        found = arm.store.get(id)
+        state = found["properties"]["provisioningState"] if found else "Failed"
+        if state in TERMINAL:
+            return str(state)
+        await asyncio.sleep(0.05)
 
 
 def inside(id: ResourceId) -> ArmError:
@@ -427,10 +438,3 @@ def _check_location(call: Call, location: str | None) -> None:
 
 def _plain(location: str) -> str:
     return location.replace(" ", "").lower()
-
-
-def _stored(call: Call) -> JSON:
-    record = call.arm.store.get(call.id)
-    if record is None:
-        raise missing(call.id)
-    return record

@@ -84,13 +84,6 @@ def wanted(body: Any, *, modes: bool = True) -> Wanted:
             "property 'mode' not found in JSON. Path 'properties'.'.",
             target="properties.mode",
         )
-    if member(properties, "onErrorDeployment") is not None:
-        raise ArmError(
-            "OnErrorDeploymentNotSupported",
-            "This local cloud does not go back to an earlier deployment when one fails; deploy "
-            "without 'onErrorDeployment'.",
-            target="properties.onErrorDeployment",
-        )
     location = member(body, "location")
     tags = member(body, "tags") or {}
     return Wanted(

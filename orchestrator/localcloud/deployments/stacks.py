@@ -9,7 +9,6 @@ the stack does the same with all of it. What its deny settings keep from others 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import secrets
@@ -37,11 +36,10 @@ from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove
 from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import prepare, validated
-from orchestrator.localcloud.deployments.provider import inside
+from orchestrator.localcloud.deployments.provider import ended, inside
 from orchestrator.localcloud.deployments.records import (
     DEPLOYMENTS,
     PRIVATE,
-    TERMINAL,
     duration,
     shown,
 )
@@ -194,7 +192,8 @@ class DeploymentStacks(Provider):
         before = [item["id"] for item in properties["resources"]]
         error: ArmError | None = None
         try:
-            await _quiet(arm, parse(properties["deploymentId"]))
+            # After a restart it goes on by itself.
+            await ended(arm, parse(properties["deploymentId"]))
             body = _body(private, private["properties"])
             await client.finish("PUT", parse(properties["deploymentId"]), body, "2025-04-01")
         except ArmError as refusal:
@@ -351,15 +350,6 @@ class DeploymentStacks(Provider):
 def _client(arm: ResourceManager, id: ResourceId, stack: JSON) -> Client:
     """Who asked for the stack, in its name."""
     return Client(arm, replace(Caller.read(stack[PRIVATE]["caller"]), stack=id.key))
-
-
-async def _quiet(arm: ResourceManager, deployment: ResourceId) -> None:
-    """Wait for the deployment that goes on by itself after a restart."""
-    while True:
-        found = arm.store.get(deployment)
-        if found is None or found["properties"]["provisioningState"] in TERMINAL:
-            return
-        await asyncio.sleep(0.05)
 
 
 def _properties(call: Call) -> JSON:

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import parse
-from orchestrator.localcloud.deployments.provider import DeploymentType
+from orchestrator.localcloud.deployments.kinds import DeploymentType
 from tests.unit.deployments.world import (
     DEPLOYMENTS,
     GROUP,
@@ -63,7 +63,10 @@ async def test_resources_are_deployed_in_their_order_with_outputs(tmp_path: Path
         assert one["operationId"] == operations[0]["operationId"]
         exported = await d.world.ask("POST", f"{DEPLOYMENTS}/d/exportTemplate")
         assert exported.body == {"template": raw}
-        # A secret is kept only as long as the deployment may have to go on.
+        # A secret is kept only as long as the deployment may have to go on, or be run again.
+        assert "hush" not in json.dumps(await d.world.get(f"{DEPLOYMENTS}/d"))
+        raw["resources"].append(machine("x", broken=True))
+        assert (await d.run("d", raw, parameters={"pw": "hush"}))["error"]
         assert "hush" not in json.dumps(d.world.arm.store.get(f"{DEPLOYMENTS}/d"))
 
 
