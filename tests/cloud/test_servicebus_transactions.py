@@ -19,6 +19,7 @@ from tests.cloud.servicebus_bus import Bus
 from tests.cloud.servicebus_wire import Wire, terminus
 
 COORDINATOR, SENDER, RECEIVER = 0, 1, 2
+FRAME = 60_000
 ACCEPTED = t.Described(t.ULong(p.ACCEPTED), [])
 ABANDONED = t.Described(t.ULong(p.MODIFIED), [True, False])
 DEFERRED = t.Described(t.ULong(p.MODIFIED), [False, True])
@@ -71,13 +72,15 @@ class Client:
         return await self._state()
 
     def throw(self, handle: int, payload: bytes, state: Any, *, settled: bool = True) -> None:
-        """Transfer without asking what becomes of it."""
+        """Transfer, in frames as small as they must be, without asking what becomes of it."""
         self._number += 1
-        self.wire.send(
-            1, p.TRANSFER, t.UInt(handle), t.UInt(self._number),
-            encode(self._number.to_bytes(4, "big")), t.UInt(0), settled, False, None, state,
-            payload=payload,
-        )  # fmt: skip
+        for start in range(0, max(len(payload), 1), FRAME):
+            end = start + FRAME
+            self.wire.send(
+                1, p.TRANSFER, t.UInt(handle), t.UInt(self._number),
+                encode(self._number.to_bytes(4, "big")), t.UInt(0), settled, end < len(payload),
+                None, state, payload=payload[start:end],
+            )  # fmt: skip
 
     async def declare(self) -> bytes:
         asked = t.Described(t.ULong(p.DECLARE), [None])
@@ -234,7 +237,7 @@ async def test_a_transaction_ends_with_the_link_on_which_it_was_declared(bus: Bu
     assert bus.counts(queue).active == 1
 
 
-@pytest.mark.parametrize("what", ["nothing", "message", "settlement"])
+@pytest.mark.parametrize("what", ["nothing", "message", "large", "gone", "settlement"])
 async def test_what_fails_untold_takes_the_whole_transaction_with_it(bus: Bus, what: str) -> None:
     queue, sessions = bus.queue(), bus.queue(requires_session=True)
     async with client(bus) as one:
@@ -248,6 +251,11 @@ async def test_what_fails_untold_takes_the_whole_transaction_with_it(bus: Bus, w
             one.throw(SENDER, s.section(s.DATA, b"sent"), within(transaction))
             if what == "message":
                 one.throw(3, s.section(s.DATA, b"no session"), within(transaction))
+            elif what == "large" and not fail:
+                one.throw(3, bytes(300_000), within(transaction))
+            elif what == "gone" and not fail:
+                bus.call(bus.broker.delete_queue("contoso", sessions))
+                one.throw(3, s.section(s.DATA, b"never"), within(transaction))
             elif what == "settlement" and not fail:
                 released = within(transaction, t.Described(t.ULong(p.RELEASED), []))
                 one.wire.send(

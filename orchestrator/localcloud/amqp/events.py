@@ -43,6 +43,17 @@ class Received:
         self.delivery = delivery
 
 
+class Dropped:
+    """A part of a transaction was thrown away, and the peer is not told of that part: a message
+    that came settled and was too large, or anything on a link that is gone."""
+
+    __slots__ = ("error", "transaction")
+
+    def __init__(self, transaction: bytes, error: AmqpError) -> None:
+        self.transaction = transaction
+        self.error = error
+
+
 class Sendable:
     """A link may send (again): it has credit, or the peer asks to drain it."""
 
@@ -97,4 +108,4 @@ class Closed:
         self.by_peer = by_peer
 
 
-Event = Opened | Attaching | Received | Sendable | Disposed | Detached | Closed
+Event = Opened | Attaching | Received | Dropped | Sendable | Disposed | Detached | Closed

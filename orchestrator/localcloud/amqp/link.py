@@ -185,9 +185,10 @@ class IncomingDelivery:
     """A message from the peer. `payload` is its bytes, all sections.
 
     settled: the peer does not wait for an outcome. transaction: the id of the one it is part of.
+    error: why it was thrown away; None: it was not.
     """
 
-    __slots__ = ("format", "id", "link", "payload", "settled", "tag", "transaction")
+    __slots__ = ("error", "format", "id", "link", "payload", "settled", "tag", "transaction")
 
     def __init__(
         self, link: IncomingLink, id: int, tag: bytes, message_format: int, settled: bool
@@ -198,6 +199,7 @@ class IncomingDelivery:
         self.format = message_format
         self.settled = settled
         self.payload = b""
+        self.error: AmqpError | None = None
         self.transaction: bytes | None = None
 
 
@@ -261,14 +263,24 @@ class IncomingLink(LinkBase):
 
     def discard_partial(self) -> None:
         self._partial = None
+        self.discard_parts()
+
+    def discard_parts(self) -> None:
+        """What has come of a message goes; that it was begun is known on."""
         self._parts = bytearray()
         self._discarded = 0
+
+    def transaction_of(self, fields: list[Any]) -> bytes | None:
+        """Which transaction a transfer frame is a part of that comes to nothing."""
+        if fields[7] is not None:
+            return p.Outcome.read(fields[7]).transaction
+        return None if self._partial is None else self._partial.transaction
 
     def on_transfer(self, fields: list[Any], frame: bytes, pos: int) -> IncomingDelivery | None:
         """One transfer frame; the delivery once it is whole. Raises `AmqpError` (link error).
 
-        A message that is larger than the link allows is thrown away as it arrives and then
-        rejected, so that its sender learns which one it was; without end, it costs the link.
+        A message that is larger than the link allows is thrown away as it arrives; without end, it
+        costs the link.
         """
         delivery = self._partial
         if delivery is None:
@@ -277,8 +289,7 @@ class IncomingLink(LinkBase):
                 # The common case: a message in one frame.
                 delivery.payload = frame[pos:]
                 if self.limit and len(delivery.payload) > self.limit:
-                    self._reject_size(delivery)
-                    return None
+                    return self._too_large(delivery)
                 return self._whole(delivery)
             self._partial = delivery
         elif fields[1] is not None and fields[1] != delivery.id:
@@ -293,7 +304,6 @@ class IncomingLink(LinkBase):
             self._parts = bytearray()
             self._discarded = size
             if size > self.limit + DISCARD:
-                self.discard_partial()
                 raise self._size_error()
         else:
             self._parts += frame[pos:]
@@ -301,8 +311,7 @@ class IncomingLink(LinkBase):
             return None
         if self._discarded:
             self.discard_partial()
-            self._reject_size(delivery)
-            return None
+            return self._too_large(delivery)
         delivery.payload = bytes(self._parts)
         self.discard_partial()
         return self._whole(delivery)
@@ -313,10 +322,10 @@ class IncomingLink(LinkBase):
             f"The message is larger than the {self.limit} bytes that this link allows.",
         )
 
-    def _reject_size(self, delivery: IncomingDelivery) -> None:
+    def _too_large(self, delivery: IncomingDelivery) -> IncomingDelivery:
         delivery.payload = b""
-        self._whole(delivery)
-        self.settle(delivery, p.reject(self._size_error()))
+        delivery.error = self._size_error()
+        return self._whole(delivery)
 
     def _first(self, fields: list[Any]) -> IncomingDelivery:
         tag = fields[2]

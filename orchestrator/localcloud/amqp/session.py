@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import performatives as p
 from . import types as t
 from .errors import (
+    DETACH_FORCED,
     ERRANT_LINK,
     HANDLE_IN_USE,
     INVALID_FIELD,
@@ -17,9 +18,18 @@ from .errors import (
     WINDOW_VIOLATION,
     AmqpError,
 )
-from .events import Attaching, Detached, Disposed, Event, Received, Sendable
+from .events import Attaching, Detached, Disposed, Dropped, Event, Received, Sendable
 from .framing import frame
-from .link import ATTACHED, MASK, IncomingLink, LinkBase, LinkState, OutgoingDelivery, OutgoingLink
+from .link import (
+    ATTACHED,
+    MASK,
+    IncomingDelivery,
+    IncomingLink,
+    LinkBase,
+    LinkState,
+    OutgoingDelivery,
+    OutgoingLink,
+)
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -200,24 +210,43 @@ class Session:
         found: list[Event] = []
         if link.state is ATTACHED and isinstance(link, IncomingLink):
             before = link.partial_size
+            failure = delivery = None
             try:
                 delivery = link.on_transfer(fields, frame, pos)
             except AmqpError as error:
                 if error.condition == INVALID_FIELD:
                     raise
-                link.detach(error)
-                found.append(Detached(link, error))
-                delivery = None
+                failure = error
             self.connection.count_partial(link.partial_size - before)
-            if delivery is not None:
+            if failure is not None:
+                found = self._fail(link, failure, link.transaction_of(fields))
+            elif delivery is not None and delivery.error is not None:
+                found = self._throw_away(link, delivery, delivery.error)
+            elif delivery is not None:
                 found.append(Received(link, delivery))
         elif link.state is not LinkState.DETACHING:
             raise AmqpError(NOT_ALLOWED, "A transfer on a link that can't take one.")
+        elif isinstance(link, IncomingLink):
+            found = _dropped(link.transaction_of(fields))
         window = self.connection.limits.incoming_window
         if self.incoming_window <= window >> 1:
             self.incoming_window = window
             self.send_flow(None)
         return found
+
+    def _throw_away(
+        self, link: IncomingLink, delivery: IncomingDelivery, error: AmqpError
+    ) -> list[Event]:
+        """A message is too large. Its sender learns which one it was, or, if it settled it before,
+        loses the link, as the standard has it (part 2, section 2.7.3)."""
+        if delivery.settled:
+            return self._fail(link, error, delivery.transaction)
+        link.settle(delivery, p.reject(error))
+        return []
+
+    def _fail(self, link: IncomingLink, error: AmqpError, transaction: bytes | None) -> list[Event]:
+        link.detach(error)
+        return [*_dropped(transaction, error), Detached(link, error)]
 
     def _on_disposition(self, disposition: p.Disposition) -> list[Event]:
         if not disposition.peer_receives:
@@ -233,18 +262,22 @@ class Session:
             found = [outgoing[known] for known in ids if known in outgoing]
         else:
             found = [d for d in outgoing.values() if ((d.id - first) & MASK) < span]
-        if not found or (disposition.outcome is None and not disposition.settled):
-            return []
-        if disposition.outcome is not None and disposition.outcome.kind == p.RECEIVED:
-            return []
+        outcome = disposition.outcome
+        lost: list[Event] = []
+        if outcome is not None and len(found) < span:
+            lost = _dropped(outcome.transaction)
+        if not found or (outcome is None and not disposition.settled):
+            return lost
+        if outcome is not None and outcome.kind == p.RECEIVED:
+            return lost
         by_link: dict[OutgoingLink, list[OutgoingDelivery]] = {}
         for delivery in found:
             if disposition.settled:
                 delivery.settled = True
                 del outgoing[delivery.id]
             by_link.setdefault(delivery.link, []).append(delivery)
-        return [
-            Disposed(link, deliveries, disposition.outcome, disposition.settled)
+        return lost + [
+            Disposed(link, deliveries, outcome, disposition.settled)
             for link, deliveries in by_link.items()
         ]
 
@@ -253,10 +286,10 @@ class Session:
         delivery = self.outgoing.get(disposition.first)
         outcome = disposition.outcome
         settled = disposition.settled
-        if (
-            delivery is None
-            or (outcome is None and not settled)
-            or (outcome is not None and outcome.kind == p.RECEIVED)
+        if delivery is None:
+            return _dropped(None if outcome is None else outcome.transaction)
+        if (outcome is None and not settled) or (
+            outcome is not None and outcome.kind == p.RECEIVED
         ):
             return []
         if settled:
@@ -347,7 +380,7 @@ class Session:
         """Forget the unsettled deliveries and waiting frames of a link that goes."""
         if isinstance(link, IncomingLink):
             self.connection.count_partial(-link.partial_size)
-            link.discard_partial()
+            link.discard_parts()
             return
         if self.outgoing:
             for delivery in [d for d in self.outgoing.values() if d.link is link]:
@@ -385,3 +418,11 @@ class Session:
         self.outgoing.clear()
         self._backlog.clear()
         return found
+
+
+def _dropped(transaction: bytes | None, error: AmqpError | None = None) -> list[Event]:
+    """What the owner is told of something that comes to nothing without its peer being told."""
+    if transaction is None:
+        return []
+    gone = AmqpError(DETACH_FORCED, "A part of it came on a link that is gone.")
+    return [Dropped(transaction, error or gone)]

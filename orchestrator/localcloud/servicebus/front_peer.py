@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING
 from orchestrator.localcloud.amqp import events as e
 from orchestrator.localcloud.amqp import sasl
 from orchestrator.localcloud.amqp.connection import Connection
-from orchestrator.localcloud.amqp.errors import CONNECTION_FORCED, NOT_IMPLEMENTED, AmqpError
+from orchestrator.localcloud.amqp.errors import (
+    CONNECTION_FORCED,
+    DETACH_FORCED,
+    NOT_IMPLEMENTED,
+    AmqpError,
+)
 from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
 from orchestrator.localcloud.amqp.performatives import COORDINATOR, SOURCE, TARGET
 from orchestrator.localcloud.servicebus.cbs import Grants
@@ -294,15 +299,21 @@ class Peer(asyncio.BufferedProtocol):
             door: Door | None = event.link.context
             if door is not None:
                 door.on_received(event)
+            else:
+                self._dropped(event.delivery.transaction)
         elif isinstance(event, e.Disposed):
             # A door may have been shut by an event before this one.
             door = event.link.context
             if door is not None:
                 door.on_disposed(event)
+            elif event.outcome is not None:
+                self._dropped(event.outcome.transaction)
         elif isinstance(event, e.Sendable):
             door = event.link.context
             if door is not None:
                 door.on_sendable()
+        elif isinstance(event, e.Dropped):
+            self.transactions.spoil(event.transaction, event.error)
         elif isinstance(event, e.Attaching):
             self._attach(event.link)
         elif isinstance(event, e.Detached):
@@ -319,6 +330,12 @@ class Peer(asyncio.BufferedProtocol):
             if event.error is not None:
                 _log.info("closing a connection: %s", event.error)
             self._loop.call_later(CLOSE_SECONDS, self.abort)
+
+    def _dropped(self, transaction: bytes | None) -> None:
+        """Something came for a door that has just been shut."""
+        if transaction is not None:
+            gone = AmqpError(DETACH_FORCED, "A part of it came on a link that is gone.")
+            self.transactions.spoil(transaction, gone)
 
     def _count_for(self, namespace: str) -> None:
         if namespace and not self._namespace:

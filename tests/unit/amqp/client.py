@@ -107,11 +107,12 @@ class Client:
         settled: bool = False,
         aborted: bool | None = None,
         message_format: int = 0,
+        state: Any = None,
     ) -> list[Event]:
         return self.send(
             1, p.TRANSFER, t.UInt(handle), None if delivery is None else t.UInt(delivery),
             None if delivery is None else encode(str(delivery).encode()), t.UInt(message_format),
-            settled, more, None, None, None, aborted, payload=payload,
+            settled, more, None, state, None, aborted, payload=payload,
         )  # fmt: skip
 
     def closing_error(self) -> str | None:

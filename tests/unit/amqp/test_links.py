@@ -12,7 +12,14 @@ from orchestrator.localcloud.amqp.connection import Limits
 from orchestrator.localcloud.amqp.decode import decode_whole
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import AmqpError, DecodeError
-from orchestrator.localcloud.amqp.events import Attaching, Detached, Disposed, Received, Sendable
+from orchestrator.localcloud.amqp.events import (
+    Attaching,
+    Detached,
+    Disposed,
+    Dropped,
+    Received,
+    Sendable,
+)
 from orchestrator.localcloud.amqp.link import DISCARD, OVERDRAFT, IncomingLink
 from tests.unit.amqp.client import SOURCE, TARGET, Client, address
 
@@ -135,6 +142,44 @@ def test_a_message_too_large_is_rejected_and_the_link_lives() -> None:
     assert isinstance(event, Received)
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_message_too_large_that_came_settled_costs_the_link_and_its_transaction(
+    frames: int,
+) -> None:
+    client = Client.opened()
+    link = client.attach_sender(max_message_size=100)
+    state = t.Described(t.ULong(p.TRANSACTIONAL), [b"id"])
+    if frames == 2:
+        assert client.transfer(0, bytes(90), settled=True, more=True, state=state) == []
+        dropped, gone = client.transfer(None, bytes(90))
+    else:
+        dropped, gone = client.transfer(0, bytes(101), settled=True, state=state)
+    assert isinstance(dropped, Dropped)
+    assert dropped.transaction == b"id"
+    assert isinstance(gone, Detached)
+    assert gone.link is link
+    assert gone.error is not None
+    assert gone.error.condition == dropped.error.condition == "amqp:link:message-size-exceeded"
+    assert [code for _, code, _, _ in client.received()] == [p.DETACH]
+
+
+def test_what_comes_for_a_link_that_is_gone_is_told_to_whom_its_transaction_belongs() -> None:
+    client = Client.opened()
+    state = t.Described(t.ULong(p.TRANSACTIONAL), [b"id", t.Described(t.ULong(p.ACCEPTED), [])])
+    sender, receiver = client.attach_sender(), client.attach_receiver(credit=5)
+    receiver.send(b"one", b"tag")
+    client.transfer(0, b"half", more=True, settled=True, state=state)
+    sender.detach()
+    receiver.detach()
+    (rest,) = client.transfer(None, b"rest")
+    (whole,) = client.transfer(1, b"whole", settled=True, state=state)
+    (single,) = client.send(1, p.DISPOSITION, True, t.UInt(0), t.UInt(0), True, state)
+    (span,) = client.send(1, p.DISPOSITION, True, t.UInt(0), t.UInt(3), True, state)
+    for event in (rest, whole, single, span):
+        assert isinstance(event, Dropped)
+        assert event.transaction == b"id"
+
+
 def test_more_than_was_announced_may_be_tolerated() -> None:
     client = Client.opened()
     link = client.attach_sender(max_message_size=100)
@@ -157,6 +202,20 @@ def test_a_message_without_end_costs_the_link() -> None:
     assert gone.error.condition == "amqp:link:message-size-exceeded"
     assert client.transfer(None, chunk, more=True) == []
     assert link.partial_size == 0
+
+
+def test_a_link_that_is_lost_with_an_unfinished_message_frees_it_once() -> None:
+    client = Client.opened(Limits(partial_bytes=1000))
+    for handle in range(3):
+        client.attach_sender(handle=handle, name=f"link-{handle}")
+        client.transfer(10 * handle, bytes(600), handle=handle, more=True)
+        (gone,) = client.transfer(10 * handle + 1, b"", handle=handle)
+        assert isinstance(gone, Detached)
+    client.attach_sender(handle=9, name="last")
+    client.transfer(100, bytes(600), handle=9, more=True)
+    client.received()
+    client.transfer(None, bytes(600), handle=9, more=True)
+    assert client.closing_error() == "amqp:resource-limit-exceeded"
 
 
 def test_unfinished_messages_are_bounded_over_all_links() -> None:
