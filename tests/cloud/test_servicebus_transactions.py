@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.servicebus import links_transaction
-from orchestrator.localcloud.servicebus.model import QueueCounts
+from orchestrator.localcloud.servicebus.model import IncomingMessage, QueueCounts
 from tests.cloud.servicebus_bus import Bus
 from tests.cloud.servicebus_wire import Wire, terminus
 
@@ -217,6 +218,28 @@ async def test_a_transaction_ends_with_its_time_and_its_connection(bus: Bus) -> 
     async with client(bus) as other:
         assert await other.discharge(transaction) == (p.REJECTED, "amqp:transaction:unknown-id")
     assert bus.counts(queue).total == 0
+
+
+async def test_a_transaction_whose_time_is_over_holds_nothing_of_a_silent_client(
+    bus: Bus,
+) -> None:
+    queue = bus.queue()
+    text = b"sent in a transaction that nobody ends"
+
+    def held() -> int:
+        objects = gc.get_objects()
+        return sum(isinstance(o, IncomingMessage) and text in o.payload for o in objects)
+
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        first = await one.declare()
+        await one.post(text, first)
+        bus.advance(60)
+        await one.post(text, await one.declare())
+        await one.post(text, first)
+        for passed, left in ((59, 3), (1, 1), (59, 1), (1, 0)):
+            bus.advance(passed)
+            assert bus.read(held) == left
 
 
 async def test_a_transaction_ends_with_the_link_on_which_it_was_declared(bus: Bus) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from orchestrator.clock import Clock
 from orchestrator.localcloud.amqp import events as e
 from orchestrator.localcloud.amqp import sasl
 from orchestrator.localcloud.amqp.connection import Connection
@@ -119,6 +120,11 @@ class Peer(asyncio.BufferedProtocol):
     def batch_slack(self) -> int:
         """Bytes that a batch may have beyond that without being refused."""
         return self._front.broker.limits.batch_slack
+
+    @property
+    def clock(self) -> Clock:
+        """The broker's."""
+        return self._front.clock
 
     def now(self) -> float:
         """The broker's time, epoch seconds."""

@@ -10,6 +10,7 @@ https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,11 @@ class _Transaction:
         self.messages = 0
         self.size = 0
 
+    def empty(self) -> None:
+        """Let go of what it holds: nothing of it is going to happen."""
+        self.operations.clear()
+        self.size = 0
+
 
 class Transactions:
     """Those of one connection that are not discharged; with it they are gone."""
@@ -64,6 +70,7 @@ class Transactions:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._open: dict[bytes, _Transaction] = {}
+        self._watch: asyncio.Task[None] | None = None
 
     def declare(self, owner: CoordinatorDoor) -> bytes:
         """A new one's id. Raises AmqpError when there are too many."""
@@ -81,6 +88,9 @@ class Transactions:
     def forget_of(self, owner: CoordinatorDoor) -> None:
         """Roll back what was declared there and is not discharged (part 4, section 4.2)."""
         self._open = {id: one for id, one in self._open.items() if one.owner is not owner}
+        if not self._open and self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def enlist(self, id: bytes, operation: Operation, messages: int = 1, size: int = 0) -> None:
         """Have it done when the transaction is discharged. Raises AmqpError."""
@@ -96,14 +106,25 @@ class Transactions:
         one.messages += messages
         one.size += size
         one.operations.append(operation)
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().create_task(self._watch_ends())
 
-    def _held(self) -> int:
-        """Bytes in those whose time is not over; the others hold no more."""
+    async def _watch_ends(self) -> None:
+        """Empty each as its time ends: its client may say no more, and stay connected."""
+        while ends := [one.ends for one in self._open.values() if one.operations]:
+            await self._peer.clock.sleep_until(min(ends))
+            self._empty_ended()
+        self._watch = None
+
+    def _empty_ended(self) -> None:
         now = self._peer.now()
         for one in self._open.values():
             if one.ends <= now:
-                one.operations.clear()
-                one.size = 0
+                one.empty()
+
+    def _held(self) -> int:
+        """Bytes in those whose time is not over."""
+        self._empty_ended()
         return sum(one.size for one in self._open.values())
 
     def spoil(self, id: bytes, error: AmqpError) -> None:
@@ -112,8 +133,7 @@ class Transactions:
         one = self._open.get(id)
         if one is not None:
             one.spoilt = error
-            one.operations.clear()
-            one.size = 0
+            one.empty()
 
     def discharge(self, id: bytes, fail: bool, done: Callable[[AmqpError | None], None]) -> None:
         """Do all that was enlisted, or forget it; `done` is told how that went. Raises AmqpError
