@@ -322,12 +322,14 @@ class Request:
     """A request message, decoded whole.
 
     message_id keeps its AMQP type, for the answer's correlation-id. body: the value of an
-    amqp-value body; the binary of a single data section; otherwise None.
+    amqp-value body; the binary of a single data section; otherwise None. transaction: the id of
+    the one that it is a part of.
     """
 
-    __slots__ = ("application_properties", "body", "message_id", "reply_to")
+    __slots__ = ("application_properties", "body", "message_id", "reply_to", "transaction")
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, payload: bytes, transaction: bytes | None = None) -> None:
+        self.transaction = transaction
         parts = s.split(payload)
         properties = s.list_of(parts.properties, 13)
         self.message_id = properties[_MESSAGE_ID]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from orchestrator.localcloud.servicebus.arrivals import Arrivals
@@ -63,9 +63,21 @@ class Intake(Lifecycle):
                 f"(status {self.properties.status})."
             )
 
-    def send(self, messages: Sequence[IncomingMessage], done: Done) -> list[int]:
+    def reserve_numbers(self, count: int) -> list[int]:
+        """Sequence numbers for messages that are sent later, if at all."""
+        return [self.next_sequence() for _ in range(count)]
+
+    def send(
+        self,
+        messages: Sequence[IncomingMessage],
+        done: Done,
+        reserved: Sequence[int] | None = None,
+    ) -> list[int]:
         """Store the messages, all or none, and give their sequence numbers (0 for a duplicate
         that was dropped). Those with a later `scheduled_at` become scheduled.
+
+        reserved: the numbers of those that become scheduled; the others are as if their time had
+        come already, and get new ones.
 
         Raises EntityDisabled, MessageTooLarge, PropertiesTooLarge, QuotaExceeded, InvalidOperation
         (a session queue wants a session id; a dead-letter queue takes no sends).
@@ -79,7 +91,8 @@ class Intake(Lifecycle):
         size = sum(len(message.payload) for message in fresh)
         self._check_quota(size)
         arrivals = Arrivals(Change())
-        stamped = self._stamp(fresh, now)
+        known = {} if reserved is None else dict(zip(map(id, messages), reserved, strict=True))
+        stamped = self._stamp(fresh, now, known)
         if self.properties.requires_duplicate_detection:
             until = now + self.properties.duplicate_detection_window
             for message in fresh:
@@ -87,6 +100,9 @@ class Intake(Lifecycle):
                     arrivals.remember(self, message.message_id, until)
         if stamped:
             self._place(stamped, arrivals, now)
+        if known:
+            # Others may have been numbered meanwhile.
+            arrivals.change.note_sequence(self.number, self._last_sequence)
 
         def finished(error: BrokerError | None) -> None:
             arrivals.finish(error)
@@ -268,7 +284,9 @@ class Intake(Lifecycle):
             return None
         return StoreFailed("The message repeats one whose send has just failed: send it again.")
 
-    def _stamp(self, messages: Sequence[IncomingMessage], now: float) -> list[StoredMessage]:
+    def _stamp(
+        self, messages: Sequence[IncomingMessage], now: float, reserved: Mapping[int, int]
+    ) -> list[StoredMessage]:
         longest = self.properties.default_message_ttl
         stamped = []
         for message in messages:
@@ -289,9 +307,10 @@ class Intake(Lifecycle):
                 or due is not None
             ):
                 details = Details(message.session_id, message.partition_key, due)
+            number = reserved.get(id(message)) if state is SCHEDULED else None
             stamped.append(
                 StoredMessage(
-                    self.next_sequence(),
+                    self.next_sequence() if number is None else number,
                     message.payload,
                     now,
                     NEVER if ttl >= FOREVER else start + ttl,

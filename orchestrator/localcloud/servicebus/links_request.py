@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.localcloud.amqp import performatives as p
-from orchestrator.localcloud.amqp.errors import NOT_IMPLEMENTED, RESOURCE_LIMIT_EXCEEDED, AmqpError
+from orchestrator.localcloud.amqp.errors import RESOURCE_LIMIT_EXCEEDED, AmqpError
 from orchestrator.localcloud.amqp.events import Received
 from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
 from orchestrator.localcloud.servicebus.front_messages import Request
@@ -101,14 +101,11 @@ class RequestDoor(Door):
         self.link.open_window(CREDIT)
 
     def on_received(self, event: Received) -> None:
-        if event.delivery.transaction is not None:
-            alone = AmqpError(
-                NOT_IMPLEMENTED, "Requests in a transaction are not supported: ask outside of it."
-            )
-            self.link.settle(event.delivery, p.reject(alone))
-            return
+        transaction = event.delivery.transaction
         try:
-            request = Request(event.delivery.payload)
+            if transaction is not None:
+                self._peer.transactions.check(transaction)
+            request = Request(event.delivery.payload, transaction)
         except AmqpError as error:
             self.link.settle(event.delivery, p.reject(error))
             return
@@ -124,7 +121,8 @@ class RequestDoor(Door):
         # The response goes first if it is there at once: the Python client reads one frame at a
         # time and sleeps between them, so that every connection would start later by one sleep.
         self._serve(request, reply)
-        self.link.settle(event.delivery)
+        taken = p.ACCEPT if transaction is None else p.Outcome(p.ACCEPTED, transaction=transaction)
+        self.link.settle(event.delivery, taken)
 
     def _responder(self, reply_to: str | None) -> ResponseDoor | None:
         doors = [door for door in self._peer.responders if door.node == self.node]

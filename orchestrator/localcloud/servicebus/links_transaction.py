@@ -92,6 +92,10 @@ class Transactions:
             self._watch.cancel()
             self._watch = None
 
+    def check(self, id: bytes) -> None:
+        """Raises AmqpError if there is no such transaction."""
+        self._find(id)
+
     def enlist(self, id: bytes, operation: Operation, messages: int = 1, size: int = 0) -> None:
         """Have it done when the transaction is discharged. Raises AmqpError."""
         one = self._find(id)

@@ -372,6 +372,12 @@ class Queue(Settling):
                     self._expire(message)
         return self._pick(sequences, MessageState.DEFERRED, session)
 
+    def check_scheduled(self, sequences: Sequence[int]) -> None:
+        """Whether they could be cancelled. Raises MessageNotFound."""
+        self._check_exists()
+        self._now()
+        self._pick(sequences, MessageState.SCHEDULED)
+
     def cancel_scheduled(self, sequences: Sequence[int], done: Done) -> None:
         """Delete scheduled messages, all or none. Raises MessageNotFound."""
         self._check_exists()
