@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from orchestrator.clock import Clock
-from orchestrator.localcloud.administration.documents import error
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.cbs import (
@@ -27,6 +26,7 @@ from orchestrator.localcloud.servicebus.cbs import (
 )
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.model import Right
+from orchestrator.localcloud.xml_text import raw, tag
 
 _log = logging.getLogger(__name__)
 
@@ -142,8 +142,9 @@ def require(grant: Grant, right: Right, namespace: str, path: str) -> None:
 
 def failed(status: int, detail: str) -> web.Response:
     """How the service says that something failed."""
+    body = raw("Error", tag("Code", status) + tag("Detail", detail))
     return web.Response(
         status=status,
-        body=error(status, detail).encode(),
+        body=body.encode(),
         headers={"Content-Type": "application/xml; charset=utf-8"},
     )

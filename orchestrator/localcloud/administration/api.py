@@ -22,7 +22,6 @@ from orchestrator.localcloud.administration.documents import (
     feed,
     greeting,
     parse,
-    tag,
 )
 from orchestrator.localcloud.administration.entities import Entities, Shown, missing
 from orchestrator.localcloud.arm.errors import ArmError
@@ -43,6 +42,7 @@ from orchestrator.localcloud.servicebus.errors import (
     StoreError,
 )
 from orchestrator.localcloud.servicebus.model import Right
+from orchestrator.localcloud.xml_text import tag
 
 Changed = Callable[[str], Awaitable[None]]
 """Told a namespace whose entities have changed."""

@@ -14,12 +14,10 @@ from orchestrator.localcloud.administration.documents import (
     SCHEMA,
     SERVICE_BUS,
     Element,
-    raw,
-    tag,
 )
+from orchestrator.localcloud.durations import LONGEST_TEXT
 from orchestrator.localcloud.providers.service_bus_properties import DURATIONS as _DURATIONS
 from orchestrator.localcloud.providers.service_bus_properties import (
-    FOREVER_TEXT,
     accessed,
     moment,
     parse_duration,
@@ -37,6 +35,7 @@ from orchestrator.localcloud.servicebus.rules import (
     TrueFilter,
     TypedValue,
 )
+from orchestrator.localcloud.xml_text import raw, tag
 
 JSON = dict[str, Any]
 
@@ -70,7 +69,7 @@ def settings_of(description: Element) -> JSON:
         value = element.text
         if name in _DURATIONS and parse_duration(value, name) >= _NEARLY_FOREVER:
             # The longest TimeSpan, as clients with coarser clocks round it.
-            value = FOREVER_TEXT
+            value = LONGEST_TEXT
         if name in _FORWARDS and "://" in value:
             value = value.partition("://")[2].partition("/")[2].strip("/")
         given[name] = value

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
+
+from orchestrator.localcloud.xml_text import raw, tag
 
 ATOM = "http://www.w3.org/2005/Atom"
 SERVICE_BUS = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
@@ -18,8 +18,6 @@ INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 MAX_DEPTH = 24
 MAX_ELEMENTS = 20_000
 _SEPARATOR = "\n"
-# What XML 1.0 has no way to write (section 2.2).
-_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class DocumentError(Exception):
@@ -101,26 +99,6 @@ def parse(document: bytes) -> Element:
     return roots[0]
 
 
-def tag(name: str, content: object, **attributes: str) -> str:
-    """An element with text in it."""
-    return raw(name, clean(content), **attributes)
-
-
-def raw(name: str, inner: str, **attributes: str) -> str:
-    """An element with elements in it; `__` in an attribute's name stands for a colon."""
-    written = "".join(
-        f" {key.replace('__', ':')}={quoteattr(_ILLEGAL.sub('?', value))}"
-        for key, value in attributes.items()
-    )
-    return f"<{name}{written}>{inner}</{name}>" if inner else f"<{name}{written}/>"
-
-
-def clean(content: object) -> str:
-    """Text as XML can hold it."""
-    text = str(content).lower() if isinstance(content, bool) else str(content)
-    return escape(_ILLEGAL.sub("?", text))
-
-
 def entry(
     address: str, title: str, author: str, published: str, updated: str, description: str
 ) -> str:
@@ -170,8 +148,3 @@ def greeting(updated: str) -> str:
         + tag("generator", "Service Bus 1.1"),
         xmlns=ATOM,
     )
-
-
-def error(status: int, detail: str) -> str:
-    """How the service says that something failed."""
-    return raw("Error", tag("Code", status) + tag("Detail", detail))

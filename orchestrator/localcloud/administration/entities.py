@@ -16,7 +16,7 @@ from orchestrator.localcloud.administration.descriptions import (
     write_rule,
     write_settings,
 )
-from orchestrator.localcloud.administration.documents import Element, tag
+from orchestrator.localcloud.administration.documents import Element
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.providers import service_bus_properties as queues
 from orchestrator.localcloud.providers import service_bus_topic_properties as topics
@@ -26,6 +26,7 @@ from orchestrator.localcloud.servicebus.limits import KIBIBYTE, STRICT
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueInfo
 from orchestrator.localcloud.servicebus.rules import CorrelationFilter, Rule
 from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionInfo, TopicInfo
+from orchestrator.localcloud.xml_text import tag
 
 _QUEUE = [
     "lockDuration",

@@ -13,7 +13,7 @@ from orchestrator.localcloud.alerts.evaluation import Finding
 from orchestrator.localcloud.alerts.rules import Condition, Rule
 from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.arm.operations import iso
-from orchestrator.localcloud.providers.service_bus_properties import format_duration
+from orchestrator.localcloud.durations import write_duration
 
 JSON = dict[str, Any]
 SERVICES = {"Metric": "Platform", "Log": "Log Alerts V2"}
@@ -23,7 +23,7 @@ def context(rule: Rule, finding: Finding, now: float, properties: Mapping[str, s
     """`alertContext`: the condition as it was."""
     metric = rule.signal == "Metric"
     condition: JSON = {
-        "windowSize": format_duration(rule.window),
+        "windowSize": write_duration(rule.window),
         "allOf": [_condition(rule, one, value, finding) for one, value in finding.values],
         "windowStartTime": iso(now - rule.window),
         "windowEndTime": iso(now),

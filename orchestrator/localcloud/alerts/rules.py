@@ -14,8 +14,8 @@ from typing import Any
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.durations import read_duration
 from orchestrator.localcloud.metrics.catalogue import Metric, metrics_of
-from orchestrator.localcloud.providers.service_bus_properties import parse_duration
 
 JSON = dict[str, Any]
 
@@ -282,8 +282,8 @@ def read_query_rule(resource: Mapping[str, Any]) -> Rule:
         window=window,
         periods=periods,
         failing=least,
-        mute=parse_duration(mute, "muteActionsDuration") if mute else 0.0,
-        span=parse_duration(span, "overrideQueryTimeRange") if span else 0.0,
+        mute=_duration(mute, "muteActionsDuration") if mute else 0.0,
+        span=_duration(span, "overrideQueryTimeRange") if span else 0.0,
         actions=tuple((str(group), _texts(actions, "actionProperties")) for group in groups),
         custom=_texts(actions, "customProperties") or None,
         **_common(properties, _scopes(properties)),
@@ -373,11 +373,18 @@ def _integer(parent: Mapping[str, Any], name: str, default: int) -> int:
     return value
 
 
+def _duration(text: object, name: str) -> float:
+    try:
+        return read_duration(text, name)
+    except ValueError as error:
+        raise refuse(str(error), name) from None
+
+
 def _minutes(
     properties: Mapping[str, Any], name: str, allowed: Sequence[int], default: str
 ) -> float:
     text = properties.get(name) or default
-    seconds = parse_duration(text, name)
+    seconds = _duration(text, name)
     if seconds / 60 not in allowed:
         raise refuse(
             f"The {name} '{text}' is not possible: it is one of "

@@ -45,6 +45,7 @@ from orchestrator.localcloud.deployments.request import debug_setting, wanted
 from orchestrator.localcloud.deployments.rollback import earlier, on_error
 from orchestrator.localcloud.deployments.scopes import PREFIXES
 from orchestrator.localcloud.deployments.whatif import what_if
+from orchestrator.localcloud.durations import write_duration
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
@@ -260,7 +261,7 @@ class Deployments(Provider):
         now = arm.clock.time()
         record["properties"] |= changes
         record["properties"]["timestamp"] = iso(now)
-        record["properties"]["duration"] = records.duration(now - record[PRIVATE]["began"])
+        record["properties"]["duration"] = write_duration(now - record[PRIVATE]["began"])
         if last:
             # Secret parameters are kept while the deployment may have to go on or be run again.
             if changes["provisioningState"] != "Succeeded":

@@ -12,6 +12,7 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import JSON
+from orchestrator.localcloud.durations import write_duration
 from orchestrator.localcloud.templates.errors import ExpressionError, NotYetKnown
 from orchestrator.localcloud.templates.functions.hashing import hash64
 from orchestrator.localcloud.templates.plan import Instance, Plan
@@ -42,14 +43,6 @@ def template_hash(template: Any) -> str:
     """A number that is the same for the same template."""
     text = json.dumps(template, ensure_ascii=False, separators=(",", ":"))
     return str(hash64(text.encode()))
-
-
-def duration(seconds: float) -> str:
-    """ISO 8601, as Azure writes how long a deployment took: `PT1M2.5S`."""
-    minutes, rest = divmod(max(0.0, seconds), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    text = f"{rest:.7f}".rstrip("0").rstrip(".")
-    return f"PT{f'{hours}H' if hours else ''}{f'{minutes}M' if minutes else ''}{text}S"
 
 
 def reference_to(instance: Instance) -> JSON:
@@ -148,7 +141,7 @@ class Ledger:
         properties = record["properties"]
         properties["provisioningState"] = "Failed" if error else "Succeeded"
         properties["timestamp"] = iso(now)
-        properties["duration"] = duration(now - record[PRIVATE]["began"])
+        properties["duration"] = write_duration(now - record[PRIVATE]["began"])
         properties["statusCode"] = status
         if error is not None:
             properties["statusMessage"] = {"status": "Failed", "error": error.inner()}

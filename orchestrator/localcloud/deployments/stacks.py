@@ -40,11 +40,11 @@ from orchestrator.localcloud.deployments.provider import ended, inside
 from orchestrator.localcloud.deployments.records import (
     DEPLOYMENTS,
     PRIVATE,
-    duration,
     shown,
 )
 from orchestrator.localcloud.deployments.request import parse_body, wanted
 from orchestrator.localcloud.deployments.scopes import PREFIXES
+from orchestrator.localcloud.durations import write_duration
 from orchestrator.localcloud.templates.values import member
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class DeploymentStacks(Provider):
             if error is not None:
                 stack["properties"]["error"] = error.inner()
             seconds = arm.clock.time() - stack[PRIVATE]["began"]
-            stack["properties"]["duration"] = duration(seconds)
+            stack["properties"]["duration"] = write_duration(seconds)
             # Values of parameters are kept only while they may be needed again.
             stack[PRIVATE]["properties"].pop("parameters", None)
             await arm.store.write(put=[(id, stack, secrets.token_hex(8))])

@@ -13,10 +13,10 @@ from datetime import datetime
 from urllib.parse import unquote
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.durations import read_duration
 from orchestrator.localcloud.logs.errors import QueryError
 from orchestrator.localcloud.logs.timespan import parse_timespan
 from orchestrator.localcloud.metrics.catalogue import Metric, metrics_of, type_name
-from orchestrator.localcloud.providers.service_bus_properties import parse_duration
 
 GRAINS = {
     1: "PT1M",
@@ -204,9 +204,9 @@ def _grain(query: Mapping[str, str], minutes: int) -> int:
     if text.upper() in ("", "AUTO"):
         return 1
     try:
-        asked = parse_duration(text, "interval") / 60
-    except ArmError as error:
-        raise bad(error.message) from None
+        asked = read_duration(text, "interval") / 60
+    except ValueError as error:
+        raise bad(str(error)) from None
     if asked in GRAINS:
         return int(asked)
     if query.get("autoadjusttimegrain", "").lower() == "true":

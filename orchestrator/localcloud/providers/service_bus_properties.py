@@ -1,18 +1,18 @@
 """A queue's properties: from the wire's JSON to the broker's, and back.
 
 Names, defaults and ranges are those of `Microsoft.ServiceBus/namespaces/queues` (REST reference,
-api-version 2021-11-01 and later); durations are ISO 8601 (XML Schema), written as .NET writes
-them. The wording of refusals follows what users of the service have published.
+api-version 2021-11-01 and later). The wording of refusals follows what users of the service have
+published.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.durations import read_duration, write_duration
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     EntityAlreadyExists,
@@ -20,7 +20,7 @@ from orchestrator.localcloud.servicebus.errors import (
     QuotaExceeded,
     StoreError,
 )
-from orchestrator.localcloud.servicebus.limits import FOREVER, PARTITIONS
+from orchestrator.localcloud.servicebus.limits import PARTITIONS
 from orchestrator.localcloud.servicebus.model import (
     EntityStatus,
     QueueCounts,
@@ -30,7 +30,6 @@ from orchestrator.localcloud.servicebus.model import (
 
 JSON = dict[str, Any]
 
-FOREVER_TEXT = "P10675199DT2H48M5.4775807S"
 # What the service shows for a queue that nobody has touched yet.
 NEVER_ACCESSED = "0001-01-01T00:00:00Z"
 
@@ -75,11 +74,6 @@ READ_ONLY = (
 METADATA_LENGTH = 1024
 
 _STATUSES = {status.lower(): status for status in EntityStatus}
-_DURATION = re.compile(
-    r"(?P<minus>-)?P(?:(?P<days>\d+)D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?",
-    re.ASCII,
-)
 
 
 def refusal(message: str, *, target: str | None = None) -> ArmError:
@@ -104,37 +98,10 @@ def parse_duration(text: Any, name: str) -> float:
     Raises:
         ArmError: 400, naming the property.
     """
-    match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) < 64 else None
-    if match is None or text.endswith(("P", "T")):
-        raise refusal(
-            f"The value {text!r} of the property '{name}' is no ISO 8601 duration such as PT5M, "
-            "PT1M30S or P14D.",
-            target=name,
-        )
-    if text == FOREVER_TEXT:
-        return FOREVER
-    part = {key: float(value) for key, value in match.groupdict("0").items() if key != "minus"}
-    seconds = part["days"] * 86400 + part["hours"] * 3600 + part["minutes"] * 60 + part["seconds"]
-    return min(-seconds if match["minus"] else seconds, FOREVER)
-
-
-def format_duration(seconds: float) -> str:
-    """An ISO 8601 duration as .NET's XmlConvert writes a TimeSpan: `PT5M`, `P14D`, `PT1.5S`."""
-    if seconds >= FOREVER:
-        return FOREVER_TEXT
-    ticks = round(seconds * 10_000_000)
-    whole, fraction = divmod(ticks, 10_000_000)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    tail = f".{fraction:07d}".rstrip("0") if fraction else ""
-    date = f"{days}D" if days else ""
-    time = (f"{hour}H" if hour else "") + (f"{minute}M" if minute else "")
-    if second or tail:
-        time += f"{second}{tail}S"
-    if not date and not time:
-        return "PT0S"
-    return f"P{date}{'T' + time if time else ''}"
+    try:
+        return read_duration(text, name)
+    except ValueError as error:
+        raise refusal(str(error), target=name) from None
 
 
 def read_properties(given: JSON, old: QueueProperties | None) -> QueueProperties:
@@ -206,7 +173,7 @@ def check_metadata(given: JSON) -> None:
 def write_settings(settings: QueueProperties) -> JSON:
     """The part of a queue's `properties` that can be set; nothing in it is null."""
     body: JSON = {name: getattr(settings, field) for name, field in SWITCHES.items()}
-    body |= {name: format_duration(getattr(settings, field)) for name, field in DURATIONS.items()}
+    body |= {name: write_duration(getattr(settings, field)) for name, field in DURATIONS.items()}
     body |= {name: getattr(settings, field) for name, field in (NUMBERS | NAMES).items()}
     body["status"] = str(settings.status)
     return scale({name: value for name, value in body.items() if value is not None})

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from orchestrator.localcloud.durations import write_duration
 from orchestrator.localcloud.providers import service_bus_properties as common
 from orchestrator.localcloud.providers.service_bus_properties import (
     accessed,
-    format_duration,
     moment,
     refusal,
 )
@@ -108,7 +108,7 @@ def write_settings(settings: TopicProperties | SubscriptionProperties) -> JSON:
             continue
         value = getattr(settings, field)
         if name in common.DURATIONS:
-            value = format_duration(value)
+            value = write_duration(value)
         if value is not None:
             body[name] = str(value) if name == "status" else value
     return common.scale(body)

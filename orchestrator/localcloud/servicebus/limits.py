@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrator.localcloud.durations import LONGEST
+
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * 1024
-# .NET's TimeSpan.MaxValue, which the service shows as P10675199DT2H48M5.4775807S: "for ever".
-FOREVER = 922337203685.4775807
+FOREVER = LONGEST
 
 
 @dataclass(frozen=True, slots=True)

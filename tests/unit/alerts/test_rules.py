@@ -153,6 +153,14 @@ def test_what_azure_would_not_take_either_is_refused(criterion: dict[str, Any]) 
         read_metric_alert(_with(**criterion))
 
 
+def test_a_duration_that_is_none_is_refused_in_the_words_of_alerts() -> None:
+    made = copy.deepcopy(METRIC)
+    made["properties"]["windowSize"] = "5 minutes"
+    with pytest.raises(ArmError, match=r"^BadRequest: The value '5 minutes' of the") as refused:
+        read_metric_alert(made)
+    assert refused.value.target == "windowSize"
+
+
 @pytest.mark.parametrize(
     ("minutes", "evaluations"), [(1, 10), (5, 3), (10, 3), (15, 2), (60, 2), (660, 1), (1440, 1)]
 )
