@@ -144,3 +144,36 @@ def test_the_sdk_reads_conflicts_and_bad_requests(
         list(client.resources.list(filter="nonsense here"))
     assert bad.value.status_code == 400
     assert "position" in str(bad.value)
+
+
+def test_a_namespace_moves_to_another_group_with_its_queues(
+    client: ResourceManagementClient, group: Any
+) -> None:
+    name = f"moving-{uuid.uuid4().hex[:8]}"
+    old = f"{group.id}/providers/Microsoft.ServiceBus/namespaces/{name}"
+    for path, body in ((old, {"location": "westeurope"}), (f"{old}/queues/q", {"properties": {}})):
+        client.resources.begin_create_or_update_by_id(path, body, api_version=API).result()
+    target = client.resource_groups.create_or_update(
+        f"rg-{uuid.uuid4().hex[:8]}", {"location": "westeurope"}
+    )
+    body = {"resources": [old], "targetResourceGroup": target.id}
+    client.resources.begin_validate_move_resources(group.name, body).result()
+    client.resources.begin_move_resources(group.name, body).result()
+    moved = f"{target.id}/providers/Microsoft.ServiceBus/namespaces/{name}"
+    assert [
+        item["id"]
+        for item in client.resources.get_by_id(f"{moved}/queues", api_version=API).as_dict()[
+            "value"
+        ]
+    ] == [f"{moved}/queues/q"]
+    assert not client.resources.check_existence_by_id(old, api_version=API)
+    with pytest.raises(ResourceNotFoundError):
+        client.resources.begin_move_resources(group.name, body)
+    body["resources"] = [f"{moved}/queues/q"]
+    body["targetResourceGroup"] = group.id
+    with pytest.raises(HttpResponseError) as caught:
+        client.resources.begin_move_resources(target.name, body).result()
+    assert caught.value.status_code == 409
+    assert caught.value.error is not None
+    assert caught.value.error.code == "ResourceMoveValidationFailed"
+    client.resource_groups.begin_delete(target.name).result()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,15 @@ class Changes:
     def turn(self, id: ResourceId) -> contextlib.AbstractAsyncContextManager[None]:
         """Wait for the turn to change the tree that `id` is in, and hold it."""
         return self._turns.take(_tree(id))
+
+    @contextlib.asynccontextmanager
+    async def turns(self, ids: Iterable[ResourceId]) -> AsyncIterator[None]:
+        """Hold the turns to change all the trees that `ids` are in."""
+        async with contextlib.AsyncExitStack() as held:
+            # In one order, so that two who want several never wait for each other.
+            for tree in sorted({_tree(id) for id in ids}):
+                await held.enter_async_context(self._turns.take(tree))
+            yield
 
     # -------------------------------------------------------------------- PUT ----
 

@@ -50,6 +50,17 @@ class ArmError(Exception):
         return {"error": self.inner()}
 
 
+def revived(error: Mapping[str, Any]) -> ArmError:
+    """An error out of its JSON."""
+    return ArmError(
+        str(error.get("code", "Failed")),
+        str(error.get("message", "")),
+        409,
+        target=error.get("target"),
+        details=[revived(item) for item in error.get("details", ())],
+    )
+
+
 def not_found(what: str, *, group: str | None = None) -> ArmError:
     """404 for a resource; `what` is `Microsoft.App/jobs/sender`, `group` its resource group."""
     where = f" under resource group '{group}'" if group else ""

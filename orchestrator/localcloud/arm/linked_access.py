@@ -8,7 +8,7 @@ access"; the operations are those of the resource providers' lists).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.arm.access import Access, operation
@@ -82,17 +82,25 @@ def check(access: Access, call: Call) -> None:
     """
     if call.method not in ("PUT", "PATCH") or not isinstance(call.body, dict):
         return
+    lacking(access, call, links(call.id, call.body))
+
+
+def lacking(access: Access, call: Call, linked: Iterable[tuple[str, ResourceId]]) -> None:
+    """Refuse what the caller lacks a right for on a resource that the request refers to.
+
+    Args:
+        linked: The operations, each with the resource that it is to be done to.
+
+    Raises:
+        ArmError: 403 `LinkedAuthorizationFailed`, with all that is missing.
+    """
     who = str(call.claims.get("oid", ""))
-    lacking = [
-        (action, id)
-        for action, id in links(call.id, call.body)
-        if not access.allows(who, action, id.text)
-    ]
-    if not lacking:
+    missing = [(action, id) for action, id in linked if not access.allows(who, action, id.text)]
+    if not missing:
         return
     action, scope = operation(call.method, call.id)
-    actions = ",".join(dict.fromkeys(name for name, _ in lacking))
-    scopes = ",".join(dict.fromkeys(id.text for _, id in lacking))
+    actions = ",".join(dict.fromkeys(name for name, _ in missing))
+    scopes = ",".join(dict.fromkeys(id.text for _, id in missing))
     raise ArmError(
         "LinkedAuthorizationFailed",
         f"The client '{call.claims.get('appid') or who}' with object id '{who}' has permission to "

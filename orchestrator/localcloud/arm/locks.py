@@ -7,13 +7,16 @@ a locked resource cannot be deleted either.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from orchestrator.localcloud.arm.access import operation
 from orchestrator.localcloud.arm.errors import ArmError
 
 if TYPE_CHECKING:
+    from orchestrator.localcloud.arm.ids import ResourceId
     from orchestrator.localcloud.arm.provider import Call
+    from orchestrator.localcloud.arm.store import ResourceStore
 
 LOCKS = "Microsoft.Authorization/locks"
 READ_ONLY = "ReadOnly"
@@ -35,9 +38,7 @@ def check(call: Call) -> None:
     locked = []
     for record in records:
         at = record.id.scope.lower()
-        above = not at or where == at or where.startswith(at + "/")
-        inside = call.method == "DELETE" and at.startswith(where + "/")
-        if not above and not inside:
+        if not _above(at, where) and not (call.method == "DELETE" and _above(where, at)):
             continue
         level = str(record.read()["properties"].get("level", ""))
         if call.method == "DELETE" or level == READ_ONLY:
@@ -46,10 +47,39 @@ def check(call: Call) -> None:
         verb = "delete" if call.method == "DELETE" else "write"
         if call.method == "POST":
             verb = name.split("/")[-2]
-        raise ArmError(
-            "ScopeLocked",
-            f"The scope '{scope.text}' cannot perform {verb} operation because following scope(s) "
-            f"are locked: '{', '.join(dict.fromkeys(locked))}'. Please remove the lock and try "
-            "again.",
-            409,
-        )
+        raise _locked(scope.text, verb, locked)
+
+
+def check_read_only(store: ResourceStore, id: ResourceId, verb: str, *, inside: bool) -> None:
+    """Refuse to do something to what is locked against changes.
+
+    Args:
+        id: What it is done to.
+        verb: What it is, for the refusal.
+        inside: Whether locks of what lies in it forbid it, too.
+
+    Raises:
+        ArmError: 409 `ScopeLocked`, naming the locks' scopes.
+    """
+    locked = [
+        record.id.scope or "/"
+        for record in store.records(LOCKS)
+        if (_above(at := record.id.scope.lower(), id.key) or (inside and _above(id.key, at)))
+        and record.read()["properties"].get("level") == READ_ONLY
+    ]
+    if locked:
+        raise _locked(id.text, verb, locked)
+
+
+def _above(at: str, where: str) -> bool:
+    """Whether one scope is the other or contains it."""
+    return not at or f"{where}/".startswith(f"{at}/")
+
+
+def _locked(scope: str, verb: str, locked: Iterable[str]) -> ArmError:
+    return ArmError(
+        "ScopeLocked",
+        f"The scope '{scope}' cannot perform {verb} operation because following scope(s) are "
+        f"locked: '{', '.join(dict.fromkeys(locked))}'. Please remove the lock and try again.",
+        409,
+    )

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator.clock import Clock
-from orchestrator.localcloud.arm.errors import ArmError, not_found
+from orchestrator.localcloud.arm.errors import ArmError, not_found, revived
 from orchestrator.localcloud.arm.ids import ResourceId
 from orchestrator.localcloud.arm.provider import JSON, Call, Reply
 from orchestrator.localcloud.arm.store import ResourceStore
@@ -187,8 +187,7 @@ class Operations:
             target = parse_link(call)
             return Reply(None, 202, {"Location": target} | POLL)
         if "error" in record:
-            error = record["error"]
-            raise ArmError(error["code"], error["message"], 409, target=error.get("target"))
+            raise revived(record["error"])
         result = record.get("result")
         return Reply(result, 200 if result is not None else 204)
 

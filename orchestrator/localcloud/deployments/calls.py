@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.errors import ArmError, revived
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, Reply
 
@@ -118,17 +118,6 @@ class Client:
         parts = urlsplit(link)
         query = dict(parse_qsl(parts.query))
         return await self.send("GET", parts.path, api_version=query.get("api-version", ""))
-
-
-def revived(error: Mapping[str, Any]) -> ArmError:
-    """An error out of its JSON."""
-    return ArmError(
-        str(error.get("code", "Failed")),
-        str(error.get("message", "")),
-        409,
-        target=error.get("target"),
-        details=[revived(item) for item in error.get("details", ())],
-    )
 
 
 def _seconds(headers: Mapping[str, str], default: float) -> float:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.localcloud.arm.content import strip_nulls
-from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.errors import ArmError, revived
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import (
@@ -30,7 +30,7 @@ from orchestrator.localcloud.arm.provider import (
     ResourceType,
 )
 from orchestrator.localcloud.deployments import records
-from orchestrator.localcloud.deployments.calls import Caller, Client, revived
+from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.engine import Engine
 from orchestrator.localcloud.deployments.exporting import export_group
 from orchestrator.localcloud.deployments.kinds import (

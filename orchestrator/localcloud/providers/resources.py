@@ -30,7 +30,7 @@ from orchestrator.localcloud.arm.provider import (
     ResourceType,
 )
 from orchestrator.localcloud.providers.catalogue import LOCATIONS
-from orchestrator.localcloud.providers.moves import refuse_move
+from orchestrator.localcloud.providers.moves import move, validate_move
 from orchestrator.localcloud.providers.registrations import (
     check_registered,
     provider,
@@ -76,8 +76,8 @@ class Resources(Provider):
             ("GET", "/subscriptions/{}/resources"): self._list,
             ("GET", f"{_GROUP}/resources"): self._list,
             **tag_name_routes(),
-            ("POST", f"{_GROUP}/moveResources"): refuse_move,
-            ("POST", f"{_GROUP}/validateMoveResources"): refuse_move,
+            ("POST", f"{_GROUP}/moveResources"): move,
+            ("POST", f"{_GROUP}/validateMoveResources"): validate_move,
             ("GET", "/subscriptions/{}/resourceGroups"): self._groups,
             ("GET", _GROUP): self._get_group,
             ("PUT", _GROUP): self._put_group,

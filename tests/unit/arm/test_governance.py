@@ -1,4 +1,4 @@
-"""Locks, tags, role definitions and assignments, the activity log, moves, registrations."""
+"""Locks, tags, role definitions and assignments, the activity log, registrations."""
 
 from __future__ import annotations
 
@@ -319,25 +319,7 @@ async def test_the_activity_log_is_kept_and_bounded(tmp_path: Path) -> None:
     assert kept == list(range(MAX_EVENTS + 6, 6, -1))
 
 
-# ---------------------------------------------------- moves, registrations, lists ----
-
-
-async def test_a_move_is_refused_for_the_right_reason(arm: World) -> None:
-    await arm.put(f"{THINGS}/x", {})
-    other = f"{SUB}/resourceGroups/other"
-    for action in ("moveResources", "validateMoveResources"):
-        path = f"{GROUP}/{action}"
-        body = {"resources": [f"{THINGS}/x"], "targetResourceGroup": other}
-        assert (await refused(arm, "POST", path, body)).code == "ResourceGroupNotFound"
-        await arm.group("other")
-        missing = body | {"resources": [f"{THINGS}/none"]}
-        assert (await refused(arm, "POST", path, missing)).code == "ResourceNotFound"
-        same = body | {"targetResourceGroup": GROUP}
-        assert (await refused(arm, "POST", path, same)).status == 400
-        error = await refused(arm, "POST", path, body)
-        assert (error.code, error.status) == ("ResourceMoveNotSupported", 409)
-        assert "Microsoft.Portal/dashboards" in error.message
-        await arm.ask("DELETE", other)
+# ----------------------------------------------------------- registrations, lists ----
 
 
 async def test_an_unregistered_provider_takes_no_new_resources(arm: World) -> None:
