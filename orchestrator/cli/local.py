@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 _HERE = "local"
 SHELLS = ("sh", "fish", "powershell")
+# What a server keeps as it was started with. One of an older version does not tell all of it.
+KEPT = ("executor", "rbac", "limits", "throttling")
 
 
 @click.group(
@@ -27,7 +29,7 @@ SHELLS = ("sh", "fish", "powershell")
     entries={
         "up": Entry(_HERE, "up", "Start it, if it does not run."),
         "down": Entry(_HERE, "down", "Stop it; its state stays."),
-        "status": Entry(_HERE, "status", "Whether it runs, where, and what it takes."),
+        "status": Entry(_HERE, "status", "Whether it runs, where, how, and what it takes."),
         "logs": Entry(_HERE, "logs", "What the server itself says."),
         "env": Entry(_HERE, "env", "Shell exports with which any client reaches it."),
         "clock": Entry("local_clock", "clock", "Its time: move it on, speed it up, stop it."),
@@ -165,13 +167,10 @@ def _as_asked(config: CloudConfig, connection: dict[str, Any], rbac: str | None)
 
 
 def tell_other_settings(session: Session, config: CloudConfig, connection: dict[str, Any]) -> None:
-    """Say on stderr which of the profile's settings the running local cloud does not have yet.
-
-    A server keeps what it was started with. One of an older version does not tell all of it.
-    """
+    """Say on stderr which of the profile's settings the running local cloud does not have yet."""
     other = [
         f'{key} = "{connection[key]}" instead of "{wanted}"'
-        for key in ("executor", "rbac", "limits", "throttling")
+        for key in KEPT
         if connection.get(key, wanted := getattr(config, key)) != wanted
     ]
     if other:
@@ -217,7 +216,7 @@ def stop_cloud(session: Session, state: Path) -> None:
 )
 @state_option
 def status(state: str | None) -> None:
-    """Say whether the local cloud runs, where it listens, and what it takes."""
+    """Say whether the local cloud runs, where it listens, how it was started, and what it takes."""
     session = current()
     if show_status(session, config_of(session, state).state) != "running":
         click.get_current_context().exit(1)
@@ -254,6 +253,7 @@ def _status_rows(found: CloudStatus) -> list[tuple[str, Any, Kind]]:
             ("service_bus", f"sb://{found.connection['service_bus']['amqps']}", "text"),
             ("identity", found.connection["identity"]["endpoint"], "text"),
             ("subscription", found.connection["subscription"], "text"),
+            *((key, found.connection[key], "text") for key in KEPT if key in found.connection),
             ("pid", found.pid, "text"),
             ("uptime", timedelta(seconds=found.uptime or 0.0), "duration"),
             ("memory", found.memory, "bytes"),

@@ -65,6 +65,29 @@ def test_local_env_can_be_evaluated_by_a_shell(cli: Cli) -> None:
     assert {name: found.get(name) for name in expected} == expected
 
 
+def test_local_status_tells_what_the_running_server_was_started_with(tmp_path: Path) -> None:
+    (tmp_path / "orchestrator.toml").write_text(
+        'default_profile = "local"\n[profiles.local]\nkind = "local"\nlimits = "relaxed"\n'
+    )
+    cli = Cli(tmp_path)
+    free = ("--port", "0", "--identity-port", "0", "--amqp-port", "0", "--amqps-port", "0")
+    try:
+        ok(cli("local", "up", "--rbac", "enforce", *free))
+        told = json.loads(ok(cli("local", "status", "-o", "json")))
+        table = ok(cli("local", "status"))
+    finally:
+        cli("local", "reset", "--yes")
+    kept = {key: told[key] for key in ("executor", "rbac", "limits", "throttling")}
+    assert kept == {
+        "executor": "process",
+        "rbac": "enforce",
+        "limits": "relaxed",
+        "throttling": "off",
+    }
+    for key, value in kept.items():
+        assert any(line.split() == [key, value] for line in table.splitlines()), table
+
+
 def test_local_logs_show_the_servers_own_log(cli: Cli) -> None:
     assert len(ok(cli("local", "logs", "--tail", "1")).splitlines()) == 1
     running = cli.start("local", "logs", "--follow", "--tail", "0")
