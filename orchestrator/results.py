@@ -150,9 +150,14 @@ class Execution(Record, frozen=True, kw_only=True):
         ]
         for replica in self.replicas:
             code = "" if replica.exit_code is None else f", exit code {replica.exit_code}"
-            why = f": {replica.reason}" if replica.reason else ""
+            why = self._beside_the_message(replica.reason)
+            why = f": {why}" if why else ""
             shown.append(("replica", f"{replica.name}  {replica.status}{code}{why}", "text"))
         return [row for row in shown if row[1] not in (None, "")]
+
+    def _beside_the_message(self, reason: str) -> str:
+        """What a replica's reason says that the execution's message does not."""
+        return reason.replace(self.message, "").rstrip(": ") if self.message else reason
 
     def as_json(self) -> dict[str, Any]:
         """The shape `az containerapp job execution show` prints."""

@@ -113,11 +113,15 @@ def show(execution: str, job: str | None, why: bool | None) -> None:
     Of one that failed a paragraph tells why: status, exit codes, what the system log says of it,
     and its last lines. -o json has the shape of `az containerapp job execution show`.
     """
+    from orchestrator.display.views import of_record
+
     session = current()
     orc = session.connect()
     found = orc.execution(execution, job)
-    session.show(found)
-    if session.plain and (why or (why is None and found.finished and not found.succeeded)):
+    told = session.plain and (why or (why is None and found.finished and not found.succeeded))
+    # The paragraph begins with the message.
+    session.show(of_record(found, without=("message",) if told else ()))
+    if told:
         from orchestrator.display.terminal import width
         from orchestrator.records import one_line
 

@@ -56,9 +56,9 @@ def of_records(records: Records[Any], *, empty: str = "", without: Sequence[str]
     )
 
 
-def of_record(record: Record) -> View:
-    """One thing: its details, name by name."""
-    details = record.details()
+def of_record(record: Record, *, without: Sequence[str] = ()) -> View:
+    """One thing: its details, name by name; `without` leaves names out."""
+    details = [row for row in record.details() if row[0] not in without]
     seen: Counter[str] = Counter()
 
     def key(name: str) -> str:

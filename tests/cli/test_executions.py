@@ -38,6 +38,14 @@ def test_show_tells_why_an_execution_failed_and_json_stays_the_services(cli: Cli
     assert json.loads(ok(cli("executions", "show", name, "-o", "json")))["name"] == name
 
 
+def test_show_says_once_why_an_image_could_not_be_pulled(cli: Cli) -> None:
+    name = cli("start", "ghost", "--wait").out.strip()
+    shown = ok(cli("executions", "show", name))
+    assert " ".join(shown.split()).count("Failed to pull image") == 1, shown
+    assert "Waiting: ImagePullFailure\n" in shown
+    assert "Failed to pull image" in ok(cli("executions", "show", name, "--no-why"))
+
+
 def test_show_tells_how_a_good_one_ended_only_when_asked(cli: Cli) -> None:
     name = ok(cli("start", "talker", "--wait")).strip()
     assert "last lines" not in ok(cli("executions", "show", name))
