@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator import job_diff
-from orchestrator.errors import Conflict, OrchestratorError
+from orchestrator.errors import BadInput, Conflict, OrchestratorError
 from orchestrator.failures import told
 from orchestrator.job_body import job_resource, secret_values
 from orchestrator.records import Column, Kind, Records, show
@@ -224,7 +224,8 @@ class PlanVerbs:
         """Create or update these jobs of the settings (none named: all of them).
 
         Raises Conflict when `plan_version` is given and is not this plan's, or when a job must be
-        replaced and `replace` is false: then nothing was sent.
+        replaced and `replace` is false: then nothing was sent. BadInput for one that is no
+        version.
         """
         planned = self._planned(settings, names, prune)
         if plan_version is not None:
@@ -372,7 +373,7 @@ def _check_version(given: str, planned: Sequence[_Planned], group: str) -> None:
         return
     parts = given.strip().lower().split("-")
     if [len(part) for part in parts] != [10, 10, 4]:
-        raise Conflict(
+        raise BadInput(
             f'"{given}" is not the version of a plan, such as {now}.',
             "Plan again, and give the version it ends with: orchestrator plan",
         )

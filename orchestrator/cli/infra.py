@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.completers import complete_template_parameters
-from orchestrator.cli.grammar import Entry, LazyGroup, command
+from orchestrator.cli.grammar import DIFFERENCES, DIFFERENT, Entry, LazyGroup, command
+from orchestrator.cli.parameters import exit_code_option
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def validate(
 
 @command(
     "what-if",
-    statuses={2: "with --exit-code: something would change"},
+    statuses=DIFFERENCES,
     examples=[
         ("what would deploy change?", "orchestrator infra what-if"),
         ("with another tier", "orchestrator infra what-if --set serviceBusSku=Premium"),
@@ -188,7 +189,7 @@ def validate(
     ],
 )
 @_with_parameters
-@click.option("--exit-code", is_flag=True, help="Exit status 2 when something would change.")
+@exit_code_option()
 def what_if(
     template: str | None,
     parameters: str | None,
@@ -212,7 +213,7 @@ def what_if(
     else:
         session.show(found)
     if found.changed and exit_code:
-        raise click.exceptions.Exit(2)
+        raise click.exceptions.Exit(DIFFERENT)
 
 
 @command(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from azure.mgmt.appcontainers.models import JobPatchProperties
 
-from orchestrator.errors import Conflict, JobNotFound
+from orchestrator.errors import BadInput, Conflict, JobNotFound
 from orchestrator.planning import PROJECT_TAG
 from tests.cloud.library_world import SETTINGS, World
 
@@ -73,7 +73,7 @@ def test_a_plan_of_other_settings_is_refused(world: World) -> None:
     changed = world.orchestrator(CHANGED)
     with pytest.raises(Conflict, match="The settings have changed since that plan"):
         changed.deploy(plan_version=version)
-    with pytest.raises(Conflict, match="is not the version of a plan"):
+    with pytest.raises(BadInput, match="is not the version of a plan"):
         changed.deploy(plan_version="17")
     changed.close()
 
