@@ -40,7 +40,7 @@ class LateLogs:
         self._looks = backoff(0.3)
         self._look_at = 0.0
         self._told = False
-        self._began = time.time()
+        self._began = self._time.time()
         self._since: float | None = None  # the service's time at the first look
 
     def ready(self) -> bool:
