@@ -7,11 +7,12 @@ from datetime import timedelta
 import click
 
 from orchestrator.cli.completers import complete_alerts, complete_from
-from orchestrator.cli.grammar import DIFFERENCES, DIFFERENT, Entry, LazyGroup, command
-from orchestrator.cli.parameters import Duration, exit_code_option
+from orchestrator.cli.grammar import Entry, LazyGroup, command
+from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import current
 
 _HERE = "alerts"
+DIFFERENT = 2  # the exit status of a dry run with changes, as `plan` has it
 
 
 @click.group(
@@ -34,7 +35,7 @@ def alerts() -> None:
 
 @command(
     "apply",
-    statuses=DIFFERENCES,
+    statuses={DIFFERENT: "with --dry-run: there is something to do"},
     examples=[
         ("all of them", "orchestrator alerts apply"),
         ("what would be done?", "orchestrator alerts apply --dry-run"),
@@ -42,13 +43,16 @@ def alerts() -> None:
     ],
 )
 @click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=complete_from("alerts"))
-@click.option("--dry-run", is_flag=True, help="Only say what would be done; send nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Send nothing; exit status 2 when there is something to do.",
+)
 @click.option(
     "--prune", is_flag=True, help="Also delete what this project made and no longer names; asks."
 )
-@exit_code_option("--dry-run")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def apply(names: tuple[str, ...], dry_run: bool, prune: bool, exit_code: bool, yes: bool) -> None:
+def apply(names: tuple[str, ...], dry_run: bool, prune: bool, yes: bool) -> None:
     """Create or update the alerts of orchestrator.toml (all, or NAME…) and those they tell.
 
     What is there and right is left. An address of a webhook is compared, and never shown.
@@ -58,8 +62,6 @@ def apply(names: tuple[str, ...], dry_run: bool, prune: bool, exit_code: bool, y
 
     if prune and names:
         raise click.UsageError("--prune looks at all alerts, so none can be named with it.")
-    if exit_code and not dry_run:
-        raise click.UsageError("--exit-code needs --dry-run.")
     session = current()
     verbs = session.connect().alerts
     if prune and not dry_run and not yes:
@@ -74,7 +76,7 @@ def apply(names: tuple[str, ...], dry_run: bool, prune: bool, exit_code: bool, y
     different = any(change.action != "unchanged" for change in changes)
     if dry_run:
         session.hint("Nothing was sent.")
-        if exit_code and different:
+        if different:
             raise click.exceptions.Exit(DIFFERENT)
 
 

@@ -1,9 +1,8 @@
 """Failures as people read them: one sentence, then `Next: …`, and a truthful exit status.
 
-Exit statuses, each with one meaning whatever the command: 0 done; 1 it failed; 2 wrong usage, input
-or settings; 3, 4, 5 the execution failed, was stopped, exceeded its replica time-out; 6 there are
-differences (`--exit-code`); 124 a `--timeout` ran out while it still ran; 130 interrupted; 141 the
-reader of stdout went away.
+Exit statuses: 0 done; 1 it failed; 2 wrong usage, input or settings; 3, 4, 5 the execution failed,
+was stopped, exceeded its replica time-out; 124 a `--timeout` ran out while it still ran; 130
+interrupted; 141 the reader of stdout went away.
 
 An exception that nobody foresaw is a defect of ours: the user gets one sentence and the name of a
 file with the details (readable only by them), not a traceback; with `-v` the traceback as well.

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ Example = tuple[str, str]  # (what it does, the command line)
 
 # What an exit status means beside the usual ones (0 done, 1 failed, 2 wrong usage or settings).
 Statuses = Mapping[int, str]
+WRONG = 2
 
 # … of a command that waits for an execution.
 OUTCOMES: Statuses = {
@@ -29,12 +31,6 @@ OUTCOMES: Statuses = {
     5: "it exceeded its replica time-out",
     124: "--timeout ran out; it goes on",
 }
-
-# … of a command that compares, with --exit-code. That it found something is no failure of a look,
-# so that without it the status is 0, as of `terraform plan`, `git diff` and `az … what-if`. Not
-# their 1 or 2 with it: those say already that it failed, and that it was asked wrongly.
-DIFFERENT = 6
-DIFFERENCES: Statuses = {DIFFERENT: "with --exit-code: there are differences"}
 
 
 class GlobalOption(click.Option):
@@ -234,6 +230,25 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
         self.statuses = dict(statuses or {})
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with self._truthful():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with self._truthful():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _truthful(self) -> Iterator[None]:
+        """Where 2 is an answer of this command's, what is wrong with its input ends with 1."""
+        try:
+            yield
+        except Exception as error:
+            wrong = getattr(error, "exit_code", None) == WRONG
+            if WRONG in self.statuses and wrong and not isinstance(error, click.exceptions.Exit):
+                error.exit_code = 1  # type: ignore[attr-defined]
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         _write_options(self, ctx, formatter)

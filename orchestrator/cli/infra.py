@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.completers import complete_template_parameters
-from orchestrator.cli.grammar import DIFFERENCES, DIFFERENT, Entry, LazyGroup, command
-from orchestrator.cli.parameters import exit_code_option
+from orchestrator.cli.grammar import Entry, LazyGroup, command
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -181,7 +180,7 @@ def validate(
 
 @command(
     "what-if",
-    statuses=DIFFERENCES,
+    statuses={2: "with --exit-code: something would change"},
     examples=[
         ("what would deploy change?", "orchestrator infra what-if"),
         ("with another tier", "orchestrator infra what-if --set serviceBusSku=Premium"),
@@ -189,7 +188,7 @@ def validate(
     ],
 )
 @_with_parameters
-@exit_code_option()
+@click.option("--exit-code", is_flag=True, help="Exit status 2 when something would change.")
 def what_if(
     template: str | None,
     parameters: str | None,
@@ -213,7 +212,7 @@ def what_if(
     else:
         session.show(found)
     if found.changed and exit_code:
-        raise click.exceptions.Exit(DIFFERENT)
+        raise click.exceptions.Exit(2)
 
 
 @command(

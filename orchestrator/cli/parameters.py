@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from orchestrator.cli.completers import complete_executions, complete_jobs, complete_queues
-from orchestrator.cli.grammar import DIFFERENT
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -164,14 +163,6 @@ def job_or_option(text: str) -> Callable[[F], F]:
 def since_option(text: str) -> Callable[[F], F]:
     """`--since WHEN`."""
     return click.option("--since", type=Moment(), help=text)
-
-
-def exit_code_option(needs: str = "") -> Callable[[F], F]:
-    """`--exit-code`, of a command that compares; `needs`: the option it goes with."""
-    text = f"Exit status {DIFFERENT} when there are differences."
-    if needs:
-        text = f"With {needs}: {text[0].lower()}{text[1:]}"
-    return click.option("--exit-code", is_flag=True, help=text)
 
 
 def timeout_option(function: F) -> F:

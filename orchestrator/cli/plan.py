@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.completers import complete_jobs
-from orchestrator.cli.grammar import DIFFERENCES, DIFFERENT, command
-from orchestrator.cli.parameters import exit_code_option
+from orchestrator.cli.grammar import command
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
     from orchestrator.planning import Plan
 
+DIFFERENT = 2  # the exit status of a plan with changes, and of drift; as `terraform plan` has it
+
 
 @command(
     "plan",
-    statuses=DIFFERENCES,
+    statuses={0: "nothing to do", DIFFERENT: "there are changes"},
     examples=[
         ("what would deploy do?", "orchestrator plan"),
         ("of one job", "orchestrator plan receiver"),
-        ("in CI: is there anything to do?", "orchestrator plan --exit-code"),
         (
             "its version alone, for deploy --plan-version",
             "orchestrator plan --query version -o tsv",
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]…", shell_complete=complete_jobs)
 @click.option("--prune", is_flag=True, help="Also show what `deploy --prune` would delete.")
-@exit_code_option()
-def plan(jobs: tuple[str, ...], prune: bool, exit_code: bool) -> None:
+def plan(jobs: tuple[str, ...], prune: bool) -> None:
     """Show what `deploy` would change, field by field, old → new; nothing is sent.
 
     Secrets are compared, and never shown.
@@ -47,21 +46,19 @@ def plan(jobs: tuple[str, ...], prune: bool, exit_code: bool) -> None:
         options = f"{' --prune' if prune else ''}{' --replace' if replaced else ''}"
         named = "".join(f" {job}" for job in jobs)
         session.hint(f"Next: orchestrator deploy{named}{options} --plan-version {found.version}")
-        if exit_code:
-            raise click.exceptions.Exit(DIFFERENT)
+        raise click.exceptions.Exit(DIFFERENT)
 
 
 @command(
     "drift",
-    statuses=DIFFERENCES,
+    statuses={0: "all are in step", DIFFERENT: "one is not"},
     examples=[
         ("has somebody changed a job by hand?", "orchestrator drift"),
-        ("in a scheduled check", "orchestrator drift --exit-code -o json > drift.json"),
+        ("in a scheduled check", "orchestrator drift -o json > drift.json"),
     ],
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]…", shell_complete=complete_jobs)
-@exit_code_option()
-def drift(jobs: tuple[str, ...], exit_code: bool) -> None:
+def drift(jobs: tuple[str, ...]) -> None:
     """Show where live jobs differ from orchestrator.toml: the settings' value → the live one."""
     session = current()
     found = session.connect().drift(*jobs)
@@ -74,8 +71,7 @@ def drift(jobs: tuple[str, ...], exit_code: bool) -> None:
         session.show(found)
     if found.drifted:
         session.hint("Next: orchestrator plan, or take the live values into orchestrator.toml")
-        if exit_code:
-            raise click.exceptions.Exit(DIFFERENT)
+        raise click.exceptions.Exit(DIFFERENT)
 
 
 def show_plan(session: Session, found: Plan) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.completers import complete_jobs
-from orchestrator.cli.grammar import DIFFERENCES, DIFFERENT, command
-from orchestrator.cli.parameters import exit_code_option
+from orchestrator.cli.grammar import command
 from orchestrator.cli.plan import show_plan
 from orchestrator.cli.session import Session, current
 
@@ -94,7 +93,6 @@ def status() -> None:
 
 @command(
     "deploy",
-    statuses=DIFFERENCES,
     examples=[
         ("all jobs", "orchestrator deploy"),
         ("one", "orchestrator deploy receiver"),
@@ -121,7 +119,6 @@ def status() -> None:
     is_flag=True,
     help="Delete and make anew a job where a field cannot be changed; its executions are lost.",
 )
-@exit_code_option("--dry-run")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before something is deleted.")
 def deploy(
     jobs: tuple[str, ...],
@@ -129,7 +126,6 @@ def deploy(
     plan_version: str | None,
     prune: bool,
     replace: bool,
-    exit_code: bool,
     yes: bool,
 ) -> None:
     """Create or update the jobs of orchestrator.toml (all, or JOB…), saying what changed.
@@ -140,16 +136,11 @@ def deploy(
 
     if prune and jobs:
         raise click.UsageError("--prune looks at all jobs, so none can be named with it.")
-    if exit_code and not dry_run:
-        raise click.UsageError("--exit-code needs --dry-run.")
     session = current()
     orc = session.connect()
     if dry_run:
-        plan = orc.plan(*jobs, prune=prune, version=plan_version)
-        show_plan(session, plan)
+        show_plan(session, orc.plan(*jobs, prune=prune, version=plan_version))
         session.hint("Nothing was sent.")
-        if exit_code and plan.changes:
-            raise click.exceptions.Exit(DIFFERENT)
         return
     if (prune or replace) and not yes:
         plan_version = _agreed(session, jobs, plan_version, prune=prune, replace=replace)
