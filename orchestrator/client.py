@@ -133,7 +133,8 @@ class Orchestrator(LogClient):
             if progress:
                 progress(msgspec.structs.replace(step, number=number, total=total))
 
-        return Changes([*made, *self._plans.deploy(self.settings, progress=then)])
+        deployed = self._plans.deploy(self.settings, progress=then)
+        return Changes([*made, *deployed], notes=deployed.notes)
 
     def deploy(
         self,
@@ -163,13 +164,23 @@ class Orchestrator(LogClient):
         )
 
     def plan(self, *jobs: str, prune: bool = False, version: str | None = None) -> Plan:
-        """What `deploy` would do to these jobs, field by field; nothing is sent.
+        """What `deploy` would do to these jobs, field by field; nothing is sent. What it would not
+        refuse and will not do (an identity that is not there or lacks a role, an image that nobody
+        knows) is in the `notes` of each.
 
         Raises SettingsNotFound, JobNotFound, SettingsError; Conflict where `version` is given and
         is not this plan's.
         """
         self._check_settings("plan")
-        return self._plans.plan(self.settings, jobs, prune=prune, version=version)
+        from functools import cache
+
+        from orchestrator.doctor.patient import Ward
+
+        @cache
+        def ward() -> Ward:
+            return Ward(self._doctors_rooms())
+
+        return self._plans.plan(self.settings, jobs, prune=prune, version=version, ward=ward)
 
     def drift(self, *jobs: str) -> Drift:
         """Where live jobs differ from the settings. Raises SettingsNotFound, JobNotFound."""
@@ -263,12 +274,17 @@ class Orchestrator(LogClient):
     ) -> Run:
         """Start an execution; what is given changes the job's template for this execution only.
 
-        `env` sets these variables and keeps the others. Raises JobNotFound, JobSuspended.
+        `env` sets these variables and keeps the others. What was perhaps misspelt is in the run's
+        `notes`. Raises JobNotFound, JobSuspended, BadInput.
         """
         from orchestrator.executions import Run
+        from orchestrator.foresight import image_note
 
-        name = self._executions.start(job, env=env, args=args, command=command, image=image)
-        return Run(self, name, job)
+        name, notes = self._executions.start(job, env=env, args=args, command=command, image=image)
+        spec = self.settings.jobs.get(job)
+        if note := image_note(image or (spec.image if spec else ""), self.settings, self.profile):
+            notes.append(note)
+        return Run(self, name, job, notes)
 
     def run(self, execution: str, job: str | None = None) -> Run:
         """A handle on an execution: its name, "@latest" (with `job`), or "sender@latest"."""

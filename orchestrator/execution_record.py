@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.errors import BadInput
 from orchestrator.job_body import group_of
 from orchestrator.results import Container, Execution, Replica
-from orchestrator.settings.rules import ENV_NAME
+from orchestrator.settings import rules
 
 # What a start may say of a container (azure.mgmt.appcontainers.models.JobExecutionContainer).
 _START_KEYS = ("name", "image", "command", "args", "env", "resources")
@@ -92,14 +92,18 @@ def start_template(
     """The job's template with these changes in its first container, as a start wants it.
 
     The service replaces the whole template by the one that is sent, so all of it is sent.
-    Raises BadInput for variables that are no variables.
+    Raises BadInput for variables that are no variables, an image that is none, an empty command.
     """
     template = (job.get("properties") or {}).get("template") or {}
     containers = [_startable(c) for c in template.get("containers") or [{}]]
     first = containers[0]
     if image is not None:
-        first["image"] = image
+        first["image"] = _image(image)
     if command is not None:
+        if command and not command[0].strip():
+            raise BadInput(
+                "The command is empty.", "Name a program; its arguments are args (--arg)."
+            )
         first["command"] = list(command)
     if args is not None:
         first["args"] = list(args)
@@ -109,6 +113,13 @@ def start_template(
     if inits := template.get("initContainers"):
         started["initContainers"] = [_startable(c) for c in inits]
     return started
+
+
+def _image(image: str) -> str:
+    try:
+        return str(rules.image.check(image))
+    except ValueError as error:
+        raise BadInput(f"{error}.", "Such as sender:1.2, or name.azurecr.io/sender:1.2.") from None
 
 
 def _startable(container: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +136,7 @@ def merged_env(
 ) -> list[dict[str, Any]]:
     """The variables with `changed` set: in their place where they exist, at the end otherwise."""
     for name, value in changed.items():
-        if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
+        if not isinstance(name, str) or not rules.ENV_NAME.fullmatch(name):
             raise BadInput(
                 f'"{name}" is not the name of a variable.',
                 "Letters, digits and _, as in KEY=value.",

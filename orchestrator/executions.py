@@ -22,6 +22,8 @@ from orchestrator.errors import (
 from orchestrator.execution_lists import ExecutionLists
 from orchestrator.execution_record import execution_record, start_template
 from orchestrator.failures import told
+from orchestrator.foresight import variable_notes
+from orchestrator.job_body import job_record
 from orchestrator.quantities import as_moment, as_seconds, moment_or_distance
 from orchestrator.results import STATUSES, Execution, Executions, Logs
 from orchestrator.waiting import Time, backoff, now
@@ -38,12 +40,19 @@ _STOP_PATIENCE = 45.0  # seconds: SIGTERM, the platform's 30 s of grace, SIGKILL
 
 
 class Run:
-    """A handle on one execution. `name` and `job` never change; `execution` is read anew."""
+    """A handle on one execution. `name` and `job` never change; `execution` is read anew.
 
-    def __init__(self, orchestrator: Orchestrator, name: str, job: str) -> None:
+    `notes`: what was perhaps not meant so when it was started here, such as a variable that is
+    nearly one that the job has.
+    """
+
+    def __init__(
+        self, orchestrator: Orchestrator, name: str, job: str, notes: Sequence[str] = ()
+    ) -> None:
         self._orchestrator = orchestrator
         self.name = name
         self.job = job
+        self.notes = tuple(notes)
 
     def __repr__(self) -> str:
         return f"<Run {self.name} of the job {self.job}>"
@@ -147,13 +156,17 @@ class ExecutionVerbs:
         args: Sequence[str] | None = None,
         command: Sequence[str] | None = None,
         image: str | None = None,
-    ) -> str:
-        """Start an execution and give its name. Raises JobNotFound, JobSuspended, BadInput."""
-        template = None
+    ) -> tuple[str, list[str]]:
+        """Start an execution; its name, and notes on variables that were perhaps misspelt.
+
+        Raises JobNotFound, JobSuspended, BadInput.
+        """
+        template, notes = None, []
         if env or args is not None or command is not None or image is not None:
             resource = self._jobs.resource(job)
             template = start_template(resource, env=env, args=args, command=command, image=image)
-        return self._start(job, template)
+            notes = variable_notes(job_record(resource).env, env or ())
+        return self._start(job, template), notes
 
     def retry(self, name: str, job: str | None = None) -> tuple[str, str]:
         """Start a job again with the template that this execution had; (execution, job).

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from orchestrator import job_diff
 from orchestrator.errors import BadInput, Conflict, OrchestratorError
 from orchestrator.failures import told
+from orchestrator.foresight import identity_notes, image_note
 from orchestrator.job_body import job_resource, secret_values
 from orchestrator.records import Column, Kind, Records, show
 from orchestrator.results import Change, Changes, FieldChange, Record, Step
@@ -26,6 +27,7 @@ from orchestrator.waiting import SystemTime, backoff
 
 if TYPE_CHECKING:
     from orchestrator.azure import Clients
+    from orchestrator.doctor.patient import Ward
     from orchestrator.job_body import Surroundings
     from orchestrator.jobs import JobVerbs
     from orchestrator.settings import JobSpec, Settings
@@ -49,6 +51,8 @@ class PlannedJob(Record, frozen=True, kw_only=True):
 
     `fields`: field by field, old (live) and new (settings); a secret's values are "(hidden)".
     `changed_at`, `changed_by`: when and by whom the live job was changed last, where known.
+    `notes`: what nothing refuses and will not do: an identity that is not there or lacks a role, an
+    image that is probably misspelt.
     """
 
     name: str
@@ -56,6 +60,7 @@ class PlannedJob(Record, frozen=True, kw_only=True):
     fields: tuple[FieldChange, ...] = ()
     changed_at: datetime | None = None
     changed_by: str = ""
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<PlannedJob {self.name}: {self.action}>"
@@ -152,15 +157,23 @@ class PlanVerbs:
         *,
         prune: bool = False,
         version: str | None = None,
+        ward: Callable[[], Ward] | None = None,
     ) -> Plan:
         """What `deploy` would do; nothing is sent. Raises what `deploy` raises before it sends:
-        Conflict where `version` is given and is not this plan's."""
-        planned = self._planned(settings, names, prune)
+        Conflict where `version` is given and is not this plan's. `ward`: what identities and roles
+        are read from, to foresee those that are missing; None: that is not looked at."""
+        planned = self._planned(settings, names, prune, ward)
         if version is not None:
             _check_version(version, planned, self._clients.profile.resource_group)
         return _plan_of(planned)
 
-    def _planned(self, settings: Settings, names: Sequence[str], prune: bool) -> list[_Planned]:
+    def _planned(
+        self,
+        settings: Settings,
+        names: Sequence[str],
+        prune: bool,
+        ward: Callable[[], Ward] | None = None,
+    ) -> list[_Planned]:
         """Nothing is sent before every secret is found and every job's difference is known."""
         specs = {name: settings.job(name) for name in names or settings.jobs}
         secrets = secret_values(settings, specs)
@@ -168,7 +181,7 @@ class PlanVerbs:
         if specs:
             place = self._jobs.surroundings()
             for name, spec in specs.items():
-                planned.append(self._one(name, spec, place, secrets, settings.project))
+                planned.append(self._one(name, spec, place, secrets, settings, ward))
         if prune:
             planned += [_deleted(live) for live in self._forgotten(settings)]
         return planned
@@ -179,13 +192,19 @@ class PlanVerbs:
         spec: JobSpec,
         place: Surroundings,
         secrets: Mapping[tuple[str, str], str],
-        project: str,
+        settings: Settings,
+        ward: Callable[[], Ward] | None,
     ) -> _Planned:
         wanted = job_resource(name, spec, place, secrets)
-        wanted["tags"] = {PROJECT_TAG: project}
+        wanted["tags"] = {PROJECT_TAG: settings.project}
         live = self._jobs.find(name)
+        image = image_note(spec.image, settings, self._clients.profile)
+        notes = [image] if image else []
+        if ward is not None:
+            notes += identity_notes(name, wanted, live, spec, ward)
         if live is None:
-            return _Planned(PlannedJob(name=name, action="created"), wanted, "")
+            job = PlannedJob(name=name, action="created", notes=tuple(notes))
+            return _Planned(job, wanted, "")
         # A PUT without them would take them away.
         wanted["tags"] = {**(live.get("tags") or {}), **wanted["tags"]}
         configuration = (live.get("properties") or {}).get("configuration") or {}
@@ -196,7 +215,14 @@ class PlanVerbs:
         if any(field.path in IMMUTABLE for field in fields):
             action = "replaced"
         at, by = _last_change(live)
-        job = PlannedJob(name=name, action=action, fields=fields, changed_at=at, changed_by=by)
+        job = PlannedJob(
+            name=name,
+            action=action,
+            fields=fields,
+            changed_at=at,
+            changed_by=by,
+            notes=tuple(notes),
+        )
         return _Planned(job, wanted, _mark(live))
 
     def _forgotten(self, settings: Settings) -> list[dict[str, Any]]:
@@ -270,7 +296,9 @@ class PlanVerbs:
             tell(Step(title=f"job {name}", number=number, total=total, change=change))
         if failed:
             raise _all_of(failed, done)
-        return Changes(done)
+        return Changes(
+            done, notes=[f"{one.job.name}: {note}" for one in planned for note in one.job.notes]
+        )
 
     def _put(self, name: str, body: Mapping[str, Any]) -> Any:
         """Begin to create or replace a job; who else is changing it is waited for."""

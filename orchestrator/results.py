@@ -7,7 +7,7 @@ resource exactly as the service sent it (JSON names), and what `as_json` is made
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -332,7 +332,10 @@ class Change(Record, frozen=True, kw_only=True):
 
 
 class Changes(Records[Change]):
-    """What `deploy` or `up` did, thing by thing, in the order it was done."""
+    """What `deploy` or `up` did, thing by thing, in the order it was done.
+
+    `notes`: what was done and was perhaps not meant so, such as a job whose image nobody knows.
+    """
 
     noun = "changes"
     columns = (
@@ -341,6 +344,10 @@ class Changes(Records[Change]):
         Column("action", "action", "status"),
         Column("fields", "what changed", "text", lambda c: "; ".join(str(f) for f in c.fields)),
     )
+
+    def __init__(self, items: Iterable[Change] = (), *, notes: Sequence[str] = ()) -> None:
+        super().__init__(items)
+        self.notes = tuple(notes)
 
 
 class Step(Record, frozen=True, kw_only=True):

@@ -74,7 +74,7 @@ def notes(error: BaseException) -> list[str]:
 def explain(error: Exception, arguments: Sequence[str], *, verbose: int) -> int:
     """Report an exception that ended the command; the exit status."""
     if isinstance(error, click.ClickException):
-        return _usage(error)
+        return _usage(error, arguments)
     if hasattr(error, "message") and hasattr(error, "hint"):  # the library's and the local cloud's
         if verbose > 1:
             import traceback
@@ -108,7 +108,11 @@ def _number_words(found: re.Match[str]) -> str:
     return f"is not possible: {found[2].replace('x', 'N', 1)}."
 
 
-def _usage(error: click.ClickException) -> int:
+# click's sentence about words that a command has no place for.
+_TOO_MANY = re.compile(r"Got unexpected extra arguments? \((.+)\)$")
+
+
+def _usage(error: click.ClickException, arguments: Sequence[str]) -> int:
     sentence, hint = error.format_message(), ""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "orchestrator"
@@ -121,12 +125,29 @@ def _usage(error: click.ClickException) -> int:
     elif isinstance(error, click.BadParameter):
         said = _NO_NUMBER.sub(_number_words, error.message)
         sentence = f"{_parameter(error)}: {said}" if error.param else said
+    elif (found := _TOO_MANY.match(sentence)) and context is not None:
+        sentence = f"'{path}' takes no more arguments: {found[1]} is too many."
+        hint = _as_variables(context.command, arguments)
     elif meant := getattr(error, "meant", ""):
         hint = f"Did you mean '{meant}'?"
     elif own := getattr(error, "hint", ""):
         hint = own
     report(_sentence(sentence), hint or f"{path} --help", details=notes(error))
     return error.exit_code
+
+
+def _as_variables(command: click.Command, arguments: Sequence[str]) -> str:
+    """What was typed, with `--env` before what looks like a variable; "" where nothing does."""
+    import shlex
+
+    if not any("--env" in param.opts for param in command.params):
+        return ""
+    typed: list[str] = []
+    for word in arguments:
+        if re.match(r"[A-Za-z_]\w*=", word) and not typed[-1:][0].startswith("-"):
+            typed.append("--env")
+        typed.append(word)
+    return shlex.join(["orchestrator", *typed]) if typed != list(arguments) else ""
 
 
 def _parameter(error: click.BadParameter) -> str:

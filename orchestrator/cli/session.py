@@ -135,6 +135,13 @@ class Session:
         """One line on stderr, always: an outcome."""
         click.echo(text, err=True)
 
+    def note(self, text: str) -> None:
+        """One line on stderr, always: what was done and was perhaps not meant so."""
+        from orchestrator.display.terminal import colour
+
+        self.begin()
+        click.echo(click.style(text, fg="yellow") if colour(sys.stderr) else text, err=True)
+
     def hint(self, text: str) -> None:
         """A dim line on stderr for a person at a terminal; nothing in a pipe."""
         from orchestrator.display.commands import typed

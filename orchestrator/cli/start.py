@@ -91,6 +91,8 @@ def start(
         command=list(commands) or None,
         image=image,
     )
+    for note in run.notes:
+        session.note(note)
     from orchestrator.cli import following
 
     if follow:

@@ -41,6 +41,8 @@ def up() -> None:
             ensure_cloud(session, progress)
         changes = orc.up(progress=shown_in(progress))
     _show_changes(session, changes)
+    for note in changes.notes:
+        session.note(note)
     _next(session, changes)
 
 
@@ -153,6 +155,8 @@ def deploy(
             progress=shown_in(progress),
         )
     session.show(changes, empty="There are no jobs in the settings.")
+    for note in changes.notes:
+        session.note(note)
     _next(session, changes)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import click
 
 from orchestrator.display.moments import ago, exact
-from orchestrator.display.terminal import can_encode, colour, is_terminal
+from orchestrator.display.terminal import can_encode, colour, is_terminal, width
 from orchestrator.records import one_line, show
 from orchestrator.waiting import SystemTime
 from orchestrator.waiting import now as time_now
@@ -40,7 +41,7 @@ _LONGEST = 60  # characters of a value; a certificate in a variable would fill t
 
 def write_plan(plan: Plan, stream: TextIO) -> None:
     """Write what `deploy` would do, and the sum of it."""
-    _write([(job.name, job.action, job.fields, "") for job in plan], stream)
+    _write([(job.name, job.action, job.fields, "", job.notes) for job in plan], stream)
     sums = [
         f"{count} {words}"
         for action, words in _VERBS.items()
@@ -52,7 +53,7 @@ def write_plan(plan: Plan, stream: TextIO) -> None:
 
 def write_drift(drift: Drift, stream: TextIO) -> None:
     """Write how each live job stands to the settings."""
-    _write([(job.name, job.state, job.fields, _touched(job, stream)) for job in drift], stream)
+    _write([(job.name, job.state, job.fields, _touched(job, stream), ()) for job in drift], stream)
     astray = len(drift.drifted)
     click.echo(file=stream)
     if astray:
@@ -62,15 +63,29 @@ def write_drift(drift: Drift, stream: TextIO) -> None:
         click.echo("The live jobs are as the settings say.", file=stream)
 
 
-def _write(jobs: Sequence[tuple[str, str, Sequence[FieldChange], str]], stream: TextIO) -> None:
+# (name, what is or is to be, where it differs, a remark beside it, notes below it)
+_Line: TypeAlias = tuple[str, str, Sequence["FieldChange"], str, Sequence[str]]
+
+
+def _write(jobs: Sequence[_Line], stream: TextIO) -> None:
     name_width = max((len(name) for name, *_ in jobs), default=0)
     word_width = max((len(word) for _, word, *_ in jobs), default=0)
-    for name, word, fields, remark in jobs:
+    for name, word, fields, remark, notes in jobs:
         sign, style = SIGNS[word]
         line = f"{sign} {name.ljust(name_width)}  {word.ljust(word_width if remark else 0)}"
         click.echo(_styled(line, style, stream), nl=False, file=stream)
         click.echo(_styled(f"  {remark}", "dim", stream) if remark else "", file=stream)
         _write_fields(fields, stream)
+        for note in notes:
+            for text in _note_lines(f"note: {one_line(note)}", stream):
+                click.echo(f"    {_styled(text, 'yellow', stream)}", file=stream)
+
+
+def _note_lines(note: str, stream: TextIO) -> list[str]:
+    """Piped one line; on a terminal broken between words, and nowhere else."""
+    if not is_terminal(stream):
+        return [note]
+    return textwrap.wrap(note, width() - 4, break_long_words=False, break_on_hyphens=False)
 
 
 def _write_fields(fields: Sequence[FieldChange], stream: TextIO) -> None:

@@ -19,6 +19,8 @@ _ROLE_NAMES = {
     DATA_RECEIVER: "Data Receiver",
 }
 NAMESPACES = "Microsoft.ServiceBus/namespaces"
+REGISTRIES = "Microsoft.ContainerRegistry/registries"
+REGISTRIES_VERSION = "2023-07-01"
 
 
 def state(patient: Patient) -> Iterator[Finding]:
@@ -82,7 +84,8 @@ def _uses_service_bus(patient: Patient) -> str:
 
 
 def permissions(patient: Patient) -> Iterator[Finding]:
-    """The identity may use what the job's variables and scale rules point to."""
+    """The identities may use what the job's variables, scale rules and registries point to."""
+    yield from _registry_permissions(patient)
     rooms = patient.ward.rooms
     namespace = rooms.clients.names.namespace
     principals = patient.own_principals()
@@ -168,10 +171,13 @@ def _scaler_permission(
 ) -> Iterator[Finding]:
     identity = str(rule.get("identity") or "")
     queue = str((rule.get("metadata") or {}).get("queueName") or "")
-    if rule.get("type") != "azure-servicebus" or not identity:
+    if rule.get("type") != "azure-servicebus" or not identity or _elsewhere(patient, rule):
+        return
+    principals = patient.principals(identity)
+    if not principals:  # it is not there, which is a finding of its own
         return
     scope = f"{namespace_scope}/queues/{queue}" if queue else namespace_scope
-    held = _held(patient, patient.principals(identity), scope)
+    held = _held(patient, principals, scope)
     if DATA_OWNER not in held:
         # KEDA reads the depth by the management API, which wants the Manage claim.
         words = ", ".join(sorted({_ROLE_NAMES[role] for role in held})) or "none"
@@ -189,6 +195,44 @@ def _scaler_permission(
             check="permissions",
             what=f"The scale rule {rule.get('name')} may read the depth of {queue}.",
         )
+
+
+def _elsewhere(patient: Patient, rule: Mapping[str, Any]) -> bool:
+    """Whether it watches somebody else's namespace, which is not ours to look into."""
+    own = str(patient.ward.rooms.clients.names.namespace)
+    return str((rule.get("metadata") or {}).get("namespace") or own).lower() != own.lower()
+
+
+def _registry_permissions(patient: Patient) -> Iterator[Finding]:
+    """Images may be pulled by the identity that is named for that; of a registry of the profile's
+    resource group, since another's roles are elsewhere."""
+    for registry in patient.configuration.get("registries") or ():
+        identity = str(registry.get("identity") or "")
+        server = str(registry.get("server") or "")
+        name = server.partition(".")[0]
+        principals = patient.principals(identity) if identity else []
+        if not principals or ".azurecr." not in server:
+            continue
+        scope = patient.ward.rooms.clients.resource_id(REGISTRIES, name)
+        if patient.ward.resource(scope, REGISTRIES_VERSION) is None:
+            continue
+        if any(patient.ward.roles(principal, scope) for principal in principals):
+            # Which roles let pull is not for us to list: Reader does, and any custom one may.
+            yield Finding(
+                level="fine",
+                check="permissions",
+                what=f"The identity that images are pulled with has a role on {name}.",
+            )
+        else:
+            yield Finding(
+                level="problem",
+                check="permissions",
+                what=f"The identity {identity.rpartition('/')[2]}, which images are pulled with, "
+                f"may not pull from {server}.",
+                evidence=f"That needs AcrPull; no role assignment of {principals[0]} is at the "
+                "registry or above it.",
+                next="Give it that role: orchestrator up (a new role takes minutes on Azure)",
+            )
 
 
 def image(patient: Patient) -> Iterator[Finding]:
@@ -282,9 +326,8 @@ def scale_rules(patient: Patient) -> Iterator[Finding]:
             continue
         if str(metadata.get("useRegex") or "").lower() == "true":
             continue
-        namespace = str(metadata.get("namespace") or patient.ward.rooms.clients.names.namespace)
-        if namespace.lower() != str(patient.ward.rooms.clients.names.namespace).lower():
-            continue  # somebody else's namespace is not ours to look into
+        if _elsewhere(patient, rule):
+            continue
         if queue.lower() not in patient.ward.queues:
             yield Finding(
                 level="problem",

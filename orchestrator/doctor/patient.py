@@ -83,22 +83,26 @@ class Ward:
 
     def identity(self, resource_id: str) -> Mapping[str, Any] | None:
         """A user-assigned identity, None when there is none of that id."""
-        from azure.core.exceptions import ResourceNotFoundError
-
         from orchestrator.jobs import IDENTITY_VERSION
+
+        return self.resource(resource_id, IDENTITY_VERSION)
+
+    def resource(self, resource_id: str, version: str) -> Mapping[str, Any] | None:
+        """A resource as the service sends it, None when there is none of that id."""
+        from azure.core.exceptions import ResourceNotFoundError
 
         def ask() -> Mapping[str, Any] | None:
             clients = self.rooms.clients
-            with told(clients.profile, "read the job's identity"):
+            with told(clients.profile, f"read {'/'.join(resource_id.split('/')[-2:])}"):
                 try:
                     read: Mapping[str, Any] = clients.resources.resources.get_by_id(
-                        resource_id, api_version=IDENTITY_VERSION
+                        resource_id, api_version=version
                     ).as_dict()
                 except ResourceNotFoundError:
                     return None
             return read
 
-        found: Mapping[str, Any] | None = self._once(("identity", resource_id.lower()), ask)
+        found: Mapping[str, Any] | None = self._once(("resource", resource_id.lower()), ask)
         return found
 
     def roles(self, principal: str, scope: str) -> tuple[str, ...]:

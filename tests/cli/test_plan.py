@@ -55,6 +55,14 @@ def test_a_dry_run_sends_nothing(cli: Cli, changed: list[str]) -> None:
     assert cli("jobs", "show", "extra").status == 1
 
 
+def test_an_image_that_nobody_knows_is_told_before_it_runs(cli: Cli, changed: list[str]) -> None:
+    ghost = "The image no-such-image is none of [images], which has talker."
+    assert f"    note: {ghost}\n" in ok(cli("plan", "ghost"))
+    assert json.loads(ok(cli("plan", "ghost", "-o", "json")))["jobs"][0]["notes"] == [ghost]
+    assert cli("deploy", "ghost").err == f"ghost: {ghost}\n"
+    assert cli("deploy", "talker").err == ""
+
+
 def test_prune_asks_and_without_a_terminal_it_wants_yes(cli: Cli, changed: list[str]) -> None:
     ok(cli("deploy", "extra", *changed))
     assert "- extra    deleted" in cli("plan", "--prune").out

@@ -40,6 +40,32 @@ def test_env_changes_one_variable_and_keeps_the_others(cli: Cli) -> None:
     assert all(line.endswith("greeting=") for line in again)
 
 
+def test_a_misspelt_variable_or_image_is_told_and_the_execution_runs(cli: Cli) -> None:
+    started = cli("start", "talker", "-e", "LINSE=1")
+    ok(started)
+    assert started.err == "LINSE is new to the job; did you mean LINES?\n"
+    assert cli("start", "talker", "-e", "LINES=1", "-e", "GREETING=x").err == ""
+    image = cli("start", "talker", "--image", "talkre")
+    assert image.err == "The image talkre is none of [images]; did you mean talker?\n"
+    assert "no-such-image is none of [images]" in cli("start", "ghost").err
+
+
+def test_a_variable_without_its_option_is_told_with_it(cli: Cli) -> None:
+    refused = cli("start", "talker", "FOO=1", "--env", "A=2", "B=3")
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.splitlines() == [
+        "'orchestrator start' takes no more arguments: FOO=1 B=3 is too many.",
+        "Next: orchestrator start talker --env FOO=1 --env A=2 --env B=3",
+    ]
+    assert "Next: orchestrator status --help" in cli("status", "FOO=1").err
+
+
+@pytest.mark.parametrize("way", [("--image", "a b"), ("--image", ""), ("--command", "")])
+def test_no_image_and_no_command_are_wrong_usage(cli: Cli, way: tuple[str, str]) -> None:
+    refused = cli("start", "talker", *way)
+    assert (refused.status, refused.out) == (2, "")
+
+
 def test_args_reach_the_payload(cli: Cli) -> None:
     out = ok(cli("start", "talker", "--arg", "one", "--arg", "two words", "--follow"))
     assert "args=['one', 'two words']" in out

@@ -68,6 +68,39 @@ def test_a_plan_that_is_overtaken_by_somebody_is_refused_and_nothing_is_sent(wor
     changed.close()
 
 
+def test_an_identity_that_is_not_there_and_a_role_that_it_lacks_are_foreseen(world: World) -> None:
+    orc = world.orchestrator()
+    assert [note for job in orc.plan() for note in job.notes] == []
+    clients = orc._clients
+    registry = next(
+        one.name for one in clients.resources.resources.list() if "ContainerRegistry" in one.type
+    )
+    server = f'state = "state"\nregistry = "{registry}.azurecr.io"'
+    pulled = world.orchestrator(SETTINGS.replace('state = "state"', server))
+    assert [note for job in pulled.plan("talker") for note in job.notes] == []
+    assignments = clients.authorization.role_assignments
+    for assignment in list(assignments.list_for_subscription()):
+        assignments.delete_by_id(assignment.id)
+    (talker,) = pulled.plan("talker")
+    (note,) = talker.notes
+    assert f"which images are pulled with, may not pull from {registry}.azurecr.io" in note
+    (drain,) = orc.plan("drain")
+    (note,) = drain.notes
+    assert note.startswith("The identity of the scale rule out may not read how many messages")
+    assert note.endswith("Give it that role: orchestrator up")
+    clients.resources.resources.begin_delete_by_id(
+        orc._jobs.identity_id(), api_version="2023-01-31"
+    ).result()
+    (drain,) = orc.plan("drain")
+    assert [note for note in drain.notes if "does not exist" in note] == [
+        "The job's identity jobs does not exist. Make it, and the job's link to it: orchestrator up"
+    ]
+    orc.up()
+    assert [note for job in orc.plan() for note in job.notes] == []
+    pulled.close()
+    orc.close()
+
+
 def test_a_plan_of_other_settings_is_refused(world: World) -> None:
     version = world.orc.plan().version
     changed = world.orchestrator(CHANGED)

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.image_names import repository_names
 from orchestrator.localcloud.runtime.model import StartFailure
 
 FILE = "orchestrator.toml"
-_REFERENCE = re.compile(
-    r"^(?P<name>[^@\s]+?)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>[\w+.-]+:[0-9a-fA-F]+))?$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +109,6 @@ class Images:
             process=tuple(word.replace("{python}", sys.executable) for word in process),
             folder=project / str(table.get("workdir") or "."),
         )
-
-
-def repository_names(image: str) -> list[str]:
-    """Names to look an image up by, the fullest first; without tag and digest."""
-    match = _REFERENCE.match(image.strip())
-    full = match["name"] if match else image.strip()
-    names = [full]
-    host, slash, path = full.partition("/")
-    # The rule of the container engines: a first part with a dot or a port is a host.
-    if slash and ("." in host or ":" in host or host == "localhost"):
-        names.append(path)
-    names.append(names[-1].rpartition("/")[2])
-    return list(dict.fromkeys(names))
 
 
 def _key(name: str) -> str:

@@ -164,7 +164,7 @@ def test_the_command_imports_the_local_cloud_only_when_it_is_asked_for() -> None
 
 
 def test_the_local_cloud_never_imports_the_control_plane() -> None:
-    shared = ("clock", "azure_types", "container_engine")
+    shared = ("clock", "azure_types", "container_engine", "image_names")
     assert broken([CLOUD], [f"orchestrator.{name}" for name in shared]) == []
 
 
@@ -196,7 +196,7 @@ def test_the_library_knows_neither_the_command_nor_how_things_are_displayed() ->
     ids=lambda names: ",".join(names),
 )
 def test_a_room_of_the_local_cloud_knows_only(rooms: list[str], allowed: list[str]) -> None:
-    shared = ["orchestrator.clock", "orchestrator.container_engine"]
+    shared = [f"orchestrator.{name}" for name in ("clock", "container_engine", "image_names")]
     assert (
         broken([f"{CLOUD}.{name}" for name in rooms], shared + [f"{CLOUD}.{n}" for n in allowed])
         == []

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.localcloud.runtime.images import Images, repository_names
+from orchestrator.image_names import repository_names
+from orchestrator.localcloud.runtime.images import Images
 from orchestrator.localcloud.runtime.model import StartFailure
 
 TOML = """
