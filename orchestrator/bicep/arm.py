@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 Json = object
 
@@ -109,6 +110,25 @@ def escape_json(value: Json) -> Json:
     return value
 
 
+def double(value: float) -> str:
+    """A number with a fraction as .NET writes it: the shortest digits that read back the same,
+    no fraction of nothing (`1`), with an exponent (`1E+15`, `1E-05`) beyond 15 places before the
+    point or from 4 zeros behind it (`Double.ToString` of .NET Core 3.0 and later)."""
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    if not isinstance(exponent, int):
+        return repr(value)
+    point = len(digits) + exponent  # how many digits stand before the point
+    text = "".join(map(str, digits))
+    before = "-" if sign else ""
+    if value and (point > 15 or point < -3):
+        fraction = f".{text[1:]}" if text[1:] else ""
+        return f"{before}{text[0]}{fraction}E{point - 1:+03d}"
+    if point <= 0:
+        return f"{before}0.{'0' * -point}{text}" if value else f"{before}0"
+    fraction = f".{text[point:]}" if text[point:] else ""
+    return f"{before}{text[:point].ljust(point, '0')}{fraction}"
+
+
 def from_json(value: Json) -> Arm:
     """A JSON value inside an expression."""
     if isinstance(value, bool):
@@ -118,7 +138,7 @@ def from_json(value: Json) -> Arm:
     if isinstance(value, int):
         return number(value)
     if isinstance(value, float):
-        return Fn("json", (Lit(repr(value)),))
+        return Fn("json", (Lit(double(value)),))
     if isinstance(value, str):
         return Lit(value)
     if isinstance(value, list):

@@ -18,6 +18,8 @@ def check(model: Model) -> None:
     edges: dict[Symbol, dict[Symbol, s.Node]] = {}
 
     def collect(symbol: Symbol, node: s.Node) -> None:
+        if isinstance(node, s.ResourceDecl) and node is not symbol.decl and node not in resources:
+            return  # nested in an extension's, of which nothing is known: no part of that
         if isinstance(node, s.ResourceDecl) and node in resources:
             inner = resources[node]
             if inner is not symbol:

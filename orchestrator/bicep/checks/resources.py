@@ -314,4 +314,6 @@ def _dependency(model: Model, typing: Typing, item: s.Node) -> None:
             return
     elif isinstance(node, s.Null) and isinstance(item.parent, s.Ternary):
         return  # what is chosen is waited for on either side
+    if scopes.scope_call(scopes.variable_value(node)) is not None:
+        return  # a scope is taken for what it is, and is there already: nothing is waited for
     model.error(item, "BCP034", "dependsOn lists resources and modules by their names.")

@@ -142,6 +142,26 @@ def test_loaded_content_is_kept_in_variables_of_its_own(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("1.0", "1"),
+        ("-2.50", "-2.5"),
+        ("0.0", "0"),
+        ("100.0", "100"),
+        ("0.0001", "0.0001"),
+        ("0.00001234", "1.234E-05"),
+        ("1e3", "1000"),
+        ("123456789012345.5", "123456789012345.5"),
+        ("1e15", "1E+15"),
+        ("1.5e300", "1.5E+300"),
+    ],
+)
+def test_a_fraction_is_written_as_dotnet_does(tmp_path: Path, number: str, text: str) -> None:
+    found = template(tmp_path, "var n = loadJsonContent('n.json')\n", n__json=f'{{"n": {number}}}')
+    assert found["variables"]["$fxv#0"] == {"n": f"[json('{text}')]"}
+
+
 def test_user_defined_functions(tmp_path: Path) -> None:
     found = template(
         tmp_path,

@@ -502,6 +502,20 @@ def test_what_is_waited_for_may_be_chosen(tmp_path: Path) -> None:
     assert b["dependsOn"] == ["[resourceId('Microsoft.Rp/things', 'a')]"]
 
 
+def test_a_scope_may_stand_in_what_is_waited_for(tmp_path: Path) -> None:
+    """The real compiler takes it, and waits for nothing: the scope is there."""
+    source = """
+    resource a 'Microsoft.Rp/things@2020-01-01' = {
+      name: 'a'
+      dependsOn: [ resourceGroup(), subscription() ]
+    }
+    module b 'mod.bicep' = { name: 'b', dependsOn: [ resourceGroup('x'), a ] }
+    """
+    a, b = template(tmp_path, source, mod__bicep="output o string = 'x'\n")["resources"]
+    assert "dependsOn" not in a
+    assert b["dependsOn"] == ["[resourceId('Microsoft.Rp/things', 'a')]"]
+
+
 def test_symbolic_names_are_written_where_the_configuration_asks(tmp_path: Path) -> None:
     source = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
     asked = '{"experimentalFeaturesEnabled": {"symbolicNameCodegen": true}}'

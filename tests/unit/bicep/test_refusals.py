@@ -258,6 +258,9 @@ def test_an_extension_is_refused_once_and_not_what_uses_it(tmp_path: Path) -> No
         }
         resource app 'Microsoft.Graph/applications@v1.0' = {
           uniqueName: graph.x
+          resource credential 'federatedIdentityCredentials@v1.0' = {
+            name: '${app.uniqueName}/a'
+          }
         }
         output o string = app.appId
         """,
