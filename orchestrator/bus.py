@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from orchestrator.errors import (
     AuthenticationFailed,
@@ -47,6 +47,10 @@ _NO_KEEP_ALIVE: dict[str, Any] = {"keep_alive": 0}
 _NO_BATCHES = "Batching brokered messages"  # begins the refusal of a batch of several partitions
 
 
+SubQueue: TypeAlias = Literal["deadletter", "transferdeadletter"]
+"""As `azure.servicebus.ServiceBusSubQueue` names them."""
+
+
 class Bus:
     """The links to one queue, for the length of a `with` block of `opened`."""
 
@@ -61,21 +65,22 @@ class Bus:
     def receiver(
         self,
         *,
-        dead_letters: bool = False,
+        sub_queue: SubQueue | None = None,
         session: str | None = None,
         delete: bool = False,
     ) -> ServiceBusReceiver:
         """A link to receive or peek on; close it.
 
-        `session`: its id, of a queue with sessions. `delete`: what is received is deleted at once;
+        `sub_queue`: of the queue, instead of the queue itself. `session`: its id, of a queue
+        with sessions. `delete`: what is received is deleted at once;
         else it is locked until it is settled.
         """
-        from azure.servicebus import ServiceBusReceiveMode, ServiceBusSubQueue
+        from azure.servicebus import ServiceBusReceiveMode
 
         mode = ServiceBusReceiveMode
         return self._client.get_queue_receiver(
             self.queue,
-            sub_queue=ServiceBusSubQueue.DEAD_LETTER if dead_letters else None,
+            sub_queue=sub_queue,
             session_id=session,
             receive_mode=mode.RECEIVE_AND_DELETE if delete else mode.PEEK_LOCK,
         )

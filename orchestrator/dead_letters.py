@@ -13,6 +13,9 @@ the resubmission is repeated, so that within the window the queue keeps one copy
 duplicate detection gets the id unchanged; a copy made twice by a kill stays twice (at most
 `PLAIN_BATCH` of them). A queue that forwards elsewhere counts as one that detects, since the
 queue behind it may.
+
+**Transfer dead letters** are messages that a queue could not forward: its target was gone, disabled
+or full, or they had been forwarded too often. Resubmitted, they are forwarded anew.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.azure import Clients
     from orchestrator.client import Since
     from orchestrator.queue_handle import OnLook, OnProgress, QueueHandle
+    from orchestrator.queue_records import Queue
     from orchestrator.waiting import Time
 
 BATCH = 100  # dead letters dealt with at once
@@ -41,15 +45,33 @@ WAIT = 5.0  # seconds without a message after which the rest is taken to be out 
 
 
 class DeadLetters:
-    """The dead letters of one queue: `orc.queues["results"].dead_letters`."""
+    """The dead letters of one queue: `orc.queues["results"].dead_letters`, or with `transfer`
+    its `.transfer_dead_letters`."""
 
-    def __init__(self, queue: QueueHandle, clients: Clients, time: Time) -> None:
+    def __init__(
+        self, queue: QueueHandle, clients: Clients, time: Time, *, transfer: bool = False
+    ) -> None:
         self._queue = queue
         self._clients = clients
         self._time = time
+        self._transfer = transfer
+        self._sub_queue: bus.SubQueue = "transferdeadletter" if transfer else "deadletter"
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called."""
+        return "transfer dead letter" if self._transfer else "dead letter"
+
+    def count(self) -> int:
+        """How many there are, as the service says. Raises QueueNotFound."""
+        return self._count(self._queue.show())
+
+    def _count(self, queue: Queue) -> int:
+        return queue.transfer_dead_letter if self._transfer else queue.dead_letter
 
     def __repr__(self) -> str:
-        return f"<DeadLetters of {self._queue.name}>"
+        kind = "transfer DeadLetters" if self._transfer else "DeadLetters"
+        return f"<{kind} of {self._queue.name}>"
 
     def list(
         self,
@@ -102,9 +124,9 @@ class DeadLetters:
         if dry_run or not found:
             return outcome
         with (
-            self._queue.opened("resubmit the dead letters of") as links,
+            self._queue.opened(f"resubmit the {self.noun}s of") as links,
             links.sender() as sender,
-            links.receiver(dead_letters=True) as receiver,
+            links.receiver(sub_queue=self._sub_queue) as receiver,
         ):
 
             def again(batch: Sequence[ServiceBusReceivedMessage]) -> int:
@@ -156,8 +178,8 @@ class DeadLetters:
         if dry_run or not found:
             return outcome
         with (
-            self._queue.opened("purge the dead letters of") as links,
-            links.receiver(dead_letters=True) as receiver,
+            self._queue.opened(f"purge the {self.noun}s of") as links,
+            links.receiver(sub_queue=self._sub_queue) as receiver,
         ):
             done = _each(
                 receiver, found, lambda batch: _completed(receiver, batch), BATCH, on_progress
@@ -166,17 +188,15 @@ class DeadLetters:
 
     def _purge_all(self, on_progress: OnProgress | None) -> Outcome:
         queue = self._queue.show()
-        count, done = queue.dead_letter, 0
+        count, done = self._count(queue), 0
         if count:
             with (
-                self._queue.opened("purge the dead letters of") as links,
-                links.receiver(dead_letters=True, delete=True) as receiver,
+                self._queue.opened(f"purge the {self.noun}s of") as links,
+                links.receiver(sub_queue=self._sub_queue, delete=True) as receiver,
             ):
                 # Their own sizes are not told: that of the whole queue is more than enough.
                 size = queue.size // (count + queue.active + queue.scheduled)
-                done = drained(
-                    receiver, count, size, lambda: self._queue.show().dead_letter, on_progress
-                )
+                done = drained(receiver, count, size, self.count, on_progress)
         return Outcome(
             queue=self._queue.name, action="purged", matched=count, done=done, left=count - done
         )
@@ -187,8 +207,8 @@ class DeadLetters:
         if limit is not None and limit < 1:
             raise BadInput(f"A limit of {limit} leaves nothing.", "Give one of at least 1.")
         with (
-            self._queue.opened("look at the dead letters of") as links,
-            links.receiver(dead_letters=True) as receiver,
+            self._queue.opened(f"look at the {self.noun}s of") as links,
+            links.receiver(sub_queue=self._sub_queue) as receiver,
         ):
             items, more = look(receiver, wanted, limit, on_look=on_look)
         return DeadLetterMessages(items, more=more)

@@ -84,6 +84,13 @@ class QueueHandle:
 
         return DeadLetters(self, self._clients, self._time)
 
+    @cached_property
+    def transfer_dead_letters(self) -> DeadLetters:
+        """The messages that could not be forwarded from this queue."""
+        from orchestrator.dead_letters import DeadLetters
+
+        return DeadLetters(self, self._clients, self._time, transfer=True)
+
     def opened(self, doing: str) -> AbstractContextManager[bus.Bus]:
         """Links to this queue, for a `with` block; `doing` as for `failures.told`."""
         return bus.opened(

@@ -10,13 +10,16 @@ from orchestrator.results import Record
 
 
 class Queue(Record, frozen=True, kw_only=True):
-    """A queue's depths, now. `size`: bytes held; `max_size`: bytes it may hold."""
+    """A queue's depths, now. `transfer`: on their way to the queue that it forwards to;
+    `transfer_dead_letter`: could not be forwarded. `size`: bytes held; `max_size`: bytes it may
+    hold."""
 
     name: str
     active: int = 0
     dead_letter: int = 0
     scheduled: int = 0
     transfer: int = 0
+    transfer_dead_letter: int = 0
     size: int = 0
     max_size: int = 0
     status: str = "Active"
@@ -31,7 +34,8 @@ class Queue(Record, frozen=True, kw_only=True):
             ("active", self.active, "number"),
             ("dead-lettered", self.dead_letter, "number"),
             ("scheduled", self.scheduled, "number"),
-            ("transfer", self.transfer or None, "number"),
+            ("being forwarded", self.transfer or None, "number"),
+            ("not forwarded", self.transfer_dead_letter or None, "number"),
             ("size", self.size, "bytes"),
             ("size at most", self.max_size, "bytes"),
             ("lock duration", _span(made.get("lockDuration")), "duration"),
@@ -60,9 +64,10 @@ class Queue(Record, frozen=True, kw_only=True):
         return {**super().as_json(), "properties": self.raw.get("properties") or {}}
 
     def __repr__(self) -> str:
+        stuck = f", {self.transfer_dead_letter} not forwarded" if self.transfer_dead_letter else ""
         return (
             f"<Queue {self.name}: {self.active} active, {self.dead_letter} dead-lettered, "
-            f"{self.scheduled} scheduled>"
+            f"{self.scheduled} scheduled{stuck}>"
         )
 
 
@@ -90,6 +95,7 @@ class Queues(Records[Queue]):
         Column("active", "active", "number"),
         Column("dead_letter", "dead-lettered", "number"),
         Column("scheduled", "scheduled", "number"),
+        Column("transfer_dead_letter", "not forwarded", "number"),
         Column("size", "size", "bytes"),
         Column("status", "status", "status"),
     )

@@ -152,6 +152,7 @@ def queue_record(resource: Mapping[str, Any]) -> Queue:
         dead_letter=counts.get("deadLetterMessageCount") or 0,
         scheduled=counts.get("scheduledMessageCount") or 0,
         transfer=counts.get("transferMessageCount") or 0,
+        transfer_dead_letter=counts.get("transferDeadLetterMessageCount") or 0,
         size=properties.get("sizeInBytes") or 0,
         max_size=(properties.get("maxSizeInMegabytes") or 0) * 1024 * 1024,
         status=str(properties.get("status") or ""),

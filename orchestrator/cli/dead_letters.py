@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _HERE = "dead_letters"
-_NOUN = "dead letter"
 
 
 @click.group(
@@ -53,6 +52,11 @@ def _filters(function: F) -> F:
             metavar="REASON",
             shell_complete=complete_reasons,
             help="Only with this reason, such as MaxDeliveryCountExceeded; repeatable.",
+        ),
+        click.option(
+            "--transfer",
+            is_flag=True,
+            help="Of the messages that the queue could not forward (transfer dead letters).",
         ),
     ):
         function = option(function)
@@ -88,6 +92,7 @@ def _filters(function: F) -> F:
 @click.option("--full", is_flag=True, help="Each message in full, one below the other.")
 def list_(
     queue: str,
+    transfer: bool,
     reasons: tuple[str, ...],
     since: datetime | timedelta | None,
     grep: str | None,
@@ -98,9 +103,9 @@ def list_(
     from orchestrator.display.progress import Progress
 
     session = current()
-    letters = session.connect().queues[queue].dead_letters
+    letters = _letters(session, queue, transfer)
     with Progress() as progress:
-        progress.begin(_looking(queue))
+        progress.begin(_looking(queue, letters))
         found = letters.list(
             reason=reasons,
             since=since,
@@ -131,6 +136,7 @@ def list_(
 @click.option("--dry-run", is_flag=True, help="Only show which.")
 def resubmit(
     queue: str,
+    transfer: bool,
     reasons: tuple[str, ...],
     since: datetime | timedelta | None,
     grep: str | None,
@@ -146,18 +152,18 @@ def resubmit(
     from orchestrator.display.progress import Progress
 
     session = current()
-    letters = session.connect().queues[queue].dead_letters
+    letters = _letters(session, queue, transfer)
     reached = 0
 
     def tell(done: int, total: int) -> None:
         nonlocal reached
         if not reached:
-            progress.begin(f"resubmitting dead letters of {queue}")
+            progress.begin(f"resubmitting {letters.noun}s of {queue}")
         reached = done
         progress.update(f"{done:,}/{total:,}")
 
     with Progress() as progress:
-        progress.begin(_looking(queue))  # which they are is found out first
+        progress.begin(_looking(queue, letters))  # which they are is found out first
         try:
             outcome = letters.resubmit(
                 reason=reasons,
@@ -171,7 +177,7 @@ def resubmit(
         except KeyboardInterrupt:
             progress.clear()
             stopped(
-                f"Stopped after {counted(reached, _NOUN)}; nothing is lost.",
+                f"Stopped after {counted(reached, letters.noun)}; nothing is lost.",
                 "Run it again to finish.",
             )
     _show(session, letters, outcome, by_reason=bool(reasons), sifted=bool(reasons or since or grep))
@@ -194,6 +200,7 @@ def resubmit(
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def purge(
     queue: str,
+    transfer: bool,
     reasons: tuple[str, ...],
     since: datetime | timedelta | None,
     grep: str | None,
@@ -205,8 +212,7 @@ def purge(
     from orchestrator.display.progress import Progress
 
     session = current()
-    orc = session.connect()
-    letters = orc.queues[queue].dead_letters
+    letters = _letters(session, queue, transfer)
     wanted: dict[str, Any] = {"reason": reasons, "since": since, "grep": grep}
     reached = 0
 
@@ -217,31 +223,38 @@ def purge(
 
     if any(wanted.values()) or dry_run:
         with Progress() as progress:
-            progress.begin(_looking(queue))
+            progress.begin(_looking(queue, letters))
             outcome = letters.purge(
                 **wanted, dry_run=True, on_look=lambda seen: progress.update(f"{seen:,}")
             )
         count = outcome.matched
     else:
-        count = orc.queue(queue).dead_letter
+        count = letters.count()
     if not dry_run:
         if count and not yes:
-            ask(f"Delete {counted(count, _NOUN)} of {queue} (profile {orc.profile.name})?")
+            profile = session.connect().profile.name
+            ask(f"Delete {counted(count, letters.noun)} of {queue} (profile {profile})?")
         with Progress() as progress:
-            progress.begin(f"purging dead letters of {queue}")
+            progress.begin(f"purging {letters.noun}s of {queue}")
             try:
                 outcome = letters.purge(**wanted, on_progress=purged)
             except KeyboardInterrupt:
                 progress.clear()
                 stopped(
-                    f"Stopped after {counted(reached, _NOUN)} or a few more; they are deleted.",
+                    f"Stopped after {counted(reached, letters.noun)} or a few more; "
+                    "they are deleted.",
                     "Run it again to finish.",
                 )
     _show(session, letters, outcome, by_reason=bool(reasons), sifted=bool(reasons or since or grep))
 
 
-def _looking(queue: str) -> str:
-    return f"looking through the dead letters of {queue}"
+def _letters(session: Session, queue: str, transfer: bool) -> DeadLetters:
+    handle = session.connect().queues[queue]
+    return handle.transfer_dead_letters if transfer else handle.dead_letters
+
+
+def _looking(queue: str, letters: DeadLetters) -> str:
+    return f"looking through the {letters.noun}s of {queue}"
 
 
 def _show(
@@ -250,11 +263,11 @@ def _show(
     """What was done, or would be; exit status 1 if something is left."""
     if outcome.dry_run:
         session.show(outcome.messages)
-        count = counted(outcome.matched, _NOUN)
+        count = counted(outcome.matched, letters.noun)
         session.say(f"{count} of {outcome.queue} would be {outcome.action}.")
     elif session.plain and not outcome.matched:
         asked = " that match" if sifted else ""
-        session.say(f"{outcome.queue} has no dead letters{asked}: nothing to do.")
+        session.say(f"{outcome.queue} has no {letters.noun}s{asked}: nothing to do.")
     else:
         session.show(outcome)
     if not outcome.matched and by_reason:
@@ -263,8 +276,8 @@ def _show(
         from orchestrator.cli.failures import report
 
         report(
-            f"{counted(outcome.left, _NOUN)} of {outcome.queue} are still there: somebody else "
-            "holds them, or their locks ended too soon.",
+            f"{counted(outcome.left, letters.noun)} of {outcome.queue} are still there: somebody "
+            "else holds them, or their locks ended too soon.",
             "Run it again in a minute.",
         )
         click.get_current_context().exit(1)

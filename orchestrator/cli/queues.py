@@ -55,7 +55,7 @@ def queues() -> None:
     ],
 )
 def list_() -> None:
-    """List the queues with their depths: active, dead-lettered, scheduled."""
+    """List the queues with their depths: active, dead-lettered, scheduled, not forwarded."""
     session = current()
     session.show(session.connect().queues())
 
@@ -168,7 +168,10 @@ def delete(names: tuple[str, ...], yes: bool) -> None:
     orc = session.connect()
     found = [orc.queue(name) for name in names]  # all are there, or none is deleted
     if not yes:
-        held = sum(q.active + q.dead_letter + q.scheduled for q in found)
+        held = sum(
+            q.active + q.dead_letter + q.scheduled + q.transfer + q.transfer_dead_letter
+            for q in found
+        )
         what = f"the {'queue' if len(found) == 1 else 'queues'} {', '.join(q.name for q in found)}"
         ask(f"Delete {what} with {counted(held)} (profile {orc.profile.name})?")
     session.show(Changes([orc.queues.delete(queue.name) for queue in found]))

@@ -163,17 +163,22 @@ def dead_letters(patient: Patient) -> Iterator[Finding]:
     names |= set((patient.spec.receives if patient.spec is not None else None) or ())
     for name in sorted(names - {""}):
         queue = patient.ward.queues.get(name.lower())
-        if queue is None or not queue.dead_letter:
+        if queue is None:
             continue
-        one = queue.dead_letter == 1
-        yield Finding(
-            level="warning",
-            check="dead letters",
-            what=f"{queue.dead_letter:,} message{' is' if one else 's are'} dead-lettered in "
-            f"{queue.name}.",
-            evidence=f"Nobody receives {'it' if one else 'them'} until sent again.",
-            next=f"Look why: orchestrator queues dead-letters list {queue.name}",
-        )
+        for count, what, option in (
+            (queue.dead_letter, "dead-lettered in", ""),
+            (queue.transfer_dead_letter, "not forwarded from", " --transfer"),
+        ):
+            if not count:
+                continue
+            one = count == 1
+            yield Finding(
+                level="warning",
+                check="dead letters",
+                what=f"{count:,} message{' is' if one else 's are'} {what} {queue.name}.",
+                evidence=f"Nobody receives {'it' if one else 'them'} until sent again.",
+                next=f"Look why: orchestrator queues dead-letters list {queue.name}{option}",
+            )
 
 
 def _since_last(patient: Patient) -> float:

@@ -275,6 +275,35 @@ def test_dead_letters_are_listed_resubmitted_and_purged(cli: Cli, queue: str) ->
     assert f"{queue} has no dead letters: nothing to do" in none.err
 
 
+def test_what_could_not_be_forwarded_is_listed_and_purged(cli: Cli, queue: str) -> None:
+    from azure.mgmt.servicebus.models import SBQueue
+
+    with orchestrator.connect(settings=cli.folder / "orchestrator.toml") as orc:
+        clients = orc._clients
+        clients.service_bus.queues.create_or_update(
+            clients.profile.resource_group,
+            str(clients.names.namespace),
+            queue,
+            SBQueue({"properties": {"forwardTo": "work", "lockDuration": "PT5S"}}),
+        )
+        orc.queues.delete("work")
+    ok(cli("queues", "send", queue, "lost"))
+    letters = ("queues", "dead-letters")
+    end = time.monotonic() + 30
+    while "lost" not in ok(cli(*letters, "list", queue, "--transfer")):
+        assert time.monotonic() < end
+    assert "lost" not in ok(cli(*letters, "list", queue))
+    assert "not forwarded" in ok(cli("queues", "show", queue))
+    row = f"[?name == '{queue}'].transfer_dead_letter"
+    assert ok(cli("queues", "list", "--query", row, "-o", "tsv")) == "1\n"
+    ok(cli("queues", "create", "work", "--lock-duration", "5m"))
+    dry = cli(*letters, "resubmit", queue, "--transfer", "--dry-run")
+    assert f"1 transfer dead letter of {queue} would be resubmitted." in dry.err
+    ok(cli(*letters, "purge", queue, "--transfer", "--yes"))
+    none = cli(*letters, "resubmit", queue, "--transfer")
+    assert f"{queue} has no transfer dead letters: nothing to do" in none.err
+
+
 def test_a_long_look_tells_how_far_it_is_and_is_not_called_resubmitting(
     cli: Cli, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -228,3 +229,54 @@ def test_deferred_dead_letters_are_resubmitted_too(world: World) -> None:
     assert queue.dead_letters.resubmit().done == 2
     assert sorted(m.body for m in queue.peek()) == ["1", "2"]
     assert queue.show().dead_letter == 0
+
+
+def until(test: Callable[[], bool]) -> None:
+    """Forwarding is done soon after the send is acknowledged."""
+    end = time.monotonic() + 30
+    while not test():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.02)
+
+
+def forwarding(world: World, target: str) -> QueueHandle:
+    """A new queue that forwards to that one."""
+    from azure.mgmt.servicebus.models import SBQueue
+
+    queue = queue_of(world)
+    clients = world.orc._clients
+    clients.service_bus.queues.create_or_update(
+        clients.profile.resource_group,
+        str(clients.names.namespace),
+        queue.name,
+        SBQueue({"properties": {"forwardTo": target, "lockDuration": "PT5S"}}),
+    )
+    return queue
+
+
+def test_what_could_not_be_forwarded_is_counted_listed_resubmitted_and_purged(
+    world: World,
+) -> None:
+    target = queue_of(world)
+    queue = forwarding(world, target.name)
+    world.orc.queues.delete(target.name)
+    queue.send("a", "b", "c")
+    letters = queue.transfer_dead_letters
+    until(lambda: letters.count() == 3)
+    shown = queue.show()
+    assert (shown.active, shown.dead_letter, shown.transfer_dead_letter) == (0, 0, 3)
+    assert "3 not forwarded" in repr(shown)
+    listed = letters.list(reason="MessagingEntityNotFound")
+    assert [m.body for m in listed] == ["a", "b", "c"]
+    assert list(queue.dead_letters.list()) == []
+    assert letters.purge(grep="^b$").done == 1
+    world.orc.queues.create(target.name)
+    outcome = letters.resubmit()
+    assert (outcome.done, outcome.left, letters.count()) == (2, 0, 0)
+    until(lambda: target.show().active == 2)
+    assert [m.body for m in target.peek()] == ["a", "c"]
+    world.orc.queues.delete(target.name)
+    queue.send("d", "e")
+    until(lambda: letters.count() == 2)
+    assert letters.purge().done == 2
+    assert letters.count() == 0
