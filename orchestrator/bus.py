@@ -46,6 +46,11 @@ SEND_BATCH = 100  # messages in one send, where they fit
 _NO_KEEP_ALIVE: dict[str, Any] = {"keep_alive": 0}
 _NO_BATCHES = "Batching brokered messages"  # begins the refusal of a batch of several partitions
 
+# Of a message, bytes: one property, and all that is before the body together
+# (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas).
+PROPERTY_BYTES = 32 * 1024
+PROPERTIES_BYTES = 64 * 1024
+
 
 SubQueue: TypeAlias = Literal["deadletter", "transferdeadletter"]
 """As `azure.servicebus.ServiceBusSubQueue` names them."""
@@ -128,20 +133,32 @@ def send_all(
 
     A batch holds messages of one session and partition only, as Service Bus demands; where it takes
     no batches at all (partitions and duplicate detection), they go one by one. Raises
-    MessageSizeExceededError for the first that fits nowhere; those before it are sent.
+    MessageSizeExceededError for the first that fits nowhere, InvalidRequest for one with too much
+    in its properties; those before it are sent.
     """
+    from azure.servicebus.exceptions import ServiceBusError
+
     one_by_one = False
 
+    def deliver(what: Any, members: Sequence[Any]) -> None:
+        try:
+            sender.send_messages(what, timeout=OPERATION_TIMEOUT)
+        except ServiceBusError as error:
+            # The service tells it as a failure of its own
+            # (https://github.com/Azure/azure-sdk-for-net/issues/15325).
+            wordy = _too_wordy(members) if type(error) is ServiceBusError else None
+            if wordy is None:
+                raise
+            raise wordy from error
+        sent(len(members))
+
     def send_one(message: Any) -> None:
-        sender.send_messages(message, timeout=OPERATION_TIMEOUT)
-        sent(1)
+        deliver(message, [message])
 
     def send_batch(batch: ServiceBusMessageBatch, members: Sequence[Any]) -> None:
         nonlocal one_by_one
-        from azure.servicebus.exceptions import ServiceBusError
-
         try:
-            sender.send_messages(batch, timeout=OPERATION_TIMEOUT)
+            deliver(batch, members)
         except ServiceBusError as error:
             # It is refused whole: none of it was taken.
             if _NO_BATCHES not in str(error):
@@ -149,8 +166,6 @@ def send_all(
             one_by_one = True
             for member in members:
                 send_one(member)
-        else:
-            sent(len(members))
 
     for group in _alike(messages):
         if len(group) == 1 or one_by_one:
@@ -174,6 +189,39 @@ def send_all(
             members.append(message)
         if members:
             send_batch(batch, members)
+
+
+def _too_wordy(messages: Iterable[Any]) -> InvalidRequest | None:
+    """The error for the first of these with more in its properties than the service takes."""
+    for message in messages:
+        raw = getattr(message, "raw_amqp_message", message)
+        application = raw.application_properties or {}
+        own = dict(raw.properties.items()) if raw.properties else {}
+        sizes = {
+            _text(name): _bytes_of(value) for name, value in [*own.items(), *application.items()]
+        }
+        total = sum(sizes.values()) + sum(map(_bytes_of, application))
+        name = max(sizes, key=lambda name: sizes[name], default="")
+        one = name and sizes[name] > PROPERTY_BYTES and name not in own
+        if one or total > PROPERTIES_BYTES:
+            return InvalidRequest(
+                f"The properties of a message have {total:,} bytes, its property {name} alone "
+                f"{sizes[name]:,}: Service Bus takes up to {PROPERTY_BYTES:,} in one, and "
+                f"{PROPERTIES_BYTES:,} in all together.",
+                "Put what is long into the body.",
+            )
+    return None
+
+
+def _text(name: Any) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
+def _bytes_of(value: Any) -> int:
+    """How long a property's name or value is, about."""
+    if value is None:
+        return 0
+    return len(value) if isinstance(value, bytes) else len(str(value).encode())
 
 
 def _alike(messages: Iterable[Any]) -> Iterator[list[Any]]:

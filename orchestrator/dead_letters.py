@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import bus, interrupts
-from orchestrator.errors import BadInput, OrchestratorError, QueueNotFound
-from orchestrator.executions import moment_of
+from orchestrator.errors import OrchestratorError, QueueNotFound
+from orchestrator.executions import check_limit, moment_of
 from orchestrator.message_copy import copy_of
 from orchestrator.messages import DeadLetterMessages, Filter, Outcome, pattern_of
 from orchestrator.queue_handle import drained, give_back, look
@@ -204,8 +204,7 @@ class DeadLetters:
     def _list(
         self, wanted: Filter, limit: int | None, on_look: OnLook | None
     ) -> DeadLetterMessages:
-        if limit is not None and limit < 1:
-            raise BadInput(f"A limit of {limit} leaves nothing.", "Give one of at least 1.")
+        check_limit(limit)
         with (
             self._queue.opened(f"look at the {self.noun}s of") as links,
             links.receiver(sub_queue=self._sub_queue) as receiver,

@@ -231,8 +231,7 @@ class ExecutionVerbs:
         """
         wanted = statuses(status)
         moment_of(since, self._time)  # wrong ones are told before anything is asked
-        if limit is not None and limit < 0:
-            raise BadInput(f"A limit of {limit} is not possible.", "Give 1 or more.")
+        check_limit(limit)
         gone: JobNotFound | None = None
         found: list[Execution] = []
         try:
@@ -493,6 +492,12 @@ def seconds_of(timeout: float | str | timedelta) -> float:
     if seconds < 0 or seconds != seconds:
         raise BadInput(f"A time-out of {timeout} is not possible.", "Give 0 or more.")
     return seconds
+
+
+def check_limit(limit: int | None) -> None:
+    """At most so many; None: all. Raises BadInput for what would leave nothing."""
+    if limit is not None and limit < 1:
+        raise BadInput(f"A limit of {limit} leaves nothing.", "Give 1 or more.")
 
 
 def _perhaps_started(error: NotReachable, job: str) -> NotReachable:

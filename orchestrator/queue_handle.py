@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 from orchestrator import bus
 from orchestrator.errors import BadInput, InvalidRequest, OrchestratorError
-from orchestrator.executions import moment_of, seconds_of
+from orchestrator.executions import check_limit, moment_of, seconds_of
 from orchestrator.message_copy import typed
 from orchestrator.messages import Filter, Message, Messages, Outcome, Sent, message_of, pattern_of
 from orchestrator.quantities import as_moment, as_seconds
@@ -115,6 +115,7 @@ class QueueHandle:
         `since`: enqueued since then. `grep`: a regular expression found in the body, the id or a
         property. `session`: of a queue with sessions, which one; it is locked meanwhile.
         """
+        check_limit(limit)
         wanted = Filter(since=moment_of(since, self._time, self._clients), grep=pattern_of(grep))
         with (
             self.opened("peek into the queue") as links,
@@ -234,8 +235,7 @@ class QueueHandle:
         session: str | None,
         batch: int,
     ) -> Iterator[Message]:
-        if limit is not None and limit < 1:
-            raise BadInput(f"{limit} messages cannot be received.", "Give a limit of at least 1.")
+        check_limit(limit)
         seconds = max(seconds_of(wait), 0.1)  # the SDK refuses 0
         with (
             self.opened("receive from the queue") as links,

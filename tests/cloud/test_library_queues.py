@@ -215,7 +215,7 @@ def test_receiving_takes_the_first_and_waits_no_longer_than_told(world: World) -
     assert [m.body for m in queue.receive(3)] == ["a", "b", "c"]
     assert [m.body for m in queue.receive(10, wait=0.5)] == ["d"]
     assert len(queue.receive(wait=0.1)) == 0
-    with pytest.raises(errors.BadInput, match="0 messages"):
+    with pytest.raises(errors.BadInput, match="A limit of 0"):
         queue.receive(0)
 
 
@@ -339,3 +339,21 @@ def test_a_token_refused_for_want_of_a_queue_means_that_there_is_none(world: Wor
 
 def test_a_message_shows_itself_in_a_line() -> None:
     assert repr(Message(sequence_number=3, id="m", body="x" * 100)) == f"<Message 3 m: {'x' * 59}…>"
+
+
+@pytest.mark.parametrize(
+    ("count", "properties", "subject", "said"),
+    [
+        (1, {"long": "x" * 40_000}, None, "its property long alone 40,000"),
+        (2, {f"part-{n}": b"x" * 20_000 for n in range(4)}, None, "80,"),
+        (1, {}, "x" * 70_000, "its property subject alone 70,000"),
+    ],
+)
+def test_too_much_in_the_properties_of_a_message_is_told(
+    world: World, count: int, properties: dict[str, Any], subject: str | None, said: str
+) -> None:
+    queue = queue_of(world)
+    with pytest.raises(errors.InvalidRequest, match=said) as caught:
+        queue.send(*["body"] * count, properties=properties, subject=subject)
+    assert caught.value.hint == "Put what is long into the body."
+    assert queue.show().active == 0

@@ -213,6 +213,7 @@ class IncomingLink(LinkBase):
 
     __slots__ = (
         "_discarded",
+        "_excess",
         "_partial",
         "_parts",
         "credit",
@@ -229,6 +230,7 @@ class IncomingLink(LinkBase):
         self.window = 0
         self.unsettled = 0
         self.limit = 0
+        self._excess = 0
         self._partial: IncomingDelivery | None = None
         self._parts = bytearray()
         # Bytes seen of a message that is too large, 0 for one that is not (yet).
@@ -241,6 +243,7 @@ class IncomingLink(LinkBase):
         """Take messages that are up to `excess` bytes larger than was announced."""
         if self.limit:
             self.limit += excess
+            self._excess = excess
 
     def open_window(self, window: int) -> None:
         """Let up to `window` messages be on their way or unsettled at once."""
@@ -319,7 +322,8 @@ class IncomingLink(LinkBase):
     def _size_error(self) -> AmqpError:
         return AmqpError(
             MESSAGE_SIZE_EXCEEDED,
-            f"The message is larger than the {self.limit} bytes that this link allows.",
+            f"The message is larger than the {self.limit - self._excess} bytes that this link "
+            "allows.",
         )
 
     def _too_large(self, delivery: IncomingDelivery) -> IncomingDelivery:

@@ -187,6 +187,9 @@ def test_more_than_was_announced_may_be_tolerated() -> None:
     (event,) = client.transfer(0, bytes(120))
     assert isinstance(event, Received)
     assert client.transfer(1, bytes(121)) == []
+    error = p.Outcome.read(client.received()[-1][2][4]).error
+    assert error is not None
+    assert "the 100 bytes" in error.description
 
 
 def test_a_message_without_end_costs_the_link() -> None:
