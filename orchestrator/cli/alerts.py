@@ -7,12 +7,11 @@ from datetime import timedelta
 import click
 
 from orchestrator.cli.completers import complete_alerts, complete_from
-from orchestrator.cli.grammar import Entry, LazyGroup, command
+from orchestrator.cli.grammar import DIFFERENT, Entry, LazyGroup, command
 from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import current
 
 _HERE = "alerts"
-DIFFERENT = 2  # the exit status of a dry run with changes, as `plan` has it
 
 
 @click.group(
@@ -36,6 +35,7 @@ def alerts() -> None:
 @command(
     "apply",
     statuses={DIFFERENT: "with --dry-run: there is something to do"},
+    answers_with="--dry-run",
     examples=[
         ("all of them", "orchestrator alerts apply"),
         ("what would be done?", "orchestrator alerts apply --dry-run"),

@@ -24,6 +24,10 @@ Example = tuple[str, str]  # (what it does, the command line)
 Statuses = Mapping[int, str]
 WRONG = 2
 
+# … of a command that compares and changes nothing, when it finds something to do: 2, as
+# `terraform plan -detailed-exitcode` has it. `--dry-run` makes such a command of one that acts.
+DIFFERENT = 2
+
 # … of a command that waits for an execution.
 OUTCOMES: Statuses = {
     3: "the execution failed",
@@ -224,29 +228,38 @@ class Command(click.Command):
         *args: Any,
         examples: Sequence[Example] = (),
         statuses: Statuses | None = None,
+        answers_with: str = "",
         **kwargs: Any,
     ) -> None:
+        """`answers_with`: the option with which 2 is an answer; "": it always is, if at all."""
         kwargs["params"] = [*(kwargs.get("params") or ()), *GLOBAL_OPTIONS]
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
         self.statuses = dict(statuses or {})
+        self.answers_with = answers_with
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with self._truthful():
-            return super().make_context(*args, **kwargs)
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **kwargs: Any
+    ) -> click.Context:
+        with self._truthful(list(args)):
+            return super().make_context(info_name, args, *rest, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with self._truthful():
+        given = [opt for p in self.params if ctx.params.get(p.name or "") for opt in p.opts]
+        with self._truthful(given):
             return super().invoke(ctx)
 
     @contextmanager
-    def _truthful(self) -> Iterator[None]:
+    def _truthful(self, given: Sequence[str]) -> Iterator[None]:
         """Where 2 is an answer of this command's, what is wrong with its input ends with 1."""
+        answers = DIFFERENT in self.statuses
+        if self.answers_with:
+            answers = answers and self.answers_with in given
         try:
             yield
         except Exception as error:
             wrong = getattr(error, "exit_code", None) == WRONG
-            if WRONG in self.statuses and wrong and not isinstance(error, click.exceptions.Exit):
+            if answers and wrong and not isinstance(error, click.exceptions.Exit):
                 error.exit_code = 1  # type: ignore[attr-defined]
             raise
 

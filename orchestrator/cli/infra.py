@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.completers import complete_template_parameters
-from orchestrator.cli.grammar import Entry, LazyGroup, command
+from orchestrator.cli.grammar import DIFFERENT, Entry, LazyGroup, command
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
@@ -180,7 +180,8 @@ def validate(
 
 @command(
     "what-if",
-    statuses={2: "with --exit-code: something would change"},
+    statuses={DIFFERENT: "with --exit-code: something would change"},
+    answers_with="--exit-code",
     examples=[
         ("what would deploy change?", "orchestrator infra what-if"),
         ("with another tier", "orchestrator infra what-if --set serviceBusSku=Premium"),
@@ -212,7 +213,7 @@ def what_if(
     else:
         session.show(found)
     if found.changed and exit_code:
-        raise click.exceptions.Exit(2)
+        raise click.exceptions.Exit(DIFFERENT)
 
 
 @command(

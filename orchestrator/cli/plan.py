@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.completers import complete_jobs
-from orchestrator.cli.grammar import command
+from orchestrator.cli.grammar import DIFFERENT, command
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
     from orchestrator.planning import Plan
-
-DIFFERENT = 2  # the exit status of a plan with changes, and of drift; as `terraform plan` has it
 
 
 @command(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.completers import complete_jobs
-from orchestrator.cli.grammar import command
+from orchestrator.cli.grammar import DIFFERENT, command
 from orchestrator.cli.plan import show_plan
 from orchestrator.cli.session import Session, current
 
@@ -95,6 +95,8 @@ def status() -> None:
 
 @command(
     "deploy",
+    statuses={DIFFERENT: "with --dry-run: there are changes"},
+    answers_with="--dry-run",
     examples=[
         ("all jobs", "orchestrator deploy"),
         ("one", "orchestrator deploy receiver"),
@@ -107,7 +109,7 @@ def status() -> None:
     ],
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]…", shell_complete=complete_jobs)
-@click.option("--dry-run", is_flag=True, help="Show the plan; send nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the plan, as `plan` does; send nothing.")
 @click.option(
     "--plan-version",
     metavar="VERSION",
@@ -141,8 +143,11 @@ def deploy(
     session = current()
     orc = session.connect()
     if dry_run:
-        show_plan(session, orc.plan(*jobs, prune=prune, version=plan_version))
+        plan = orc.plan(*jobs, prune=prune, version=plan_version)
+        show_plan(session, plan)
         session.hint("Nothing was sent.")
+        if plan.changes:
+            raise click.exceptions.Exit(DIFFERENT)
         return
     if (prune or replace) and not yes:
         plan_version = _agreed(session, jobs, plan_version, prune=prune, replace=replace)
