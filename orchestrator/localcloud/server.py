@@ -58,6 +58,7 @@ from orchestrator.localcloud.providers.management_groups import ManagementGroups
 from orchestrator.localcloud.providers.monitor import OperationalInsights
 from orchestrator.localcloud.providers.network import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
+from orchestrator.localcloud.providers.resource_graph import ResourceGraph
 from orchestrator.localcloud.providers.resources import Resources
 from orchestrator.localcloud.providers.service_bus import ServiceBus
 from orchestrator.localcloud.providers.storage import Storage
@@ -233,6 +234,7 @@ class LocalCloud:
                 DeploymentStacks(),
                 Authorization(self.directory.principal_type),
                 ManagementGroups(),
+                ResourceGraph(),
                 self.apps,
                 ContainerRegistry(),
                 ManagedIdentity(),

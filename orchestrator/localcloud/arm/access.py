@@ -197,7 +197,11 @@ def _scope(id: ResourceId) -> ResourceId:
     return parse(id.scope or "/")
 
 
-_OPEN = ("/", "/subscriptions", "/tenants", "/providers")
+# A query of Resource Graph shows what its caller may read.
+_OPEN = (
+    *("/", "/subscriptions", "/tenants", "/providers"),
+    "/providers/microsoft.resourcegraph/resources",
+)
 
 
 def guard(access: Access, call: Call) -> None:

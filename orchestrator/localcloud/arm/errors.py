@@ -15,7 +15,7 @@ class ArmError(Exception):
 
     `code` is Azure's machine-readable word, `message` one sentence for people, `status` the HTTP
     status. `target` names the property or resource at fault; `details` holds further refusals of
-    the same request. `headers` are added to the answer.
+    the same request. `headers` are added to the answer, `more` to what is told.
     """
 
     def __init__(
@@ -27,6 +27,7 @@ class ArmError(Exception):
         target: str | None = None,
         details: Sequence[ArmError] = (),
         headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -35,6 +36,7 @@ class ArmError(Exception):
         self.target = target
         self.details = tuple(details)
         self.headers = dict(headers or {})
+        self.more = dict(more or {})
 
     def inner(self) -> dict[str, Any]:
         """`{"code", "message", "target"?, "details"?}`, as it also stands in an operation."""
@@ -43,7 +45,7 @@ class ArmError(Exception):
             body["target"] = self.target
         if self.details:
             body["details"] = [detail.inner() for detail in self.details]
-        return body
+        return body | self.more
 
     def body(self) -> dict[str, Any]:
         """The whole answer: `{"error": {...}}`."""

@@ -149,8 +149,6 @@ class QueryEngine:
         self._waiting = 0
         self._threads = ThreadPoolExecutor(RUNNING, thread_name_prefix="logs-query")
         self._running: dict[asyncio.Task[None], _Run] = {}
-        # Loaded with the first query: the parser is large.
-        self._translator: Translator | None = None
         # (scope, kind) that have rows; rows never go away.
         self._seen: set[tuple[Scope, tables.Kind]] = set()
 
@@ -246,15 +244,15 @@ class QueryEngine:
 
         from orchestrator.localcloud.logs.result import Limits, read
         from orchestrator.localcloud.logs.rewrite import faster
-        from orchestrator.localcloud.logs.translate import Translator, not_bound
+        from orchestrator.localcloud.logs.translate import not_bound, shared
 
-        if self._translator is None:
-            self._translator = Translator()
+        # Loaded with the first query: the parser is large.
+        translator = shared()
         limits = self._limits or Limits()
         try:
             known = self._known(run.scope, cursor, run.until)
-            query = self._without_plugins(run, cursor, known, self._translator)
-            statements = self._translator.translate(query, known, run.now)
+            query = self._without_plugins(run, cursor, known, translator)
+            statements = translator.translate(query, known, run.now)
             self._make_views(run, cursor, statements, known)
             for number, statement in enumerate(statements):
                 if run.cancelled.is_set():

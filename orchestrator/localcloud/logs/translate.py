@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from duckdb_kql.errors import KqlError, KqlSchemaError, KqlSyntaxError, KqlUnsupportedError
@@ -135,6 +136,12 @@ class Translator:
         return Translated(
             str(result), parameters, frozenset(semantics.tables_of(query)), statement.render
         )
+
+
+@cache
+def shared() -> Translator:
+    """The translator of this process: the parsers share tables, and take turns."""
+    return Translator()
 
 
 def _misread(asked: str, text: str, error: KqlSyntaxError) -> QueryError:

@@ -9,7 +9,8 @@ container_apps.py managed_environments.py   Microsoft.App: jobs, executions, env
 service_bus*.py   Microsoft.ServiceBus: the broker is the truth, a resource is how it is shown
 monitor.py insights.py alert_rules.py alerts_management.py   workspaces, metrics, alerts
 managed_identity.py authorization.py roles.py   who there is, and what they may do
-resources.py registrations.py management_groups.py tags.py …   what belongs to no service
+resources.py registrations.py management_groups.py tags.py …   what belongs to no service;
+               moves.py to another group, resource_graph.py queries over all of it
 network.py private_*.py registries.py storage.py vaults.py   what jobs need around them: its
                definitions are checked and kept; nothing of it runs
 
