@@ -215,6 +215,7 @@ class LocalCloud:
         self.jobs = StoredJobs(store)
         self.apps = ContainerApps(self.identity)
         self.service_bus = ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}")
+        self.broker.sku = self.service_bus.sku
         self.metrics = metrics = Metrics(self.state.file("metrics.sqlite"), self.clock, store)
         self.insights = Insights(metrics)
         self.directory = Directory(self.identity, store)
@@ -321,9 +322,7 @@ class LocalCloud:
         rights = self.bus_access.rights if self.config.rbac == "enforce" else None
         struck = fault_middleware(self.faults)
         bus_http = NamespaceHttp(self.broker, self.identity.check, SystemClock(), rights)
-        administration = AdministrationApi(
-            self.broker, bus_http, self.service_bus.align, self.service_bus.sku
-        )
+        administration = AdministrationApi(self.broker, bus_http, self.service_bus.align)
         messages = MessagesApi(
             self.broker, bus_http, self.clock, self.faults.service_bus, around=struck
         )

@@ -7,6 +7,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -39,6 +40,7 @@ from azure.servicebus.management import (
 )
 
 from tests.cloud.servicebus_bus import AsyncCredential, Credential
+from tests.cloud.servicebus_signature import signature
 from tests.cloud.test_arm_service_bus import GROUP, group_path, rest, sdk
 from tests.conftest import CloudInThread
 
@@ -116,6 +118,60 @@ def test_forwarding_to_what_is_not_there_or_from_sessions_is_refused(
     assert admin.get_queue("source").max_delivery_count == 3
     admin.delete_topic("spread")
     admin.delete_queue("source")
+
+
+def test_a_queue_does_not_forward_to_itself(
+    world: World, admin: ServiceBusAdministrationClient
+) -> None:
+    itself = r"SubCode=40000\. The entity '[Ll]oop' has an auto-forwarding policy to itself"
+    for forwards in ("forward_to", "forward_dead_lettered_messages_to"):
+        with pytest.raises(HttpResponseError, match=itself):
+            admin.create_queue("loop", **{forwards: "LOOP"})
+    loop = admin.create_queue("loop")
+    with sdk(world.cloud) as arm:
+        for forwards in ("forward_to", "forward_dead_lettered_messages_to"):
+            with pytest.raises(HttpResponseError, match=itself):
+                arm.queues.create_or_update(GROUP, NAMESPACE, "loop", SBQueue(**{forwards: "loop"}))
+            setattr(loop, forwards, f"sb://{world.address}/loop")
+            with pytest.raises(HttpResponseError, match=itself):
+                admin.update_queue(loop)
+            setattr(loop, forwards, None)
+    # A subscription may have the name of a queue, and forward to it.
+    admin.create_topic("to-loop")
+    admin.create_subscription("to-loop", "loop", forward_to="loop")
+    admin.delete_topic("to-loop")
+    admin.delete_queue("loop")
+
+
+def test_a_request_without_a_version_or_with_an_unknown_one(
+    world: World, admin: ServiceBusAdministrationClient
+) -> None:
+    admin.create_queue("old")
+    context = ssl.create_default_context(cafile=world.cloud.ca)
+    hosts = (world.address, f"{NAMESPACE}.servicebus.windows.net")
+
+    def get(path: str, host: str) -> tuple[int, str, str]:
+        resource = f"https://{host}/"
+        signed = signature(resource, "RootManageSharedAccessKey", world.key, time.time() + 600)
+        headers = {"Host": host, "Authorization": signed}
+        request = urllib.request.Request(f"https://{world.address}/{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=context) as response:
+                return response.status, response.headers["Content-Type"], response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+    for host in hosts:
+        for path in ("old", "$Resources/queues", "$namespaceinfo"):
+            status, kind, body = get(path, host)
+            assert (status, "atom+xml" in kind) == (200, True), body
+        status, kind, body = get("absent", host)
+        assert (status, "xml" in kind) == (404, True)
+        assert body.startswith("<Error><Code>404</Code>")
+    status, kind, body = get("old?api-version=2021-11-01", hosts[1])
+    assert (status, "xml" in kind) == (400, True)
+    assert "The api-version in the query string is not supported" in body
+    admin.delete_queue("old")
 
 
 def test_queues_are_created_changed_listed_and_deleted(

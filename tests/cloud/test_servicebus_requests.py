@@ -86,7 +86,11 @@ def test_messages_are_deleted_oldest_first_without_being_received(bus: Bus) -> N
         older(bus, 10, ago=5),
         older(bus, 10, ago=5),
     )
-    assert answers == [(200, {"message-count": 1}), (200, {"message-count": 2}), (204, None)]
+    assert answers == [
+        (200, {"message-count": 1}),
+        (200, {"message-count": 2}),
+        (200, {"message-count": 0}),
+    ]
     with bus.client() as client, client.get_queue_receiver(queue) as receiver:
         assert [str(message) for message in receiver.peek_messages(5)] == ["young"]
         (message,) = receiver.receive_messages(max_wait_time=5)
@@ -123,9 +127,18 @@ def test_of_a_queue_with_sessions_only_the_accepted_session_is_emptied(bus: Bus)
     assert bus.counts(queue).active == 2
 
 
-@pytest.mark.parametrize("count", [0, -1, 4001])
-def test_a_batch_deletion_has_a_size(bus: Bus, count: int) -> None:
-    (answer,) = asked(bus, bus.queue(), older(bus, count))
+@pytest.mark.parametrize(("sku", "most"), [("Basic", 500), ("Standard", 500), ("Premium", 4000)])
+def test_a_batch_deletion_has_the_size_of_the_tier(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, sku: str, most: int
+) -> None:
+    monkeypatch.setattr(bus.broker, "sku", lambda namespace: sku)
+    counts = (most, 1, 0, -1, most + 1)
+    answers = asked(bus, bus.queue(), *[older(bus, count) for count in counts])
+    assert [status for status, _ in answers] == [200, 200, 400, 400, 400]
+
+
+def test_a_partitioned_queue_has_no_batch_deletion(bus: Bus) -> None:
+    (answer,) = asked(bus, bus.queue(enable_partitioning=True), older(bus, 1))
     assert answer == (400, None)
 
 

@@ -1,9 +1,11 @@
 """The administration API over HTTP: which requests are for it, who may ask, what they get.
 
 A namespace is administered on its own host. On the loopback address itself the requests are told
-from Resource Manager's by their `api-version`, which has no day in it.
+from Resource Manager's by their `api-version`, which has no day in it, or, where they have none, by
+a key's signature instead of a token, or by a path that only this API has.
 
-https://learn.microsoft.com/rest/api/servicebus/entities
+https://learn.microsoft.com/rest/api/servicebus/entities; a request without a version is served as
+the first one was (https://learn.microsoft.com/rest/api/servicebus/rest-dotnet-client-support).
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ from orchestrator.localcloud.xml_text import tag
 Changed = Callable[[str], Awaitable[None]]
 """Told a namespace whose entities have changed."""
 
+VERSIONS = "'2012-03', '2013-10', '2015-01', '2017-04', '2021-05', '2024-05'"
+"""Some that clients ask for. All that have no day are served alike."""
+
 MAX_DOCUMENT = 1024 * 1024
 PAGE = 100
 _VERSION = re.compile(r"\d{4}-\d{2}")
@@ -60,8 +65,7 @@ _TITLES = {"queues": "Queues", "topics": "Topics"}
 class AdministrationApi:
     """Serves the administration of all namespaces.
 
-    http: authorizes requests. changed: told a namespace after each change. sku: a namespace's, by
-    its name.
+    http: authorizes requests. changed: told a namespace after each change.
     """
 
     def __init__(
@@ -69,9 +73,7 @@ class AdministrationApi:
         broker: Broker,
         http: NamespaceHttp,
         changed: Changed,
-        sku: Callable[[str], str],
     ) -> None:
-        self._sku = sku
         self._broker = broker
         self._http = http
         self._changed = changed
@@ -81,8 +83,11 @@ class AdministrationApi:
         if is_namespace_host(request):
             # AMQP over WebSocket has its own door there.
             return not request.path.lower().startswith("/$servicebus/")
-        version = request.query.get("api-version", "")
-        return _VERSION.fullmatch(version) is not None
+        version = request.query.get("api-version")
+        if version is not None:
+            return _VERSION.fullmatch(version) is not None
+        signed = request.headers.get("Authorization", "").startswith("SharedAccessSignature ")
+        return signed or request.path.lower().startswith(("/$resources/", "/$namespaceinfo"))
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -103,6 +108,12 @@ class AdministrationApi:
 
     async def _administer(self, request: web.Request) -> web.Response:
         path = unquote(request.rel_url.raw_path).strip("/")
+        version = request.query.get("api-version")
+        if version is not None and _VERSION.fullmatch(version) is None:
+            raise DocumentError(
+                "The api-version in the query string is not supported. Either remove it from the "
+                f"Uri or use one of {VERSIONS}."
+            )
         if not path and request.method == "GET":
             return _document(200, greeting(moment(self._http.now())), "feed")
         grant = self._http.authorize(request, path)
@@ -113,7 +124,6 @@ class AdministrationApi:
             namespace,
             request.host,
             version=request.query.get("api-version", ""),
-            sku=self._sku(namespace),
         )
         page = _Page(request, namespace)
         found = _SUBSCRIPTION.fullmatch(path)
@@ -197,7 +207,7 @@ class AdministrationApi:
 
     def _describe(self, namespace: str) -> Shown:
         created = self._broker.namespace_created_at(namespace)
-        sku = self._sku(namespace)
+        sku = self._broker.sku(namespace)
         inner = (
             tag("CreatedTime", moment(created))
             + tag("MessagingSKU", sku)

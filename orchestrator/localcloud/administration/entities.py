@@ -73,15 +73,11 @@ class Shown:
 class Entities:
     """The entities of one namespace.
 
-    host: the address that clients know it by. version: the api-version they ask in. sku: the
-    namespace's.
+    host: the address that clients know it by. version: the api-version they ask in.
     """
 
-    def __init__(
-        self, broker: Broker, namespace: str, host: str, *, version: str, sku: str
-    ) -> None:
+    def __init__(self, broker: Broker, namespace: str, host: str, *, version: str) -> None:
         self._version = version
-        self._sku = sku
         self._broker = broker
         self._namespace = namespace
         self._host = host
@@ -239,7 +235,8 @@ class Entities:
             if old is not None and not isinstance(old, QueueInfo):
                 raise _existing(name)
             settings = queues.read_properties(given, old.properties if old else None)
-            check_targets(self._broker, self._namespace, settings, old.properties if old else None)
+            before = old.properties if old else None
+            check_targets(self._broker, self._namespace, name, settings, before)
             await self._broker.put_queue(self._namespace, name, settings)
         elif description.name == "TopicDescription":
             if old is not None and not isinstance(old, TopicInfo):
@@ -256,12 +253,13 @@ class Entities:
         """Large messages are for Premium namespaces, and for clients of their time."""
         name = "maxMessageSizeInKilobytes"
         limits = self._broker.limits
-        if name not in given or limits is not STRICT or self._sku == "Premium":
+        sku = self._broker.sku(self._namespace)
+        if name not in given or limits is not STRICT or sku == "Premium":
             return
         if queues.read_value(name, given[name]) * KIBIBYTE > limits.message_size:
             raise queues.refusal(
                 f"{name} may be more than {limits.message_size // KIBIBYTE} in a namespace of the "
-                f"Premium tier only; this one is {self._sku}.",
+                f"Premium tier only; this one is {sku}.",
                 target=name,
             )
 
@@ -303,7 +301,8 @@ class Entities:
         given = settings_of(description)
         queues.check_metadata(given)
         settings = topics.read_subscription(given, old.properties if old else None)
-        check_targets(self._broker, self._namespace, settings, old.properties if old else None)
+        before = old.properties if old else None
+        check_targets(self._broker, self._namespace, name, settings, before)
         info = await self._broker.put_subscription(self._namespace, topic, name, settings, rule)
         return self.subscription(info)
 

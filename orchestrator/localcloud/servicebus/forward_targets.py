@@ -2,8 +2,12 @@
 
 A target that does not exist then (https://github.com/Azure/azure-service-bus/issues/203), and
 forwarding from an entity with sessions (https://github.com/Azure/azure-service-bus/issues/317;
-https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding). A target that
-goes away later is another matter: see `forwarding`.
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding), and forwarding
+of a queue to itself. A target that goes away later is another matter, and so are longer circles,
+which nobody looks for: see `forwarding`.
+
+.NET's client refuses before it asks when an entity's own name is the target, a subscription's too;
+the wording is of its predecessor, the status assumed.
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ Forwarder = QueueProperties | SubscriptionProperties
 
 
 def check_targets(
-    broker: Broker, namespace: str, settings: Forwarder, old: Forwarder | None
+    broker: Broker, namespace: str, entity: str, settings: Forwarder, old: Forwarder | None
 ) -> None:
-    """Raises InvalidOperation. old: the settings so far; a target that they have already passes."""
+    """Raises InvalidOperation. entity: the queue's or subscription's name. old: the settings so
+    far; a target that they have already passes."""
     if settings.requires_session and settings.forward_to is not None:
         raise InvalidOperation(
             "SubCode=40000. Bad Request. An entity that requires sessions cannot forward its "
@@ -32,6 +37,11 @@ def check_targets(
         if target is None or target == before:
             continue
         name = target.strip("/")
+        if isinstance(settings, QueueProperties) and name.lower() == entity.strip("/").lower():
+            raise InvalidOperation(
+                f"SubCode=40000. The entity '{entity}' has an auto-forwarding policy to itself: "
+                "name another queue or topic."
+            )
         if not (broker.queue_info(namespace, name) or broker.topic_info(namespace, name)):
             raise InvalidOperation(
                 f"SubCode=40400. The auto forwarding destination entity '{name}' does not exist."

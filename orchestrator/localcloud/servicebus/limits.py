@@ -52,9 +52,15 @@ class Limits:
     # maxSizeInMegabytes that a queue of the Standard tier may ask for.
     queue_megabytes: tuple[int, ...] = (1024, 2048, 3072, 4096, 5120)
     peek_batch: int = 250
-    # Of one batch deletion. The Premium tier's: clients ask for so many in any tier.
-    delete_batch: int = 4000
+    # Messages of one batch deletion, in a Premium namespace and in others
+    # (https://learn.microsoft.com/azure/service-bus-messaging/batch-delete).
+    delete_batch_premium: int = 4000
+    delete_batch: int = 500
     forward_hops: int = 4
+
+    def delete_batch_of(self, sku: str) -> int:
+        """Messages of one batch deletion in a namespace of that tier."""
+        return self.delete_batch_premium if sku == "Premium" else self.delete_batch
 
 
 PARTITIONS = 16
@@ -80,6 +86,7 @@ RELAXED = Limits(
     duplicate_window_min=1.0,
     delivery_count_max=2**31 - 1,
     peek_batch=10_000,
+    delete_batch=4000,
 )
 
 BY_NAME = {"strict": STRICT, "relaxed": RELAXED}

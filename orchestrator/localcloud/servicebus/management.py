@@ -28,7 +28,12 @@ from orchestrator.localcloud.servicebus.front_messages import (
 )
 from orchestrator.localcloud.servicebus.links import unauthorized
 from orchestrator.localcloud.servicebus.links_request import Reply
-from orchestrator.localcloud.servicebus.management_call import ARGUMENT_ERROR, AnswerError, Call
+from orchestrator.localcloud.servicebus.management_call import (
+    ARGUMENT_ERROR,
+    ARGUMENT_OUT_OF_RANGE,
+    AnswerError,
+    Call,
+)
 from orchestrator.localcloud.servicebus.management_rules import rule_operations
 from orchestrator.localcloud.servicebus.model import (
     Done,
@@ -180,22 +185,33 @@ class ManagementNode:
     def _delete(self, call: Call) -> None:
         """What receivers of the SDKs call "delete messages" and "purge messages"
         (https://learn.microsoft.com/azure/service-bus-messaging/batch-delete)."""
-        count, most = call.number("message-count"), self._peer.broker.limits.delete_batch
+        broker, queue = self._peer.broker, self._queue
+        count = call.number("message-count")
+        most = broker.limits.delete_batch_of(broker.sku(queue.namespace))
         if not 0 < count <= most:
+            # In the service's words (https://github.com/Azure/azure-sdk-for-js/issues/34274).
             raise AnswerError(
-                400, ARGUMENT_ERROR, f"'message-count' must be from 1 to {most}, and is {count}."
+                400,
+                ARGUMENT_OUT_OF_RANGE,
+                f"Invalid Message Count : requested {count}. Message count should be between 1 "
+                f"and {most}.",
+            )
+        if queue.properties.enable_partitioning:
+            raise AnswerError(
+                400,
+                NOT_ALLOWED,
+                f"Batch deletion is not supported on {queue.path}, which is partitioned: receive "
+                "and delete its messages.",
             )
         before = call.number("enqueued-time-utc") / 1000
 
         def deleted(messages: Sequence[StoredMessage], error: BrokerError | None) -> None:
             if error is not None:
                 call.fail_with(error)
-            elif messages:
-                call.succeed({"message-count": t.Int(len(messages))})
             else:
-                call.answer(204, "NoContent", None, "com.microsoft:message-not-found")
+                call.succeed({"message-count": t.Int(len(messages))})
 
-        self._queue.delete_older(before, count, deleted, self._session(call))
+        queue.delete_older(before, count, deleted, self._session(call))
 
     def _schedule(self, call: Call) -> None:
         messages: list[IncomingMessage] = []

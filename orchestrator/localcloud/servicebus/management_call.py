@@ -19,6 +19,7 @@ from orchestrator.localcloud.servicebus.front_messages import Request, response
 from orchestrator.localcloud.servicebus.links_request import Reply
 
 ARGUMENT_ERROR = "com.microsoft:argument-error"
+ARGUMENT_OUT_OF_RANGE = "com.microsoft:argument-out-of-range"
 
 _STATUS = {
     NOT_FOUND: 404,

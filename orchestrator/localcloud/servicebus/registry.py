@@ -87,6 +87,8 @@ class Registry:
         self._next_number = 1
         self._context: Context | None = None
         self.meter: Meter = Unmeasured()
+        # The tier of a namespace, by its name; Resource Manager knows it.
+        self.sku: Callable[[str], str] = lambda namespace: "Standard"
         # Definitions change one at a time: each is durable before the next is looked at.
         self._defining = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
