@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ async def test_what_was_written_is_there_after_another_process_opens_the_file(
 ) -> None:
     await _fill(store)
     # As after kill -9: nothing was closed.
-    with sqlite3.connect(tmp_path / "arm.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "arm.sqlite")) as connection, connection:
         assert connection.execute("SELECT count(*) FROM resources").fetchone() == (4,)
     connection.close()
     again = ResourceStore(tmp_path / "arm.sqlite")
@@ -132,7 +133,7 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, content: bytes
 
 def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "arm.sqlite"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE diary (entry TEXT)")
     connection.close()
     before = path.read_bytes()
@@ -146,7 +147,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     store = ResourceStore(path)
     store.open()
     store.close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA user_version=99")
     connection.close()
     with pytest.raises(StateUnreadable, match="newer version"):

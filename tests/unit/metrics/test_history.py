@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,8 +55,10 @@ class Lab:
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> Lab:
-    return Lab(tmp_path)
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    built = Lab(tmp_path)
+    yield built
+    built.history.close()
 
 
 async def test_a_level_holds_until_it_changes_also_over_a_restart(lab: Lab) -> None:
@@ -85,7 +89,7 @@ async def test_a_level_that_does_not_change_writes_nothing(lab: Lab) -> None:
         lab.pass_minutes(1)
         lab.history.level(BUS, "ActiveMessages", RESULTS, 5)
     lab.history.close()
-    with sqlite3.connect(lab.path) as connection:
+    with closing(sqlite3.connect(lab.path)) as connection, connection:
         assert connection.execute("SELECT count(*) FROM points").fetchone() == (1,)
 
 
@@ -132,7 +136,7 @@ async def test_rows_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> No
     lab.restart()
     lab.history.add(JOB, "Executions", (("state", "Failed"),))
     lab.history.close()
-    with sqlite3.connect(lab.path) as connection:
+    with closing(sqlite3.connect(lab.path)) as connection, connection:
         [rows] = connection.execute("SELECT count(*) FROM points").fetchone()
     assert 40 <= rows <= 50
 

@@ -282,7 +282,7 @@ class House:
     async def die(self) -> None:
         """kill -9: nothing more is written; what was durable stays."""
         runtime = self.runtime
-        runtime._store._connection = None  # a dead process writes nothing more
+        runtime._store.close()  # a dead process writes nothing more
         tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

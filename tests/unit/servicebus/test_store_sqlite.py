@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -190,7 +191,7 @@ async def test_a_file_with_damaged_pages_is_named(tmp_path: Path) -> None:
 
 async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "broker.sqlite"
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other, other:
         other.execute("CREATE TABLE recipes (name TEXT)")
     other.close()
     with pytest.raises(StoreCorrupt, match="another program's database"):
@@ -202,7 +203,7 @@ async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     store = SqliteStore(path)
     await store.open()
     await store.close()
-    with sqlite3.connect(path) as newer:
+    with closing(sqlite3.connect(path)) as newer, newer:
         newer.execute("PRAGMA user_version=99")
     newer.close()
     with pytest.raises(StoreCorrupt, match=r"newer version \(schema 99"):
@@ -275,7 +276,7 @@ async def test_what_nobody_waits_for_is_written_after_its_patience(tmp_path: Pat
     for file in tmp_path.glob("broker.sqlite*"):
         shutil.copy(file, found)
     assert not list(found.glob("*-shm"))
-    with sqlite3.connect(found / "broker.sqlite") as reader:
+    with closing(sqlite3.connect(found / "broker.sqlite")) as reader, reader:
         assert reader.execute("SELECT count(*) FROM messages").fetchone() == (1,)
     reader.close()
     await store.close()
