@@ -277,20 +277,8 @@ class Changes:
         for provider in arm.providers:
             provider.admit(call)
         parent = call.id.parent
-        if parent is None:
-            return
-        try:
-            await arm.require(call, parent)
-        except ArmError as error:
-            if error.code != "ResourceNotFound":
-                raise
-            raise ArmError(
-                "ParentResourceNotFound",
-                f"Failed to perform 'write' on resource(s) of type "
-                f"'{'/'.join(call.id.types)}', because the parent resource '{parent.text}' could "
-                "not be found.",
-                404,
-            ) from None
+        if parent is not None:
+            await arm.require_parent(call, parent)
 
     def _group_open(self, id: ResourceId) -> None:
         if id.group is None or id.subscription is None:

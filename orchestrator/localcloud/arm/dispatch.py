@@ -206,8 +206,10 @@ class ResourceManager:
                     handler, arguments = read
                     inner = replace(call, id=parent, arguments=arguments)
                     return await self.answer(inner, await handler(inner))
+            if parent is not None:
+                await self.require_parent(call, parent)
             await self.require_scope(call.id)
-            raise missing(call.id)
+            raise kind.missing(call.id)
         if call.method == "HEAD":
             return Reply(None, 204)
         reply = Reply(await kind.show(call, resource))
@@ -222,11 +224,10 @@ class ResourceManager:
         parent = call.id.parent
         if parent is not None:
             found = self._reads[self.kind(parent)].find("GET", call.id.types[-1])
+            await self.require_parent(call, parent)
             if found is not None:
-                await self.require(call, parent)
                 inner = replace(call, id=parent)
                 return await self.answer(inner, await found[0](inner))
-            await self.require(call, parent)
         await self.require_scope(call.id)
         kind = self.kind(call.id)
         items = list(await kind.members(call))
@@ -321,7 +322,28 @@ class ResourceManager:
                 return
             raise missing(id)
         if await kind.get(replace(call, method="GET", id=id)) is None:
-            raise missing(id)
+            # Resource Manager itself knows whether the outermost resource is there; what lies in
+            # it, the service knows.
+            raise kind.missing(id) if id.parent is None or id.top in self.store else missing(id)
+
+    async def require_parent(self, call: Call, parent: ResourceId) -> None:
+        """See to it that the resource exists in which `call.id` lies.
+
+        Raises:
+            ArmError: 404; `ParentResourceNotFound`, or what the service says of the parent.
+        """
+        try:
+            await self.require(call, parent)
+        except ArmError as error:
+            if error.code != "ResourceNotFound":
+                raise
+            verb = "read" if call.method in ("GET", "HEAD") else "write"
+            raise ArmError(
+                "ParentResourceNotFound",
+                f"Failed to perform '{verb}' on resource(s) of type '{'/'.join(call.id.types)}', "
+                f"because the parent resource '{parent.text}' could not be found.",
+                404,
+            ) from None
 
     async def require_scope(self, id: ResourceId) -> None:
         """See to it that the subscription, group and extended resource of `id` exist."""

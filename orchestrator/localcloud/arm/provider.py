@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from orchestrator.localcloud.arm.content import parse as parse_body
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId
+from orchestrator.localcloud.arm.ids import ResourceId, missing
 from orchestrator.localcloud.arm.paging import PAGE
 from orchestrator.localcloud.arm.shapes import Shape
 
@@ -160,6 +160,10 @@ class ResourceType:
     def always_there(self, arm: ResourceManager, id: ResourceId) -> bool:
         """Whether a stored type has this one without anybody having made it."""
         return False
+
+    def missing(self, id: ResourceId) -> ArmError:
+        """What a caller is told who asks for one that is not there; services have own words."""
+        return missing(id)
 
     def parse(self, raw: bytes) -> Any:
         """The body of a request for this type; JSON unless overridden."""

@@ -192,7 +192,16 @@ async def test_read_only_members_of_a_body_are_ignored(here: World) -> None:
         ("GET", f"{THINGS}/no", None, 404, "ResourceNotFound"),
         ("PATCH", f"{THINGS}/no", {}, 404, "ResourceNotFound"),
         ("PUT", f"{THINGS}/a/parts/p", {}, 404, "ParentResourceNotFound"),
-        ("GET", f"{THINGS}/no/parts", None, 404, "ResourceNotFound"),
+        ("GET", f"{THINGS}/no/parts", None, 404, "ParentResourceNotFound"),
+        ("GET", f"{THINGS}/no/parts/p", None, 404, "ParentResourceNotFound"),
+        ("GET", f"{THINGS}/no/parts/p/bits", None, 404, "ParentResourceNotFound"),
+        (
+            "GET",
+            f"/subscriptions/{SUBSCRIPTION}/resourceGroups/no/providers/N.A/b/c/parts/p",
+            None,
+            404,
+            "ResourceGroupNotFound",
+        ),
         ("POST", f"{THINGS}/no/poke", None, 404, "ResourceNotFound"),
         ("PUT", f"{THINGS}/no/providers/N.B/notes/n", {}, 404, "ResourceNotFound"),
         (
