@@ -31,7 +31,10 @@ TYPE = f"Microsoft.App/jobs@{API_VERSION}"
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 
 # What the service tells and does not take (Microsoft.App/jobs, properties that are read-only).
-_READ_ONLY = ("provisioningState", "runningState", "outboundIpAddresses", "eventStreamEndpoint")
+_READ_ONLY = (
+    *("provisioningState", "runningState", "runningStatus"),
+    *("outboundIpAddresses", "eventStreamEndpoint"),
+)
 
 
 # ------------------------------------------------------------------------------- templates

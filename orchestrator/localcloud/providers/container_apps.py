@@ -150,6 +150,7 @@ class Jobs(ResourceType):
         environment = self._environment(call, properties, before)
         profiles = environment.get("properties", {}).get("workloadProfiles", [])
         identity = resource.get("identity", {})
+        lent = environment.get("identity", {}).get("userAssignedIdentities", {})
         check_properties(
             properties,
             Surroundings(
@@ -161,6 +162,7 @@ class Jobs(ResourceType):
                 },
                 identities={name.lower() for name in identity.get("userAssignedIdentities", {})},
                 system="principalId" in identity,
+                lent={name.lower() for name in lent},
             ),
         )
         resource.setdefault("identity", {"type": "None"})
@@ -211,11 +213,9 @@ class Jobs(ResourceType):
         properties = resource["properties"]
         for secret in properties.get("configuration", {}).get("secrets", []):
             secret.pop("value", None)
-        id = parse(resource["id"])
-        properties["eventStreamEndpoint"] = (
-            f"{call.base}/subscriptions/{id.subscription}/resourceGroups/{id.group}"
-            f"/jobs/{id.name}/eventstream"
-        )
+        # What the service calls it on the wire up to 2025-10-02-preview at least.
+        properties["runningStatus"] = properties.setdefault("runningState", "Ready")
+        properties["eventStreamEndpoint"] = f"{_stream_base(call, resource['id'])}/eventstream"
         return resource
 
     def busy(self, call: Call) -> ArmError:
@@ -357,8 +357,22 @@ class Executions(ResourceType):
         runtime = self._apps.running()
         if record is None:
             raise missing(job)
-        _execution(runtime, record.id, call.id.name)
-        return runtime.replicas(record.id.text, call.id.name)
+        execution = _execution(runtime, record.id, call.id.name)
+        base = f"{_stream_base(call, record.id.text)}/executions/{execution['name']}"
+        replicas = runtime.replicas(record.id.text, call.id.name)
+        for replica in replicas:
+            properties = replica["properties"]
+            for container in (*properties["containers"], *properties["initContainers"]):
+                container["logStreamEndpoint"] = (
+                    f"{base}/replicas/{replica['name']}/containers/{container['name']}/logstream"
+                )
+        return replicas
+
+
+def _stream_base(call: Call, job: str) -> str:
+    """Where the streams of a job begin; they have paths of their own, without a provider."""
+    id = parse(job)
+    return f"{call.base}/subscriptions/{id.subscription}/resourceGroups/{id.group}/jobs/{id.name}"
 
 
 async def _asked(work: Awaitable[_T]) -> _T:

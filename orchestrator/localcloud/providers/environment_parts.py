@@ -8,11 +8,12 @@ of at least /23, not delegated.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, ResourceType
 from orchestrator.localcloud.providers.embedded import existing
 from orchestrator.localcloud.providers.faults import Faults
@@ -73,7 +74,7 @@ def check_profiles(properties: JSON, faults: Faults) -> None:
             )
 
 
-def check_network(call: Call, properties: JSON, before: JSON) -> None:
+def check_network(call: Call, properties: JSON, before: JSON, location: str) -> None:
     """The subnet an environment lives in: existing, big enough, delegated; chosen once.
 
     Raises:
@@ -135,7 +136,9 @@ def check_network(call: Call, properties: JSON, before: JSON) -> None:
             "The subnet of an environment without workload profiles must not be delegated.",
             target=path,
         )
-    properties.setdefault("infrastructureResourceGroup", f"ME_{call.id.name}_{call.id.group}"[:90])
+    managed = before.get("infrastructureResourceGroup")
+    managed = managed or f"ME_{call.id.name}_{call.id.group}_{location}"[:90]
+    properties.setdefault("infrastructureResourceGroup", managed)
 
 
 def _subnet(call: Call, text: str) -> JSON:
@@ -153,8 +156,10 @@ def _subnet(call: Call, text: str) -> JSON:
 
 def _usage(name: str, limit: int, value: float) -> JSON:
     return {
-        "name": {"value": name, "localizedValue": name},
+        "name": {"value": name, "localizedValue": re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)},
         "unit": "Count",
+        # Both names are on the wire.
+        "usage": value,
         "currentValue": value,
         "limit": limit,
     }
@@ -248,6 +253,14 @@ class Storages(ResourceType):
 
     type: ClassVar[str] = f"{ENVIRONMENTS}/storages"
     provisioning: ClassVar[bool] = False
+
+    def missing(self, id: ResourceId) -> ArmError:
+        """In the service's words, by which `az containerapp env storage set` knows a new one."""
+        return ArmError(
+            "ManagedEnvironmentStorageNotFound",
+            f"ManagedEnvironment Storage '{id.name}' was not found.",
+            404,
+        )
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """An account, a share, how it may be accessed."""

@@ -11,7 +11,7 @@ import base64
 import binascii
 import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -19,13 +19,70 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from orchestrator.localcloud.arm.ids import missing
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import ResourceId, missing
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
 from orchestrator.localcloud.providers.environment_parts import ENVIRONMENTS
 from orchestrator.localcloud.providers.faults import Faults
 
 _WRITE_ONLY = ("value", "password")
 _FROM_VAULT = "certificateKeyVaultProperties"
+
+_HEADERS = ("openTelemetryConfiguration", "destinationsConfiguration", "otlpConfigurations", "[]")
+_WITHHELD: Sequence[Sequence[str]] = (
+    ("daprAIInstrumentationKey",),
+    ("daprAIConnectionString",),
+    ("appInsightsConfiguration", "connectionString"),
+    ("appLogsConfiguration", "logAnalyticsConfiguration", "sharedKey"),
+    ("customDomainConfiguration", "certificateValue"),
+    ("customDomainConfiguration", "certificatePassword"),
+    (*_HEADERS[:2], "dataDogConfiguration", "key"),
+    (*_HEADERS, "headers", "[]", "value"),
+)
+"""Members of an environment's properties that the service takes and tells nobody."""
+
+
+def keep_secrets(properties: JSON, before: JSON) -> None:
+    """Who puts an environment again as it was read leaves its secrets as they are."""
+    for path in _WITHHELD:
+        _keep(properties, before, path)
+
+
+def withhold_secrets(properties: JSON) -> None:
+    """Take from an environment's properties what nobody is told."""
+    for path in _WITHHELD:
+        _withhold(properties, path)
+
+
+def _keep(new: Any, old: Any, path: Sequence[str]) -> None:
+    name, *rest = path
+    if name == "[]":
+        if isinstance(new, list) and isinstance(old, list):
+            known = {_label(item): item for item in old}
+            for item in new:
+                _keep(item, known.get(_label(item)), rest)
+    elif isinstance(new, dict) and isinstance(old, dict):
+        if rest:
+            _keep(new.get(name), old.get(name), rest)
+        elif name in old:
+            new.setdefault(name, old[name])
+
+
+def _withhold(value: Any, path: Sequence[str]) -> None:
+    name, *rest = path
+    if name == "[]":
+        for item in value if isinstance(value, list) else ():
+            _withhold(item, rest)
+    elif isinstance(value, dict):
+        if rest:
+            _withhold(value.get(name), rest)
+        else:
+            value.pop(name, None)
+
+
+def _label(item: Any) -> Any:
+    """By which the members of a list are told apart: an endpoint's name, a header's key."""
+    return item.get("name", item.get("key")) if isinstance(item, dict) else None
 
 
 class Certificates(ResourceType):
@@ -127,6 +184,12 @@ class DaprComponents(ResourceType):
 
     type: ClassVar[str] = f"{ENVIRONMENTS}/daprComponents"
     provisioning: ClassVar[bool] = False
+
+    def missing(self, id: ResourceId) -> ArmError:
+        """In the service's words."""
+        return ArmError(
+            "DaprComponentNotFound", f"Dapr Component with name '{id.name}' was not found.", 404
+        )
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check what it is; keep the values of secrets that are named again."""

@@ -32,6 +32,7 @@ TRIGGERS = {
 READ_ONLY = (
     "provisioningState",
     "runningState",
+    "runningStatus",
     "outboundIpAddresses",
     "eventStreamEndpoint",
 )
@@ -48,12 +49,15 @@ class Surroundings:
         dedicated: Those of them with machines of their own, where cpu and memory need not pair.
         identities: Resource ids (lower case) of the job's user-assigned identities.
         system: Whether the job has a system-assigned identity.
+        lent: Resource ids (lower case) of the environment's user-assigned identities, with which
+            images may be pulled, too.
     """
 
     workload_profiles: Collection[str] = ()
     dedicated: Collection[str] = ()
     identities: Collection[str] = ()
     system: bool = False
+    lent: Collection[str] = ()
 
 
 def check_name(name: str) -> None:
@@ -168,7 +172,9 @@ def _registries(
                 "ContainerAppRegistryPasswordSecretRefNotFound",
             )
         identity = faults.text(registry.get("identity"), f"{path}.identity")
-        _identity(identity, f"{path}.identity", around, faults)
+        if identity.lower() not in around.lent:
+            _identity(identity, f"{path}.identity", around, faults)
+    configuration.setdefault("identitySettings", [])
 
 
 def _identity(identity: str, path: str, around: Surroundings, faults: Faults) -> None:
@@ -270,7 +276,8 @@ def _scale(
     scale = faults.object(config.get("scale"), path)
     config["scale"] = scale
     least = faults.whole(scale, "minExecutions", path, least=0, default=0)
-    most = faults.whole(scale, "maxExecutions", path, least=1, default=100)
+    # The service takes 0: `az containerapp job update --max-executions 0` pauses the job.
+    most = faults.whole(scale, "maxExecutions", path, least=0, default=100)
     if least > most:
         faults.add(
             f"{path}.minExecutions",

@@ -42,8 +42,12 @@ def check_template(
             "'template.containers' is missing: a job needs at least one container.",
             TEMPLATE_FAULT,
         )
-    else:
-        _resources(template["containers"], faults, large=large, paired=paired)
+    # Init containers are done when the others begin: they do not count for the total.
+    _requested(template, "initContainers", faults)
+    before = len(faults)
+    cpu, memory = _requested(template, "containers", faults)
+    if template.get("containers") and len(faults) == before and paired:
+        _check_pair(cpu, memory, faults, large=large)
 
 
 def _container(
@@ -137,21 +141,24 @@ def _volumes(template: JSON, secrets: Collection[str], faults: Faults) -> set[st
 # ------------------------------------------------------------------- resources ----
 
 
-def _resources(containers: Any, faults: Faults, *, large: bool, paired: bool) -> None:
-    """Cpu and memory of all containers must add up to a pair that there is."""
+def _requested(template: JSON, kind: str, faults: Faults) -> tuple[Fraction, Fraction]:
+    """Fill in what containers request where they do not say it; cores and GiB of all of them."""
     total_cpu, total_memory = Fraction(0), Fraction(0)
-    before = len(faults)
-    for path, container in faults.objects(containers, "template.containers"):
+    for path, container in faults.objects(template.get(kind), f"template.{kind}"):
         at = f"{path}.resources"
         resources = faults.object(container.get("resources"), at)
         container["resources"] = resources
         cpu = _cpu(resources, at, faults)
-        memory = _memory(resources, at, faults)
         total_cpu += cpu
-        total_memory += memory
+        total_memory += _memory(resources, at, faults)
         resources["ephemeralStorage"] = _ephemeral(cpu)
-    if len(faults) > before or not paired:
-        return
+    return total_cpu, total_memory
+
+
+def _check_pair(
+    total_cpu: Fraction, total_memory: Fraction, faults: Faults, *, large: bool
+) -> None:
+    """Cpu and memory of all containers must add up to a pair that there is."""
     most = 16 if large else 8
     quarters = total_cpu * 4
     if quarters.denominator != 1 or not 1 <= quarters <= most or total_memory != total_cpu * 2:
@@ -185,7 +192,7 @@ def _cpu(resources: JSON, path: str, faults: Faults) -> Fraction:
 
 
 def _memory(resources: JSON, path: str, faults: Faults) -> Fraction:
-    value = resources.setdefault("memory", DEFAULT_MEMORY)
+    value = resources.get("memory", DEFAULT_MEMORY)
     match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         faults.add(
@@ -194,7 +201,10 @@ def _memory(resources: JSON, path: str, faults: Faults) -> Fraction:
             TEMPLATE_FAULT,
         )
         return Fraction(0)
-    return Fraction(match.group(1))
+    memory = Fraction(match.group(1))
+    # The service writes 1.0Gi as 1Gi.
+    resources["memory"] = f"{float(memory):.6f}".rstrip("0").rstrip(".") + "Gi"
+    return memory
 
 
 def _ephemeral(cpu: Fraction) -> str:

@@ -18,6 +18,10 @@ from orchestrator.localcloud.providers.environment_parts import (
     profile_states,
     usages,
 )
+from orchestrator.localcloud.providers.environment_secrets import (
+    keep_secrets,
+    withhold_secrets,
+)
 from orchestrator.localcloud.providers.faults import Faults
 from orchestrator.localcloud.providers.spelling import respell
 from orchestrator.localcloud.providers.stream_token import stream_token
@@ -31,7 +35,7 @@ _READ_ONLY = (
 
 
 class ManagedEnvironments(ResourceType):
-    """An environment; its log destination's key is write-only."""
+    """An environment; its keys and passwords are write-only."""
 
     type: ClassVar[str] = ENVIRONMENTS
     shape: ClassVar[Shape] = {"properties": {"customDomainConfiguration": {}}}
@@ -81,18 +85,19 @@ class ManagedEnvironments(ResourceType):
                 "appLogsConfiguration.logAnalyticsConfiguration.customerId",
                 required=True,
             )
-            # An update may leave the write-only key out.
-            known = before.get("appLogsConfiguration", {}).get("logAnalyticsConfiguration", {})
-            if "sharedKey" not in analytics and "sharedKey" in known:
-                analytics["sharedKey"] = known["sharedKey"]
+            analytics.setdefault("dynamicJsonColumns", False)
+        if call.method == "PUT":
+            keep_secrets(properties, before)
         check_profiles(properties, faults)
         faults.raise_any()
-        check_network(call, properties, before)
+        check_network(call, properties, before, resource["location"])
         properties.setdefault(
             "workloadProfiles", [{"name": "Consumption", "workloadProfileType": "Consumption"}]
         )
         properties.setdefault("zoneRedundant", before.get("zoneRedundant", False))
-        properties.setdefault("publicNetworkAccess", "Enabled")
+        network = properties.get("vnetConfiguration") or {}
+        open_ = "Disabled" if network.get("internal") else "Enabled"
+        properties.setdefault("publicNetworkAccess", open_)
         properties.setdefault("peerAuthentication", {"mtls": {"enabled": False}})
         properties.setdefault("peerTrafficConfiguration", {"encryption": {"enabled": False}})
         if old is not None and before.get("zoneRedundant") != properties["zoneRedundant"]:
@@ -129,10 +134,9 @@ class ManagedEnvironments(ResourceType):
             )
 
     async def show(self, call: Call, resource: JSON) -> JSON:
-        """Without the key of its workspace, with where its logs stream from."""
+        """Without its secrets, with where its logs stream from."""
         properties = resource["properties"]
-        logs = properties.get("appLogsConfiguration", {})
-        logs.get("logAnalyticsConfiguration", {}).pop("sharedKey", None)
+        withhold_secrets(properties)
         id = parse(resource["id"])
         properties["eventStreamEndpoint"] = (
             f"{call.base}/subscriptions/{id.subscription}/resourceGroups/{id.group}"

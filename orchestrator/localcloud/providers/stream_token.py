@@ -19,7 +19,10 @@ def stream_token(identity: Identity, call: Call, resource: JSON) -> JSON:
         lifetime=LIFETIME,
         extra={"resource": resource["id"]},
     )
+    kind = str(resource["type"]).replace("managedEnvironments", "environments")
     return {
-        **{key: resource[key] for key in ("id", "name", "type", "location")},
+        **{key: resource[key] for key in ("id", "name", "location")},
+        # So spelt by the service.
+        "type": f"{kind}/accesstoken",
         "properties": {"token": token, "expires": iso(identity.expiry(token))},
     }

@@ -85,6 +85,7 @@ def test_the_smallest_job_gets_the_defaults() -> None:
         "replicaTimeout": 60,
         "replicaRetryLimit": 0,
         "manualTriggerConfig": {"parallelism": 1, "replicaCompletionCount": 1},
+        "identitySettings": [],
     }
     assert properties["workloadProfileName"] == "Consumption"
     assert properties["template"]["containers"][0]["resources"] == {
@@ -93,6 +94,29 @@ def test_the_smallest_job_gets_the_defaults() -> None:
         "ephemeralStorage": "1Gi",
     }
     assert "provisioningState" not in properties
+
+
+def test_an_event_job_is_paused_with_no_executions_at_most() -> None:
+    properties = event(minExecutions=0, maxExecutions=0)
+    check_properties(properties, AROUND)
+    assert properties["configuration"]["eventTriggerConfig"]["scale"]["maxExecutions"] == 0
+
+
+def test_images_are_pulled_with_an_identity_of_the_environment_too() -> None:
+    lent = IDENTITY.replace("jobs", "environments")
+    around = Surroundings(lent={lent})
+    check_properties(job(registries=[{"server": "r.azurecr.io", "identity": lent.upper()}]), around)
+    secret = {"name": "s", "keyVaultUrl": "https://v", "identity": lent}
+    assert refusal(job(secrets=[secret]), around).code == "ManagedIdentityNotAssigned"
+
+
+def test_resources_are_written_as_the_service_writes_them() -> None:
+    properties = container(resources={"cpu": 0.5, "memory": "1.0Gi"})
+    properties["template"]["initContainers"] = [{"name": "init", "image": "i"}]
+    check_properties(properties, AROUND)
+    half = {"cpu": 0.5, "memory": "1Gi", "ephemeralStorage": "2Gi"}
+    assert properties["template"]["containers"][0]["resources"] == half
+    assert properties["template"]["initContainers"][0]["resources"] == half
 
 
 def test_an_event_job_gets_the_scalers_defaults() -> None:
@@ -219,7 +243,7 @@ def test_resources_count_over_all_containers_but_not_init_containers() -> None:
             None,
             "configuration.eventTriggerConfig.scale.minExecutions",
         ),
-        (event(maxExecutions=0), None, "configuration.eventTriggerConfig.scale.maxExecutions"),
+        (event(maxExecutions=-1), None, "configuration.eventTriggerConfig.scale.maxExecutions"),
         (event(rules=[]), None, "configuration.eventTriggerConfig.scale.rules"),
         (
             event(pollingInterval=0),
