@@ -362,6 +362,17 @@ class Model:
         return found
 
     @cached_property
+    def uses(self) -> dict[Symbol, list[s.Node]]:
+        """Where the file uses a symbol by its name. Once its names are bound."""
+        found: dict[Symbol, list[s.Node]] = {}
+        for decl in self.decls:
+            for node in s.walk(decl):
+                symbol = getattr(node, "symbol", None)
+                if isinstance(symbol, Symbol):
+                    found.setdefault(symbol, []).append(node)
+        return found
+
+    @cached_property
     def closure(self) -> Closure:
         from orchestrator.bicep.imports import Closure
 

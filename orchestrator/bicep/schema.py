@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.azure_types import spelling
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.derived import derived_kind, sounds_like_text, used_kind
+from orchestrator.bicep.derived import derived_kind
+from orchestrator.bicep.diagnostics import UNSUPPORTED
 from orchestrator.bicep.literals import Leaf, is_literal, leaves, literal_value
 from orchestrator.bicep.model import EXPORT_MARK, ArmFile, Model, decorator
 from orchestrator.bicep.naming import Naming
 from orchestrator.bicep.symbols import Symbol
+from orchestrator.bicep.use_kinds import used_kind
 
 if TYPE_CHECKING:
     from orchestrator.bicep.convert import Converter
@@ -70,7 +72,7 @@ class Schemas:
         emit = Writer(self.converter).emit
         schema = self._typed(decl, type_)
         if "type" not in schema and DERIVED_MARK in schema.get("metadata", {}):
-            self._guess(decl, schema)
+            self._find_kind(decl, schema)
         if decorator(decl, "secure") is not None and schema.get("type") in _SECURE:
             schema["type"] = _SECURE[schema["type"]]
         if decorator(decl, "sealed") is not None:
@@ -89,23 +91,23 @@ class Schemas:
             schema = merge(schema, {"metadata": {"description": description}})
         return schema
 
-    def _guess(self, decl: s.Node, schema: Schema) -> None:
-        """The kind of a part of a resource type: from how the parameter is used.
+    def _find_kind(self, decl: s.Node, schema: Schema) -> None:
+        """The kind of a part of a resource type, from the parameter's values and uses.
 
-        A secret must have one, or it would be shown. What is taken from a resource type is an
-        object, unless its name says that it is text; a wrong guess fails when it is deployed.
+        Without one the service takes what it is given and checks it later. A secret must have
+        one, or it would be shown.
         """
         kind = used_kind(self.model, decl) if isinstance(decl, s.ParamDecl) else None
-        if kind is None and decorator(decl, "secure") is not None:
-            kind = "string" if sounds_like_text(schema["metadata"][DERIVED_MARK]) else "object"
-            self.model.warning(
-                decl,
-                "assumed",
-                f"Without Azure's types this secret is taken for {kind}.",
-                "Declare it as string or object to be sure.",
-            )
         if kind is not None:
             schema["type"] = kind
+        if decorator(decl, "secure") is not None and kind not in _SECURE:
+            self.model.error(
+                decl,
+                UNSUPPORTED,
+                "Without Azure's types it is not known whether this secret is a string or an "
+                "object, and nothing here says it.",
+                "Declare it as string or object.",
+            )
 
     def _typed(self, decl: s.Node, type_: s.Node) -> Schema:
         discriminator = decorator(decl, "discriminator")

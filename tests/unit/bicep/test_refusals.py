@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.bicep import BicepError, compile_file
+from orchestrator.bicep import BicepError, compile_file, compile_params
 from tests.unit.bicep.compiling import refused, template, write
 
 LOOP = "resource a 'Microsoft.Rp/things@2020-01-01' = [for i in range(0, 2): { name: 'a${i}' }]\n"
@@ -214,11 +214,61 @@ def test_what_is_wrong_in_a_module_is_said_with_the_modules_file(tmp_path: Path)
     assert found.path == tmp_path / "mod.bicep"
 
 
-def test_a_secret_of_unknown_kind_is_warned_of(tmp_path: Path) -> None:
-    source = "@secure()\nparam p resourceInput<'Microsoft.Rp/things@2020-01-01'>.properties.login\n"
-    compiled = compile_file(write(tmp_path, {"main.bicep": source}))
-    assert compiled.template["parameters"]["p"]["type"] == "secureObject"
-    assert [warning.code for warning in compiled.warnings] == ["assumed"]
+SECRET = "@secure()\nparam p resourceInput<'Microsoft.Rp/things@2020-01-01'>.properties.login{}\n"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "",
+        "output o string = '${p}'\n",
+        "var v = p ?? 'x'\n",
+        "output o array = [toLower(p), p.name]\n",
+    ],
+)
+def test_a_secret_is_refused_when_nothing_says_its_kind(tmp_path: Path, use: str) -> None:
+    (found,) = refused(tmp_path, SECRET.format("") + use)
+    assert (found.code, found.line, found.column) == ("unsupported", 1, 1)
+    assert found.hint == "Declare it as string or object."
+
+
+@pytest.mark.parametrize(
+    ("default", "use", "kind"),
+    [
+        (" = ''", "", "securestring"),
+        (" = {}", "", "secureObject"),
+        ("", "output o string = toLower(p)\n", "securestring"),
+        ("", "var v = p ?? ''\noutput o string = v\n", "securestring"),
+        ("", "func f(a string) string => a\noutput o string = f(p!)\n", "securestring"),
+        ("", "output o string = p.name\n", "secureObject"),
+        ("", "output o string = p['name']\n", "secureObject"),
+        ("", "module m 'm.bicep' = { params: { s: p } }\n", "securestring"),
+        ("", "module m 'm.bicep' = { params: { further: p } }\n", "secureObject"),
+    ],
+)
+def test_a_secrets_kind_is_what_its_uses_say(
+    tmp_path: Path, default: str, use: str, kind: str
+) -> None:
+    module = (
+        "@secure()\nparam s string = ''\n"
+        "param further resourceInput<'Microsoft.Rp/things@2020-01-01'>.properties.a = {}\n"
+    )
+    found = template(tmp_path, SECRET.format(default) + use, m__bicep=module)
+    assert found["parameters"]["p"]["type"] == kind
+
+
+def test_a_secrets_kind_is_what_its_callers_give(tmp_path: Path) -> None:
+    source = "module m 'm.bicep' = { params: { p: 'x' } }\n"
+    found = template(tmp_path, source, m__bicep=SECRET.format(""))
+    inner = found["resources"]["m"]["properties"]["template"]
+    assert inner["parameters"]["p"]["type"] == "securestring"
+    path = write(
+        tmp_path,
+        {"p.bicepparam": "using 'q.bicep'\nparam p = { a: 1 }\n", "q.bicep": SECRET.format("")},
+    )
+    given = compile_params(path).template
+    assert given is not None
+    assert given["parameters"]["p"]["type"] == "secureObject"
 
 
 def test_null_where_it_is_only_perhaps_is_no_error(tmp_path: Path) -> None:
