@@ -38,6 +38,47 @@ def template_fault(document: Json) -> str:
     functions = document.get("functions", [])
     if not isinstance(functions, list) or not all(map(_is_namespace, functions)):
         return "its functions are not namespaces with members"
+    return _lost_reference(document) or _lost_variable(document)
+
+
+def _lost_reference(document: Json) -> str:
+    """A `$ref` that leads nowhere."""
+    todo = [document.get(part) for part in (*_DESCRIBED, "functions")]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, list):
+            todo += one
+        elif isinstance(one, dict):
+            pointer = one.get("$ref")
+            if isinstance(pointer, str) and not _leads_somewhere(document, pointer):
+                return f"it has no {pointer}"
+            todo += one.values()
+    return ""
+
+
+def _leads_somewhere(document: Json, pointer: str) -> bool:
+    found = document
+    for part in pointer.removeprefix("#/").split("/"):
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            return False
+    return isinstance(found, dict)
+
+
+def _lost_variable(document: Json) -> str:
+    """A variable that is said to be exported, and is not there."""
+    variables = document.get("variables", {})
+    loops = variables.get("copy", [])
+    known = set(variables)
+    if isinstance(loops, list):
+        known |= {loop["name"] for loop in loops if isinstance(loop, dict) and "name" in loop}
+    for one in document.get("metadata", {}).get(_EXPORTED, []):
+        if one["name"] not in known:
+            return f"it exports the variable {one['name']!r}, which it has not"
     return ""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.folding import LONGEST, fold_call, fold_not, fold_operator
 from orchestrator.bicep.interface import output_names
 from orchestrator.bicep.kinds import ANY, Kind, Property, array_of, literal, union
 from orchestrator.bicep.model import ArmFile, Model, decorator
@@ -134,6 +135,9 @@ class Typing:
             case s.Object():
                 return self._object(node)
             case s.Ternary():
+                condition = self.of(node.condition)
+                if condition.name == "bool" and condition.is_literal:
+                    return self.of(node.yes if condition.value else node.no)
                 return union([self.of(node.yes), self.of(node.no)])
             case s.Unary():
                 return self._unary(node)
@@ -166,6 +170,8 @@ class Typing:
                 return kinds.STRING
             shown = str(kind.value)
             found += (shown.capitalize() if isinstance(kind.value, bool) else shown) + text
+            if len(found) > LONGEST:
+                return kinds.STRING
         return literal(found)
 
     def _array(self, node: s.Array) -> Kind:
@@ -186,19 +192,21 @@ class Typing:
 
     def _unary(self, node: s.Unary) -> Kind:
         if node.op == "!":
-            return kinds.BOOL
+            return fold_not(self.of(node.operand)) or kinds.BOOL
         if isinstance(node.operand, s.Int):
             return literal(-node.operand.value)
         return kinds.INT
 
     def _binary(self, node: s.Binary) -> Kind:
+        left, right = self.of(node.left), self.of(node.right)
         if node.op in ("+", "-", "*", "/", "%"):
             # what does not fit is said where it stands, and nothing is concluded from it
-            sides = (self.of(node.left), self.of(node.right))
-            return kinds.INT if all(kinds.fits(side, kinds.INT) for side in sides) else ANY
+            if not all(kinds.fits(side, kinds.INT) for side in (left, right)):
+                return ANY
+            return fold_operator(node.op, left, right) or kinds.INT
         if node.op == "??":
-            return union([kinds.without_null(self.of(node.left)), self.of(node.right)])
-        return kinds.BOOL
+            return union([kinds.without_null(left), right])
+        return fold_operator(node.op, left, right) or kinds.BOOL
 
     def _call(self, node: s.Call | s.MethodCall) -> Kind:
         name = built_in_name(node)
@@ -226,6 +234,9 @@ class Typing:
             return kinds.URI
         if name == "json":
             return self._parsed(node.args)
+        folded = fold_call(name, map(self.of, node.args))
+        if folded is not None:
+            return folded
         found = functions.signatures(name)
         results = {one.result for one in found if one.accepts_count(len(node.args))}
         if name == "any" or not results:
@@ -287,8 +298,9 @@ class Typing:
     def _index(self, node: s.Index) -> Kind:
         base = kinds.without_null(self.of(node.base))
         index = s.unwrap(node.index)
-        if isinstance(index, s.Str) and index.literal is not None:
-            return self.read(base, index.literal, safe=node.safe)
+        name = self.of(index)
+        if name.name == "string" and name.is_literal:
+            return self.read(base, str(name.value), safe=node.safe)
         if base.name == "array":
             found = self._item_at(base, index, from_end=node.from_end)
             return union([found, kinds.NULL]) if node.safe else found

@@ -18,6 +18,7 @@ class Parameter:
     decl: s.ParamDecl | None  # in the file that declares it
     schema: dict[str, object] | None  # of a compiled template
     secure: bool
+    owner: Model | None = None  # the file of `decl`
 
 
 def _is_secure_type(model: Model, node: s.Node, seen: set[s.Node]) -> bool:
@@ -159,5 +160,6 @@ def parameters(file: Model | ArmFile) -> dict[str, Parameter]:
                 decl,
                 None,
                 is_secure(file, decl),
+                file,
             )
     return found

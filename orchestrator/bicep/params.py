@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.bicep import arm
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks import bounds
 from orchestrator.bicep.checks.decorators import constant
 from orchestrator.bicep.checks.modules import parameter_kind
 from orchestrator.bicep.checks.values import check_value
@@ -403,6 +404,9 @@ def _check(file: ParameterFile) -> None:
             )
         else:
             _fits(owner, name, parameter_kind(model.using, declared[name]))
+            bounds.check_argument(
+                owner.model, Typing(owner.model), owner.own[name].value, model.using, declared[name]
+            )
     missing = [
         name for name, one in declared.items() if one.required and name not in file.assignments
     ]

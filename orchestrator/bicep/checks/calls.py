@@ -6,13 +6,16 @@ from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.values import check_value
-from orchestrator.bicep.inference import Typing
-from orchestrator.bicep.interface import parameters
+from orchestrator.bicep.inference import Typing, item_of, parameter_type
+from orchestrator.bicep.interface import Parameter, parameters
 from orchestrator.bicep.model import SCOPES, Model
 from orchestrator.bicep.symbols import Symbol
 from orchestrator.bicep.type_kinds import type_kind
 from orchestrator.bicep.unit import built_in_name
 
+_VAULT = "microsoft.keyvault/vaults"
+# of a module that can't be read, or that has no such parameter: that is told elsewhere
+_UNKNOWN = Parameter("", False, False, None, None, True)
 _LIST_ARGUMENTS = (kinds.STRING, kinds.OBJECT)
 # what a lambda gives, where not anything
 _LAMBDA_RESULTS = {"filter": kinds.BOOL, "sort": kinds.BOOL, "groupBy": kinds.STRING}
@@ -60,13 +63,8 @@ class Calls:
         found = self.typing.of(node.base)
         if found.name == "resource":
             name = node.name.name
-            if name == "getSecret":
-                if not self._is_secure_argument(node):
-                    self.model.error(
-                        node,
-                        "BCP180",
-                        "getSecret() is only given directly to a module's secure parameter.",
-                    )
+            if name == "getSecret" and _is_vault(self.model, found):
+                self._secret(node)
             elif name.startswith("list"):
                 self._list_arguments(node)
             else:
@@ -147,6 +145,8 @@ class Calls:
                 self.typing.accepts(kind, one.parameter(index)) for index, kind in enumerate(given)
             ):
                 self._lambdas(name, node, one)
+                if name == "flatten":
+                    self._flatten(node.args[0])
                 return
         for index, kind in enumerate(given):
             wanted = [one.parameter(index) for one in fitting]
@@ -212,6 +212,18 @@ class Calls:
                     f"The lambda's result is wanted as {wanted.name}; this is {found.spell()}.",
                 )
 
+    def _flatten(self, node: s.Node) -> None:
+        """flatten([1]): what has no arrays in it."""
+        given = kinds.without_null(self.typing.of(node))
+        items = given.items if given.items is not None else (item_of(given),)
+        for item in items:
+            inner = kinds.without_null(item)
+            if any(not kinds.fits(one, kinds.ARRAY) for one in inner.members or (inner,)):
+                self.model.error(
+                    node, "BCP309", f"flatten() wants an array of arrays; this has {item.spell()}."
+                )
+                return
+
     @staticmethod
     def _in_default(node: s.Node, decl: s.Decl) -> bool:
         if not isinstance(decl, s.ParamDecl) or decl.default is None:
@@ -223,8 +235,28 @@ class Calls:
             current = current.parent
         return False
 
-    def _is_secure_argument(self, node: s.Node) -> bool:
-        """Whether this is the whole value of a module's parameter that is secure."""
+    def _secret(self, node: s.MethodCall) -> None:
+        """A vault's secret is the whole value of a module's parameter that is a secure string."""
+        parameter = self._argument_of(node)
+        if parameter is None or not parameter.secure:
+            self.model.error(
+                node,
+                "BCP180",
+                "getSecret() is only given directly to a module's secure parameter.",
+            )
+            return
+        kind = str((parameter.schema or {}).get("type", "")).lower()
+        if parameter.decl is not None and parameter.owner is not None:
+            kind = kinds.without_null(parameter_type(parameter.owner, parameter.decl)).name
+        if kind in ("object", "secureobject"):
+            self.model.error(
+                node,
+                "BCP036",
+                f'The parameter "{parameter.name}" is wanted as object; a secret is a string.',
+            )
+
+    def _argument_of(self, node: s.Node) -> Parameter | None:
+        """The parameter of a module whose whole value this is; an unknown module takes all."""
         current: s.Node = node
         parent = current.parent
         while isinstance(parent, (s.Paren, s.NonNull)) or (
@@ -232,18 +264,22 @@ class Calls:
         ):
             current, parent = parent, parent.parent
         if not isinstance(parent, s.Prop) or parent.name is None:
-            return False
+            return None
         holder = parent.parent
         params = holder.parent if isinstance(holder, s.Object) else None
         if not isinstance(params, s.Prop) or params.name != "params":
-            return False
+            return None
         up: s.Node | None = params
         while up is not None and not isinstance(up, s.ModuleDecl):
             up = up.parent
         if up is None:
-            return False
+            return None
         symbol = self.model.symbols.get(up.name.name)
         if symbol is None or symbol.file is None:
-            return True
-        declared = parameters(symbol.file).get(parent.name)
-        return declared is None or declared.secure
+            return _UNKNOWN
+        return parameters(symbol.file).get(parent.name, _UNKNOWN)
+
+
+def _is_vault(model: Model, kind: kinds.Kind) -> bool:
+    resource = model.resource_of.get(kind.source) if kind.source is not None else None
+    return resource is None or resource.type.lower() == _VAULT

@@ -144,8 +144,9 @@ def _decorator(
     seen.add(name)
     what = _what(node)
     if name == "allowed" and what == TYPE:
-        say = model.error if isinstance(node, s.TypeDecl) else model.warning
-        say(decorator, "BCP297", "@allowed has no effect on a type; use a union: 'a' | 'b'.")
+        model.error(
+            decorator, "BCP297", "@allowed has no effect on a type; use a union: 'a' | 'b'."
+        )
         return
     if what not in rule.on:
         model.error(

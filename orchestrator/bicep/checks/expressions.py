@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.bicep import kinds
+from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.calls import Calls
@@ -14,6 +14,7 @@ from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
 from orchestrator.bicep.type_kinds import declared_kind
+from orchestrator.bicep.unit import built_in_name
 
 _NO_VALUE = {
     sym.TYPE: "a type",
@@ -70,6 +71,13 @@ class Checker:
                     node,
                     "BCP072",
                     f'"{symbol.name}" can\'t stand here: a default value uses parameters only.',
+                )
+            elif functions.needs_inlining(built_in_name(node)):
+                self.model.error(
+                    node,
+                    "BCP066",
+                    "This can't stand here: it is known only while deploying, a default value "
+                    "before.",
                 )
 
     def _function_body(self, decl: s.FuncDecl) -> None:
@@ -325,7 +333,6 @@ class Checker:
     def _index(self, node: s.Index) -> None:
         base = kinds.without_null(self.typing.of(node.base))
         index = self.typing.of(node.index)
-        literal = s.unwrap(node.index)
         if base.name == "any" and index.name not in ("any", "string", "int", "union"):
             self.model.error(
                 node.index, "BCP049", f"An index is an int or a string; this is {index.spell()}."
@@ -362,8 +369,8 @@ class Checker:
                 "BCP311",
                 f"There is no item {index.value}; there are {len(base.items)}.",
             )
-        elif base.name == "object" and isinstance(literal, s.Str) and literal.literal is not None:
-            self._known_property(node.index, base, literal.literal, node.safe)
+        elif base.name == "object" and index.name == "string" and index.is_literal:
+            self._known_property(node.index, base, str(index.value), node.safe)
 
 
 def _is_negative(kind: Kind) -> bool:

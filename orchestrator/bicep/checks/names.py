@@ -53,6 +53,8 @@ def check(model: Model) -> None:
     _unexportable(model)
     for decl in model.declarations(s.MetadataDecl):
         constant(model, decl.value)
+        if decl.name.name.startswith("_"):
+            model.error(decl.name, "BCP268", "Names of metadata that begin with _ are reserved.")
     for decl in model.declarations(s.AssertDecl):
         if not experimental(model.path.parent, "assertions"):
             model.error(

@@ -12,6 +12,9 @@ from orchestrator.bicep.model import Model, decorator, has_decorator
 from orchestrator.bicep.resource_types import is_resource_type
 from orchestrator.bicep.schema import tag_of
 
+# types that have no name
+_WRITTEN_OUT = (s.TypeObject, s.TypeArray, s.TypeTuple, s.TypeUnion, s.TypeLiteral)
+
 
 def check(model: Model) -> None:
     for decl in model.decls:
@@ -126,6 +129,9 @@ def _may_lack(node: s.TypeObject, key: str) -> bool:
 
 
 def _access(model: Model, node: s.TypeMember | s.TypeItems | s.TypeRest | s.TypeIndex) -> None:
+    if isinstance(node.base, _WRITTEN_OUT):
+        model.error(node, "BCP391", "Only of a type that has a name a part can be named.")
+        return
     where = spelled(model, node.base)
     if where is None:
         return

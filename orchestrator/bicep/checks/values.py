@@ -42,6 +42,10 @@ def _choice(
     model: Model, typing: Typing, node: s.Ternary, wanted: Kind, where: str, code: str
 ) -> None:
     """Of what one side may be only the kind counts: null and missing properties are warnings."""
+    condition = typing.of(node.condition)
+    if condition.name == "bool" and condition.is_literal:
+        check_value(model, typing, node.yes if condition.value else node.no, wanted, where, code)
+        return
     for side in (node.yes, node.no):
         inner = s.unwrap(side)
         if isinstance(inner, s.Ternary):

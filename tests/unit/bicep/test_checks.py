@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.bicep.compiling import refused
+from tests.unit.bicep.compiling import refused, template
 
 CASES = [
     ("var x = any(true)[true]\n", "BCP049", 1, 19),
@@ -239,6 +239,25 @@ CASES = [
         4,
         12,
     ),
+    ("param p object = reference('x')\n", "BCP066", 1, 18),
+    ("metadata _x = 'a'\n", "BCP268", 1, 10),
+    ("var a = flatten([[1], 2])\n", "BCP309", 1, 17),
+    ("param p string[]\nvar a = flatten(p)\n", "BCP309", 2, 17),
+    ("type t = { a: string }.a\n", "BCP391", 1, 10),
+    ("type t = {\n  @allowed(['a'])\n  b: string\n}\n", "BCP297", 2, 3),
+    # what the file alone says
+    ("var a = { b: 1 }[toLower('C')]\n", "BCP053", 1, 18),
+    ("var a = ['x', 'y'][length(['x', 'y'])]\n", "BCP311", 1, 20),
+    ("var a = (1 + 1 == 2 ? 'x' : {}).y\n", "BCP055", 1, 33),
+    ("output a int = !true ? 1 : 'x'\n", "BCP033", 1, 28),
+    ("var a = substring('abc', 2, 2)\n", "BCP327", 1, 29),
+    ("@minValue(4)\nparam p int\nvar a = substring('abc', p)\n", "BCP327", 3, 26),
+    # bounds of the parts of a value
+    ("type t = { @maxLength(1)\n a: string }\nparam p t = { a: 'xy' }\n", "BCP332", 3, 18),
+    ("@maxValue(1)\ntype t = int\nparam p t[] = [1, 2]\n", "BCP327", 3, 19),
+    ("@minLength(2)\ntype t = string\nvar v [t] = ['a']\n", "BCP333", 3, 14),
+    ("@minLength(2)\ntype t = string\nfunc f(a t) string => a\nvar v = f('a')\n", "BCP333", 4, 11),
+    ("@minLength(2)\ntype t = string\noutput o t[] = [for i in [1]: 'a']\n", "BCP333", 3, 31),
 ]
 
 
@@ -259,6 +278,18 @@ def test_names_are_the_same_where_the_file_alone_says_them(tmp_path: Path) -> No
         ("BCP121", 3, 54),
         ("BCP121", 4, 54),
     ]
+
+
+def test_what_is_folded_is_written_as_it_is(tmp_path: Path) -> None:
+    source = "output a string = true ? toUpper('x') : 1\n"
+    found = template(tmp_path, source)
+    assert found["outputs"]["a"]["value"] == "[if(true(), toUpper('x'), 1)]"
+
+
+def test_a_chain_of_texts_that_double_is_compiled_in_no_time(tmp_path: Path) -> None:
+    doubled = "".join(f"var v{i + 1} = '${{v{i}}}${{v{i}}}'\n" for i in range(60))
+    found = template(tmp_path, f"var v0 = 'x'\n{doubled}output o string = padLeft(v60, 1000000)\n")
+    assert len(found["variables"]) == 61
 
 
 EXPERIMENTAL = [

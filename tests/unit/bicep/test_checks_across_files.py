@@ -183,3 +183,25 @@ def test_items_of_a_long_list_in_a_file_are_not_compared_one_by_one() -> None:
     assert short.item is not None
     assert [one.name for one in short.item().members] == ["object"] * 3
     assert long.item is None
+
+
+def test_a_vaults_secret_is_a_string_of_a_vault(tmp_path: Path) -> None:
+    module = "@secure()\nparam text string = ''\n@secure()\nparam thing object = {}\n"
+    source = """
+    resource kv 'Microsoft.KeyVault/vaults@2022-07-01' existing = { name: 'kv' }
+    resource st 'Microsoft.Storage/storageAccounts@2022-09-01' existing = { name: 'st' }
+    module m 'm.bicep' = { params: {
+      text: st.getSecret('a')
+      thing: kv.getSecret('a')
+    } }
+    """
+    found = refused(tmp_path, source, m__bicep=module)
+    assert [(one.code, one.line) for one in found] == [("BCP109", 4), ("BCP036", 5)]
+
+
+def test_a_template_that_refers_to_nothing_is_none(tmp_path: Path) -> None:
+    text = """{"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+    "resources": {}, "definitions": {"t": {"$ref": "#/definitions/none", "metadata": {"__bicep_export!": true}}}}"""
+    (found,) = refused(tmp_path, "import { t } from 'm.json'\nparam p t\n", m__json=text)
+    assert (found.code, found.line) == ("BCP188", 1)
+    assert "#/definitions/none" in found.message

@@ -185,3 +185,18 @@ def test_base_is_the_extended_file_and_there_is_one(tmp_path: Path) -> None:
         values(tmp_path, text, shared__bicepparam="using none\nparam count = 2\n")
     found = [(one.code, one.line) for one in caught.value.diagnostics]
     assert found == [("BCP405", 3), ("BCP438", 4)]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [("s = 'abcd'", "BCP332"), ("n = 5 + 6", "BCP327"), ("o = { a: 'abcd' }", "BCP332")],
+)
+def test_bounds_of_the_templates_parameters(tmp_path: Path, value: str, code: str) -> None:
+    main = (
+        "@maxLength(3)\nparam s string = ''\n@maxValue(10)\nparam n int = 1\n"
+        "param o { @maxLength(3)\n a: string } = { a: '' }\n"
+    )
+    files = {"p.bicepparam": f"using 'm.bicep'\nparam {value}\n", "m.bicep": main}
+    with pytest.raises(BicepError) as caught:
+        compile_params(write(tmp_path, files))
+    assert [one.code for one in caught.value.diagnostics] == [code]

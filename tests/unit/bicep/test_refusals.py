@@ -10,6 +10,7 @@ from orchestrator.bicep import BicepError, compile_file, compile_params
 from tests.unit.bicep.compiling import refused, template, write
 
 LOOP = "resource a 'Microsoft.Rp/things@2020-01-01' = [for i in range(0, 2): { name: 'a${i}' }]\n"
+VAULT = "resource a 'Microsoft.KeyVault/vaults@2022-07-01' existing = { name: 'a' }\n"
 ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
 
 
@@ -114,7 +115,8 @@ ONE = "resource a 'Microsoft.Rp/things@2020-01-01' = { name: 'a' }\n"
         (LOOP + "resource b 'Microsoft.Rp/others@2020-01-01' = { name: 'b', properties: { x: a.id } }\n", "BCP055", 2, 79),
         (LOOP + "output o array = map([0], i => a[i].properties.x)\n", "BCP247", 2, 34),
         (LOOP + "output o array = [for i in [0]: a]\n", "BCP144", 2, 33),
-        (ONE + "var v = a.getSecret('x')\n", "BCP180", 2, 9),
+        (VAULT + "var v = a.getSecret('x')\n", "BCP180", 2, 9),
+        (ONE + "var v = a.getSecret('x')\n", "BCP109", 2, 11),
         # files
         ("module m 'none.bicep' = { name: 'm' }\n", "BCP091", 1, 10),
         ("module m '/abs.bicep' = { name: 'm' }\n", "BCP051", 1, 10),
