@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.client_logs import LogClient
@@ -186,6 +186,14 @@ class Orchestrator(LogClient):
         """Where live jobs differ from the settings. Raises SettingsNotFound, JobNotFound."""
         self._check_settings("compare with")
         return self._plans.drift(self.settings, jobs)
+
+    def now(self) -> datetime:
+        """The time by the service's clock (aware, UTC), by which executions and lines are told:
+        this machine's may be wrong, and a local cloud's may have been moved on.
+
+        Raises NotReachable.
+        """
+        return datetime.fromtimestamp(self._service_time.time(), UTC)
 
     def status(self) -> Status:
         """Jobs with their last executions, queue depths, endpoints."""

@@ -40,7 +40,6 @@ class LogClient(Nouns):
         of the result says why.
         """
         from orchestrator.late_logs import why_none
-        from orchestrator.service_time import ServiceTime
 
         if execution is not None:
             execution, job = self._executions.resolve(execution, job)
@@ -49,9 +48,13 @@ class LogClient(Nouns):
             job, execution=execution, since=since, until=until, tail=tail, grep=grep, stream=stream
         )
         if not found and tail != 0:
-            there = ServiceTime(self._time, self._clients)
             found.state = why_none(
-                found.state, job, execution, self._executions, self._system_log, there
+                found.state,
+                job,
+                execution,
+                self._executions,
+                self._system_log,
+                self._service_time,
             )
         return found
 
@@ -102,7 +105,6 @@ class LogClient(Nouns):
         from orchestrator.follow import Follower
         from orchestrator.log_stream import Streams
         from orchestrator.logs import check_stream
-        from orchestrator.service_time import ServiceTime
 
         if execution is not None:
             execution, job = self._executions.resolve(execution, job)
@@ -114,7 +116,7 @@ class LogClient(Nouns):
             self._logs,
             self._system_log,
             self._time,
-            ServiceTime(self._time, self._clients),
+            self._service_time,
             tail=tail,
             grep=grep,
             since=moment_of(since, self._time, self._clients),
@@ -147,7 +149,6 @@ class LogClient(Nouns):
         from orchestrator.executions import moment_of
         from orchestrator.follow_events import EventFollower
         from orchestrator.log_stream import Streams
-        from orchestrator.service_time import ServiceTime
 
         if execution is not None:
             execution, job = self._executions.resolve(execution, job)
@@ -158,7 +159,7 @@ class LogClient(Nouns):
             self._executions,
             self._system_log,
             self._time,
-            ServiceTime(self._time, self._clients),
+            self._service_time,
             tail=tail,
             grep=grep,
             since=moment_of(since, self._time, self._clients),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.planning import PlanVerbs
     from orchestrator.profile import Profile
     from orchestrator.queues import QueueVerbs
+    from orchestrator.service_time import ServiceTime
     from orchestrator.settings import Settings
     from orchestrator.system_log import SystemLog
     from orchestrator.waiting import Time
@@ -83,6 +84,12 @@ class Nouns:
         from orchestrator.waiting import SystemTime
 
         return self._given_time or SystemTime()
+
+    @cached_property
+    def _service_time(self) -> ServiceTime:
+        from orchestrator.service_time import ServiceTime
+
+        return ServiceTime(self._time, self._clients)
 
     @cached_property
     def _jobs(self) -> JobVerbs:

@@ -94,6 +94,19 @@ def test_the_demo_accounts_for_every_message_and_can_be_run_again(folder: Path) 
     }
     assert told["lost"] == []
     assert any("runs already" in note for note in told["notes"])
+
+    # On a clock that was moved on, what ran before is no execution of this demo.
+    assert call(folder, "local", "clock", "advance", "3m").returncode == 0
+    names = ("executions", "list", "--query", "[].name", "-o", "tsv")
+    before = set(call(folder, *names).stdout.split())
+    third = call(folder, "demo", "--messages", "5", "-o", "json")
+    assert third.returncode == 0, third.stderr
+    own = {execution["name"] for execution in json.loads(third.stdout)["executions"]}
+    assert own & before == set()
+    assert own <= set(call(folder, *names).stdout.split())
+    assert call(folder, "local", "clock", "freeze").returncode == 0
+    frozen = call(folder, "demo")
+    assert (frozen.returncode, "clock stands still" in frozen.stderr) == (1, True)
     assert process.status(folder / ".orchestrator" / "local").state == "running"
     assert call(folder, "down").returncode == 0
     assert left_behind(folder) == []

@@ -95,7 +95,8 @@ def demo(messages: int, timeout: timedelta) -> None:
 def _run(
     session: Session, house: House, progress: Progress, messages: int, timeout: timedelta
 ) -> Summary:
-    from orchestrator.cli.demo.stages import Demo
+    from orchestrator.cli.demo.stages import Demo, DemoError
+    from orchestrator.cli.local_clock import steering
     from orchestrator.cli.world import shown_in
 
     orc = session.connect()
@@ -108,6 +109,12 @@ def _run(
             house.open()
     with demo.stage("making queues, identity and jobs", "queues, identity and jobs are there"):
         orc.up(progress=shown_in(progress))
+    if steering(session, None).clock().get("frozen"):
+        raise DemoError(
+            "The local cloud's clock stands still, so that neither cron nor a scaler would start "
+            "anything.",
+            "Let it pass: orchestrator local clock rate 1",
+        )
     account = demo.send()
     demo.process_and_receive(account)
     executions = demo.settle()

@@ -15,7 +15,7 @@ from orchestrator.cli.demo.account import Account, kql
 from orchestrator.cli.demo.summary import Summary
 from orchestrator.errors import OrchestratorError, TableNotFound, WaitTimeout
 from orchestrator.results import Executions
-from orchestrator.waiting import SystemTime, now
+from orchestrator.waiting import SystemTime
 
 if TYPE_CHECKING:
     from orchestrator.client import Orchestrator
@@ -39,7 +39,11 @@ class Demo:
     """One run of the demo on a world that is up.
 
     `runs` holds what was started by hand here, for whoever has to clean up after a Ctrl-C.
+    `began`: when it began to send, by the local cloud's clock: where that was moved on, what ran
+    before is ahead of this machine's.
     """
+
+    began: datetime
 
     def __init__(
         self, orc: Orchestrator, progress: Progress, *, messages: int, limit: timedelta
@@ -48,7 +52,6 @@ class Demo:
         self.progress = progress
         self.messages = messages
         self.time = SystemTime()
-        self.began = self._now()
         self.end = time.monotonic() + limit.total_seconds()
         self.stages: list[tuple[str, float]] = []
         self.notes: list[str] = []
@@ -83,6 +86,7 @@ class Demo:
     def send(self) -> Account:
         """Start the sender and wait for it."""
         account = Account("")
+        self.began = self._now()
         with self.stage(
             "the sender sends",
             lambda: f"{len(account.sent):,} messages sent",
@@ -240,7 +244,8 @@ class Demo:
         )
 
     def _now(self) -> datetime:
-        return now(self.time)
+        """The time by which cron fires and executions are told: the local cloud's."""
+        return self.orc.now()
 
     def _look(self) -> bool:
         """Wait until the next look; False when the time is over."""
