@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from orchestrator.cli.completers import complete_alerts, complete_from
-from orchestrator.cli.grammar import DIFFERENT, Entry, LazyGroup, command
+from orchestrator.cli.grammar import Entry, LazyGroup, command
 from orchestrator.cli.parameters import Duration
 from orchestrator.cli.session import current
 
@@ -34,8 +34,6 @@ def alerts() -> None:
 
 @command(
     "apply",
-    statuses={DIFFERENT: "with --dry-run: there is something to do"},
-    answers_with="--dry-run",
     examples=[
         ("all of them", "orchestrator alerts apply"),
         ("what would be done?", "orchestrator alerts apply --dry-run"),
@@ -43,11 +41,7 @@ def alerts() -> None:
     ],
 )
 @click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=complete_from("alerts"))
-@click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Send nothing; exit status 2 when there is something to do.",
-)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done; send nothing.")
 @click.option(
     "--prune", is_flag=True, help="Also delete what this project made and no longer names; asks."
 )
@@ -73,11 +67,8 @@ def apply(names: tuple[str, ...], dry_run: bool, prune: bool, yes: bool) -> None
     with Progress() as progress:
         changes = verbs.apply(*names, dry_run=dry_run, prune=prune, progress=shown_in(progress))
     session.show(changes, empty="There are no alerts in the settings.")
-    different = any(change.action != "unchanged" for change in changes)
     if dry_run:
         session.hint("Nothing was sent.")
-        if different:
-            raise click.exceptions.Exit(DIFFERENT)
 
 
 @command(

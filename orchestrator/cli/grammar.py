@@ -25,7 +25,7 @@ Statuses = Mapping[int, str]
 WRONG = 2
 
 # … of a command that compares and changes nothing, when it finds something to do: 2, as
-# `terraform plan -detailed-exitcode` has it. `--dry-run` makes such a command of one that acts.
+# `terraform plan -detailed-exitcode` has it. (The `--dry-run` of one that acts is done with 0.)
 DIFFERENT = 2
 
 # … of a command that waits for an execution.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.completers import complete_jobs
-from orchestrator.cli.grammar import DIFFERENT, command
+from orchestrator.cli.grammar import command
 from orchestrator.cli.plan import show_plan
 from orchestrator.cli.session import Session, current
 
@@ -95,8 +95,6 @@ def status() -> None:
 
 @command(
     "deploy",
-    statuses={DIFFERENT: "with --dry-run: there are changes"},
-    answers_with="--dry-run",
     examples=[
         ("all jobs", "orchestrator deploy"),
         ("one", "orchestrator deploy receiver"),
@@ -143,11 +141,8 @@ def deploy(
     session = current()
     orc = session.connect()
     if dry_run:
-        plan = orc.plan(*jobs, prune=prune, version=plan_version)
-        show_plan(session, plan)
+        show_plan(session, orc.plan(*jobs, prune=prune, version=plan_version))
         session.hint("Nothing was sent.")
-        if plan.changes:
-            raise click.exceptions.Exit(DIFFERENT)
         return
     if (prune or replace) and not yes:
         plan_version = _agreed(session, jobs, plan_version, prune=prune, replace=replace)
