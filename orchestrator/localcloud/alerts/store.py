@@ -7,17 +7,14 @@ these is sent; one that was not delivered when the server ended is sent by the n
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.localcloud.state import make_private
+from orchestrator.localcloud.databases import open_database, open_or_begin_anew, transaction
 
-_log = logging.getLogger(__name__)
 JSON = dict[str, Any]
 
 RETENTION = 30 * 86400
@@ -60,28 +57,12 @@ class AlertStore:
 
     def open(self) -> None:
         """Read everything; a file that cannot be read is put aside."""
-        try:
-            self._open()
-        except (sqlite3.Error, ValueError) as error:
-            aside = self._path.with_name(f"{self._path.name}.damaged")
-            _log.warning("%s cannot be read (%s); it is kept as %s", self._path, error, aside.name)
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            self._path.replace(aside)
-            self._open()
+        open_or_begin_anew(self._path, self._open)
 
     def _open(self) -> None:
         self.alerts = {}
-        make_private(self._path)
-        connection = sqlite3.connect(self._path, isolation_level=None)
+        connection = open_database(self._path, _SCHEMA, _VERSION, synchronous="FULL")
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
             for name, body in connection.execute("SELECT id, body FROM alerts ORDER BY modified"):
                 self.alerts[name] = json.loads(body)
         except BaseException:
@@ -98,7 +79,9 @@ class AlertStore:
         """Keep an alert as it is now, and what is to be sent about it."""
         name = str(alert["id"]).rpartition("/")[2]
         self.alerts[name] = alert
-        with self._write() as connection:
+        if self._connection is None:
+            raise sqlite3.ProgrammingError("the alert store is not open")
+        with transaction(self._connection) as connection:
             connection.execute(
                 "INSERT INTO alerts VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
                 "modified = excluded.modified, body = excluded.body",
@@ -131,17 +114,3 @@ class AlertStore:
         """It is delivered, or given up."""
         if self._connection is not None:
             self._connection.execute("DELETE FROM notifications WHERE id = ?", (notification.id,))
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        if connection is None:
-            raise sqlite3.ProgrammingError("the alert store is not open")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise

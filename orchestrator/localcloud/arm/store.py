@@ -19,6 +19,7 @@ from typing import Any
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
+from orchestrator.localcloud.databases import transaction
 from orchestrator.localcloud.state import StateUnreadable, make_private
 
 _log = logging.getLogger(__name__)
@@ -331,15 +332,8 @@ class ResourceStore:
     def _transact(self, commit: Callable[[sqlite3.Connection], None]) -> None:
         connection = self._connection
         assert connection is not None
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             commit(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            # A full disk may have rolled back already.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
     def _keep(self, record: Record) -> None:
         key = record.id.key

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.clock import Clock
+from orchestrator.localcloud.databases import open_database, open_or_begin_anew, transaction
 from orchestrator.localcloud.metrics.catalogue import CATALOGUE
-from orchestrator.localcloud.state import make_private
 
 _log = logging.getLogger(__name__)
 
@@ -119,29 +119,13 @@ class MetricHistory:
 
     def open(self) -> None:
         """Open the file; one that cannot be read is put aside, and a new one begun."""
-        try:
-            self._open()
-        except (sqlite3.Error, ValueError) as error:
-            aside = self._path.with_name(f"{self._path.name}.damaged")
-            _log.warning("%s cannot be read (%s); it is kept as %s", self._path, error, aside.name)
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            self._path.replace(aside)
-            self._ids.clear()
-            self._levels.clear()
-            self._open()
+        open_or_begin_anew(self._path, self._open)
 
     def _open(self) -> None:
-        make_private(self._path)
-        connection = sqlite3.connect(self._path, isolation_level=None)
+        self._ids.clear()
+        self._levels.clear()
+        connection = open_database(self._path, _SCHEMA, _VERSION, synchronous="NORMAL")
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
             connection.execute(
                 "INSERT OR IGNORE INTO facts VALUES ('since', ?)", (float(self.minute),)
             )
@@ -254,24 +238,23 @@ class MetricHistory:
             return
         pending, self._pending = self._pending, {}
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            numbers = {key: self._number(connection, key) for key, _ in pending}
-            connection.executemany(
-                "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series, minute) "
-                "DO UPDATE SET count = count + excluded.count, total = total + excluded.total, "
-                "low = min(low, excluded.low), high = max(high, excluded.high), "
-                "level = excluded.level",
-                [
-                    (numbers[key], minute, p.count, p.total, p.low, p.high, p.level)
-                    for (key, minute), p in pending.items()
-                ],
-            )
-            self._prune(connection)
-            connection.execute("COMMIT")
+            with transaction(connection):
+                numbers = {key: self._number(connection, key) for key, _ in pending}
+                connection.executemany(
+                    "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series, minute) "
+                    "DO UPDATE SET count = count + excluded.count, total = total + excluded.total, "
+                    "low = min(low, excluded.low), high = max(high, excluded.high), "
+                    "level = excluded.level",
+                    [
+                        (numbers[key], minute, p.count, p.total, p.low, p.high, p.level)
+                        for (key, minute), p in pending.items()
+                    ],
+                )
+                self._prune(connection)
         except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            # A full disk costs these measurements, and nothing else.
+            # A full disk costs these measurements, and nothing else: the numbers of series that
+            # were made with them are nobody's again.
+            self._ids.clear()
             _log.warning("metrics were not written: %s", error)
 
     def _number(self, connection: sqlite3.Connection, key: Key) -> int:

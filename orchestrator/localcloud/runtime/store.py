@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from orchestrator.localcloud.databases import open_database, transaction
 from orchestrator.localcloud.runtime.model import (
     ExecutionRecord,
     ReplicaRecord,
@@ -77,22 +77,9 @@ class ExecutionStore:
                 as it is.
         """
         try:
-            if not self.path.exists():
-                self.path.touch(mode=0o600)
-            connection = sqlite3.connect(
-                self.path, isolation_level=None, timeout=5.0, check_same_thread=False
+            self._connection = open_database(
+                self.path, _SCHEMA, _VERSION, synchronous="NORMAL", any_thread=True
             )
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                if version not in (0, _VERSION):
-                    raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
-                connection.executescript(_SCHEMA)
-                connection.execute(f"PRAGMA user_version = {_VERSION}")
-            except BaseException:
-                connection.close()
-                raise
         except (sqlite3.Error, OSError) as error:
             raise RuntimeFault(
                 "StateUnreadable",
@@ -100,7 +87,6 @@ class ExecutionStore:
                 "`orchestrator local reset` starts with an empty state.",
                 status=500,
             ) from error
-        self._connection = connection
 
     def close(self) -> None:
         """Close the file; a closed store can be opened again."""
@@ -129,7 +115,7 @@ class ExecutionStore:
             RuntimeFault: The disk is full or broken (code `StorageFull`).
         """
         try:
-            with self._write() as connection:
+            with transaction(self._database) as connection:
                 for record in executions:
                     connection.execute(
                         "INSERT INTO executions (job, name, final, deleted, bounded, data)"
@@ -150,7 +136,7 @@ class ExecutionStore:
 
     def save(self, record: ExecutionRecord) -> None:
         """Write the present state of an execution (not of its replicas)."""
-        with self._write() as connection:
+        with transaction(self._database) as connection:
             connection.execute(
                 "UPDATE executions SET final = ?, deleted = ?, data = ? WHERE name = ?",
                 (record.status.final, record.deleted, _execution_bytes(record), record.name),
@@ -158,7 +144,7 @@ class ExecutionStore:
 
     def save_replica(self, execution: str, *replicas: ReplicaRecord) -> None:
         """Write the present state of replicas."""
-        with self._write() as connection:
+        with transaction(self._database) as connection:
             connection.executemany(
                 "INSERT INTO replicas (execution, name, data) VALUES (?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET data = excluded.data",
@@ -167,19 +153,19 @@ class ExecutionStore:
 
     def mark_deleted(self, job: str) -> None:
         """The job is gone: list none of its executions any more; drop those that are over."""
-        with self._write() as connection:
+        with transaction(self._database) as connection:
             connection.execute("DELETE FROM schedules WHERE job = ?", (job,))
             connection.execute("UPDATE executions SET deleted = 1 WHERE job = ?", (job,))
             self._drop(connection, "job = ? AND final = 1", (job,))
 
     def purge(self, name: str) -> None:
         """Forget one execution."""
-        with self._write() as connection:
+        with transaction(self._database) as connection:
             self._drop(connection, "name = ?", (name,))
 
     def trim(self, job: str, keep: int) -> None:
         """Forget a job's oldest finished executions of the bounded kind, all but `keep`."""
-        with self._write() as connection:
+        with transaction(self._database) as connection:
             self._drop(
                 connection,
                 "job = ? AND bounded = 1 AND final = 1 AND sequence <= ("
@@ -254,12 +240,12 @@ class ExecutionStore:
 
     def set_fired(self, job: str, cron: str, when: float) -> None:
         """Settle a schedule up to `when` (epoch seconds)."""
-        with self._write() as connection:
+        with transaction(self._database) as connection:
             self._set_fired(connection, job, cron, when)
 
     def forget_schedule(self, job: str) -> None:
         """The job has no schedule (any more)."""
-        with self._write() as connection:
+        with transaction(self._database) as connection:
             connection.execute("DELETE FROM schedules WHERE job = ?", (job,))
 
     # ------------------------------------------------------------------ inside
@@ -269,18 +255,6 @@ class ExecutionStore:
         if self._connection is None:
             raise RuntimeError("the execution store is not open")
         return self._connection
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        connection = self._database
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
     def _with_replicas(self, record: ExecutionRecord) -> ExecutionRecord:
         record.replicas = [

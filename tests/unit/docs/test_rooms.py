@@ -186,11 +186,11 @@ def test_the_library_knows_neither_the_command_nor_how_things_are_displayed() ->
     [
         (["amqp"], []),
         (["templates"], ["arm.errors", "arm.ids"]),
-        (["arm"], ["identity", "state"]),
+        (["arm"], ["databases", "identity", "state"]),
         (["logs"], []),
         (["durations", "xml_text"], []),
         (["servicebus"], ["amqp", "durations", "identity"]),
-        (["runtime"], ["logs.model", "config", "state", "umask"]),
+        (["runtime"], ["logs.model", "config", "databases", "state", "umask"]),
         (["deployments"], ["arm", "templates", "durations", "providers"]),
     ],
     ids=lambda names: ",".join(names),

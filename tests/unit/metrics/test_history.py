@@ -141,6 +141,21 @@ async def test_rows_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> No
     assert 40 <= rows <= 50
 
 
+async def test_a_full_disk_costs_only_what_could_not_be_written(lab: Lab) -> None:
+    connection = lab.history._connection
+    assert connection is not None
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    lab.history.add(JOB, "Executions", (("state", "Failed"),))
+    lab.history.add(BUS, "Size", (("EntityName", "x" * 100_000),))
+    lab.history.flush()
+    connection.execute(f"PRAGMA max_page_count = {pages * 1000}")
+    lab.history.add(BUS, "IncomingMessages", RESULTS)
+    lab.history.add(JOB, "Executions", (("state", "Failed"),))
+    assert lab.ask(BUS, metricnames="IncomingMessages")[-1] == {"total": 1}
+    assert lab.ask(JOB, metricnames="Executions")[-1] == {"total": 1}
+
+
 async def test_a_damaged_file_is_put_aside(lab: Lab) -> None:
     lab.history.close()
     lab.path.write_bytes(b"no database at all" * 100)
