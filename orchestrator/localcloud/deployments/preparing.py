@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.localcloud.arm import linked_access
 from orchestrator.localcloud.arm.access import operation
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
@@ -82,10 +83,10 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
     _permitted(arm, caller, [item for item, _, _ in found])
     made = [(item.id.lower(), f"'{item.name.split('/')[-1]}'".lower()) for item, _, _ in found]
     for item, body, ready in found:
-        if not ready:
-            continue
         try:
-            await _accepted(arm, caller, prepared.name, item, body)
+            _linked(arm, caller, prepared.name, item, body)
+            if ready:
+                await _accepted(arm, caller, prepared.name, item, body)
         except ArmError as error:
             errors.append(error)
     # What misses something of this same deployment may find it there by then.
@@ -171,6 +172,35 @@ def _permitted(arm: ResourceManager, caller: Caller, items: Sequence[Instance]) 
         )
 
 
+def _linked(
+    arm: ResourceManager, caller: Caller, deployment: str, item: Instance, body: JSON
+) -> None:
+    """See to it that the caller may use what a resource refers to, as far as that is known.
+
+    Raises:
+        ArmError: 400 InvalidTemplateDeployment with `LinkedAuthorizationFailed`.
+    """
+    if arm.access is None:
+        return
+    try:
+        linked_access.check(arm.access, _call(arm, caller, item, body))
+    except ArmError as error:
+        raise _not_valid(deployment, item.id, error) from None
+
+
+def _call(arm: ResourceManager, caller: Caller, item: Instance, body: JSON) -> Call:
+    """The PUT of a resource, as the caller would send it."""
+    return Call(
+        "PUT",
+        parse(item.id),
+        arm,
+        body=copy.deepcopy(body),
+        claims=caller.claims,
+        base=caller.base,
+        correlation=caller.correlation,
+    )
+
+
 async def _accepted(
     arm: ResourceManager, caller: Caller, deployment: str, item: Instance, body: JSON
 ) -> None:
@@ -182,17 +212,8 @@ async def _accepted(
     id = parse(item.id)
     if id.namespace is None or (id.parent is not None and id.parent not in arm.store):
         return
-    call = Call(
-        "PUT",
-        id,
-        arm,
-        body=copy.deepcopy(body),
-        claims=caller.claims,
-        base=caller.base,
-        correlation=caller.correlation,
-    )
     try:
-        await arm.changes.preview(call)
+        await arm.changes.preview(_call(arm, caller, item, body))
     except ArmError as error:
         if error.status == 400:
             raise _not_valid(deployment, item.id, error) from None

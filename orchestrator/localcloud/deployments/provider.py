@@ -43,7 +43,7 @@ from orchestrator.localcloud.deployments.preparing import Prepared, prepare, val
 from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, details, shown
 from orchestrator.localcloud.deployments.request import debug_setting, wanted
 from orchestrator.localcloud.deployments.rollback import earlier, on_error
-from orchestrator.localcloud.deployments.scopes import PREFIXES
+from orchestrator.localcloud.deployments.scopes import PREFIXES, check_location
 from orchestrator.localcloud.deployments.whatif import what_if
 from orchestrator.localcloud.durations import write_duration
 
@@ -98,7 +98,7 @@ class Deployments(Provider):
         arm = call.arm
         body, link = await linked(arm, Caller.of(call), call.body)
         prepared = await prepare(arm, call.id, wanted(body), Caller.of(call))
-        _check_location(call, prepared.location)
+        check_location(arm, call.id, prepared.location)
         await validated(arm, prepared.caller, prepared)
         back = on_error(arm, call.id, body)
         async with arm.changes.turn(call.id):
@@ -277,7 +277,7 @@ class Deployments(Provider):
         body, link = await linked(call.arm, Caller.of(call), call.body)
         prepared = await prepare(call.arm, call.id, wanted(body), Caller.of(call))
         debug_setting(body)
-        _check_location(call, prepared.location)
+        check_location(call.arm, call.id, prepared.location)
         plan = prepared.plan
         ids = await validated(call.arm, prepared.caller, prepared)
         back = on_error(call.arm, call.id.parent or call.id, body)
@@ -415,27 +415,3 @@ def outcome(arm: ResourceManager, prepared: Prepared, engine: Engine) -> list[st
         resources = inner.get("properties", {}).get("outputResources", [])
         found.extend(entry["id"] for entry in resources)
     return list(dict.fromkeys(found))
-
-
-def _check_location(call: Call, location: str | None) -> None:
-    """A deployment outside a group stays where its metadata was first kept.
-
-    Raises:
-        ArmError: 409 `InvalidDeploymentLocation`.
-    """
-    id = call.id.parent or call.id
-    old = call.arm.store.get(id)
-    before = (old or {}).get("location")
-    if location is None or before is None or id.group is not None:
-        return
-    if _plain(location) != _plain(before):
-        raise ArmError(
-            "InvalidDeploymentLocation",
-            f"Invalid deployment location '{location}'. The deployment '{id.name}' already exists "
-            f"in location '{before}'.",
-            409,
-        )
-
-
-def _plain(location: str) -> str:
-    return location.replace(" ", "").lower()

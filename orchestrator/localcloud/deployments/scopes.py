@@ -90,6 +90,33 @@ def check_schema(scope: Scope, schema: str, *, empty: bool) -> None:
         )
 
 
+def check_location(arm: ResourceManager, id: ResourceId, location: str | None) -> None:
+    """A deployment outside a group stays where its metadata was first kept.
+
+    Args:
+        id: Of the deployment, or of an action on it.
+        location: Where it is to be kept now.
+
+    Raises:
+        ArmError: 409 `InvalidDeploymentLocation`.
+    """
+    id = id.parent or id
+    before = (arm.store.get(id) or {}).get("location")
+    if location is None or before is None or id.group is not None:
+        return
+    if _plain(location) != _plain(before):
+        raise ArmError(
+            "InvalidDeploymentLocation",
+            f"Invalid deployment location '{location}'. The deployment '{id.name}' already exists "
+            f"in location '{before}'.",
+            409,
+        )
+
+
+def _plain(location: str) -> str:
+    return location.replace(" ", "").lower()
+
+
 async def environment_of(
     arm: ResourceManager,
     caller: Caller,

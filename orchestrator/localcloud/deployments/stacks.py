@@ -123,7 +123,7 @@ class DeploymentStacks(Provider):
     async def put(self, call: Call) -> Answer:
         """Check a stack, keep it, deploy it."""
         arm = call.arm
-        call.body, _ = await linked(call.arm, Caller.of(call), call.object())
+        call.body, link = await linked(call.arm, Caller.of(call), call.object())
         properties = _properties(call)
         unmanage = _unmanage(member(properties, "actionOnUnmanage"))
         _deny(member(properties, "denySettings"))
@@ -164,6 +164,8 @@ class DeploymentStacks(Provider):
                     "began": now,
                 },
             }
+            if link is not None:
+                record["properties"]["templateLink"] = link
             for name in ("location", "tags"):
                 if call.object().get(name):
                     record[name] = call.object()[name]
@@ -267,7 +269,7 @@ class DeploymentStacks(Provider):
 
     async def validate(self, call: Call) -> Answer:
         """What a PUT would check."""
-        call.body, _ = await linked(call.arm, Caller.of(call), call.object())
+        call.body, link = await linked(call.arm, Caller.of(call), call.object())
         properties = _properties(call)
         unmanage = _unmanage(member(properties, "actionOnUnmanage"))
         target = call.id.parent or call.id
@@ -289,6 +291,7 @@ class DeploymentStacks(Provider):
                 "denySettings": member(properties, "denySettings") or {"mode": "none"},
                 "parameters": prepared.plan.inputs.shown(),
                 "validatedResources": [{"id": item} for item in ids],
+                **({} if link is None else {"templateLink": link}),
             },
         }
 

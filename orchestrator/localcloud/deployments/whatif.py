@@ -23,7 +23,7 @@ from orchestrator.localcloud.deployments.differences import differences, without
 from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare
 from orchestrator.localcloud.deployments.request import wanted
-from orchestrator.localcloud.deployments.scopes import kind_of
+from orchestrator.localcloud.deployments.scopes import check_location, kind_of
 from orchestrator.localcloud.deployments.vault_references import with_secrets
 from orchestrator.localcloud.templates.errors import (
     ExpressionError,
@@ -253,6 +253,7 @@ async def what_if(call: Call) -> Answer:
     target = call.id.parent or call.id
     body, _ = await linked(call.arm, caller, call.body)
     prepared = await prepare(call.arm, target, wanted(body), caller)
+    check_location(call.arm, target, prepared.location)
     prediction = Prediction(call.arm, caller, form.lower() == "resourceidonly")
     await prediction.look_into(prepared)
     await prediction.rest(prepared)

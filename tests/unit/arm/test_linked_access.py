@@ -120,3 +120,27 @@ async def test_everybody_may_ask_what_they_may(arm: World) -> None:
 def test_a_body_of_another_form_refers_to_nothing(assigned: Any) -> None:
     body = {"identity": {"type": "UserAssigned", "userAssignedIdentities": assigned}}
     assert list(links(parse(THING), body)) == []
+
+
+async def test_a_template_is_looked_at_before_it_is_deployed(arm: World) -> None:
+    """A nested one too, and where not all of a body is known."""
+    await arm.put(IDENTITY, {"location": "westeurope"})
+    thing = {
+        "type": "Microsoft.Portal/dashboards",
+        "apiVersion": "2024-01-01",
+        "name": "a",
+        "identity": {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}},
+        "properties": {"later": "[reference('b').n]"},
+    }
+    other = {k: thing[k] for k in ("type", "apiVersion")} | {"name": "b", "properties": {"n": 1}}
+    body = {"properties": {"mode": "Incremental", "template": template(resources=[thing, other])}}
+    at = f"{SUB}/resourceGroups/mine/providers/Microsoft.Resources/deployments/d"
+    await give(arm, CONTRIBUTOR, f"{SUB}/resourceGroups/mine")
+    for method, path in (("PUT", at), ("POST", f"{at}/validate")):
+        error = await refused(arm, method, path, body)
+        assert (error.status, error.code) == (400, "InvalidTemplateDeployment")
+        [inner] = error.details
+        assert inner.code == "LinkedAuthorizationFailed"
+        assert "userAssignedIdentities/assign/action" in inner.message
+    await give(arm, IDENTITY_OPERATOR, IDENTITY)
+    await arm.ask("POST", f"{at}/validate", body)

@@ -82,8 +82,12 @@ async def test_a_module_and_a_stack_link_too(tmp_path: Path) -> None:
             "actionOnUnmanage": unmanage,
             "denySettings": deny,
         }
+        valid = (await d.world.ask("POST", f"{STACKS}/s/validate", {"properties": stack})).body
+        assert valid["properties"]["templateLink"] == {"id": VERSION}
         await d.world.ask("PUT", f"{STACKS}/s", {"properties": stack})
-        assert (await d.ended(f"{STACKS}/s"))["provisioningState"] == "succeeded"
+        made = await d.ended(f"{STACKS}/s")
+        assert made["provisioningState"] == "succeeded"
+        assert made["templateLink"] == {"id": VERSION}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +118,8 @@ async def test_a_deployment_to_a_subscription_stays_in_its_location(tmp_path: Pa
             "location": "eastus",
             "properties": {"mode": "Incremental", "template": empty},
         }
-        for method, path in (("PUT", f"{at}/d"), ("POST", f"{at}/d/validate")):
+        asks = (("PUT", f"{at}/d"), ("POST", f"{at}/d/validate"), ("POST", f"{at}/d/whatIf"))
+        for method, path in asks:
             with pytest.raises(ArmError) as caught:
                 await d.world.ask(method, path, body)
             assert (caught.value.status, caught.value.code) == (409, "InvalidDeploymentLocation")
