@@ -197,9 +197,11 @@ def _scope(id: ResourceId) -> ResourceId:
     return parse(id.scope or "/")
 
 
-# A query of Resource Graph shows what its caller may read.
+# What they show is what their caller may read.
 _OPEN = (
     *("/", "/subscriptions", "/tenants", "/providers"),
+    "/providers/microsoft.management/getentities",
+    "/providers/microsoft.management/managementgroups",
     "/providers/microsoft.resourcegraph/resources",
 )
 

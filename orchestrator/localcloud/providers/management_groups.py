@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from orchestrator.localcloud.arm.access import operation, visible
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.provider import (
@@ -195,10 +196,11 @@ class Groups(ResourceType):
         return _all(call).get(call.id.name.lower())
 
     async def members(self, call: Call) -> Iterable[JSON]:
-        """All of the tenant."""
+        """All of the tenant that the caller may read."""
         return [
             item | {"properties": {"displayName": _brief(item)["displayName"]}, "brief": True}
             for item in _all(call).values()
+            if visible(call.arm.access, call, item["id"])
         ]
 
     async def show(self, call: Call, resource: JSON) -> JSON:
@@ -440,7 +442,22 @@ async def _entities(call: Call) -> Answer:
     plain = {"id": own["id"], "name": own["name"]}
     plain["properties"] = {"displayName": own["displayName"]}
     found.append(_entity(call, groups, plain, "/subscriptions", home))
-    return found
+    return [item for item in found if item["properties"]["permissions"] != "noaccess"]
+
+
+def _permission(call: Call, id: str | None) -> str:
+    """The most that the caller may do: `noaccess`, `view`, `edit` or `delete`."""
+    access = call.arm.access
+    if access is None or id is None:
+        return "delete" if access is None else "noaccess"
+    if not visible(access, call, id):
+        return "noaccess"
+    who = str(call.claims.get("oid", ""))
+    for method, word in (("DELETE", "delete"), ("PUT", "edit")):
+        action, _ = operation(method, parse(id))
+        if access.allows(who, action, id):
+            return word
+    return "view"
 
 
 def _entity(call: Call, groups: Mapping[str, JSON], item: JSON, kind: str, group: JSON) -> JSON:
@@ -455,8 +472,8 @@ def _entity(call: Call, groups: Mapping[str, JSON], item: JSON, kind: str, group
             "tenantId": call.arm.tenant,
             "displayName": _brief(item)["displayName"],
             "parent": {"id": above[-1]["id"] if above else None},
-            "permissions": "delete",
-            "inheritedPermissions": "delete",
+            "permissions": _permission(call, item["id"]),
+            "inheritedPermissions": _permission(call, above[-1]["id"] if above else item["id"]),
             "numberOfDescendants": _count(below),
             "numberOfChildren": len(below),
             "numberOfChildGroups": sum(child["type"] == GROUPS for child in below),

@@ -146,3 +146,31 @@ async def test_roles_at_a_group_hold_for_what_lies_in_it(arm: World) -> None:
         assert access.permissions(who, GROUP)
         assert access.allows(who, read, f"{GROUPS}/other") is (scope != TOP)
         await arm.ask("DELETE", f"{SUB}/subscriptions/{SUBSCRIPTION}")
+
+
+async def test_who_asks_is_told_of_what_they_may_see(arm: World) -> None:
+    for path, above in ((TOP, None), (SUB, TOP), (f"{GROUPS}/other", None)):
+        await arm.put(path, below(above, path))
+    await arm.put(f"{SUB}/subscriptions/{SUBSCRIPTION}")
+    role = "/providers/Microsoft.Authorization/roleDefinitions"
+    who = {"principalId": str(uuid.UUID(int=7)), "roleDefinitionId": f"{role}/{READER}"}
+    at = f"{SUB}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+    await arm.put(at, {"properties": who})
+    store = arm.arm.store
+    arm.arm.access = Access(store, built_in, ["someone"], partial(scopes_above, store, TENANT))
+
+    async def entities() -> dict[str, Any]:
+        found = (await arm.ask("POST", "/providers/Microsoft.Management/getEntities")).body["value"]
+        return {it["name"]: it["properties"] for it in found}
+
+    assert set(await entities()) == {TENANT, "top", "sub", "other", SUBSCRIPTION}
+    assert (await entities())["sub"]["permissions"] == "delete"
+    arm.caller = who["principalId"]
+    mine = await entities()
+    assert set(mine) == {"sub", SUBSCRIPTION}
+    assert mine["sub"]["permissions"] == "view"
+    assert mine["sub"]["inheritedPermissions"] == "noaccess"
+    assert mine[SUBSCRIPTION]["inheritedPermissions"] == "view"
+    assert [it["name"] for it in (await arm.get(GROUPS))["value"]] == ["sub"]
+    arm.caller = "nobody"
+    assert await entities() == {}
