@@ -6,6 +6,7 @@ those of the REST reference of Private DNS (2024-06-01).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -48,6 +49,12 @@ def dns_types() -> list[ResourceType]:
         kind = {"type": f"{ZONES}/{name}", "__doc__": base.__doc__}
         made.append(type(base.__name__, (base,), kind)())
     return made
+
+
+_NUMBERS = {"preference", "priority", "weight", "port"}
+"""Members of records that are numbers."""
+
+_DIGITS = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
 class PrivateDnsZones(ResourceType):
@@ -121,6 +128,11 @@ class PrivateDnsZones(ResourceType):
             )
 
 
+def _number(value: Any) -> Any:
+    """A number that was written as a text, as the service reads it; anything else as it is."""
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+
+
 def _of(call: Call, name: str) -> Call:
     """A call for the collection `name` of the zone that `call` is for."""
     collection = parse(f"{call.id.text}/{name}")
@@ -151,7 +163,10 @@ class _RecordSets(ResourceType):
                 f"The record set '{call.id.name}' of type '{call.id.types[-1]}' cannot have "
                 f"'{foreign[0]}'.",
             )
-        ttl = properties.setdefault("ttl", 3600)
+        properties["ttl"] = ttl = _number(properties.get("ttl", 3600))
+        for record in (properties.get(own) or []) if isinstance(properties.get(own), list) else ():
+            if isinstance(record, dict):
+                record.update({name: _number(record[name]) for name in _NUMBERS & record.keys()})
         if isinstance(ttl, bool) or not isinstance(ttl, int) or not 1 <= ttl <= 2147483647:
             raise ArmError(
                 "BadRequest",

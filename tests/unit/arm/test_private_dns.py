@@ -83,10 +83,20 @@ async def test_a_change_asks_for_the_tag_that_the_body_shows(arm: World) -> None
     assert (await arm.get(ZONE))["etag"] == zone["etag"]
 
 
-@pytest.mark.parametrize("properties", [{"ttl": 0}, {"ttl": "5"}, {"txtRecords": []}])
+@pytest.mark.parametrize("properties", [{"ttl": 0}, {"ttl": "5s"}, {"txtRecords": []}])
 async def test_a_record_set_of_another_shape_is_refused(
     arm: World, properties: dict[str, Any]
 ) -> None:
     with pytest.raises(ArmError) as caught:
         await arm.put(f"{ZONE}/A/www", {"properties": properties})
     assert caught.value.status == 400
+
+
+async def test_numbers_may_be_written_as_texts(arm: World) -> None:
+    made = await arm.put(f"{ZONE}/A/www", {"properties": {"ttl": "3600", "aRecords": []}})
+    assert made["properties"]["ttl"] == 3600
+    mail = {"ttl": 5, "mxRecords": [{"preference": "10", "exchange": "1"}]}
+    made = await arm.put(f"{ZONE}/MX/@", {"properties": mail})
+    assert made["properties"]["mxRecords"] == [{"preference": 10, "exchange": "1"}]
+    with pytest.raises(ArmError):
+        await arm.put(f"{ZONE}/A/www", {"properties": {"ttl": "-1", "aRecords": []}})
