@@ -23,6 +23,7 @@ from orchestrator.localcloud.arm.provider import (
     ResourceType,
 )
 from orchestrator.localcloud.arm.shapes import Shape, check_shape
+from orchestrator.localcloud.arm.store import ResourceStore
 
 _NAME = re.compile(r"[A-Za-z0-9_]([-.\w]{0,78}\w)?")
 
@@ -156,6 +157,25 @@ class Embedded(ResourceType):
                 "etag": item.get("etag") or f'W/"{secrets.token_hex(8)}"',
             }
             self.complete(call, item)
+
+
+async def adopt(store: ResourceStore, kind: Embedded) -> None:
+    """Put children that an older version has stored as resources of their own into their parents.
+
+    One whose parent has a child of that name already, or is gone, is left out.
+    """
+    for record in store.records(kind.type):
+        put = []
+        parent = store.record(record.id.parent) if record.id.parent else None
+        if parent is not None:
+            body, child = parent.read(), record.read()
+            items = body.setdefault("properties", {}).setdefault(kind.members_key, [])
+            if all(item["name"].lower() != record.id.name.lower() for item in items):
+                item = {name: child[name] for name in ("id", "name", "type", "properties")}
+                item["etag"] = f'W/"{secrets.token_hex(8)}"'
+                items.append(item)
+                put.append((parent.id, body, secrets.token_hex(8)))
+        await store.write(put=put, delete=[record.id])
 
 
 def existing(call: Call, value: Any, path: str) -> ResourceId:

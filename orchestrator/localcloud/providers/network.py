@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
@@ -27,6 +27,7 @@ from orchestrator.localcloud.identity import stable_guid
 from orchestrator.localcloud.providers.embedded import (
     Embedded,
     Holder,
+    adopt,
     existing,
     group_deleting,
 )
@@ -46,6 +47,9 @@ from orchestrator.localcloud.providers.private_link import (
     endpoints_in,
 )
 from orchestrator.localcloud.providers.private_link_connections import link_types
+
+if TYPE_CHECKING:
+    from orchestrator.localcloud.arm.dispatch import ResourceManager
 
 SUBNETS = f"{NETWORKS}/subnets"
 ENVIRONMENTS = "Microsoft.App/managedEnvironments"
@@ -75,6 +79,12 @@ class Network(Provider):
             *dns_types(),
             *link_types(),
         ]
+
+    async def open(self, arm: ResourceManager) -> None:
+        """What an older version has stored beside its parent becomes part of it."""
+        for kind in self.types():
+            if isinstance(kind, Embedded):
+                await adopt(arm.store, kind)
 
 
 def ip_range(text: Any, path: str) -> _Range:

@@ -98,6 +98,34 @@ async def test_peerings_of_an_older_state_are_shown(arm: World) -> None:
     assert again["properties"]["peeringState"] == "Initiated"
 
 
+async def test_what_an_older_version_stored_beside_its_parent_becomes_part_of_it(
+    arm: World, tmp_path: Path
+) -> None:
+    store = arm.arm.store
+    for path in (
+        f"{ONE}/virtualNetworkPeerings/old",
+        f"{ONE}/virtualNetworkPeerings/known",
+        f"{NET}/virtualNetworks/gone/virtualNetworkPeerings/orphan",
+    ):
+        id = parse(path)
+        body = {"id": id.text, "name": id.name, "type": id.type, **peering(TWO)}
+        await store.write(put=[(id, body, "tag")])
+    known = peering(TWO)
+    known["properties"]["allowForwardedTraffic"] = True
+    await arm.put(f"{ONE}/virtualNetworkPeerings/known", known)
+    for _ in range(2):
+        await arm.arm.open()
+        found = (await arm.get(f"{ONE}/virtualNetworkPeerings"))["value"]
+        assert {it["name"]: it["properties"].get("allowForwardedTraffic") for it in found} == {
+            "known": True,
+            "old": None,
+        }
+    assert await arm.get(f"{ONE}/virtualNetworkPeerings/old")
+    again = await arm.put(f"{ONE}/virtualNetworkPeerings/old", peering(TWO))
+    assert again["properties"]["peeringState"] == "Initiated"
+    assert not store.records(parse(f"{ONE}/virtualNetworkPeerings/old").type)
+
+
 async def test_a_group_with_a_peering_of_an_older_state_is_exported(arm: World) -> None:
     id = parse(f"{ONE}/virtualNetworkPeerings/old")
     body = {"id": id.text, "name": id.name, "type": id.type, **peering(TWO)}
