@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -56,6 +56,7 @@ def config_of(
     session: Session,
     state: str | None = None,
     rbac: Literal["off", "enforce"] | None = None,
+    throttling: Literal["off", "enforce"] | None = None,
     **ports: int | None,
 ) -> CloudConfig:
     """Where the chosen profile's local cloud lives. Raises ProfileError if it is on Azure."""
@@ -80,7 +81,7 @@ def config_of(
         executor=profile.spec.executor,
         rbac=rbac or profile.spec.rbac,
         limits=profile.spec.limits,
-        throttling=profile.spec.throttling,
+        throttling=throttling or profile.spec.throttling,
         **chosen,
     )
 
@@ -110,6 +111,13 @@ def _port_option(name: str, what: str) -> Callable[[F], F]:
     metavar="WHETHER",
     help="Whether role assignments are obeyed: off or enforce. [default: the profile's, off]",
 )
+@click.option(
+    "--throttling",
+    type=OneOf(("off", "enforce")),
+    metavar="WHETHER",
+    help="Whether callers that ask more often than Azure allows are refused: off or enforce. "
+    "[default: the profile's, off]",
+)
 def up(
     state: str | None,
     port: int | None,
@@ -117,6 +125,7 @@ def up(
     amqp_port: int | None,
     amqps_port: int | None,
     rbac: Literal["off", "enforce"] | None,
+    throttling: Literal["off", "enforce"] | None,
 ) -> None:
     """Start the local cloud in the background, or find it running.
 
@@ -131,6 +140,7 @@ def up(
         session,
         state,
         rbac,
+        throttling,
         port=port,
         identity_port=identity_port,
         amqp_port=amqp_port,
@@ -140,13 +150,15 @@ def up(
         progress.begin("starting the local cloud")
         connection = process.up(config)
         progress.clear()
-    _as_asked(config, connection, rbac)
+    _as_asked(config, connection, {"rbac": rbac, "throttling": throttling})
     tell_other_settings(session, config, connection)
     show_status(session, config.state)
     session.hint(f"Next: orchestrator up  (pid {connection['pid']} stays in the background)")
 
 
-def _as_asked(config: CloudConfig, connection: dict[str, Any], rbac: str | None) -> None:
+def _as_asked(
+    config: CloudConfig, connection: dict[str, Any], asked: Mapping[str, str | None]
+) -> None:
     """Refuse to pass a local cloud that ran before for the one that is asked for."""
     from orchestrator.errors import Conflict
     from orchestrator.localcloud import process
@@ -157,8 +169,11 @@ def _as_asked(config: CloudConfig, connection: dict[str, Any], rbac: str | None)
         for name, wanted in config.pinned.items()
         if wanted and name in ports and ports[name] != wanted
     ]
-    if rbac is not None and connection.get("rbac", rbac) != rbac:
-        other.append(f'with rbac = "{connection["rbac"]}" instead of "{rbac}"')
+    other += [
+        f'with {name} = "{connection[name]}" instead of "{wanted}"'
+        for name, wanted in asked.items()
+        if wanted is not None and connection.get(name, wanted) != wanted
+    ]
     if other:
         raise Conflict(
             f"The local cloud runs already, {' and '.join(other)}.",

@@ -72,7 +72,8 @@ def test_local_status_tells_what_the_running_server_was_started_with(tmp_path: P
     cli = Cli(tmp_path)
     free = ("--port", "0", "--identity-port", "0", "--amqp-port", "0", "--amqps-port", "0")
     try:
-        ok(cli("local", "up", "--rbac", "enforce", *free))
+        ok(cli("local", "up", "--rbac", "enforce", "--throttling", "enforce", *free))
+        again = cli("local", "up", "--throttling", "off", *free)
         told = json.loads(ok(cli("local", "status", "-o", "json")))
         table = ok(cli("local", "status"))
     finally:
@@ -82,8 +83,10 @@ def test_local_status_tells_what_the_running_server_was_started_with(tmp_path: P
         "executor": "process",
         "rbac": "enforce",
         "limits": "relaxed",
-        "throttling": "off",
+        "throttling": "enforce",
     }
+    assert again.status == 1, again
+    assert 'with throttling = "enforce" instead of "off"' in again.err
     for key, value in kept.items():
         assert any(line.split() == [key, value] for line in table.splitlines()), table
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ import pytest
 
 import orchestrator
 from orchestrator import errors
+from orchestrator.localcloud.steering.client import SteeringClient
 from tests.cloud.library_world import SETTINGS, make_project
 from tests.conftest import Token
 
@@ -104,6 +107,9 @@ def test_who_asks_too_often_is_refused_where_the_profile_says_so(tmp_path: Path)
         context = ssl.create_default_context(cafile=connection["ca"])
         link = http.client.HTTPSConnection(str(address.hostname), address.port, context=context)
         headers = {"Authorization": f"Bearer {Token(connection).text()}"}
+        SteeringClient(connection).freeze()
+        SteeringClient(connection).advance(5 * 24 * 3600)
+        now = SteeringClient(connection).clock()["time"]
         for _ in range(5000):
             link.request("GET", "/tenants?api-version=2022-12-01", headers=headers)
             answer = link.getresponse()
@@ -113,3 +119,6 @@ def test_who_asks_too_often_is_refused_where_the_profile_says_so(tmp_path: Path)
         link.close()
         assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
         assert json.loads(said)["error"]["code"] == "TenantRequestsThrottled"
+        # The service's time, which is steered.
+        told = parsedate_to_datetime(answer.headers["Date"])
+        assert told == datetime.fromisoformat(now).replace(microsecond=0)

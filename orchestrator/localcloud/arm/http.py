@@ -97,20 +97,19 @@ def arm_handler(arm: ResourceManager, identity: Identity, *, throttling: bool = 
     allowance = Allowance(SystemClock(), enforce=throttling)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        require_version(request.query)
-        claims = authenticate(identity, request, ARM_AUDIENCES)
-        told = allowance.spend(str(claims.get("oid", "")), request.method, _subscription(request))
         # The service's time, which may be steered; the server would give the machine's.
-        date = formatdate(arm.clock.time(), usegmt=True)
+        told = {"Date": formatdate(arm.clock.time(), usegmt=True)}
         try:
+            require_version(request.query)
+            claims = authenticate(identity, request, ARM_AUDIENCES)
+            who = str(claims.get("oid", ""))
+            told |= allowance.spend(who, request.method, _subscription(request))
             response = await answer(request, claims)
         except ArmError as error:
-            for name, left in told.items():
-                error.headers.setdefault(name, left)
-            error.headers.setdefault("Date", date)
+            for name, value in told.items():
+                error.headers.setdefault(name, value)
             raise
         response.headers.update(told)
-        response.headers["Date"] = date
         return response
 
     async def answer(request: web.Request, claims: Mapping[str, Any]) -> web.Response:
