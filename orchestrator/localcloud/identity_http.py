@@ -5,6 +5,7 @@ Plain HTTP, as Container Apps serves it to a replica:
         with X-IDENTITY-HEADER
 On the HTTPS port, without a token of their own:
     POST /{tenant}/oauth2/v2.0/token, /{tenant}/oauth2/token      client credentials
+    POST /{tenant}/oauth2[/v2.0]/devicecode, GET …/authorize      refused: nobody signs in here
     GET  /{tenant}[/v2.0]/.well-known/openid-configuration, /{tenant}/discovery[/v2.0]/keys
     GET  /metadata/endpoints, /common/discovery/instance
 
@@ -172,9 +173,17 @@ def add_login_routes(app: web.Application, identity: Identity) -> None:
             }
         )
 
+    async def device_code(request: web.Request) -> web.Response:
+        return _oauth_error(400, "unauthorized_client", 7000218, _NO_SIGN_IN)
+
+    async def authorize(request: web.Request) -> web.Response:
+        return web.Response(text=f"{_NO_SIGN_IN}\n", status=400, headers=_NO_STORE)
+
     add = app.router.add_route
-    for path in ("/{tenant}/oauth2/v2.0/token", "/{tenant}/oauth2/token"):
-        add("POST", path, token)
+    for path in ("/{tenant}/oauth2/v2.0", "/{tenant}/oauth2"):
+        add("POST", f"{path}/token", token)
+        add("POST", f"{path}/devicecode", device_code)
+        add("GET", f"{path}/authorize", authorize)
     for path in (
         "/{tenant}/v2.0/.well-known/openid-configuration",
         "/{tenant}/.well-known/openid-configuration",
@@ -190,6 +199,12 @@ def base_of(request: web.Request) -> str:
     """Where the caller reached us: `https://127.0.0.1:14443`."""
     return f"{request.scheme}://{request.host}"
 
+
+_NO_SIGN_IN = (
+    "Nobody signs in to the local cloud with a browser or a device code: whoever is at the machine "
+    "is known by its identity endpoint (`az login --identity`; ManagedIdentityCredential with what "
+    "`orchestrator local env` exports), programs by the secret of the application."
+)
 
 _TENANT_WORDS = ("common", "organizations", "consumers")
 
@@ -224,8 +239,17 @@ async def _token(identity: Identity, request: web.Request) -> web.Response:
             400,
             "unsupported_grant_type",
             70003,
-            f"The app requested an unsupported grant type '{grant[:40]}'; the local cloud knows "
+            f"The app requested an unsupported grant type '{grant[:80]}'; the local cloud knows "
             "client_credentials, and managed identities at its identity endpoint.",
+        )
+    if "client_assertion" in fields:
+        return _oauth_error(
+            401,
+            "invalid_client",
+            700027,
+            "Client assertion failed signature validation: the local cloud knows no certificates "
+            "and no federated tokens. Log in with the secret of its application, which is in "
+            "cloud.json, or use its identity endpoint.",
         )
     client_id, secret = _client(request, fields)
     allowed = identity.application_allowed(client_id, secret)
@@ -243,7 +267,18 @@ async def _token(identity: Identity, request: web.Request) -> web.Response:
             7000215,
             "Invalid client secret provided. `orchestrator local env` shows the right one.",
         )
-    audience = fields.get("resource") or fields.get("scope", "").split(" ")[0]
+    scopes = fields.get("scope", "").split()
+    resource = fields.get("resource")
+    audience = resource or next((it for it in scopes if it.endswith("/.default")), "")
+    if scopes and not audience:
+        return _oauth_error(
+            400,
+            "invalid_scope",
+            1002012,
+            f"The provided value for scope {scopes[0][:200]} is not valid. Client credential flows "
+            "must have a scope value with /.default suffixed to the resource identifier "
+            "(application ID URI).",
+        )
     if not audience:
         return _oauth_error(
             400,

@@ -223,6 +223,11 @@ def _token(cloud: CloudInThread, **fields: str) -> Any:
         ({"grant_type": "password"}, 400, "unsupported_grant_type", 70003),
         ({"grant_type": ""}, 400, "invalid_request", 900144),
         ({"scope": ""}, 400, "invalid_request", 900144),
+        (
+            {"scope": "https://management.azure.com/user_impersonation"},
+            *(400, "invalid_scope", 1002012),
+        ),
+        ({"client_assertion": "a.b.c", "client_secret": ""}, 401, "invalid_client", 700027),
         ({"tenant": "elsewhere"}, 400, "invalid_request", 90002),
     ],
 )
@@ -237,6 +242,18 @@ def test_a_bad_login_is_refused_as_entra_refuses_it(
     )
     assert answer.body["error_description"].startswith(f"AADSTS{code}: ")
     assert cloud.connection["application"]["client_secret"].encode() not in answer.raw
+
+
+def test_who_would_sign_in_is_told_who_is_known_here(cloud: CloudInThread) -> None:
+    wire = Wire(cloud)
+    wire.token = None
+    base = f"/{cloud.connection['tenant']}/oauth2/v2.0"
+    page = wire.ask("GET", f"{base}/authorize?client_id=x")
+    device = wire.ask("POST", f"{base}/devicecode", raw=b"client_id=x")
+    assert (page.status, device.status) == (400, 400)
+    assert device.body["error"] == "unauthorized_client"
+    for said in (page.raw.decode(), device.body["error_description"]):
+        assert "az login --identity" in said
 
 
 def test_discovery_leads_to_the_key_that_signs(cloud: CloudInThread) -> None:
