@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator import toml_text
 from orchestrator.bicep_text import (
@@ -23,8 +23,6 @@ from orchestrator.bicep_text import (
 from orchestrator.job_body import Surroundings
 from orchestrator.quantities import parse_memory, short_duration
 from orchestrator.settings import JobSpec
-
-Format = Literal["bicep", "json", "toml"]
 
 API_VERSION = "2026-01-01"
 TYPE = f"Microsoft.App/jobs@{API_VERSION}"

@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-SYS = "sys"
 AZ = "az"
 THIS = "this"  # the resource whose body it is used in
 

@@ -19,7 +19,6 @@ import click
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-TIMED_OUT = 124
 
 
 def report(

@@ -28,7 +28,6 @@ ARM_AUDIENCES = (
     "https://management.core.windows.net",
     "https://management.azure.com.",
 )
-SERVICE_BUS_AUDIENCES = ("https://servicebus.azure.net",)
 LOGS_AUDIENCES = ("https://api.loganalytics.io", "https://api.loganalytics.azure.com")
 METRICS_AUDIENCES = ("https://metrics.monitor.azure.com",)
 LOG_STREAM_AUDIENCE = "https://logstream.containerapps.local"

@@ -47,13 +47,8 @@ def _by_base(value: Any) -> _Encoder:
     raise EncodeError(f"There is no AMQP type for {type(value).__name__}.")
 
 
-def encode_compound(code8: int, items: list[bytes]) -> bytes:
-    """A list (`code8` 0xC0) or map (0xC1) of items that are encoded already."""
-    return raw_compound(code8, len(items), b"".join(items))
-
-
 def raw_compound(code8: int, count: int, body: bytes | bytearray) -> bytes:
-    """The same from the joined items and their count."""
+    """A list (`code8` 0xC0) or map (0xC1) of items that are encoded and joined already."""
     size = len(body)
     if size < 255 and count < 256:
         return _compound8(code8, size + 1, count) + body

@@ -11,7 +11,6 @@ SASL_HEADER = b"AMQP\x03\x01\x00\x00"
 AMQP_FRAME = 0
 SASL_FRAME = 1
 HEADER_SIZE = 8
-MIN_MAX_FRAME_SIZE = 512
 EMPTY_FRAME = b"\x00\x00\x00\x08\x02\x00\x00\x00"
 
 _head = struct.Struct(">IBBH")

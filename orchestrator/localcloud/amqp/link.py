@@ -52,11 +52,6 @@ class SenderSettleMode:
     MIXED = 2
 
 
-class ReceiverSettleMode:
-    FIRST = 0
-    SECOND = 1
-
-
 class LinkBase:
     """What both directions have in common."""
 
@@ -69,7 +64,6 @@ class LinkBase:
         "handle",
         "max_message_size",
         "name",
-        "peer_handle",
         "properties",
         "rcv_settle_mode",
         "session",
@@ -83,7 +77,6 @@ class LinkBase:
         self.session = session
         self.name = attach.name
         self.handle = handle
-        self.peer_handle = attach.handle
         self._raw_source = attach.source
         self._raw_target = attach.target
         self.source = p.Terminus(attach.source)

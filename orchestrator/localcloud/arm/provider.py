@@ -134,7 +134,6 @@ class ResourceType:
         create_polled: Whether the 201 of a create leads to an operation.
         delete_shows: Whether a DELETE answers with what was deleted.
         delete_status: 200 (or 204 when there was nothing) or 202 with `Location`.
-        patch_status: 200, or 202 with `Location`.
         patch_merges_tags: Whether a PATCH merges `tags` into those that are there, as the services
             whose reference says so do; otherwise they are all there are then (ARM RPC v1.0, "Patch
             Resource").
@@ -150,7 +149,6 @@ class ResourceType:
     create_status: ClassVar[int] = 200
     create_polled: ClassVar[bool] = True
     delete_shows: ClassVar[bool] = False
-    patch_status: ClassVar[int] = 200
     patch_merges_tags: ClassVar[bool] = False
     delete_status: ClassVar[int] = 200
     stored: ClassVar[bool] = True

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId, missing
+from orchestrator.localcloud.arm.ids import missing
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import (
     JSON,
@@ -23,7 +23,6 @@ from orchestrator.localcloud.arm.provider import (
     ResourceType,
 )
 from orchestrator.localcloud.arm.shapes import Shape
-from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.logs.tables import COLUMNS, column_type
 
 WORKSPACES = "Microsoft.OperationalInsights/workspaces"
@@ -245,12 +244,3 @@ _TABLES = ("ContainerAppConsoleLogs_CL", "ContainerAppSystemLogs_CL")
 
 def _key() -> str:
     return base64.b64encode(secrets.token_bytes(64)).decode()
-
-
-def workspace_by_customer_id(store: ResourceStore, customer_id: str) -> ResourceId | None:
-    """The workspace with this `customerId` (any case); None when there is none."""
-    wanted = customer_id.lower()
-    for record in store.records(WORKSPACES):
-        if str(record.read()["properties"]["customerId"]).lower() == wanted:
-            return record.id
-    return None

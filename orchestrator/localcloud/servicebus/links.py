@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.localcloud.amqp.errors import (
-    INTERNAL_ERROR,
     NOT_FOUND,
     UNAUTHORIZED_ACCESS,
     AmqpError,
@@ -17,7 +16,6 @@ from orchestrator.localcloud.servicebus.model import Right
 if TYPE_CHECKING:
     from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
 
-ENTITY_DISABLED = "com.microsoft:entity-disabled"
 LOCK_LOST = "com.microsoft:message-lock-lost"
 
 
@@ -67,7 +65,3 @@ def expired(address: str) -> AmqpError:
     return AmqpError(
         UNAUTHORIZED_ACCESS, f"ExpiredToken: The token for '{address}' is expired; put a new one."
     )
-
-
-def internal(description: str) -> AmqpError:
-    return AmqpError(INTERNAL_ERROR, description)

@@ -71,11 +71,6 @@ ACTIVE = MessageState.ACTIVE
 SCHEDULED = MessageState.SCHEDULED
 
 
-class ReceiveMode(StrEnum):
-    PEEK_LOCK = "peeklock"
-    RECEIVE_AND_DELETE = "receiveanddelete"
-
-
 class Right(StrEnum):
     """What a shared access rule allows."""
 

@@ -368,8 +368,3 @@ class SessionKeeping(Forwarding):
                 if len(found) == count:
                     break
         return found
-
-    def session_of(self, token: bytes) -> SessionLock | None:
-        """The session lock under which that message lock stands."""
-        lock = self._locks.get(token)
-        return None if lock is None else lock.session
