@@ -208,7 +208,7 @@ class Forwarding(Intake):
         session_id = message.details.session_id
         self._check_content(len(message.payload), session_id)
         self._check_quota(message.size)
-        message_id = self._new_id(message.payload, arrivals, now)
+        message_id = self._new_id(message, arrivals, now)
         self._use(now)
         if message_id is False:
             return

@@ -96,8 +96,9 @@ class Intake(Lifecycle):
         if self.properties.requires_duplicate_detection:
             until = now + self.properties.duplicate_detection_window
             for message in fresh:
-                if message.message_id is not None:
-                    arrivals.remember(self, message.message_id, until)
+                identity = self._identity(message.message_id, message)
+                if identity is not None:
+                    arrivals.remember(self, identity, until)
         if stamped:
             self._place(stamped, arrivals, now)
         if known:
@@ -231,17 +232,26 @@ class Intake(Lifecycle):
                 f"'{message.session_id}'."
             )
 
+    def _identity(self, message_id: str | None, details: IncomingMessage | Details) -> str | None:
+        """What tells a message from others where duplicates are detected: its id; in a partitioned
+        entity together with its partition key
+        (https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection)."""
+        if message_id is None or not self.properties.enable_partitioning:
+            return message_id
+        key = details.session_id or details.partition_key or ""
+        return f"{len(key)}|{key}|{message_id}"
+
     def _sort_out(
         self, messages: Sequence[IncomingMessage], now: float
     ) -> tuple[list[IncomingMessage], list[str]]:
-        """The messages to store, and the ids of those that repeat an earlier one."""
+        """The messages to store, and what identifies those that repeat an earlier one."""
         if not self.properties.requires_duplicate_detection:
             return list(messages), []
         fresh: list[IncomingMessage] = []
         repeated: list[str] = []
         here: set[str] = set()
         for message in messages:
-            message_id = message.message_id
+            message_id = self._identity(message.message_id, message)
             if message_id is None:
                 fresh.append(message)
             elif message_id in here or self._history.seen(message_id, now):
@@ -252,13 +262,14 @@ class Intake(Lifecycle):
         return fresh, repeated
 
     def _new_id(
-        self, payload: bytes, arrivals: Arrivals, now: float
+        self, message: StoredMessage, arrivals: Arrivals, now: float
     ) -> str | Literal[False] | None:
-        """The message id to be remembered of a forwarded message; None for none, False if it is
+        """The identity to be remembered of a forwarded message; None for none, False if it is
         a duplicate. Raises StoreFailed if what it repeats is not durable yet."""
         if not self.properties.requires_duplicate_detection:
             return None
-        message_id = self._context.content.message_id(payload)
+        named = self._context.content.message_id(message.payload)
+        message_id = self._identity(named, message.details)
         if message_id is None or not self._history.seen(message_id, now):
             return message_id
         if not self._history.remembers(message_id) and not arrivals.repeats(self, message_id):
@@ -270,7 +281,7 @@ class Intake(Lifecycle):
     ) -> None:
         """In a transaction, what a message repeats must be durable or a part of it: nobody would be
         told if it came to nothing after all. Raises StoreFailed."""
-        here = {message.message_id for message in fresh}
+        here = {self._identity(message.message_id, message) for message in fresh}
         for message_id in repeated:
             if not (
                 message_id in here

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from orchestrator.clock import ManualClock
 from orchestrator.localcloud.amqp import sections as s
+from orchestrator.localcloud.servicebus.broker import durably
 from orchestrator.localcloud.servicebus.errors import (
     InvalidOperation,
     MessageTooLarge,
@@ -71,6 +73,25 @@ async def test_a_batch_may_have_so_many_bytes(
     queue.check_batch(messages, size + STRICT.batch_slack)
     with pytest.raises(MessageTooLarge, match=f"exceeds the {size} bytes"):
         queue.check_batch(messages, size + STRICT.batch_slack + 1)
+
+
+@pytest.mark.parametrize("partitioned", [True, False])
+async def test_in_a_partitioned_entity_a_duplicate_has_the_same_partition_key_too(
+    world: World, partitioned: bool
+) -> None:
+    queue = await world.queue(requires_duplicate_detection=True, enable_partitioning=partitioned)
+    source = await world.queue("source", forward_to="q", enable_partitioning=partitioned)
+    payload = s.section(s.PROPERTIES, ["1"]) + s.section(s.DATA, b"x")
+    for _ in range(2):
+        for fields in ({"partition_key": "a"}, {"partition_key": "b"}, {"session_id": "a"}, {}):
+            message = IncomingMessage(payload, message_id="1", **fields)
+            for entity in (queue, source):
+                await durably(partial(entity.send, [message]))
+        await world.settled()
+        queue = world.again(queue)
+        assert queue.counts().active == (3 if partitioned else 1)
+        await world.restart()
+        queue, source = world.again(queue), world.again(source)
 
 
 @pytest.mark.parametrize("partitioned", [True, False])
