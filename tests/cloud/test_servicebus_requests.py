@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,6 +72,23 @@ def test_a_peek_may_leave_out_the_bodies(bus: Bus) -> None:
     assert after.message_annotations == before.message_annotations
     annotations = s.map_of(after.delivery_annotations)
     assert annotations["omitted-message-body-size"] == len(before.body)
+
+
+def test_nobody_peeks_into_a_queue_that_forwards(bus: Bus) -> None:
+    queue = bus.queue(forward_to=bus.queue())
+    peek = "peek-message", {"from-sequence-number": 0, "message-count": t.Int(5)}
+    assert asked(bus, queue, peek) == [(400, None)]
+    assert asked(bus, f"{queue}/$DeadLetterQueue", peek) == [(204, None)]
+
+
+def test_a_scheduled_message_shows_the_life_that_it_is_going_to_have(bus: Bus) -> None:
+    queue = bus.queue(default_message_ttl=60.0)
+    with bus.client() as client, client.get_queue_sender(queue) as sender:
+        due = datetime.fromtimestamp(bus.clock.time() + 99, UTC)
+        sender.schedule_messages(ServiceBusMessage("a", time_to_live=timedelta(hours=1)), due)
+        with client.get_queue_receiver(queue) as receiver:
+            (message,) = receiver.peek_messages(1)
+    assert message.time_to_live == timedelta(seconds=60)
 
 
 def test_messages_are_deleted_oldest_first_without_being_received(bus: Bus) -> None:

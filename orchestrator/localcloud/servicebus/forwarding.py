@@ -59,6 +59,17 @@ class Forwarding(Intake):
         # A dead letter that could not be forwarded stays where it is looked for.
         return None if self.is_transfer else self.properties.forward_dead_letters_to
 
+    def check_stays(self, client: str) -> None:
+        """Whether messages stay here for a receiver or a browser (who peeks). Raises
+        InvalidOperation, in the service's words
+        (https://github.com/Azure/azure-sdk-for-net/pull/34816)."""
+        if self.forwards_to is not None:
+            raise InvalidOperation(
+                f"Cannot create a message {client} on an entity with auto-forwarding enabled: "
+                f"{self.namespace}/{self.path} forwards its messages to {self.forwards_to}; look "
+                "for them there."
+            )
+
     def _offered(self) -> None:
         if self.forwards_to is None:
             super()._offered()

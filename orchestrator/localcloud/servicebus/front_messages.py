@@ -286,7 +286,10 @@ def _header(message: StoredMessage, original: bytes) -> bytes:
             fields[_TTL] = None
     else:
         # The effective one: a queue's default may have shortened the sender's.
-        left = round((message.expires_at - message.enqueued_at) * 1000)
+        starts = message.enqueued_at
+        if message.state is SCHEDULED:
+            starts = message.details.scheduled_at or starts
+        left = round((message.expires_at - starts) * 1000)
         fields[_TTL] = t.UInt(min(max(left, 0), _MAX_TTL_MS))
     fields[_DELIVERY_COUNT] = t.UInt(count)
     return s.section(s.HEADER, fields)

@@ -172,6 +172,7 @@ class ManagementNode:
         count = call.number("message-count")
         session_id = call.text("session-id")
         first, count = max(first, 0), max(count, 0)
+        self._queue.check_stays("browser")
         if session_id is not None:
             found = self._queue.peek_session(session_id, first, count)
         else:

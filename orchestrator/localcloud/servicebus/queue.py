@@ -178,11 +178,7 @@ class Queue(Settling):
         """
         self._check_exists()
         self._check_enabled()
-        if self.forwards_to is not None:
-            raise InvalidOperation(
-                f"{self.namespace}/{self.path} forwards its messages to {self.forwards_to}: "
-                "receive them there."
-            )
+        self.check_stays("receiver")
         if self.properties.requires_session and not self.is_dead_letter:
             raise InvalidOperation(
                 "It is not possible for an entity that requires sessions to create a "

@@ -90,11 +90,7 @@ class SessionKeeping(Forwarding):
         self._check_exists()
         self._check_enabled()
         _ = self._sessions
-        if self.forwards_to is not None:
-            raise InvalidOperation(
-                f"{self.namespace}/{self.path} forwards its messages to {self.forwards_to}: "
-                "receive them there."
-            )
+        self.check_stays("receiver")
 
     # -- having a session ----------------------------------------------------------------------
 
