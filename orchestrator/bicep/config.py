@@ -32,6 +32,7 @@ def _merged(base: Any, over: Any) -> Any:
 
 @dataclass(slots=True)
 class _Config:
+    path: Path | None = None  # of the nearest file
     values: dict[str, Any] = field(default_factory=dict)
     code: str = ""
     fault: str = ""  # why it can't be read, as a sentence
@@ -41,20 +42,22 @@ def _with_extended(path: Path, chain: tuple[Path, ...] = ()) -> _Config:
     """A configuration with that which it extends, and that one's."""
     if path in chain:
         steps = " → ".join(str(step) for step in (*chain, path))
-        return _Config({}, "BCP454", f"These configurations extend each other: {steps}.")
+        return _Config(path, {}, "BCP454", f"These configurations extend each other: {steps}.")
     try:
         found, fault = _read(path, path.stat().st_mtime_ns)
     except OSError as missing:
         found, fault = {}, str(missing.strerror)
     if fault:
-        return _Config({}, "BCP271", f"{path} can't be read: {fault}.")
+        return _Config(path, {}, "BCP271", f"{path} can't be read: {fault}.")
     other = found.get("extends")
     if not isinstance(other, str) or not other.strip():
-        return _Config(found)
+        return _Config(path, found)
     if path_fault(other, folder=True) is not None or len(chain) >= _DEEPEST:
-        return _Config({}, "BCP453", f'{path} extends "{other}", which is no path from there.')
+        return _Config(
+            path, {}, "BCP453", f'{path} extends "{other}", which is no path from there.'
+        )
     base = _with_extended(Path(os.path.normpath(path.parent / other)), (*chain, path))
-    return _Config(_merged(base.values, found), base.code, base.fault)
+    return _Config(path, _merged(base.values, found), base.code, base.fault)
 
 
 def _nearest(folder: Path) -> _Config:
@@ -90,6 +93,26 @@ def module_alias(folder: Path, kind: str, name: str) -> dict[str, str] | None:
     if not isinstance(found, dict):
         return None
     return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
+def mocked_modules(folder: Path, alias: str) -> Path | None:
+    """The folder whose files stand for an alias's modules (`moduleAliasesMock`), if any."""
+    nearest = _nearest(folder)
+    found: Any = nearest.values
+    for key in ("moduleAliasesMock", "br", alias, "mapToFilePath"):
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, str) or nearest.path is None:
+        return None
+    return Path(os.path.normpath(nearest.path.parent / found))
+
+
+def credential_names(folder: Path) -> tuple[str, ...]:
+    """Which logins are tried, in which order (`cloud.credentialPrecedence`)."""
+    cloud = nearest_config(folder).get("cloud")
+    names = cloud.get("credentialPrecedence") if isinstance(cloud, dict) else None
+    if not isinstance(names, list):
+        return ("AzureCLI", "AzurePowerShell")
+    return tuple(name for name in names if isinstance(name, str))
 
 
 def not_built_in(what: str, feature: str) -> str:

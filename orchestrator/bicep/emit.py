@@ -374,12 +374,8 @@ class TemplateWriter:
         scope = self.converter.ids.module_scope(symbol)
         found.update(self._scope_properties(scope, {}))
         if scope.kind != scopes.RESOURCE_GROUP:
-            where = (
-                "resourceGroup"
-                if self.model.target_scope == scopes.RESOURCE_GROUP
-                else ("deployment")
-            )
-            found["location"] = f"[{where}().location]"
+            in_group = self.model.target_scope == scopes.RESOURCE_GROUP
+            found["location"] = f"[{'resourceGroup' if in_group else 'deployment'}().location]"
         properties: Template = {
             "expressionEvaluationOptions": {"scope": "inner"},
             "mode": "Incremental",
@@ -387,7 +383,10 @@ class TemplateWriter:
         params = body.value("params")
         if isinstance(params, s.Object):
             properties["parameters"] = self._arguments(params)
-        properties["template"] = template_of(symbol.file)
+        if isinstance(symbol.file, ArmFile) and symbol.file.spec:
+            properties["templateLink"] = {"id": symbol.file.spec}
+        else:
+            properties["template"] = template_of(symbol.file)
         found["properties"] = properties
         self._finish(found, symbol)
         return found

@@ -65,10 +65,13 @@ _D = TypeVar("_D", bound=s.Decl)
 class ArmFile:
     """A compiled template: its parameters, outputs and exports, read from its JSON."""
 
-    def __init__(self, path: Path, reference: str, template: dict[str, Json]) -> None:
+    def __init__(
+        self, path: Path, reference: str, template: dict[str, Json], spec: str = ""
+    ) -> None:
         self.path = path
         self.reference = reference  # "" for a file named by its path
         self.template = template
+        self.spec = spec  # the id of the template spec that it is a version of, or ""
 
     @property
     def target_scope(self) -> str:
@@ -143,8 +146,11 @@ class Compilation:
                 self.loading.pop()
             else:
                 template = read_json(key.read_bytes().decode("utf-8-sig"))
+                spec = ""
+                if reference.startswith("ts:"):
+                    spec, template = _of_spec(template)
                 fault = template_fault(template)
-                self.models[key] = None if fault else ArmFile(key, reference, template)
+                self.models[key] = None if fault else ArmFile(key, reference, template, spec)
                 if fault:
                     self.faults[key] = fault
         return self.models[key]
@@ -401,6 +407,14 @@ class Model:
             allowed = ", ".join(f"'{name}'" for name in SCOPES)
             self.error(decl.value, "BCP033", f"The target scope is one of {allowed}.")
         return "resourceGroup"
+
+
+def _of_spec(document: Json) -> tuple[str, Json]:
+    """A version of a template spec, as Resource Manager has it: its id and its template."""
+    found = document if isinstance(document, dict) else {}
+    properties = found.get("properties")
+    template = properties.get("mainTemplate") if isinstance(properties, dict) else None
+    return str(found.get("id", "")), template
 
 
 def _inner_first(scope: list[Resource]) -> Iterator[Resource]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
 from orchestrator.bicep import compile_file
-from orchestrator.bicep.restore import Answer, NoAnswer, Registry, RestoreFailed, restore
 from tests.unit.bicep.compiling import at, refused, template, write
 
 MODULE = """
@@ -313,134 +308,6 @@ def test_compiled_templates_are_modules_and_export(tmp_path: Path) -> None:
         other__json=json.dumps(compiled),
     )
     assert [found.code for found in wrong] == ["BCP036"]
-
-
-def test_modules_of_a_registry_come_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BICEP_CACHE_DIRECTORY", str(tmp_path / "cache"))
-    place = "cache/br/example.azurecr.io/modules$net/1.2$/main.json"
-    compiled = {
-        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
-        "contentVersion": "1.0.0.0",
-        "resources": [],
-        "outputs": {"o": {"type": "string", "value": "x"}},
-    }
-    write(
-        tmp_path,
-        {
-            place: json.dumps(compiled),
-            "bicepconfig.json": '{ "moduleAliases": { "br": { "our": '
-            '{ "registry": "example.azurecr.io", "modulePath": "modules" } } } } // ours',
-        },
-    )
-    source = """
-    module a 'br:example.azurecr.io/modules/net:1.2' = { name: 'a' }
-    module b 'br/our:net:1.2' = { name: 'b' }
-    """
-    found = template(tmp_path, source)
-    assert [one["properties"]["template"] for one in found["resources"]] == [compiled, compiled]
-
-
-TEMPLATE = b'{"$schema": "https://schema.management.azure.com/x", "resources": []}'
-DIGEST = "sha256:" + hashlib.sha256(TEMPLATE).hexdigest()
-MANIFEST = json.dumps(
-    {
-        "layers": [
-            {"mediaType": "application/vnd.ms.bicep.module.source.v1+zip", "digest": "x"},
-            {"mediaType": "application/vnd.ms.bicep.module.layer.v1+json", "digest": DIGEST},
-        ]
-    }
-).encode()
-BASE = "https://reg.example/v2/our/net"
-
-
-class FakeRegistry:
-    """Gives the answers of a list, and remembers what was asked."""
-
-    def __init__(self, *answers: Answer | OSError) -> None:
-        self.answers = list(answers)
-        self.asked: list[tuple[str, str]] = []
-        self.pauses: list[float] = []
-
-    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
-        self.asked.append((url, headers.get("Authorization", "")))
-        answer = self.answers.pop(0)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
-
-    def registry(self) -> Registry:
-        return Registry("reg.example", "our/net", get=self.get, pause=self.pauses.append)
-
-
-def test_a_module_is_fetched_into_the_cache(tmp_path: Path) -> None:
-    challenge = (
-        'Bearer realm="https://reg.example/token",service="reg",scope="repository:our/net:pull"'
-    )
-    fake = FakeRegistry(
-        Answer(401, {"WWW-Authenticate": challenge}, b""),
-        Answer(200, {}, b'{"access_token": "t"}'),
-        Answer(429, {"Retry-After": "3"}, b""),
-        Answer(200, {}, MANIFEST),
-        OSError("no route"),
-        Answer(200, {}, TEMPLATE),
-    )
-    place = tmp_path / "br" / "main.json"
-    restore(fake.registry(), "1.0", place)
-    assert place.read_bytes() == TEMPLATE
-    assert [path.name for path in place.parent.iterdir()] == ["main.json"]
-    assert fake.pauses == [3, 1]
-    assert fake.asked == [
-        (f"{BASE}/manifests/1.0", ""),
-        ("https://reg.example/token?service=reg&scope=repository%3Aour%2Fnet%3Apull", ""),
-        (f"{BASE}/manifests/1.0", "Bearer t"),
-        (f"{BASE}/manifests/1.0", "Bearer t"),
-        (f"{BASE}/blobs/{DIGEST}", "Bearer t"),
-        (f"{BASE}/blobs/{DIGEST}", "Bearer t"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("answers", "why"),
-    [
-        ([Answer(404, {}, b"")], "no such module or tag"),
-        ([OSError("a"), OSError("b"), OSError("c")], "does not answer: c"),
-        ([ConnectionRefusedError("no")], "does not answer: no"),
-        ([Answer(401, {"WWW-Authenticate": "Basic"}, b"")], "wants a login"),
-        ([Answer(503, {}, b"")] * 3, "answers 503"),
-        ([Answer(400, {}, b"")], "answers 400"),
-        ([Answer(200, {}, b"<html>")], "something else"),
-        ([Answer(200, {}, b'{"layers": []}')], "no Bicep module"),
-        ([Answer(200, {}, MANIFEST), Answer(200, {}, b"{}")], "digest"),
-    ],
-)
-def test_a_module_that_can_not_be_fetched(
-    tmp_path: Path, answers: list[Answer | OSError], why: str
-) -> None:
-    with pytest.raises(RestoreFailed, match=why):
-        restore(FakeRegistry(*answers).registry(), "1.0", tmp_path / "main.json")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_module_of_no_registry_is_refused_at_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def fail(*_: object) -> None:
-        asked.append(1)
-        raise NoAnswer("reg.invalid does not answer: no route")
-
-    monkeypatch.setattr("orchestrator.bicep.restore.restore", fail)
-    monkeypatch.setenv("BICEP_CACHE_DIRECTORY", str(tmp_path / "cache"))
-    source = "module {0} 'br:reg.invalid/{0}:9' = {{ name: '{0}' }}\n"
-    missing, other = refused(tmp_path, source.format("net") + source.format("vm"))
-    assert other.code == "BCP190"
-    assert asked == [1]
-    assert missing.code == "BCP190"
-    assert "br:reg.invalid/net:9" in missing.message
-    assert "does not answer" in missing.message
 
 
 def test_a_scope_that_a_variable_names(tmp_path: Path) -> None:
