@@ -25,6 +25,37 @@ _TOP = {
     "zones": "array",
     "dependsOn": "array",
 }
+# secret parts of types that many templates have, in all their versions. Source: Azure's REST API
+_SECRETS = {
+    "microsoft.apimanagement/service/loggers": {"credentials": "object"},
+    "microsoft.apimanagement/service/workspaces/loggers": {"credentials": "object"},
+    "microsoft.compute/virtualmachines": {
+        "osProfile.adminPassword": "string",
+        "osProfile.customData": "string",
+    },
+    "microsoft.compute/virtualmachinescalesets": {
+        "virtualMachineProfile.osProfile.adminPassword": "string",
+        "virtualMachineProfile.osProfile.customData": "string",
+    },
+    "microsoft.containerservice/managedclusters": {
+        "servicePrincipalProfile.secret": "string",
+        "windowsProfile.adminPassword": "string",
+    },
+    "microsoft.app/managedenvironments": {
+        "appLogsConfiguration.logAnalyticsConfiguration.sharedKey": "string",
+    },
+    "microsoft.dbformysql/flexibleservers": {"administratorLoginPassword": "string"},
+    "microsoft.dbforpostgresql/flexibleservers": {"administratorLoginPassword": "string"},
+    "microsoft.keyvault/vaults/secrets": {"value": "string"},
+    "microsoft.kubernetesconfiguration/extensions": {"configurationProtectedSettings": "object"},
+    "microsoft.kubernetesconfiguration/fluxconfigurations": {
+        "configurationProtectedSettings": "object",
+    },
+    "microsoft.network/connections": {"sharedKey": "string"},
+    "microsoft.sql/managedinstances": {"administratorLoginPassword": "string"},
+    "microsoft.sql/servers": {"administratorLoginPassword": "string"},
+    "microsoft.synapse/workspaces": {"sqlAdministratorLoginPassword": "string"},
+}
 
 
 def derived_kind(resource_type: str, segments: tuple[str, ...]) -> str | None:
@@ -35,4 +66,7 @@ def derived_kind(resource_type: str, segments: tuple[str, ...]) -> str | None:
         return _TOP.get(segments[1])
     if segments[0] == "properties" and segments[1] == "tags" and segments[-1] != "tags":
         return "string"
+    if segments[:2] == ("properties", "properties") and set(segments[::2]) == {"properties"}:
+        type_ = resource_type.removeprefix("az:").partition("@")[0].lower()
+        return _SECRETS.get(type_, {}).get(".".join(segments[3::2]))
     return None

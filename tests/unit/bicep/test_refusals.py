@@ -259,6 +259,17 @@ def test_a_secrets_kind_is_what_its_uses_say(
     assert found["parameters"]["p"]["type"] == kind
 
 
+def test_the_kinds_of_well_known_secrets(tmp_path: Path) -> None:
+    source = (
+        "@secure()\nparam p resourceInput<'Microsoft.Compute/virtualMachines@2024-07-01'>"
+        ".properties.osProfile.adminPassword\n"
+        "@secure()\nparam q resourceInput<'Microsoft.ApiManagement/service/loggers@2024-05-01'>"
+        ".properties.credentials?\n"
+    )
+    found = template(tmp_path, source)["parameters"]
+    assert [found[name]["type"] for name in "pq"] == ["securestring", "secureObject"]
+
+
 def test_a_secrets_kind_is_what_its_callers_give(tmp_path: Path) -> None:
     source = "module m 'm.bicep' = { params: { p: 'x' } }\n"
     found = template(tmp_path, source, m__bicep=SECRET.format(""))
