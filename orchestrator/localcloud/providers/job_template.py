@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Any
 
 from orchestrator.localcloud.providers.faults import Faults
+from orchestrator.localcloud.runtime.names import wrong_label
 
 JSON = dict[str, Any]
 
-_CONTAINER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _MEMORY = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)Gi")
 _IMAGE = re.compile(r"[^\s\x00-\x1f]{1,1024}")
 DEFAULT_CPU = 0.5
@@ -59,13 +59,8 @@ def _container(
     faults: Faults,
 ) -> None:
     name = faults.text(container.get("name"), f"{path}.name", required=True)
-    if name and (not _CONTAINER_NAME.fullmatch(name) or len(name) > 63):
-        faults.add(
-            f"{path}.name",
-            f"Invalid container name '{name}': it must consist of lower case alphanumeric "
-            "characters or '-', start and end with an alphanumeric character, and have at most 63.",
-            TEMPLATE_FAULT,
-        )
+    if name and (why := wrong_label(name)):
+        faults.add(f"{path}.name", f"Invalid container name '{name}': {why}.", TEMPLATE_FAULT)
     if name in names:
         faults.add(f"{path}.name", f"The container '{name}' is given twice.", TEMPLATE_FAULT)
     names.add(name)

@@ -16,6 +16,7 @@ from orchestrator.localcloud.runtime.model import (
     RuntimeFault,
     StartFailure,
 )
+from orchestrator.localcloud.runtime.names import wrong_label
 from orchestrator.localcloud.runtime.volumes import container_mounts
 
 _UNITS = {
@@ -192,6 +193,8 @@ def _containers(job: Job, containers: Any, key: str) -> list[Json]:
         name = container["name"]
         if not isinstance(name, str) or not name:
             raise _refusal(f"A container in '{key}' has a name that is not a text.")
+        if why := wrong_label(name):
+            raise _refusal(f"Invalid container name '{name}': {why}.")
         if name in names:
             raise _refusal(f"Two containers in '{key}' are named '{name}'.")
         names.add(name)

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.localcloud.runtime.job import Job
 from orchestrator.localcloud.runtime.model import Json, Mount, StartFailure
+from orchestrator.localcloud.runtime.names import wrong_label
 
 
 def container_mounts(definition: Json, volumes: Any, job: Job) -> tuple[Mount, ...]:
@@ -38,6 +39,8 @@ def _mount(definition: Json, mount: Json, volumes: dict[str, Json], job: Job) ->
     volume = volumes.get(name)
     if volume is None:
         raise _refusal(definition, f"its volume '{name}' is not in the template's volumes")
+    if why := wrong_label(name):
+        raise _refusal(definition, f"its volume '{name}' has a name that is not allowed: {why}")
     for key, value, absolute in (("mountPath", path, True), ("subPath", sub_path, False)):
         pure = PurePosixPath(value)
         if pure.is_absolute() is not absolute or ".." in pure.parts:

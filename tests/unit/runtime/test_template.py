@@ -60,6 +60,7 @@ def test_a_container_without_an_image_is_refused() -> None:
         ("x", "list of containers"),
         (["x"], "has to be an object"),
         ([{"name": 7, "image": "i"}], "not a text"),
+        ([{"name": "../c", "image": "i"}], "Invalid container name '../c': it must consist of"),
         ([{"name": "a", "image": "i"}, {"name": "a", "image": "i"}], "Two containers"),
         ([{"image": "i", "args": "x"}], "'args' of container 'sender'"),
         ([{"image": "i", "command": [1]}], "'command' of container 'sender'"),

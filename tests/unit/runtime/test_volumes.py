@@ -48,6 +48,9 @@ def test_a_secret_volume_holds_all_secrets_or_those_it_lists() -> None:
     [
         ({"name": "w"}, {}, "not in the template's volumes"),
         ({"name": "v", "storageType": "AzureFile"}, {}, "AzureFile, which the local cloud"),
+        ({"name": "../../v"}, {"volumeName": "../../v"}, "a name that is not allowed: it must"),
+        ({"name": "/home"}, {"volumeName": "/home"}, "a name that is not allowed: it must"),
+        ({"name": "v.json"}, {"volumeName": "v.json"}, "a name that is not allowed: it must"),
         ({"name": "v"}, {"mountPath": "relative"}, "has to be an absolute path"),
         ({"name": "v"}, {"mountPath": "/a/../../etc"}, "without '..'"),
         ({"name": "v"}, {"subPath": "../../etc"}, "has to be a relative path"),
