@@ -16,6 +16,9 @@ from orchestrator.localcloud.templates.values import key_of, same
 
 _UNSEEN = frozenset(("id", "name", "type", "apiversion"))
 _OF_THE_SERVICE = frozenset(("systemdata", "etag", "provisioningstate"))
+_DURATION = re.compile(
+    r"p(?:([\d.]+)d)?(?:t(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?)?", re.IGNORECASE
+)
 _ID = re.compile(r"/(subscriptions|providers)/", re.IGNORECASE)
 
 
@@ -125,6 +128,58 @@ def equal(path: str, old: Any, new: Any) -> bool:
         if _ID.search(old):
             return old.lower().rstrip("/") == new.lower().rstrip("/")
     return False
+
+
+def ineffective(before: JSON, after: JSON, said: JSON, noise: list[JSON]) -> list[JSON]:
+    """What a template says and the service does not take, as `NoEffect`.
+
+    Args:
+        before: The resource as it is.
+        after: As it will be.
+        said: As the template has it.
+        noise: What changes at every look.
+    """
+    own = {item["path"].lower() for item in noise}
+    found: list[JSON] = []
+
+    def look(path: str, before: JSON, after: JSON, said: JSON) -> None:
+        for name, value in said.items():
+            was, will = key_of(before, name), key_of(after, name)
+            where = f"{path}.{name}" if path else name
+            if was is None or will is None or where.lower() in _UNSEEN:
+                continue
+            old, new = before[was], after[will]
+            if isinstance(old, dict) and isinstance(new, dict) and isinstance(value, dict):
+                look(where, old, new, value)
+            elif (
+                isinstance(value, (str, int, float))
+                and (equal(where, old, new) or where.lower() in own)
+                and not _meant(where, old, value)
+            ):
+                found.append(change(where, "NoEffect", old, value))
+
+    look("", before, after, said)
+    return found
+
+
+def _meant(path: str, old: Any, said: Any) -> bool:
+    """Whether a value that is said is the one that is there, however it is spelt."""
+    if equal(path, old, said):
+        return True
+    left, right = str(old).lower().replace(" ", ""), str(said).lower().replace(" ", "")
+    if left == right:
+        return True
+    durations = _seconds(left), _seconds(right)
+    return durations[0] is not None and durations[0] == durations[1]
+
+
+def _seconds(text: str) -> float | None:
+    """An ISO 8601 duration without years and months; None for any other text."""
+    parts = _DURATION.fullmatch(text)
+    if parts is None or text in ("p", "pt"):
+        return None
+    days, hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def empty(value: Any) -> bool:

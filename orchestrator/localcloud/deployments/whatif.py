@@ -19,7 +19,7 @@ from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Reply
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import beyond
-from orchestrator.localcloud.deployments.differences import differences, without
+from orchestrator.localcloud.deployments.differences import differences, ineffective, without
 from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare
 from orchestrator.localcloud.deployments.request import wanted
@@ -55,15 +55,22 @@ class Prediction:
     secrets: set[str] = field(default_factory=set)
     groups: dict[str, str] = field(default_factory=dict)
     deployed: dict[str, JSON] = field(default_factory=dict)
+    deployment: str = ""
 
-    async def look_into(self, prepared: Prepared) -> None:
-        """Predict everything that a deployment and those nested in it would do."""
+    async def look_into(self, prepared: Prepared, deployment: str) -> None:
+        """Predict everything that a deployment and those nested in it would do.
+
+        Args:
+            prepared: The deployment.
+            deployment: Its id.
+        """
         self.secrets |= prepared.plan.inputs.secrets()
         for item, _ in prepared.bodies:
             if item.type.lower() == GROUP:
                 body = await self._body(item)
                 self.groups[item.id.lower()] = str(body.get("location", ""))
         for item in _in_order(prepared):
+            self.deployment = deployment
             try:
                 body = await self._body(item)
             except ArmError as error:
@@ -133,7 +140,7 @@ class Prediction:
         except ArmError as error:
             self._unsupported(item, error.message)
             return
-        await self.look_into(inner)
+        await self.look_into(inner, item.id)
         self.deployed[item.id.lower()] = await self._afterwards(item, inner)
 
     async def _afterwards(self, item: Instance, inner: Prepared) -> JSON:
@@ -161,9 +168,9 @@ class Prediction:
         }
 
     def _unsupported(self, item: Instance, reason: str) -> None:
-        self.changes.append(
-            {"resourceId": item.id, "changeType": "Unsupported", "unsupportedReason": reason}
-        )
+        change: JSON = {"resourceId": item.id, "deploymentId": self.deployment}
+        change |= {"changeType": "Unsupported", "unsupportedReason": reason}
+        self.changes.append(change)
 
     # ---------------------------------------------------------------- resources ----
 
@@ -172,7 +179,10 @@ class Prediction:
         stored = self.arm.store.get(id)
         after = {"apiVersion": item.api_version, "id": item.id, "type": item.type}
         after |= {"name": id.name} | _plain(body)
-        change: JSON = {"resourceId": stored["id"] if stored else item.id}
+        change: JSON = {
+            "resourceId": stored["id"] if stored else item.id,
+            "deploymentId": self.deployment,
+        }
         if item.symbol is not None:
             change["symbolicName"] = item.symbol
         if stored is None:
@@ -183,8 +193,10 @@ class Prediction:
             before = await self._shown(id)
             predicted, noise = await self._predicted(id, before, body)
             delta = without(differences(before, predicted), noise)
+            changed = bool(delta)
+            delta += ineffective(before, predicted, body, noise)
             change |= {
-                "changeType": "Modify" if delta else "NoChange",
+                "changeType": "Modify" if changed else "NoChange",
                 "before": before | {"apiVersion": item.api_version},
                 "after": predicted | {"apiVersion": item.api_version},
                 "delta": delta,
@@ -209,14 +221,26 @@ class Prediction:
         except ArmError:
             # Values that come later cannot be completed by the service: compare what is said.
             return _overlaid(before, _plain(body)), []
+        unsteady = differences(after, await self._preview(id, body))
+        after.pop("systemData", None)
         try:
-            same = differences(before, await self._preview(id, _input(before)))
+            unchanged = await self._preview(id, _input(before))
         except ArmError:
             # What is shown is not enough to write it again: secrets are missing.
-            same = differences(after, await self._preview(id, body))
-        after.pop("systemData", None)
+            return after, unsteady
+        # What is said may be what makes the difference; not where the service says otherwise.
+        own = {item["path"].lower() for item in (*unsteady, *differences(unchanged, after))}
         said = {path.lower() for path in _paths("", body)}
-        return after, [i for i in same if i["children"] or i["path"].lower() not in said]
+        steady = {item["path"].lower() for item in unsteady}
+        noise = [
+            item
+            for item in differences(before, unchanged)
+            if item["children"]
+            or (path := item["path"].lower()) not in said
+            or path not in own
+            or path in steady
+        ]
+        return after, noise
 
     async def _preview(self, id: ResourceId, body: JSON) -> JSON:
         call = Call(
@@ -255,7 +279,7 @@ async def what_if(call: Call) -> Answer:
     prepared = await prepare(call.arm, target, wanted(body), caller)
     check_location(call.arm, target, prepared.location)
     prediction = Prediction(call.arm, caller, form.lower() == "resourceidonly")
-    await prediction.look_into(prepared)
+    await prediction.look_into(prepared, target.text)
     await prediction.rest(prepared)
     changes = sorted(
         prediction.changes,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from orchestrator.localcloud.deployments.differences import ineffective
 from tests.unit.deployments.world import (
+    DEPLOYMENTS,
+    LAB,
     deploying,
     machine,
     module,
@@ -70,7 +73,9 @@ async def test_what_if_tells_changes_and_no_noise(tmp_path: Path) -> None:
         assert complete[0]["changeType"] == "Delete"
         ids = await d.what_if(second, whatIfSettings={"resultFormat": "ResourceIdOnly"})
         assert {item["changeType"] for item in ids} == {"Create", "Deploy", "Ignore"}
-        assert all(set(item) == {"resourceId", "changeType"} for item in ids)
+        assert all(set(item) <= {"resourceId", "changeType", "deploymentId"} for item in ids)
+        own = {item.get("deploymentId") for item in ids if item["changeType"] != "Ignore"}
+        assert own == {f"{DEPLOYMENTS}/w"}
 
 
 async def test_what_if_knows_what_modules_will_give_each_other(tmp_path: Path) -> None:
@@ -128,3 +133,51 @@ async def test_what_must_be_given_at_each_write_and_is_never_shown_is_no_change(
         [change] = await d.what_if(other)
         assert "hush" not in json.dumps(change)
         assert [it["path"] for it in change["delta"]] == ["properties.speed"]
+
+
+async def test_what_the_service_does_not_take_has_no_effect(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        await d.run("d", template(resources=[machine("a", speed=1, lock="PT1M", kind="Fast")]))
+        raw = template(
+            resources=[
+                machine("a", speed=1, lock="PT1M", kind="Fast", serial="mine", seen=0),
+            ]
+        )
+        [change] = await d.what_if(raw)
+        assert change["changeType"] == "NoChange"
+        found = {it["path"]: (it["propertyChangeType"], it["after"]) for it in change["delta"]}
+        assert found == {
+            "properties.serial": ("NoEffect", "mine"),
+            "properties.seen": ("NoEffect", 0),
+        }
+        raw["resources"][0]["properties"]["speed"] = 2
+        [change] = await d.what_if(raw)
+        assert change["changeType"] == "Modify"
+        kinds = [it["propertyChangeType"] for it in change["delta"]]
+        assert kinds == ["Modify", "NoEffect", "NoEffect"]
+        # What was shown can be said again.
+        shown = (await d.world.get(f"{LAB}/machines/a"))["properties"]
+        [change] = await d.what_if(template(resources=[machine("a", **shown)]))
+        assert (change["changeType"], change["delta"]) == ("NoChange", [])
+
+
+def test_a_value_that_is_spelt_otherwise_is_the_same() -> None:
+    shown = {"lock": "PT1M", "tier": "Premium", "n": 5, "on": True, "far": "P1D"}
+    given = {"lock": "PT60S", "tier": "premium", "n": "5", "on": "true", "far": "PT24H"}
+    before, said = {"properties": shown}, {"properties": given}
+    assert ineffective(before, before, said, []) == []
+    given |= {"lock": "PT2M", "tier": "Basic", "other": "1"}
+    assert [it["path"] for it in ineffective(before, before, said, [])] == [
+        "properties.lock",
+        "properties.tier",
+    ]
+
+
+async def test_a_module_is_said_to_be_responsible_for_what_it_changes(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        raw = template(resources=[machine("a"), module("m", template(resources=[machine("b")]))])
+        found = {it["resourceId"]: it["deploymentId"] for it in await d.what_if(raw)}
+        assert found == {
+            f"{LAB}/machines/a": f"{DEPLOYMENTS}/w",
+            f"{LAB}/machines/b": f"{DEPLOYMENTS}/m",
+        }

@@ -45,6 +45,8 @@ class Machine(ResourceType):
         if (needed := resource["properties"].get("needs")) and parse(needed) not in call.arm.store:
             raise ArmError("InvalidResourceReference", f"Resource {needed} was not found.")
         resource["properties"].setdefault("speed", 5)
+        # A property that is the service's, whatever is said.
+        resource["properties"]["serial"] = "s-1"
         # As some services do: other values at every look.
         resource["properties"]["seen"] = self.looks = self.looks + 1
         for part in resource["properties"].get("parts", []):
