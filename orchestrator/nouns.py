@@ -155,6 +155,7 @@ class Nouns:
             queues=self._queues,
             logs=self._logs,
             system_log=self._system_log,
+            metrics=self._metrics,
             plans=self._plans,
             time=self._time,
         )

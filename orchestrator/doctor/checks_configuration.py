@@ -171,7 +171,11 @@ def _scaler_permission(
 ) -> Iterator[Finding]:
     identity = str(rule.get("identity") or "")
     queue = str((rule.get("metadata") or {}).get("queueName") or "")
-    if rule.get("type") != "azure-servicebus" or not identity or _elsewhere(patient, rule):
+    if (
+        rule.get("type") != "azure-servicebus"
+        or not identity
+        or watches_another_namespace(patient, rule)
+    ):
         return
     principals = patient.principals(identity)
     if not principals:  # it is not there, which is a finding of its own
@@ -197,7 +201,7 @@ def _scaler_permission(
         )
 
 
-def _elsewhere(patient: Patient, rule: Mapping[str, Any]) -> bool:
+def watches_another_namespace(patient: Patient, rule: Mapping[str, Any]) -> bool:
     """Whether it watches somebody else's namespace, which is not ours to look into."""
     own = str(patient.ward.rooms.clients.names.namespace)
     return str((rule.get("metadata") or {}).get("namespace") or own).lower() != own.lower()
@@ -326,7 +330,7 @@ def scale_rules(patient: Patient) -> Iterator[Finding]:
             continue
         if str(metadata.get("useRegex") or "").lower() == "true":
             continue
-        if _elsewhere(patient, rule):
+        if watches_another_namespace(patient, rule):
             continue
         if queue.lower() not in patient.ward.queues:
             yield Finding(

@@ -131,6 +131,15 @@ def waiting(patient: Patient) -> Iterator[Finding]:
                     evidence=f"activationMessageCount is {threshold}.",
                     next="Lower it in the rule's metadata, if they should.",
                 )
+            elif queue.scheduled:
+                yield Finding(
+                    level="note",
+                    check="queue depth",
+                    what=f"Nothing waits in {queue.name} now, so that nothing is started.",
+                    evidence=f"{queue.scheduled:,} scheduled for later; a scaler counts them from "
+                    "their time on.",
+                    next=f"See when: orchestrator queues peek {queue.name}",
+                )
             else:
                 yield Finding(
                     level="fine", check="queue depth", what=f"Nothing waits in {queue.name}."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.executions import ExecutionVerbs
     from orchestrator.jobs import JobVerbs
     from orchestrator.logs import LogVerbs
+    from orchestrator.metrics import MetricVerbs
     from orchestrator.planning import PlanVerbs
     from orchestrator.queue_records import Queue
     from orchestrator.queues import QueueVerbs
@@ -43,6 +44,7 @@ class Rooms:
     queues: QueueVerbs
     logs: LogVerbs
     system_log: SystemLog
+    metrics: MetricVerbs
     plans: PlanVerbs
     time: Time
 

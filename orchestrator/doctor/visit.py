@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.doctor import checks_configuration, checks_logs, checks_running
+from orchestrator.doctor import (
+    checks_configuration,
+    checks_logs,
+    checks_messages,
+    checks_running,
+)
 from orchestrator.doctor.findings import Finding, Findings
 from orchestrator.doctor.patient import Patient, Rooms, Ward
 from orchestrator.errors import NotFound, NotReachable, OrchestratorError, SettingsError
@@ -38,6 +43,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("scale rule", checks_configuration.scale_rules),
     ("schedule", checks_running.schedule),
     ("queue depth", checks_running.waiting),
+    ("messages", checks_messages.taken),
     ("dead letters", checks_running.dead_letters),
     ("executions", checks_running.failures),
     ("time-out", checks_running.durations),
