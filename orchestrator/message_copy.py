@@ -84,19 +84,14 @@ def copy_of(
 
     It lives as long as the first did, counted from `now` (seconds since the Unix epoch).
     """
-    from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
+    from azure.servicebus.amqp import AmqpAnnotatedMessage
 
     raw = received.raw_amqp_message
-    properties: dict[str, Any] = {}
-    if raw.properties is not None:
-        properties = {name: value for name, value in raw.properties.items() if value is not None}
-    for name in _TEXTS:
-        if name in properties:
-            properties[name] = readable(properties[name])
-    for name in ("message_id", "correlation_id"):
-        if name in properties:
-            properties[name] = readable(properties[name])
+    properties = _properties(raw)
     header: dict[str, Any] = {}
+    if raw.header is not None:
+        kept = {"durable": raw.header.durable, "priority": raw.header.priority}
+        header |= {name: value for name, value in kept.items() if value is not None}
     ttl = _time_to_live(raw, properties)
     for name in ("creation_time", "absolute_expiry_time"):
         properties.pop(name, None)
@@ -105,24 +100,14 @@ def copy_of(
     elif ttl is not None:  # only two dates can say so much
         made = int(now * 1000)
         properties |= {"creation_time": made, "absolute_expiry_time": made + ttl}
-    if raw.header is not None:
-        kept = {"durable": raw.header.durable, "priority": raw.header.priority}
-        header |= {name: value for name, value in kept.items() if value is not None}
     if new_id:
         properties["message_id"] = resubmitted_id(
             properties.get("message_id"), received.sequence_number or 0
         )
-    body: dict[str, Any]
-    if received.body_type == AmqpMessageBodyType.DATA:
-        body = {"data_body": [bytes(part) for part in received.body]}
-    elif received.body_type == AmqpMessageBodyType.SEQUENCE:
-        body = {"sequence_body": [typed(readable(list(part))) for part in received.body]}
-    else:
-        body = {"value_body": typed(readable(received.body))}
     own = readable(dict(raw.application_properties or {}))
     annotations = readable(dict(raw.annotations or {}))
     return AmqpAnnotatedMessage(
-        **body,
+        **_body(received),
         header=header or None,
         properties=properties or None,
         application_properties={
@@ -137,6 +122,28 @@ def copy_of(
         or None,
         footer=typed(readable(dict(raw.footer))) if raw.footer else None,
     )
+
+
+def _properties(raw: AmqpAnnotatedMessage) -> dict[str, Any]:
+    """The properties that are set, texts as texts."""
+    properties: dict[str, Any] = {}
+    if raw.properties is not None:
+        properties = {name: value for name, value in raw.properties.items() if value is not None}
+    for name in (*_TEXTS, "message_id", "correlation_id"):
+        if name in properties:
+            properties[name] = readable(properties[name])
+    return properties
+
+
+def _body(received: ServiceBusReceivedMessage) -> dict[str, Any]:
+    """The body in the kind of section that it came in, as an argument of a message to send."""
+    from azure.servicebus.amqp import AmqpMessageBodyType
+
+    if received.body_type == AmqpMessageBodyType.DATA:
+        return {"data_body": [bytes(part) for part in received.body]}
+    if received.body_type == AmqpMessageBodyType.SEQUENCE:
+        return {"sequence_body": [typed(readable(list(part))) for part in received.body]}
+    return {"value_body": typed(readable(received.body))}
 
 
 def _time_to_live(raw: AmqpAnnotatedMessage, properties: Mapping[str, Any]) -> int | None:
