@@ -46,7 +46,6 @@ if TYPE_CHECKING:
         Throttled,
         WaitTimeout,
     )
-    from orchestrator.executions import Run
     from orchestrator.messages import DeadLetterMessages, Message, Messages, Outcome, Sent
     from orchestrator.metric_series import MetricPoint, MetricPoints, MetricSeries, MetricTable
     from orchestrator.notebook import ProgressBar, progress
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
         Replica,
         Step,
     )
+    from orchestrator.run import Run
     from orchestrator.settings import Settings
     from orchestrator.settings import load as load_settings
     from orchestrator.status import JobStatus, Status
@@ -105,7 +105,7 @@ _HOMES = {
         ),
         "errors",
     ),
-    "Run": "executions",
+    "Run": "run",
     **dict.fromkeys(
         ("DeadLetterMessages", "Message", "Messages", "Outcome", "Sent"),
         "messages",

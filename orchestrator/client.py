@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from orchestrator.alerts import AlertVerbs
     from orchestrator.doctor.findings import Findings
-    from orchestrator.executions import Run
     from orchestrator.explanation import Explanation
     from orchestrator.images import ImageVerbs
     from orchestrator.infra import InfraVerbs
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.queue_records import Queue
     from orchestrator.queues import QueueVerbs
     from orchestrator.results import Change, Changes, Execution, Executions, Job, Jobs, Step
+    from orchestrator.run import Run
     from orchestrator.settings import Settings
     from orchestrator.status import Status
 
@@ -285,8 +285,8 @@ class Orchestrator(LogClient):
         `env` sets these variables and keeps the others. What was perhaps misspelt is in the run's
         `notes`. Raises JobNotFound, JobSuspended, BadInput.
         """
-        from orchestrator.executions import Run
         from orchestrator.foresight import image_note
+        from orchestrator.run import Run
 
         name, notes = self._executions.start(job, env=env, args=args, command=command, image=image)
         spec = self.settings.jobs.get(job)
@@ -296,7 +296,7 @@ class Orchestrator(LogClient):
 
     def run(self, execution: str, job: str | None = None) -> Run:
         """A handle on an execution: its name, "@latest" (with `job`), or "sender@latest"."""
-        from orchestrator.executions import Run
+        from orchestrator.run import Run
 
         return Run(self, *self._executions.resolve(execution, job))
 
@@ -354,7 +354,7 @@ class Orchestrator(LogClient):
     def retry(self, execution: str, job: str | None = None) -> Run:
         """Start again with the template and overrides that an execution had; `execution` as in
         `run`. Raises InvalidRequest when its template is not kept any more, JobSuspended."""
-        from orchestrator.executions import Run
+        from orchestrator.run import Run
 
         return Run(self, *self._executions.retry(execution, job))
 

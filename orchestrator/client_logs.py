@@ -100,8 +100,8 @@ class LogClient(Nouns):
         any more come from the stored logs; `notice` is called with a sentence when they have to be
         waited for.
         """
+        from orchestrator.arguments import moment_of
         from orchestrator.errors import BadInput
-        from orchestrator.executions import moment_of
         from orchestrator.follow import Follower
         from orchestrator.log_stream import Streams
         from orchestrator.logs import check_stream
@@ -145,8 +145,8 @@ class LogClient(Nouns):
         comes from the stored ones, as soon as these are ingested. `until`, `grep`, `notice`: as in
         `follow`.
         """
+        from orchestrator.arguments import moment_of
         from orchestrator.errors import BadInput
-        from orchestrator.executions import moment_of
         from orchestrator.follow_events import EventFollower
         from orchestrator.log_stream import Streams
 
@@ -169,7 +169,7 @@ class LogClient(Nouns):
         return follower.one(execution) if execution is not None else follower.all()
 
     def _until(self, until: Since) -> Until | None:
-        from orchestrator.executions import moment_of
+        from orchestrator.arguments import moment_of
         from orchestrator.service_time import Until
 
         moment = moment_of(until, self._time, self._clients)

@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import bus, interrupts
+from orchestrator.arguments import check_limit, moment_of
 from orchestrator.errors import OrchestratorError, QueueNotFound
-from orchestrator.executions import check_limit, moment_of
 from orchestrator.message_copy import copy_of
 from orchestrator.messages import DeadLetterMessages, Filter, Outcome, pattern_of
 from orchestrator.queue_handle import drained, give_back, look

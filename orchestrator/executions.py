@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.arguments import check_limit, moment_of, seconds_of, statuses
 from orchestrator.azure import Clients
 from orchestrator.errors import (
     BadInput,
@@ -24,115 +25,16 @@ from orchestrator.execution_record import execution_record, start_template
 from orchestrator.failures import told
 from orchestrator.foresight import variable_notes
 from orchestrator.job_body import job_record
-from orchestrator.quantities import as_moment, as_seconds, moment_or_distance
-from orchestrator.results import STATUSES, Execution, Executions, Logs
-from orchestrator.waiting import Time, backoff, now
+from orchestrator.results import Execution, Executions
+from orchestrator.waiting import Time, backoff
 
 if TYPE_CHECKING:
-    from orchestrator.client import Orchestrator, Since
-    from orchestrator.explanation import Explanation
+    from orchestrator.client import Since
     from orchestrator.jobs import JobVerbs
-    from orchestrator.results import LogLine
     from orchestrator.system_log import SystemLog
 
 LATEST = "@latest"
 _STOP_PATIENCE = 45.0  # seconds: SIGTERM, the platform's 30 s of grace, SIGKILL, and some to spare
-
-
-class Run:
-    """A handle on one execution. `name` and `job` never change; `execution` is read anew.
-
-    `notes`: what was perhaps not meant so when it was started here, such as a variable that is
-    nearly one that the job has.
-    """
-
-    def __init__(
-        self, orchestrator: Orchestrator, name: str, job: str, notes: Sequence[str] = ()
-    ) -> None:
-        self._orchestrator = orchestrator
-        self.name = name
-        self.job = job
-        self.notes = tuple(notes)
-
-    def __repr__(self) -> str:
-        return f"<Run {self.name} of the job {self.job}>"
-
-    def _repr_html_(self) -> str | None:
-        """Its execution now, in a notebook; the plain text where nobody answers."""
-        try:
-            return self.execution._repr_html_()
-        except OrchestratorError:
-            return None
-
-    @property
-    def execution(self) -> Execution:
-        """The execution as it is now."""
-        return self._orchestrator.execution(self.name, self.job)
-
-    @property
-    def status(self) -> str:
-        """Its status now."""
-        return self.execution.status
-
-    def wait(
-        self,
-        timeout: float | str | timedelta | None = None,
-        *,
-        poll: float | None = None,
-        on_change: Callable[[Execution], None] | None = None,
-    ) -> Execution:
-        """Wait until it has ended. `timeout`: seconds or "10m"; then WaitTimeout is raised.
-
-        `poll`: seconds between two looks (None: 0.2 growing to 5). `on_change`: called with each
-        new state, the first included.
-        """
-        return self._orchestrator.wait(
-            self.name, self.job, timeout=timeout, poll=poll, on_change=on_change
-        )
-
-    def __await__(self) -> Generator[Any, None, Execution]:
-        """`await run`: the same as `wait()`, and other tasks go on meanwhile.
-
-        Several at once: `await asyncio.gather(*runs)`. A cancelled wait leaves the execution as it
-        is.
-        """
-        return self._ended().__await__()
-
-    async def _ended(self) -> Execution:
-        import asyncio
-
-        from orchestrator.waiting import backoff
-
-        for pause in backoff():
-            execution = await asyncio.to_thread(self._orchestrator.execution, self.name, self.job)
-            if execution.finished:
-                return execution
-            await asyncio.sleep(pause)
-        raise AssertionError("backoff never ends")
-
-    def follow(self, *, tail: int | None = None, grep: str | None = None) -> Iterator[LogLine]:
-        """Its output line by line, live, until it has ended."""
-        return self._orchestrator.follow(self.job, self.name, tail=tail, grep=grep)
-
-    def logs(
-        self, *, since: Since = None, tail: int | None = None, grep: str | None = None
-    ) -> Logs:
-        """Its stored log lines."""
-        return self._orchestrator.logs(
-            self.job, execution=self.name, since=since, tail=tail, grep=grep
-        )
-
-    def stop(self) -> Execution:
-        """Stop it."""
-        return self._orchestrator.stop(self.name, self.job)
-
-    def retry(self) -> Run:
-        """Start its job again with the template and overrides that this one had."""
-        return self._orchestrator.retry(self.name, self.job)
-
-    def explain(self) -> Explanation:
-        """Why it ended as it did: exit codes, last lines, system events, and a paragraph."""
-        return self._orchestrator.explain(self.name, self.job)
 
 
 class ExecutionVerbs:
@@ -440,64 +342,6 @@ def newest_first(executions: Sequence[Execution]) -> list[Execution]:
     """By start; what has not begun is the newest."""
     future = datetime.max.replace(tzinfo=UTC)
     return sorted(executions, key=lambda e: e.start or future, reverse=True)
-
-
-def statuses(status: str | Sequence[str] | None) -> frozenset[str]:
-    """The service's words for these statuses, in any case of letters. Raises BadInput."""
-    given = [status] if isinstance(status, str) else list(status or ())
-    found = set()
-    for word in (part.strip() for text in given for part in text.split(",")):
-        match = next((s for s in STATUSES if s.lower() == word.lower()), None)
-        if match is None:
-            from difflib import get_close_matches
-
-            near = get_close_matches(word.capitalize(), STATUSES, 1)
-            known = f"The statuses are {', '.join(STATUSES)}."
-            raise BadInput(
-                f'"{word}" is not a status.', f'Did you mean "{near[0]}"?' if near else known
-            )
-        found.add(match)
-    return frozenset(found)
-
-
-def moment_of(since: Since, time: Time, clients: Clients | None = None) -> datetime | None:
-    """A `since` as a moment. Raises BadInput.
-
-    `clients`: what is meant from now on ("2h" ago, "+10m") is so by the service's clock, which is
-    asked for when it told its time not just now; else by `time`. Raises NotReachable.
-    """
-    if since is None:
-        return None
-    try:
-        found = moment_or_distance(since)
-        if isinstance(found, datetime):
-            return found
-        if clients is not None:
-            from orchestrator.service_time import service_now
-
-            return as_moment(since, service_now(time, clients))
-        return as_moment(since, now(time))
-    except ValueError as error:
-        raise BadInput(
-            f"{error}.".replace("..", "."), "Such as 2h, or 2026-11-23T20:00Z."
-        ) from None
-
-
-def seconds_of(timeout: float | str | timedelta) -> float:
-    """A time-out in seconds. Raises BadInput."""
-    try:
-        seconds = as_seconds(timeout)
-    except ValueError as error:
-        raise BadInput(f"{error}.", "Such as 90s or 10m.") from None
-    if seconds < 0 or seconds != seconds:
-        raise BadInput(f"A time-out of {timeout} is not possible.", "Give 0 or more.")
-    return seconds
-
-
-def check_limit(limit: int | None) -> None:
-    """At most so many; None: all. Raises BadInput for what would leave nothing."""
-    if limit is not None and limit < 1:
-        raise BadInput(f"A limit of {limit} leaves nothing.", "Give 1 or more.")
 
 
 def _perhaps_started(error: NotReachable, job: str) -> NotReachable:

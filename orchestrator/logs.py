@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import kql
+from orchestrator.arguments import moment_of
 from orchestrator.azure import QUERY_TIMEOUT, READ_TIMEOUT, Clients
 from orchestrator.errors import BadInput, NotFound, OrchestratorError, QueryError, TableNotFound
-from orchestrator.executions import moment_of
 from orchestrator.failures import Refusal, told
 from orchestrator.query import QueryResult, QueryTable
 from orchestrator.results import LogLine, Logs

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
 
 from orchestrator import bus
+from orchestrator.arguments import check_limit, moment_of, seconds_of
 from orchestrator.errors import BadInput, InvalidRequest, OrchestratorError
-from orchestrator.executions import check_limit, moment_of, seconds_of
 from orchestrator.message_copy import typed
 from orchestrator.messages import Filter, Message, Messages, Outcome, Sent, message_of, pattern_of
 from orchestrator.quantities import as_moment, as_seconds

@@ -120,7 +120,7 @@ class SystemLog:
         time: Time,
     ) -> SystemEvents:
         """Events as they are asked for; raises BadInput."""
-        from orchestrator.executions import moment_of
+        from orchestrator.arguments import moment_of
         from orchestrator.logs import check_grep, check_tail
 
         check_tail(tail)

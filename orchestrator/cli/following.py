@@ -22,9 +22,9 @@ from orchestrator.cli.failures import INTERRUPTED, end_line, report
 from orchestrator.cli.session import Session
 
 if TYPE_CHECKING:
-    from orchestrator.executions import Run
     from orchestrator.records import Records
     from orchestrator.results import Execution, LogLine, Record
+    from orchestrator.run import Run
     from orchestrator.system_log import SystemEvent
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.arguments import moment_of, seconds_of, statuses
 from orchestrator.errors import BadInput
 from orchestrator.execution_record import execution_record, job_of_id, moment, start_template
-from orchestrator.executions import moment_of, newest_first, seconds_of, statuses
+from orchestrator.executions import newest_first
 from orchestrator.results import Execution
 from orchestrator.waiting import backoff
 
