@@ -102,7 +102,7 @@ def test_an_environment_tells_no_secret_and_keeps_it(place: Place, cloud: CloudI
     listed = place.wire.ask("GET", f"{place.apps}/managedEnvironments").body
     assert "hush" not in json.dumps([made, shown, listed])
     destinations = shown["properties"]["openTelemetryConfiguration"]["destinationsConfiguration"]
-    assert destinations["dataDogConfiguration"] == {"site": "here"}
+    assert destinations["dataDogConfiguration"] == {"site": "here", "key": None}
     # What was read is put again, its endpoints in another order, and the secrets stay.
     destinations["otlpConfigurations"].reverse()
     place.put(path, shown)
@@ -152,10 +152,34 @@ def test_an_internal_environment_is_closed_and_names_its_managed_group(place: Pl
             },
         },
     )
-    inner = {"internal": True, "infrastructureSubnetId": f"{network}/subnets/s"}
-    made = place.put(
-        f"{place.apps}/managedEnvironments/inner",
-        {"location": "West Europe", "properties": {"vnetConfiguration": inner}},
-    )
+    properties = {
+        "vnetConfiguration": {"internal": True, "infrastructureSubnetId": f"{network}/subnets/s"},
+        "workloadProfiles": [{"name": "Consumption", "workloadProfileType": "Consumption"}],
+    }
+    path = f"{place.apps}/managedEnvironments/inner"
+    made = place.put(path, {"location": "West Europe", "properties": properties})
     assert made["properties"]["publicNetworkAccess"] == "Disabled"
     assert made["properties"]["infrastructureResourceGroup"] == f"ME_inner_{GROUP}_westeurope"
+
+
+def test_an_environment_without_profiles_is_of_the_older_kind(place: Place) -> None:
+    path = f"{place.apps}/managedEnvironments/older"
+    made = place.put(path, {"location": "westeurope"})
+    assert made["properties"]["environmentMode"] == "ConsumptionOnly"
+    assert "workloadProfiles" not in made["properties"]
+    container = {"name": "c", "image": "python:3", "resources": {"cpu": 2.25, "memory": "4.5Gi"}}
+    properties = {
+        "environmentId": path,
+        "configuration": {"triggerType": "Manual", "replicaTimeout": 60},
+        "template": {"containers": [container]},
+    }
+    job = {"location": "westeurope", "properties": properties}
+    refused = place.wire.ask("PUT", f"{place.apps}/jobs/larger", job)
+    assert (refused.status, refused.error["code"]) == (400, "ContainerAppInvalidResourceTotal")
+    container["resources"] = {"cpu": 2, "memory": "4Gi"}
+    assert "workloadProfileName" not in place.put(f"{place.apps}/jobs/larger", job)["properties"]
+    # Profiles come with an update, and stay when one says nothing of them.
+    profile = {"name": "Consumption", "workloadProfileType": "Consumption"}
+    place.put(path, {"location": "westeurope", "properties": {"workloadProfiles": [profile]}})
+    again = place.put(path, {"location": "westeurope"})["properties"]
+    assert (again["environmentMode"], again["workloadProfiles"]) == ("WorkloadProfiles", [profile])

@@ -112,10 +112,7 @@ def check_network(call: Call, properties: JSON, before: JSON, location: str) -> 
         for item in subnet.get("delegations", [])
     ]
     delegated = DELEGATE.lower() in services
-    # Who names no profiles at all gets what fits to the subnet.
-    profiles = bool(properties.get("workloadProfiles", delegated))
-    if not profiles:
-        properties.setdefault("workloadProfiles", [])
+    profiles = bool(properties.get("workloadProfiles"))
     smallest = SMALLEST if profiles else SMALLEST_WITHOUT_PROFILES
     if ipaddress.ip_network(prefix, strict=False).prefixlen > smallest:
         raise ArmError(

@@ -76,8 +76,9 @@ def _withhold(value: Any, path: Sequence[str]) -> None:
     elif isinstance(value, dict):
         if rest:
             _withhold(value.get(name), rest)
-        else:
-            value.pop(name, None)
+        elif name in value:
+            # There, and not told: `az containerapp env telemetry app-insights show` looks for it.
+            value[name] = None
 
 
 def _label(item: Any) -> Any:

@@ -88,12 +88,18 @@ class ManagedEnvironments(ResourceType):
             analytics.setdefault("dynamicJsonColumns", False)
         if call.method == "PUT":
             keep_secrets(properties, before)
+        # An environment that names no profiles has none: it is of the older kind, whose jobs have
+        # two cores at most.
+        if before.get("workloadProfiles"):
+            properties.setdefault("workloadProfiles", before["workloadProfiles"])
+        elif properties.get("environmentMode") == "WorkloadProfiles":
+            consumption = {"name": "Consumption", "workloadProfileType": "Consumption"}
+            properties.setdefault("workloadProfiles", [consumption])
         check_profiles(properties, faults)
         faults.raise_any()
+        profiles = properties.get("workloadProfiles")
+        properties["environmentMode"] = "WorkloadProfiles" if profiles else "ConsumptionOnly"
         check_network(call, properties, before, resource["location"])
-        properties.setdefault(
-            "workloadProfiles", [{"name": "Consumption", "workloadProfileType": "Consumption"}]
-        )
         properties.setdefault("zoneRedundant", before.get("zoneRedundant", False))
         network = properties.get("vnetConfiguration") or {}
         open_ = "Disabled" if network.get("internal") else "Enabled"
