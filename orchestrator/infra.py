@@ -24,7 +24,16 @@ from orchestrator.infra_changes import (
     title,
     what_if,
 )
-from orchestrator.infra_following import Failure, Progress, Watch, failures_of, innermost
+from orchestrator.infra_following import Failure, Progress, Watch, failures_of
+from orchestrator.infra_stack import (
+    MADE_BY,
+    TERMINAL,
+    deployment_id,
+    description_of,
+    kept_of,
+    reason,
+    state_of,
+)
 from orchestrator.infra_template import Template, compiled, infra_file, load
 from orchestrator.names import STACK, plain_outputs
 from orchestrator.queue_body import IMMUTABLE, immutable
@@ -37,13 +46,9 @@ if TYPE_CHECKING:
     from orchestrator.waiting import Time
 
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
-MADE_BY = {"made-by": "orchestrator"}  # the tag of a resource group that was made here
-BEFORE = "There before the first deployment, and kept by `orchestrator infra destroy`:"
 _PATIENCE = 3600.0  # seconds that another deployment is waited for
-_TERMINAL = ("succeeded", "failed", "canceled")
 # Codes of a refusal because another deployment runs.
 _BUSY = ("DeploymentStackInNonTerminalState", "DeploymentActive")
-_LONGEST = 4096  # characters of a stack's description
 _LOOK = 1.0  # seconds between two looks at a running deployment
 
 
@@ -165,10 +170,10 @@ class InfraVerbs:
         foreseen = self._foresee(made)
         _refuse_impossible(foreseen)
         nothing = foreseen.certain and not foreseen.changed
-        if stack is not None and _state(stack) == "succeeded" and nothing:
+        if stack is not None and state_of(stack) == "succeeded" and nothing:
             return self._deployed(stack, changes=(group, *foreseen.changes()))
         kept = kept_of(stack) if stack is not None else _there_before(foreseen)
-        before = _deployment_id(stack)
+        before = deployment_id(stack)
         watch = Watch(self._clients, foreseen, tell, before=before)
         try:
             self._send(made, kept, watch, watched=progress is not None)
@@ -190,7 +195,7 @@ class InfraVerbs:
         end = self._time.time() + _PATIENCE
         for pause in backoff(0.1, 5.0):
             stack = self._find(name)
-            if stack is None or _state(stack) in _TERMINAL:
+            if stack is None or state_of(stack) in TERMINAL:
                 return stack
             if self._time.time() > end:
                 break
@@ -263,7 +268,7 @@ class InfraVerbs:
                     **self._what_is_deployed(made),
                     "actionOnUnmanage": {"resources": "detach", "resourceGroups": "detach"},
                     "denySettings": {"mode": "none"},
-                    "description": _description(kept),
+                    "description": description_of(kept),
                 },
                 "tags": MADE_BY,
             }
@@ -349,7 +354,7 @@ class InfraVerbs:
     def _deployed(self, stack: Mapping[str, Any], changes: tuple[Change, ...] = ()) -> Deployed:
         properties = stack.get("properties") or {}
         failed = {
-            str(r.get("id") or "").lower(): _reason(r)
+            str(r.get("id") or "").lower(): reason(r)
             for r in properties.get("failedResources") or ()
         }
         ids = [str(r.get("id") or "") for r in properties.get("resources") or ()]
@@ -363,7 +368,7 @@ class InfraVerbs:
             sorted(found, key=lambda r: (order(r.kind), r.kind, r.name)),
             name=str(stack.get("name") or ""),
             resource_group=self._group,
-            state=_state(stack),
+            state=state_of(stack),
             outputs=plain_outputs(stack),
             changes=tuple(sorted(changes, key=lambda c: order(c.kind))),
             duration=str(properties.get("duration") or ""),
@@ -418,7 +423,7 @@ class InfraVerbs:
         return {"registryId": elsewhere} if elsewhere else {}
 
 
-# ------------------------------------------------------------------------------- stacks
+# ------------------------------------------------------------------------------- refusals
 
 
 def _next_step(failures: Sequence[Failure]) -> str:
@@ -431,35 +436,8 @@ def _next_step(failures: Sequence[Failure]) -> str:
     return "What was deployed before that stays; correct it, and run it again."
 
 
-def kept_of(stack: Mapping[str, Any]) -> list[str]:
-    """The ids of what was there before the first deployment, as the stack remembers them."""
-    text = str((stack.get("properties") or {}).get("description") or "")
-    _, found, lines = text.partition(BEFORE)
-    return lines.split() if found else []
-
-
 def _there_before(foreseen: WhatIf) -> list[str]:
     return [c.id for c in foreseen if c.effect in ("modify", "unchanged", "deploy")]
-
-
-def _description(kept: Sequence[str]) -> str:
-    """What the stack remembers of the time before it. Raises Conflict when it is too much."""
-    text = "\n".join([BEFORE, *kept]) if kept else ""
-    if len(text) > _LONGEST:
-        raise Conflict(
-            f"{len(kept)} resources of the template are there already, made by something else: "
-            "too many to remember, so that destroy could not keep them.",
-            "Deploy to a resource group of its own, or let the template refer to them (existing).",
-        )
-    return text
-
-
-def _state(stack: Mapping[str, Any]) -> str:
-    return str((stack.get("properties") or {}).get("provisioningState") or "").lower()
-
-
-def _deployment_id(stack: Mapping[str, Any] | None) -> str:
-    return str(((stack or {}).get("properties") or {}).get("deploymentId") or "")
 
 
 def _resource(resource_id: str, status: str = "", link: str = "") -> Resource:
@@ -472,14 +450,6 @@ def _resource(resource_id: str, status: str = "", link: str = "") -> Resource:
         status=status,
         link=link,
     )
-
-
-def _reason(failed: Mapping[str, Any]) -> str:
-    code, message = innermost(failed.get("error") or {})
-    return f"failed: {message or code}" if message or code else "failed"
-
-
-# ------------------------------------------------------------------------------- refusals
 
 
 def _of_the_template(refusal: Refusal) -> bool:

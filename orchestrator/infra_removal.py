@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import Conflict, NotFound, OrchestratorError
 from orchestrator.failures import Refusal, told
-from orchestrator.infra import MADE_BY, kept_of
 from orchestrator.infra_changes import Deployed, Resource
 from orchestrator.infra_following import Progress
+from orchestrator.infra_stack import MADE_BY, kept_of
 from orchestrator.results import Change, Changes, Record, Step
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import pytest
 
 from orchestrator.display.whatif import write_what_if
 from orchestrator.errors import Conflict
-from orchestrator.infra import _refuse_impossible, kept_of
+from orchestrator.infra import _refuse_impossible
 from orchestrator.infra_changes import parse_id, title, what_if
 from orchestrator.infra_following import Follower, failures_of, innermost
+from orchestrator.infra_stack import description_of, kept_of
 
 RG = "/subscriptions/s/resourceGroups/rg"
 BUS = f"{RG}/providers/Microsoft.ServiceBus/namespaces/bus"
@@ -147,13 +148,12 @@ def test_what_no_queue_can_change_to_is_refused_beforehand() -> None:
 
 
 def test_a_stack_remembers_what_was_there_before() -> None:
-    from orchestrator.infra import _description
 
-    stack = {"properties": {"description": _description([BUS, QUEUE])}}
+    stack = {"properties": {"description": description_of([BUS, QUEUE])}}
     assert kept_of(stack) == [BUS, QUEUE]
     assert kept_of({"properties": {"description": "somebody's own words"}}) == []
     with pytest.raises(Conflict, match="too many"):
-        _description([BUS] * 200)
+        description_of([BUS] * 200)
 
 
 # ------------------------------------------------------------------------------- while it runs
