@@ -13,7 +13,6 @@ Lines of several containers are put in the order of their times, by holding each
 
 from __future__ import annotations
 
-import heapq
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +23,7 @@ from azure.core.exceptions import AzureError
 
 from orchestrator import kql
 from orchestrator.errors import NotReachable, OrchestratorError
+from orchestrator.follow_order import LineOrder, Wanted
 from orchestrator.follow_reader import Reader
 from orchestrator.late_logs import PATIENCE, LateLogs
 from orchestrator.log_join import beginning, ending
@@ -51,7 +51,6 @@ _OPENING = 2.0  # seconds for which others wait for a stream that is being opene
 _GRACE = 5.0  # seconds that streams get to end by themselves once their execution has
 _APART = 2.0  # seconds by which a stored line's time may differ from the streamed one's
 _AFTER = 1.5  # seconds in which what began, or was written, before a moment is heard of after it
-_HELD = 0.05  # seconds for which a line waits for earlier ones of other containers
 _TRIES = 4  # failures in a row after which it is given up
 
 
@@ -75,11 +74,10 @@ class Follower:
         notice: Callable[[str], None] | None = None,
     ) -> None:
         check_tail(tail)
-        self._pattern = check_grep(grep)
+        self._order = LineOrder(time, Wanted(check_grep(grep), stream, since, until))
         self._since = since
         self._until = until
         self._over_since: float | None = None  # when it was seen that the moment has come
-        self._stream = stream
         self._system_log = system_log
         self._notice = notice or (lambda text: None)
         self._tail = MOST_TAIL if tail is None else tail
@@ -92,8 +90,6 @@ class Follower:
         self._readers: dict[Place, Reader] = {}
         self._news: queue.SimpleQueue[tuple[Reader, Any]] = queue.SimpleQueue()
         self._look_again = 0.0  # when the execution is asked for anew, though streams are read
-        self._ordered: list[tuple[float, int, float, LogLine]] = []  # a heap; see `_put`
-        self._number = 0
 
     # ---------------------------------------------------------------- the two ways to follow
 
@@ -304,8 +300,8 @@ class Follower:
             if now >= busy_until:
                 return
             wait = until - now
-            if self._ordered:
-                wait = min(wait, max(0.005, self._ordered[0][2] - now))
+            if (due_at := self._order.due_at) is not None:
+                wait = min(wait, max(0.005, due_at - now))
             if any(r.first and not r.looks for r in self._readers.values()):
                 wait = min(wait, 0.05)
             try:
@@ -391,7 +387,7 @@ class Follower:
                 self._notice(f"Earlier lines of {reader.place.replica} may be missing.")
                 until = sum(line.time.timestamp() < at for line in stored)
             for line in stored[:until]:
-                self._put(reader, line)
+                self._order.put(reader, line)
             first, reader.first, reader.looks = reader.first, None, None
             self._tell(reader, first)
 
@@ -441,29 +437,12 @@ class Follower:
                 container=place.container,
                 stream=line.stream,
             )
-            self._put(reader, told)
-
-    def _put(self, reader: Reader | None, line: LogLine) -> None:
-        """Have a line told at its place in time; those of one container stay in their order."""
-        if self._pattern is not None and not self._pattern.search(line.text):
-            return
-        if self._stream is not None and line.stream != self._stream:
-            return
-        if self._since is not None and line.time < self._since:
-            return
-        if self._until is not None and line.time >= self._until.moment:
-            return
-        key = line.time.timestamp()
-        if reader is not None:
-            key = reader.key = max(reader.key, key)
-        self._number += 1
-        heapq.heappush(self._ordered, (key, self._number, self._time.time() + _HELD, line))
+            self._order.put(reader, told)
 
     def _due(self, *, everything: bool = False) -> Iterator[LogLine]:
         """The lines whose turn it is: earlier ones of other containers would have come by now."""
         now = self._time.time()
         reading = [r for r in self._readers.values() if r.state == "reading"]
-        alone = len(reading) < 2
         if not everything:
             for reader in reading:  # a stream that is being opened tells of what was before
                 if reader.first is None or reader.looks is not None:
@@ -473,8 +452,8 @@ class Follower:
                     return
                 if reader.first or (since is not None and now - since < _SETTLE):
                     return
-        while self._ordered and (everything or alone or self._ordered[0][2] <= now):
-            yield heapq.heappop(self._ordered)[3]
+        alone = len(reading) < 2
+        yield from self._order.take(now=None if everything or alone else now)
 
     # ---------------------------------------------------------------- the stored lines
 
@@ -506,12 +485,12 @@ class Follower:
                 after = None if reader.last_time is None else reader.last_time - _APART
                 stored = self._logs.stored(self._query(reader.place, after=after), execution.name)
                 for line in stored[ending(reader.last_told(), stored) :]:
-                    self._put(reader, line)
+                    self._order.put(reader, line)
         if not mine:
             since = self._since.timestamp() if self._since else None
             query = kql.console_lines(execution.job, execution=execution.name, after=since)
             for line in self._logs.stored(query, execution.name):
-                self._put(None, line)
+                self._order.put(None, line)
 
 
 def _over(execution: Execution) -> set[str]:
