@@ -252,6 +252,8 @@ class Changes:
                     f"created in location '{location}'. Please select a new resource name.",
                     409,
                 )
+            if old is None:
+                self._arm.require_region(location, call.id.type)
             resource["location"] = location
         if "identity" in resource:
             assign(resource, old, self._arm.store, self._arm.tenant)

@@ -9,7 +9,7 @@ paging and `$filter`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +53,7 @@ class ResourceManager:
         access: Decides who may do what; None: everybody may do everything.
         known: Whether Azure has a namespace (and a top-level type in it) that no provider here
             knows; None: whatever is asked for is taken for one.
+        regions: Azure's; none: whatever is asked for is taken for one.
         subscription, tenant: This local cloud's guids.
     """
 
@@ -67,6 +68,7 @@ class ResourceManager:
         fallback: ResourceType,
         access: Access | None = None,
         known: Callable[[str, str | None], bool] | None = None,
+        regions: Collection[str] = (),
     ) -> None:
         self.store = store
         self.clock = clock
@@ -77,6 +79,7 @@ class ResourceManager:
         self.fallback = fallback
         self.access = access
         self._known = known
+        self.regions = frozenset(regions)
         self._types: dict[str, ResourceType] = {}
         self._actions: dict[ResourceType, Routes] = {}
         self._reads: dict[ResourceType, Routes] = {}
@@ -303,6 +306,28 @@ class ResourceManager:
             f"The resource type '{kind}' could not be found in the namespace '{namespace}'"
             f"{version}.",
             404,
+        )
+
+    def require_region(self, location: str, kind: str) -> None:
+        """See to it that there is such a region.
+
+        Args:
+            location: As it is stored: in small letters, without spaces.
+            kind: Of what is to be there: a resource type, `resource group` or `deployment`.
+
+        Raises:
+            ArmError: 400 `LocationNotAvailableFor…`.
+        """
+        if not self.regions or location in self.regions or location == "global":
+            return
+        typed = "/" in kind
+        what = "ResourceType" if typed else kind.title().replace(" ", "")
+        whose = f"resource type '{kind}'" if typed else kind
+        raise ArmError(
+            f"LocationNotAvailableFor{what}",
+            f"The provided location '{location}' is not available for {whose}. List of available "
+            f"regions{' for the resource type' if typed else ''} is "
+            f"'{','.join(sorted(self.regions))}'.",
         )
 
     async def require(self, call: Call, id: ResourceId) -> None:

@@ -84,6 +84,7 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
     made = [(item.id.lower(), f"'{item.name.split('/')[-1]}'".lower()) for item, _, _ in found]
     for item, body, ready in found:
         try:
+            _typed(arm, prepared.name, item)
             _linked(arm, caller, prepared.name, item, body)
             if ready:
                 await _accepted(arm, caller, prepared.name, item, body)
@@ -170,6 +171,14 @@ def _permitted(arm: ResourceManager, caller: Caller, items: Sequence[Instance]) 
             "InvalidTemplateDeployment",
             f"{many or 'The template deployment failed with error'}: '{':'.join(refused)}'.",
         )
+
+
+def _typed(arm: ResourceManager, deployment: str, item: Instance) -> None:
+    """See to it that Azure has such a type. Raises ArmError (400 InvalidTemplateDeployment)."""
+    try:
+        arm.require_type(parse(item.id), item.api_version)
+    except ArmError as error:
+        raise _not_valid(deployment, item.id, error) from None
 
 
 def _linked(
@@ -263,6 +272,8 @@ async def prepare(
             f"{kind} is kept in a region.",
             target="location",
         )
+    if kind != "group":
+        arm.require_region(str(request.location).replace(" ", "").lower(), "deployment")
     if kind != "group" and request.mode == "Complete":
         raise ArmError(
             "InvalidDeploymentMode",

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.localcloud.arm.content import strip_nulls
-from orchestrator.localcloud.arm.errors import ArmError, revived
+from orchestrator.localcloud.arm.errors import ArmError, invalid_content, revived
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import (
@@ -33,6 +33,7 @@ from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.engine import Engine
 from orchestrator.localcloud.deployments.exporting import export_group
+from orchestrator.localcloud.deployments.history import clean, require_room
 from orchestrator.localcloud.deployments.kinds import (
     DeploymentType,
     OperationType,
@@ -86,6 +87,8 @@ class Deployments(Provider):
     async def _hash(self, call: Call) -> Answer:
         import json
 
+        if not isinstance(call.body, dict):
+            raise invalid_content("The template must be a JSON object.")
         return {
             "minifiedTemplate": json.dumps(call.body, separators=(",", ":"), ensure_ascii=False),
             "templateHash": records.template_hash(call.body),
@@ -101,6 +104,7 @@ class Deployments(Provider):
         check_location(arm, call.id, prepared.location)
         await validated(arm, prepared.caller, prepared)
         back = on_error(arm, call.id, body)
+        require_room(arm, call.id)
         async with arm.changes.turn(call.id):
             old = arm.store.get(call.id)
             if old is not None and old["properties"]["provisioningState"] not in TERMINAL:
@@ -125,6 +129,7 @@ class Deployments(Provider):
             )
             engine = self._engine(arm, id, prepared)
             engine.detail = details(record)
+        await clean(arm, id)
         operation = await arm.operations.start(
             id, _KIND, partial(self._run, arm, id, engine, prepared)
         )

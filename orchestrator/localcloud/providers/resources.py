@@ -241,6 +241,8 @@ class Resources(Provider):
                 f"in location '{old['location']}'.",
                 409,
             )
+        if old is None:
+            call.arm.require_region(location, "resource group")
         check_tags(body.get("tags", {}))
         id = parse(old["id"]) if old else group_id(call.arm.subscription, name)
         group: JSON = {

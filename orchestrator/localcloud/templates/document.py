@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from orchestrator.localcloud.arm.errors import ArmError
@@ -17,6 +18,11 @@ _MEMBERS = (
     *("asserts", "$comments", "comments", "policies", "rules"),
 )
 _KNOWN = {name.lower() for name in _MEMBERS}
+_LIMITS = {"parameters": 256, "variables": 512, "outputs": 64}
+"""How many of each a template may have ("Template limits" of Resource Manager)."""
+
+_VERSIONS = re.compile(r"1\.0|(1\.9|1\.10|2\.\d+)(-experimental)?")
+"""Language versions; from 1.9 on, resources may have symbolic names."""
 
 
 class Document:
@@ -49,10 +55,21 @@ class Document:
         self.types = Types(raw)
         resources = member(raw, "resources")
         self.symbolic = isinstance(resources, dict)
-        version = member(raw, "languageVersion")
-        self.language_two = self.symbolic or (
-            isinstance(version, str) and version[:1].isdigit() and float(version[:3]) >= 1.9
-        )
+        version = member(raw, "languageVersion", "1.0")
+        if not isinstance(version, str) or not _VERSIONS.fullmatch(version):
+            raise not_valid(f"The template language version '{version}' is not supported")
+        self.language_two = version != "1.0"
+        if self.symbolic and not self.language_two:
+            raise _content(
+                "The resources of a template whose 'languageVersion' is not '2.0' must be an array"
+            )
+        for name, most in _LIMITS.items():
+            found = [key for key in self._object(name) if key.lower() != "copy"]
+            if len(found) > most:
+                raise not_valid(
+                    f"The number of template {name} limit exceeded. Limit: '{most}' and actual: "
+                    f"'{len(found)}'. Please see https://aka.ms/arm-template for usage details"
+                )
         self.resources: list[tuple[str | None, JSON]] = []
         if not isinstance(resources, (dict, list)):
             raise _content("The member 'resources' must be an array or an object")

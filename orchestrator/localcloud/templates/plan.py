@@ -155,6 +155,12 @@ class Plan:
         count = checked(self.early(at, member(loop, "count"), where), str(loop_name))
         mode = str(self.early(at, member(loop, "mode", "parallel"), where)).lower()
         size = self.early(at, member(loop, "batchSize", 1), where)
+        if mode not in ("parallel", "serial"):
+            raise not_valid(f"The copy mode '{mode}' of the loop '{loop_name}' is not valid")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise not_valid(
+                f"The batchSize '{size}' of the loop '{loop_name}' must be a whole number from 1 on"
+            )
         before: list[str] = []
         batch: list[str] = []
         self._index.setdefault(str(loop_name).lower(), [])
