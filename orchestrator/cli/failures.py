@@ -29,7 +29,7 @@ def report(
     from orchestrator.display.terminal import colour
 
     coloured = colour(sys.stderr)
-    sentence = _wrapped(sentence.strip())
+    sentence = wrapped(sentence.strip())
     if coloured and error:
         sentence = click.style(sentence, fg="red")
     click.echo(sentence, err=True)
@@ -41,7 +41,7 @@ def report(
         click.echo(f"{head} {typed(hint.strip())}", err=True)
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
     """A sentence broken between words on a terminal, which would break it anywhere; else as it is.
 
     What is to be typed (the hint) is left to the terminal: it copies such lines as one.

@@ -136,10 +136,12 @@ class Session:
         click.echo(text, err=True)
 
     def note(self, text: str) -> None:
-        """One line on stderr, always: what was done and was perhaps not meant so."""
+        """One sentence on stderr, always: what was done and was perhaps not meant so."""
+        from orchestrator.cli.failures import wrapped
         from orchestrator.display.terminal import colour
 
         self.begin()
+        text = wrapped(text)
         click.echo(click.style(text, fg="yellow") if colour(sys.stderr) else text, err=True)
 
     def hint(self, text: str) -> None:

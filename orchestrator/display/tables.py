@@ -2,8 +2,9 @@
 
 No rules and no boxes; the heading is dim, a status has its colour, a time is told as it matters
 ("3 min ago") with the time of day beside it where there is room. In a terminal that is too narrow
-the columns that are empty throughout go first, then the time of day, then what the others tell as
-well (the end beside start and duration); long texts share the room that is left, and end in "…".
+the columns that are empty throughout go first, then the time of day, then one after the other what
+the others tell as well (the end beside start and duration); long texts share the room that is left,
+and end in "…". What is there to be copied, a message's id, is cut last.
 An answer to a query loses nothing: its times are exact, its long texts are folded, and where even
 that is too wide, row stands below row.
 Piped, nothing is cut, nothing is coloured, and times are RFC 3339 in UTC.
@@ -22,14 +23,19 @@ from orchestrator.records import RIGHT, one_line, show
 from orchestrator.waiting import SystemTime
 from orchestrator.waiting import now as time_now
 
-# What a narrow terminal does without, in two steps.
-EXPENDABLE = frozenset({"end", "scheduled", "image", "cpu", "memory", "running"})
-EXPENDABLE |= {"properties", "description", "replica"}
-DISPENSABLE = EXPENDABLE | {"duration", "job", "when", "reason", "size", "timeout"}
+# What a narrow terminal does without, one after the other.
+EXPENDABLE = (
+    *("end", "scheduled", "cpu", "memory", "running", "replica", "properties", "description"),
+    "image",
+)
+# An execution's name begins with its job's, so that the job goes before other things are lost.
+DISPENSABLE = ("size", "timeout", "when", "job", "duration", "reason")
 # Not shown when there is nothing to say in any row.
 OPTIONAL = frozenset({"reason", "fields", "description", "properties", "session_id", "state"})
 # Texts of any length: how wide each is at least, before another column goes without.
-ELASTIC = {"id": 12, "description": 16, "text": 16}
+ELASTIC = {"id": 12, "description": 16, "text": 30}
+BODY = 16  # … of a text that has an id beside it, a message's body
+WHOLE_ID = 36  # a UUID; such an id is cut only where going without the time does not help either
 EXACT = -1
 FOLDED = 40  # columns that a folded text has at least
 PRETTY_ROWS = 500  # a longer table is being scrolled or searched, and laying it out takes seconds
@@ -153,8 +159,6 @@ def _pretty(view: View, stream: TextIO, indent: int) -> None:
     columns = range(len(view.headings))
     empty = {i for i in columns if all(row[i] in (None, "") for row in view.cells)}
     silent = {i for i in empty if view.headings[i].key in OPTIONAL}
-    spare = empty | {i for i in columns if view.headings[i].key in EXPENDABLE}
-    least = spare | {i for i in columns if view.headings[i].key in DISPENSABLE}
     unbound = target.options.update(max_width=10_000)
     natural = {
         view.headings[i].key: max(
@@ -164,11 +168,18 @@ def _pretty(view: View, stream: TextIO, indent: int) -> None:
         if view.headings[i].key in ELASTIC and not view.whole
     }
     table: Any = None
-    steps = [(True, silent), (True, empty), (False, empty), (False, spare), (False, least)]
+    spare = _growing(view, empty, EXPENDABLE)
+    cut = min(natural.get("id", 0), ELASTIC["id"])
+    whole = max(cut, min(natural.get("id", 0), WHOLE_ID))
+    steps = [(True, silent, whole), (True, empty, whole)]
+    steps += [(False, hide, whole) for hide in _growing(view, empty, (*EXPENDABLE, "enqueued"))]
+    steps += [(False, hide, cut) for hide in (*spare, *_growing(view, spare[-1], DISPENSABLE))]
     if view.whole:
-        steps = [(False, set())]
-    for clock, hide in steps:
-        narrow = {k: min(n, natural.get(k, 0)) for k, n in ELASTIC.items()}
+        steps = [(False, set(), whole)]
+    for clock, hide, id_width in steps:
+        narrow = {k: min(n, natural.get(k, 0)) for k, n in ELASTIC.items()} | {"id": id_width}
+        if "id" in natural:
+            narrow["text"] = min(narrow["text"], BODY)
         table = _grid(view, now, clock=clock, hide=hide, bounds=narrow)
         spare_room = width() - indent - target.measure(table, options=unbound).maximum
         if spare_room >= 0:
@@ -179,6 +190,16 @@ def _pretty(view: View, stream: TextIO, indent: int) -> None:
             table = _grid(view, now, clock=clock, hide=hide, bounds=narrow)
             break
     target.print(Padding(table, (0, 0, 0, indent)))
+
+
+def _growing(view: View, hidden: set[int], keys: Sequence[str]) -> list[set[int]]:
+    """`hidden`, then the same with the column of the first key, of the first two, and so on."""
+    found = [hidden]
+    for key in keys:
+        columns = {i for i, heading in enumerate(view.headings) if heading.key == key}
+        if columns - found[-1]:
+            found.append(found[-1] | columns)
+    return found
 
 
 def _grid(

@@ -21,7 +21,8 @@ from orchestrator.display.moments import ago, clock_time
 from orchestrator.display.progress import Progress
 from orchestrator.display.selection import Selection, SelectionError
 from orchestrator.display.terminal import colour, disable_colour
-from orchestrator.display.views import of_data, of_records
+from orchestrator.display.views import View, of_data, of_records
+from orchestrator.messages import DeadLetterMessages, Message
 from orchestrator.query import QueryTable
 from orchestrator.results import Execution, Executions, LogLine, Logs
 from tests.cli.conftest import ANSI
@@ -145,6 +146,51 @@ def test_no_line_is_wider_than_a_narrow_terminal(
     assert max(map(len, text.splitlines())) <= columns
     assert "sender-defghi" in text
     assert "Failed" in text
+
+
+def heading_at(columns: int, view: View, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], str]:
+    """The headings that a terminal so wide shows, and all that it shows."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    write(view, stream)
+    text = ESCAPE.sub("", stream.getvalue())
+    assert max(map(len, text.splitlines())) <= columns
+    return text.splitlines()[0].split(), text
+
+
+def test_a_narrow_terminal_does_without_one_column_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = of_records(executions())
+    names = ["execution", "job", "status", "started", "ended", "duration", "reason"]
+    assert heading_at(140, view, monkeypatch)[0] == names
+    names.remove("ended")  # the start and the duration tell it as well
+    assert heading_at(80, view, monkeypatch)[0] == names
+    names.remove("job")  # an execution's name begins with it
+    assert heading_at(70, view, monkeypatch)[0] == names
+    names.remove("duration")
+    assert heading_at(60, view, monkeypatch)[0] == names
+
+
+def test_the_id_of_a_message_can_be_copied_from_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    id_ = "0b0d0e6f1c4f4c3c8f0d1f0a5b6c7d8e"
+    letter = Message(
+        sequence_number=7,
+        id=id_,
+        body="a body of any length, " * 9,
+        enqueued=START,
+        reason="NotAPositiveInteger",
+        description="the body is not a positive integer",
+    )
+    view = of_records(DeadLetterMessages([letter]))
+    headings, text = heading_at(80, view, monkeypatch)
+    assert headings == ["number", "message", "reason", "body"]
+    assert id_ in text
+    headings, text = heading_at(70, view, monkeypatch)
+    assert id_ not in text
+    assert headings == ["number", "message", "enqueued", "reason", "body"]
 
 
 def answer(*texts: str) -> QueryTable:
