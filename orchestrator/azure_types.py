@@ -96,6 +96,17 @@ def scopes(kind: str) -> int:
     return path[-1].scopes if len(path) == kind.count("/") + 1 > 1 else 0
 
 
+def is_known(kind: str) -> bool:
+    """Whether this is a type of Azure's."""
+    return len(list(_path(kind))) == kind.count("/") + 1 > 1
+
+
+def names_below(kind: str) -> list[str]:
+    """The types right below a namespace or a type; none where it is not known."""
+    path = list(_path(kind))
+    return [one.name for one in path[-1].below.values()] if len(path) == kind.count("/") + 1 else []
+
+
 @cache
 def namespaces() -> Mapping[str, tuple[str, Sequence[str]]]:
     """Namespace in small letters -> its spelling and its top-level types."""

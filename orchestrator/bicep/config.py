@@ -106,6 +106,35 @@ def mocked_modules(folder: Path, alias: str) -> Path | None:
     return Path(os.path.normpath(nearest.path.parent / found))
 
 
+def _rule(folder: Path, code: str) -> tuple[bool, dict[str, Any]]:
+    """Whether the linter is on, and what is set for one of its rules."""
+    found: Any = nearest_config(folder)
+    for key in ("analyzers", "core"):
+        found = found.get(key) if isinstance(found, dict) else None
+    core = found if isinstance(found, dict) else {}
+    rules = core.get("rules")
+    rule = rules.get(code) if isinstance(rules, dict) else None
+    return core.get("enabled") is not False, rule if isinstance(rule, dict) else {}
+
+
+def rule_level(folder: Path, code: str) -> str | None:
+    """off, info, warning or error, where the configuration says it for a rule of the linter."""
+    enabled, rule = _rule(folder, code)
+    if not enabled:
+        return "off"
+    level = str(rule.get("level", "")).lower()
+    return level if level in ("off", "info", "warning", "error") else None
+
+
+def rule_values(folder: Path, code: str, key: str) -> tuple[str, ...]:
+    """A list that is set for a rule of the linter; its name in small letters."""
+    _, rule = _rule(folder, code)
+    for name, values in rule.items():
+        if name.lower() == key and isinstance(values, list):
+            return tuple(value for value in values if isinstance(value, str))
+    return ()
+
+
 def credential_names(folder: Path) -> tuple[str, ...]:
     """Which logins are tried, in which order (`cloud.credentialPrecedence`)."""
     cloud = nearest_config(folder).get("cloud")

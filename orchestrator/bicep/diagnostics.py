@@ -21,12 +21,35 @@ UNSUPPORTED = "unsupported"
 class SourceText:
     """A file's text, and where its lines begin. Positions are offsets into the text."""
 
-    __slots__ = ("_starts", "path", "text")
+    __slots__ = ("_directives", "_starts", "path", "text")
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.text = text
         self._starts: list[int] | None = None
+        self._directives: list[tuple[str, int, frozenset[str]]] = []
+
+    def direct(self, word: str, offset: int, codes: Iterable[str]) -> None:
+        """`#word codes`: of which warnings nothing is to be told."""
+        self._directives.append((word, self.position(offset)[0], frozenset(codes)))
+
+    def is_quiet(self, code: str, offset: int) -> bool:
+        """Whether a directive before an offset says that a warning is not to be told."""
+        if not self._directives:
+            return False
+        line = self.position(offset)[0]
+        quiet = False
+        for word, at, codes in self._directives:
+            if at >= line:
+                break
+            if code not in codes:
+                continue
+            if word == "disable-next-line":
+                if at == line - 1:
+                    return True
+            else:
+                quiet = word == "disable-diagnostics"
+        return quiet
 
     def _line_starts(self) -> list[int]:
         if self._starts is None:
@@ -120,7 +143,8 @@ class Diagnostics:
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a finding. Of several at one place the first says why, the others follow from it."""
-        key = (diagnostic.path, diagnostic.line, diagnostic.column, diagnostic.severity)
+        why = diagnostic.code if diagnostic.severity == WARNING else ERROR
+        key = (diagnostic.path, diagnostic.line, diagnostic.column, why)
         if key not in self._seen:
             self._seen.add(key)
             self.found.append(diagnostic)
@@ -133,7 +157,8 @@ class Diagnostics:
     def warning(
         self, source: SourceText, start: int, end: int, code: str, message: str, hint: str = ""
     ) -> None:
-        self.add(Diagnostic(source, start, end, code, message, severity=WARNING, hint=hint))
+        if not source.is_quiet(code, start):
+            self.add(Diagnostic(source, start, end, code, message, severity=WARNING, hint=hint))
 
     @property
     def errors(self) -> list[Diagnostic]:

@@ -116,10 +116,11 @@ class Lexer:
         return before == 0 or self.text[before - 1] in "\r\n\ufeff"
 
     def _pragma(self, found: re.Match[str]) -> None:
-        """`#disable-next-line CODE …`: warnings are told all the same, so nothing follows of it."""
+        """`#disable-next-line CODE …`"""
         self.at = found.end()
-        if _PRAGMA_CODE.match(found.group(2)) is None:
-            word = found.group(1)
+        word, codes = found.groups()
+        self.source.direct(word, found.start(), codes.split())
+        if _PRAGMA_CODE.match(codes) is None:
             self._error(found.start(), self.at, "BCP226", f"#{word} needs the code of a warning.")
 
     def _double_quotes(self, at: int) -> None:

@@ -158,10 +158,15 @@ class Compilation:
     def check(self) -> None:
         """Find what is wrong in all files that were loaded."""
         from orchestrator.bicep.checks import check
+        from orchestrator.bicep.linter import lint
 
         for model in list(self.models.values()):
             if isinstance(model, Model):
                 check(model)
+        if not self.diagnostics.errors:
+            for model in list(self.models.values()):
+                if isinstance(model, Model):
+                    lint(model)
 
 
 class Model:
