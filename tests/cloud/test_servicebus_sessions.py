@@ -14,8 +14,13 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
+from orchestrator.localcloud.amqp import performatives as p
+from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.decode import decode_whole
+from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.servicebus import links_session
 from tests.cloud.servicebus_bus import Bus
+from tests.cloud.servicebus_wire import Wire, terminus
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +93,29 @@ async def test_a_session_has_one_receiver_and_is_free_when_that_goes(bus: Bus) -
             assert [(str(m), m.delivery_count) for m in found] == [("1", 0), ("2", 0)]
 
 
+@pytest.mark.parametrize("wanted", ["s", None])
+async def test_a_described_session_filter_is_answered_described(
+    bus: Bus, wanted: str | None
+) -> None:
+    """As the standard has filters: Go's AMQP client reads no others."""
+    queue = bus.queue(requires_session=True)
+    async with bus.aio() as client, client.get_queue_sender(queue) as sender:
+        await sender.send_messages(messages("s", "x"))
+    code = t.ULong(0x137000000C)
+    filters = {t.Symbol("com.microsoft:session-filter"): t.Described(code, wanted)}
+    wire = await Wire.opened(bus)
+    source = t.Described(t.ULong(p.SOURCE), [queue, *[None] * 6, filters])
+    wire.send(
+        1, p.ATTACH, "link", t.UInt(0), True, t.UByte(0), t.UByte(0), encode(source),
+        terminus(p.TARGET, "me"), None, None, t.UInt(0),
+    )  # fmt: skip
+    attach = await wire.until(p.ATTACH)
+    assert decode_whole(attach[5]).value[7] == {
+        "com.microsoft:session-filter": t.Described(code, "s")
+    }
+    await wire.drop()
+
+
 async def test_state_is_kept_and_the_lock_renewed(bus: Bus) -> None:
     queue = bus.queue(requires_session=True)
     async with bus.aio() as client:
@@ -100,8 +128,10 @@ async def test_state_is_kept_and_the_lock_renewed(bus: Bus) -> None:
             assert await session.renew_lock() > before
         async with client.get_queue_receiver(queue, session_id="s") as receiver:
             assert await receiver.session.get_state() == b"\x00half way"
-            await receiver.session.set_state(None)
-            assert await receiver.session.get_state() is None
+            for nothing in (None, b""):
+                await receiver.session.set_state(nothing)
+                assert await receiver.session.get_state() is None
+                await receiver.session.set_state(b"more")
 
 
 async def test_a_lost_session_says_so_and_its_messages_count_a_delivery(bus: Bus) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import types as t
@@ -63,9 +63,8 @@ class SessionDoor(ReceiverDoor):
 
     def open(self) -> None:
         self._queue.check_accept()
-        wanted = self.link.source.filters.get(SESSION_FILTER)
-        if isinstance(wanted, t.Described):
-            wanted = wanted.value
+        asked_for = self.link.source.filters.get(SESSION_FILTER)
+        wanted = asked_for.value if isinstance(asked_for, t.Described) else asked_for
         if wanted is None:
             self._session_waiter = self._queue.await_session(self._granted, self._lost)
             asked = self.link.properties.get(TIMEOUT)
@@ -84,7 +83,7 @@ class SessionDoor(ReceiverDoor):
         self._waiter = self._queue.waiter_of(session, self._available)
         fields = [*self.link.source.fields, *[None] * 11][:11]
         fields[_FILTER_FIELD] = {
-            key: session.session_id if key == SESSION_FILTER else value
+            key: _answered(value, session.session_id) if key == SESSION_FILTER else value
             for key, value in self.link.source.filters.items()
         }
         while fields and fields[-1] is None:
@@ -174,3 +173,12 @@ class SessionDoor(ReceiverDoor):
         super().on_detached()
         if self.session is not None:
             self._queue.release_session(self.session)
+
+
+def _answered(filter_: Any, session_id: str) -> Any:
+    """A session filter with the session that was found: described where the client's was (as the
+    standard has filters, and Go's azservicebus reads no others), bare where it was not (Python's
+    and JavaScript's SDKs)."""
+    if isinstance(filter_, t.Described):
+        return t.Described(filter_.descriptor, session_id)
+    return session_id

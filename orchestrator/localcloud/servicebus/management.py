@@ -318,9 +318,10 @@ class ManagementNode:
         if state is not None and not isinstance(state, bytes):
             raise AnswerError(400, ARGUMENT_ERROR, "'session-state' must be binary or null.")
         session = self._named_session(call)
+        # Go's azservicebus clears a state with an empty one, and expects to read none afterwards.
         self._carry_out(
             call,
-            lambda done: self._queue.set_session_state(session, state, done),
+            lambda done: self._queue.set_session_state(session, state or None, done),
             size=len(state or b""),
         )
 
