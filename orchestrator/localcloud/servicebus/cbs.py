@@ -12,13 +12,14 @@ import hashlib
 import hmac
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
 from orchestrator.localcloud.identity import TokenError
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.front_addresses import covers, host_label, parse
+from orchestrator.localcloud.servicebus.front_addresses import Address, covers, host_label, parse
 from orchestrator.localcloud.servicebus.model import AccessRule, Right
 
 Authenticate = Callable[[str, Collection[str]], Mapping[str, Any]]
@@ -142,9 +143,12 @@ class TokenChecker:
             )
         expires = int(expiry)
         if expires <= now:
-            raise TokenRefusedError(401, "ExpiredToken: The token is expired.")
-        # The JavaScript administration client signs a request's address with its query.
-        scope, address = parse(unquote_plus(signed).partition("?")[0]), parse(resource)
+            moment = datetime.fromtimestamp(expires, UTC)
+            raise TokenRefusedError(
+                401,
+                f"ExpiredToken: The token is expired. Expiration time: {moment:%m/%d/%Y %H:%M:%S}.",
+            )
+        scope, address = _scope(signed), parse(resource)
         if not covers(scope.path, address.path) or (
             scope.host is not None and address.host is not None and _other(scope.host, address.host)
         ):
@@ -166,6 +170,13 @@ class TokenChecker:
             f"InvalidSignature: The token has an invalid signature, or there is no key named "
             f"{unquote_plus(name)}.",
         )
+
+
+def _scope(signed: str) -> Address:
+    """What a signature is for: the field `sr`, an address that may lack its scheme (as Go's
+    azservicebus signs a namespace), and may have a query (JavaScript's administration client)."""
+    text = unquote_plus(signed).partition("?")[0]
+    return parse(text if "://" in text else f"sb://{text}")
 
 
 def _entities_of(path: str) -> tuple[str, ...]:

@@ -128,6 +128,23 @@ async def test_a_signature_opens_what_it_was_made_for(
     assert grant == Grant("contoso", "orders", ALL_RIGHTS, NOW + 60)
 
 
+@pytest.mark.parametrize("scope", ["", "/", "/orders"])
+async def test_what_is_signed_may_lack_its_scheme(
+    checker: TokenChecker, broker: Broker, scope: str
+) -> None:
+    token = signature(f"{HOST}{scope}", RULE, key(broker), NOW + 60)
+    grant = checker.check(token, f"https://{HOST}/orders", NOW)
+    assert grant == Grant("contoso", "orders", ALL_RIGHTS, NOW + 60)
+    with pytest.raises(TokenRefusedError, match="does not contain"):
+        checker.check(token, "sb://fabrikam.servicebus.windows.net/orders", NOW)
+
+
+async def test_a_token_that_is_over_says_since_when(checker: TokenChecker, broker: Broker) -> None:
+    token = signature(f"sb://{HOST}", RULE, key(broker), NOW - 60)
+    with pytest.raises(TokenRefusedError, match=r"Expiration time: 01/15/2027 07:59:00\.$"):
+        checker.check(token, f"sb://{HOST}/orders", NOW)
+
+
 async def test_the_secondary_key_signs_as_well(checker: TokenChecker, broker: Broker) -> None:
     rule = broker.rule("contoso", RULE)
     assert rule is not None
