@@ -119,8 +119,11 @@ class LinkBase:
     def _accepted(self, max_message_size: int) -> None:
         raise NotImplementedError
 
-    def refuse(self, error: AmqpError) -> None:
-        """Refuse: attach with null termini, then detach with `error` (part 2, section 2.6.3)."""
+    def refuse(self, error: AmqpError | None) -> None:
+        """Refuse: attach with null termini, then detach with `error` (part 2, section 2.6.3).
+
+        error: None where the peer itself gave the link up.
+        """
         if self.state is not LinkState.ATTACHING:
             return
         self._send_attach(NULL, NULL, 0, None)

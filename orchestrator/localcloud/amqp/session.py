@@ -364,9 +364,10 @@ class Session:
         if was is ATTACHED:
             link.send_detach(None)
         else:
-            # It was never answered: answer now, so that the peer sees its detach answered too.
+            # It was never answered: answer now, so that the peer sees its detach answered too. That
+            # is no failure: the peer wanted it so.
             link.state = LinkState.ATTACHING
-            link.refuse(AmqpError(NOT_ALLOWED, "The link was detached while it was attaching."))
+            link.refuse(None)
             link.state = LinkState.DETACHED
         self.drop_deliveries(link)
         return [Detached(link, error)]

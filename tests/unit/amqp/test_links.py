@@ -459,6 +459,16 @@ def test_a_detach_is_answered_and_deliveries_are_forgotten() -> None:
     assert client.received() == []
 
 
+def test_whoever_gives_a_link_up_before_its_answer_hears_of_no_error() -> None:
+    client = Client.opened()
+    client.send(1, p.ATTACH, "link", t.UInt(0), True, None, None, SOURCE, TARGET)
+    (event,) = client.send(1, p.DETACH, t.UInt(0), True)
+    assert isinstance(event, Detached)
+    (_, first, attach, _), (_, second, detach, _) = client.received()
+    assert (first, attach[5], attach[6]) == (p.ATTACH, None, None)
+    assert (second, detach[1], detach[2]) == (p.DETACH, True, None)
+
+
 def test_a_link_attached_again_under_its_name_is_stolen() -> None:
     client = Client.opened()
     first = client.attach_receiver(handle=1, name="same")
