@@ -62,6 +62,23 @@ async def test_a_wrong_key_opens_nothing(bus: Bus) -> None:
     assert bus.counts(queue).active == 0
 
 
+async def test_a_connection_has_one_pair_of_links_to_the_token_node(bus: Bus) -> None:
+    wire = await Wire.opened(bus)
+    for handle, receive in ((0, True), (1, False)):
+        wire.attach(handle, "$cbs", receive=receive)
+        await wire.until(p.ATTACH)
+    for handle, receive in ((2, True), (3, False)):
+        wire.attach(handle, "$cbs", receive=receive)
+        detach = await wire.until(p.DETACH)
+        assert p.read_error(detach[2]).condition == "amqp:not-allowed"
+    for handle, receive in ((0, True), (1, False)):
+        wire.send(1, p.DETACH, t.UInt(handle), True)
+        assert (await wire.until(p.DETACH))[2] is None
+        wire.attach(handle, "$cbs", receive=receive, name=f"again-{handle}")
+        assert (await wire.until(p.ATTACH))[5] is not None
+    await wire.drop()
+
+
 async def test_links_without_end_are_stopped_at_the_limit(bus: Bus) -> None:
     queue = bus.queue()
     async with bystander(bus):

@@ -44,6 +44,7 @@ from orchestrator.localcloud.servicebus.links_request import (
     RequestDoor,
     ResponseDoor,
     Serve,
+    check_single,
 )
 from orchestrator.localcloud.servicebus.links_send import SenderDoor
 from orchestrator.localcloud.servicebus.links_session import SessionDoor
@@ -420,8 +421,9 @@ class Peer(asyncio.BufferedProtocol):
     def _open_door(self, link: Link, address: Address, text: str) -> None:
         """Raises `AmqpError` or `BrokerError` for a link that is to be refused."""
         if address.node is Node.CBS:
+            check_single(link, Node.CBS.value, self._doors)
             cbs = CbsNode(self, self._front, self._grants, self._dialled)
-            self._open_node(link, "$cbs", "", "", cbs.serve)
+            self._open_node(link, Node.CBS.value, "", "", cbs.serve)
             return
         # Where the host is no namespace's (a connection string's loopback), the key tells whose.
         host = address.host or self._engine.hostname

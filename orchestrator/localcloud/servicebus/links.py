@@ -53,7 +53,7 @@ def not_found(address: str) -> AmqpError:
 
 
 def unauthorized(right: Right | None, address: str) -> AmqpError:
-    claim = f"'{right}' claim(s)" if right is not None else "A claim"
+    claim = f"'{right}' claim(s)" if right is not None else "Claim(s)"
     return AmqpError(
         UNAUTHORIZED_ACCESS,
         f"Unauthorized access. {claim} are required to perform this operation. "

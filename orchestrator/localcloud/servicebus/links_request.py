@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from orchestrator.localcloud.amqp import performatives as p
-from orchestrator.localcloud.amqp.errors import RESOURCE_LIMIT_EXCEEDED, AmqpError
+from orchestrator.localcloud.amqp.errors import (
+    NOT_ALLOWED,
+    RESOURCE_LIMIT_EXCEEDED,
+    AmqpError,
+)
 from orchestrator.localcloud.amqp.events import Received
 from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
 from orchestrator.localcloud.servicebus.front_messages import Request
@@ -133,3 +137,16 @@ class RequestDoor(Door):
             if door.link.session is self.link.session:
                 return door
         return None
+
+
+def check_single(link: IncomingLink | OutgoingLink, node: str, doors: Iterable[Door]) -> None:
+    """A connection has one link to `$cbs` and one from there. (Go's azservicebus, whose
+    internal/cbs.go tells so, dials anew when another is refused.)
+
+    doors: of the connection. Raises AmqpError.
+    """
+    for door in doors:
+        if isinstance(door, RequestDoor | ResponseDoor) and (
+            door.node == node and type(door.link) is type(link)
+        ):
+            raise AmqpError(NOT_ALLOWED, f"There is such a link to {node} on this connection.")
