@@ -265,7 +265,7 @@ def test_what_is_fixed_at_creation_refuses_change_and_a_put_without_it_keeps_it(
     put(requires_duplicate_detection=True)
     with pytest.raises(HttpResponseError, match="duplicate detection property of an existing"):
         put(requires_duplicate_detection=False)
-    with pytest.raises(HttpResponseError, match="requires session property of an existing"):
+    with pytest.raises(HttpResponseError, match="RequiresSession property of an existing"):
         put(requires_session=True)
     assert put(max_delivery_count=4).requires_duplicate_detection is True
 

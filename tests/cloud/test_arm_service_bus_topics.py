@@ -126,7 +126,7 @@ def test_what_cannot_be_is_refused(client: ServiceBusManagementClient, namespace
             Rule(filter_type="SqlFilter", sql_filter=SqlFilter(sql_expression="quantity >")),
         )
     assert refused.value.status_code == 400
-    with pytest.raises(HttpResponseError, match="requires session"):
+    with pytest.raises(HttpResponseError, match="RequiresSession"):
         client.subscriptions.create_or_update(*of, "one", SBSubscription(requires_session=True))
     with pytest.raises(ResourceNotFoundError):
         client.subscriptions.get(*of, "two")

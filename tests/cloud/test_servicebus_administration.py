@@ -335,7 +335,8 @@ def test_topics_subscriptions_and_rules(
     assert (live.subscription_count, live.name) == (1, "events")
     # Sends are the topic's; nobody has received from the subscription.
     assert live.created_at_utc <= live.accessed_at_utc
-    assert admin.get_subscription_runtime_properties("events", "one").accessed_at_utc.year == 1
+    one = admin.get_subscription_runtime_properties("events", "one")
+    assert one.accessed_at_utc == one.created_at_utc
     with pytest.raises(HttpResponseError, match="not valid") as refused:
         admin.create_rule("events", "one", "bad", filter=SqlRuleFilter("quantity >"))
     assert refused.value.status_code == 400
@@ -381,6 +382,20 @@ async def test_the_aio_client_with_a_token(world: World) -> None:
         await client.create_queue("by-token")
         assert "by-token" in [queue.name async for queue in client.list_queues()]
         await client.delete_queue("by-token")
+
+
+@pytest.mark.parametrize("path", ["$Resources/Queues", "$Resources/Queues/"])
+def test_a_list_is_named_as_it_was_asked_for(world: World, path: str) -> None:
+    """`azure-sb` for Node asks with a slash at the end, and looks for it in the answer's id."""
+    host = f"{NAMESPACE}.servicebus.windows.net"
+    token = signature(f"https://{host}", "RootManageSharedAccessKey", world.key, time.time() + 60)
+    request = urllib.request.Request(
+        f"https://{world.address}/{path}?api-version=2017-04",
+        headers={"Host": host, "Authorization": token},
+    )
+    context = ssl.create_default_context(cafile=world.cloud.ca)
+    with urllib.request.urlopen(request, timeout=10, context=context) as response:
+        assert f"<id>https://{host}/{path}?" in response.read().decode()
 
 
 async def test_the_connection_string_that_messaging_uses_administers_as_well(world: World) -> None:
@@ -438,6 +453,41 @@ def test_wrong_keys_and_narrow_rights_are_refused(
             pytest.raises(ClientAuthenticationError),
         ):
             client.get_namespace_properties()
+
+
+def test_whoever_may_not_administer_hears_what_he_lacks(
+    world: World, admin: ServiceBusAdministrationClient
+) -> None:
+    """The service's words, as the tests of azservicebus for Go have them."""
+    admin.create_topic("guarded")
+    admin.create_subscription("guarded", "one")
+    with sdk(world.cloud) as arm:
+        arm.namespaces.create_or_update_authorization_rule(
+            GROUP, NAMESPACE, "worker", SBAuthorizationRule(rights=["Listen", "Send"])
+        )
+        narrow = arm.namespaces.list_keys(GROUP, NAMESPACE, "worker").primary_key
+    assert narrow is not None
+    with ServiceBusAdministrationClient.from_connection_string(
+        world.connection_string("worker", narrow), connection_verify=world.cloud.ca
+    ) as client:
+        for call, words in (
+            (lambda: client.get_topic("guarded"), "Manage,EntityRead claims required for this"),
+            (lambda: list(client.list_queues()), "Manage,EntityRead claims required for this"),
+            (lambda: client.create_queue("q"), "for specified action: Manage,EntityWrite."),
+            (lambda: client.delete_topic("guarded"), "for specified action: Manage,EntityDelete."),
+            (lambda: client.get_subscription("guarded", "one"), "for 'GetSubscription' operation"),
+            (lambda: list(client.list_subscriptions("guarded")), "'EnumerateSubscriptions'"),
+            (lambda: client.create_subscription("guarded", "b"), "'CreateOrUpdateSubscription'"),
+            (lambda: client.delete_subscription("guarded", "one"), "'DeleteSubscription'"),
+            (lambda: list(client.list_rules("guarded", "one")), "'EnumerateRules'"),
+            (lambda: client.get_rule("guarded", "one", "$Default"), "'GetRule'"),
+        ):
+            with pytest.raises(ClientAuthenticationError, match=words):
+                call()
+        with pytest.raises(ResourceNotFoundError):
+            client.get_queue("never-made")
+    assert admin.get_subscription("guarded", "one").name == "one"
+    admin.delete_topic("guarded")
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,10 @@ from orchestrator.localcloud.namespace_http import (
     NamespaceHttp,
     failed,
     is_namespace_host,
-    require,
 )
 from orchestrator.localcloud.providers.service_bus_properties import moment
 from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.cbs import TokenRefusedError
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     EntityAlreadyExists,
@@ -118,7 +118,8 @@ class AdministrationApi:
             return _document(200, greeting(moment(self._http.now())), "feed")
         grant = self._http.authorize(request, path)
         namespace = self._http.namespace(request, grant)
-        require(grant, Right.MANAGE, namespace, "" if path.startswith("$") else path)
+        if Right.MANAGE not in grant.on(namespace, "" if path.startswith("$") else path):
+            raise self._refusal(request, namespace, path)
         entities = Entities(
             self._broker,
             namespace,
@@ -134,6 +135,27 @@ class AdministrationApi:
         if found is None:
             return await self._entity(request, path, entities, page)
         return await self._below(request, found, entities, page)
+
+    def _refusal(self, request: web.Request, namespace: str, path: str) -> Exception:
+        """What somebody hears who may not manage `path`, in the service's words (those of the
+        tests of azservicebus for Go). Whoever has a key at all may learn that a queue or topic is
+        not there."""
+        subscription = _SUBSCRIPTION.fullmatch(path)
+        if subscription is not None:
+            return TokenRefusedError(
+                401,
+                "401 SubCode=40100: Unauthorized : Unauthorized access for "
+                f"'{_operation(request.method, subscription)}' operation on endpoint "
+                f"'sb://{request.host}/{path}'.",
+            )
+        if request.method == "GET":
+            if not path.startswith("$") and self._broker.find(namespace, path) is None:
+                return missing(path)
+            return TokenRefusedError(401, "Manage,EntityRead claims required for this operation.")
+        action = "EntityDelete" if request.method == "DELETE" else "EntityWrite"
+        return TokenRefusedError(
+            401, f"Authorization failed for specified action: Manage,{action}."
+        )
 
     async def _entity(
         self, request: web.Request, path: str, entities: Entities, page: _Page
@@ -249,7 +271,8 @@ class _Page:
     def many(self, title: str, shown: list[Shown]) -> web.Response:
         """A page of a list, as `$skip` and `$top` ask."""
         skip, top = self._number("$skip", 0), min(self._number("$top", PAGE), PAGE)
-        path = self._request.path.strip("/")
+        # With the slash that the request may end with: the old `azure-sb` for Node looks for it.
+        path = self._request.path.lstrip("/")
         following = None
         if top and skip + top < len(shown):
             following = self._address(path, f"$skip={skip + top}&$top={top}&")
@@ -265,6 +288,15 @@ class _Page:
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             raise ArmError("BadRequest", f"SubCode=40000. {name} must be a number.", 400)
         return int(text)
+
+
+def _operation(method: str, found: re.Match[str]) -> str:
+    """The service's name of an operation on a topic's subscriptions or their rules."""
+    kind = "Rule" if found["rules"] else "Subscription"
+    if method == "GET":
+        named = found["rule"] if found["rules"] else found["name"]
+        return f"Get{kind}" if named else f"Enumerate{kind}s"
+    return f"Delete{kind}" if method == "DELETE" else f"CreateOrUpdate{kind}"
 
 
 async def _description(request: web.Request) -> Element:

@@ -174,7 +174,7 @@ class Entities:
                 self._host,
                 ["maxDeliveryCount", "enableBatchedOperations", "status", "forwardTo"],
             )
-            + times(info.created_at, info.updated_at, queue.accessed_at())
+            + times(info.created_at, info.updated_at, topics.subscription_accessed(info, queue))
             + write_settings(settings, self._host, ["userMetadata"])
             + count_details(counts)
             + write_settings(settings, self._host, ["forwardDeadLetteredMessagesTo", _LAST[0]])

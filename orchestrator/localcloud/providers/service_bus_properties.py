@@ -58,10 +58,14 @@ NAMES = {
     "userMetadata": "user_metadata",
 }
 # Fixed when the queue is created; a PUT that leaves one out keeps it.
+# What cannot be changed, and how the service says so
+# (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-resource-manager-exceptions;
+# of partitioning the tests of azservicebus for Go).
+_UNCHANGEABLE = "The value for the {} property of an existing {{}} cannot be changed."
 IMMUTABLE = {
-    "requiresSession": "requires session",
-    "requiresDuplicateDetection": "requires duplicate detection",
-    "enablePartitioning": "enable partitioning",
+    "requiresSession": _UNCHANGEABLE.format("RequiresSession"),
+    "requiresDuplicateDetection": _UNCHANGEABLE.format("requires duplicate detection"),
+    "enablePartitioning": "Partitioning cannot be changed for {}. ",
 }
 READ_ONLY = (
     "countDetails",
@@ -134,10 +138,7 @@ def read_properties(given: JSON, old: QueueProperties | None) -> QueueProperties
     if old is not None:
         for name, words in IMMUTABLE.items():
             if getattr(old, SWITCHES[name]) != getattr(new, SWITCHES[name]):
-                raise refusal(
-                    f"The value for the {words} property of an existing Queue cannot be changed.",
-                    target=name,
-                )
+                raise refusal(words.format("Queue"), target=name)
     return new
 
 

@@ -15,6 +15,7 @@ from orchestrator.localcloud.providers.service_bus_topic_properties import (
     read_rule,
     read_subscription,
     read_topic,
+    subscription_accessed,
     write_rule,
     write_settings,
     write_subscription,
@@ -118,7 +119,7 @@ class Subscription(BrokerEntity[SubscriptionProperties]):
             return resource
         queue = self._broker.subscription(*_place(id))
         counts = queue.counts() if queue else QueueCounts()
-        accessed = queue.accessed_at() if queue else None
+        accessed = subscription_accessed(info, queue)
         resource["properties"] = write_subscription(info, counts, accessed)
         return resource
 
