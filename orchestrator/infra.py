@@ -404,7 +404,7 @@ class InfraVerbs:
     def _removal(self) -> Removal:
         from orchestrator.infra_removal import Removal
 
-        return Removal(self._clients, lambda: self.build())
+        return Removal(self._clients, self.build)
 
     # ---------------------------------------------------------------- what they share
 

@@ -186,21 +186,10 @@ def _settings(
     containers = template.get("containers") or [{}]
     trigger = str(configuration.get("triggerType") or "Manual").lower()
     details = configuration.get(f"{trigger}TriggerConfig") or {}
-    first = containers[0]
-    image = str(first.get("image") or "")
-    if place.registry and image.startswith(f"{place.registry}/"):
-        image = image[len(place.registry) + 1 :]
-    cpu = float((first.get("resources") or {}).get("cpu") or 0.25)
-    memory = str((first.get("resources") or {}).get("memory") or "")
     values: dict[str, Any] = {"trigger": trigger}
     if trigger == "schedule":
         values["cron"] = details.get("cronExpression") or ""
-    values |= {"image": _written(image), "cpu": cpu}
-    if memory and parse_memory(memory) != cpu * 2:
-        values["memory"] = memory
-    for key in ("command", "args"):
-        if first.get(key):
-            values[key] = [_placed(str(word), place) for word in first[key]]
+    values |= _container(containers[0], place)
     seconds = configuration.get("replicaTimeout") or 1800
     values["timeout"] = _duration(seconds)
     if retries := configuration.get("replicaRetryLimit"):
@@ -214,7 +203,7 @@ def _settings(
     for key in ("sends", "receives"):
         if spec is not None and (queues := getattr(spec, key)) is not None:
             values[key] = list(queues)
-    if env := first.get("env"):
+    if env := containers[0].get("env"):
         values["env"] = {
             str(item.get("name")): toml_text.Inline(secret=item["secretRef"])
             if item.get("secretRef")
@@ -229,6 +218,23 @@ def _settings(
     if trigger == "event":
         values["scale"] = _scale(details.get("scale") or {}, place)
     return values, _left_out(template, containers, resource, place)
+
+
+def _container(container: Mapping[str, Any], place: Surroundings) -> dict[str, Any]:
+    """What runs, and with how much; memory only where it is not what goes with the cpu."""
+    image = str(container.get("image") or "")
+    if place.registry and image.startswith(f"{place.registry}/"):
+        image = image[len(place.registry) + 1 :]
+    resources = container.get("resources") or {}
+    cpu = float(resources.get("cpu") or 0.25)
+    memory = str(resources.get("memory") or "")
+    values: dict[str, Any] = {"image": _written(image), "cpu": cpu}
+    if memory and parse_memory(memory) != cpu * 2:
+        values["memory"] = memory
+    for key in ("command", "args"):
+        if container.get(key):
+            values[key] = [_placed(str(word), place) for word in container[key]]
+    return values
 
 
 def _secret(

@@ -160,7 +160,7 @@ class Converter:
             case s.Index():
                 return self._index(found, env)
             case s.Member():
-                return self._member(found.base, found.name.name, found.safe, found, env)
+                return self._member(found.base, found.name.name, found.safe, env)
             case s.Name():
                 return self._name(found, env)
             case s.Nested():
@@ -309,7 +309,7 @@ class Converter:
     def _index(self, node: s.Index, env: Env) -> Arm:
         index = s.unwrap(node.index)
         if isinstance(index, s.Str) and index.literal is not None and not node.from_end:
-            return self._member(node.base, index.literal, node.safe, node, env)
+            return self._member(node.base, index.literal, node.safe, env)
         found = self.reference(node, env)
         if found is not None:
             return self.reading.whole(found, env)
@@ -335,7 +335,7 @@ class Converter:
             return fn("indexFromEnd", base, accessor)
         return read(base, accessor)
 
-    def _member(self, base: s.Node, name: str, safe: bool, node: s.Node, env: Env) -> Arm:
+    def _member(self, base: s.Node, name: str, safe: bool, env: Env) -> Arm:
         found = self.reference(base, env)
         if found is not None:
             if found.symbol.kind == sym.RESOURCE:

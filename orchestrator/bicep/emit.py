@@ -272,11 +272,11 @@ class TemplateWriter:
         found.update(self._scope(resource))
         found["name"] = arm.to_text(self.converter.ids.full_name(resource, {}))
         props = [prop for prop in resource.body.props if prop.name not in _RESOURCE_APART]
-        found.update(self._body(resource.body, props))
+        found.update(self._body(props))
         self._finish(found, resource.symbol)
         return found
 
-    def _body(self, body: s.Object, props: list[s.Prop]) -> Template:
+    def _body(self, props: list[s.Prop]) -> Template:
         return self.writer.properties(props, {})
 
     def _condition(self, resource: Resource) -> Any:

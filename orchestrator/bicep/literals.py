@@ -52,7 +52,7 @@ class Leaf:
         return "array" if isinstance(value, list) else None
 
 
-def alias(model: Model, node: s.Node) -> tuple[Model, s.Node, s.Node] | sym.Target | None:
+def alias(node: s.Node) -> tuple[Model, s.Node, s.Node] | sym.Target | None:
     """What a type's name means: its declaration (file, type, declaration), or a template's."""
     target: sym.Target | None = None
     if isinstance(node, s.TypeName) and isinstance(node.symbol, Symbol):
@@ -99,7 +99,7 @@ def spelled(model: Model, node: s.Node) -> tuple[Model, s.Node] | None:
         if isinstance(node, (s.TypeNullable, s.TypeNonNull)):
             node = node.base
             continue
-        found = alias(model, node)
+        found = alias(node)
         if isinstance(found, tuple):
             model, node = found[0], found[1]
             continue
@@ -126,7 +126,7 @@ def _flatten(model: Model, node: s.Node, seen: set[s.Node]) -> Iterator[Leaf]:
         # what is seen here without null may come again with it
         yield from (leaf for leaf in _flatten(model, node.base, set(seen)) if not leaf.is_null)
         return
-    found = alias(model, node)
+    found = alias(node)
     if isinstance(found, tuple):
         if found[2] not in seen:
             seen.add(found[2])

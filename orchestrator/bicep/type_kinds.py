@@ -78,7 +78,7 @@ def type_kind(
             return _object_type(model, node)
         case s.TypeName(symbol=None):
             return kinds.NAMED.get(node.name, ANY)
-    found = alias(model, node)
+    found = alias(node)
     if isinstance(found, tuple):
         owner, type_, decl = found
         if decl in within:

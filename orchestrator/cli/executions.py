@@ -171,7 +171,7 @@ def retry(
     else:
         if session.plain:
             click.echo(run.name)
-        ended, status = following.wait(session, run, timeout)
+        ended, status = following.wait(run, timeout)
         if ended is not None and not session.plain:
             session.show(ended)
     click.get_current_context().exit(status)
@@ -199,7 +199,7 @@ def wait(execution: str, job: str | None, timeout: timedelta | None) -> None:
     run = session.connect().run(execution, job)
     if session.plain:
         click.echo(run.name)
-    ended, status = following.wait(session, run, timeout)
+    ended, status = following.wait(run, timeout)
     if ended is not None and not session.plain:
         session.show(ended)
     click.get_current_context().exit(status)

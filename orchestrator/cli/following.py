@@ -180,7 +180,7 @@ def follow(session: Session, run: Run, timeout: timedelta | None, *, timestamps:
         return detached(run)
 
 
-def wait(session: Session, run: Run, timeout: timedelta | None) -> tuple[Execution | None, int]:
+def wait(run: Run, timeout: timedelta | None) -> tuple[Execution | None, int]:
     """Wait with a spinner until the run has ended and say how; (execution, exit status)."""
     from orchestrator.display.progress import Progress
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from orchestrator.client import Orchestrator
+    from orchestrator.results import Logs
     from orchestrator.system_log import SystemEvents
 
 
@@ -116,9 +117,9 @@ def logs(
         raise click.UsageError("--raw is the text alone; leave out --timestamps, -o and --query.")
     if _empty(since, until):
         raise click.UsageError("--until is before --since: there is no time between them.")
+    if system and (stream is not None or raw):
+        raise click.UsageError("Events have no stream and no raw text; leave out --system.")
     if follow:
-        if system and (stream is not None or raw):
-            raise click.UsageError("Events have no stream and no raw text; leave out --system.")
         if since is not None and tail is not None:
             raise click.UsageError("--follow begins --since a time or with --tail N, not both.")
         if not (job or execution):
@@ -130,22 +131,25 @@ def logs(
         given["stream"] = stream
         _follow(session, job, execution, given=given, timestamps=timestamps, raw=raw)
         return
-    orc = session.connect()
     began: Any = since or ("1h" if execution is None else None)
     what: dict[str, Any] = {"execution": execution, "since": began, "until": until}
     what |= {"tail": tail, "grep": grep}
+    orc = session.connect()
     if system:
-        if stream is not None or raw:
-            raise click.UsageError("Events have no stream and no raw text; leave out --system.")
-        events = orc.events(job, **what)
-        nothing = _WHY_NONE.get(events.state, "").replace("log lines", "system events")
-        _show_events(
-            session, events, nothing or "No system events found.", one=execution is not None
-        )
-        if nothing and not session.plain:
-            session.say(nothing)
-        return
-    lines = orc.logs(job, **what, stream=stream)
+        _show_stored_events(session, orc.events(job, **what), one=execution is not None)
+    else:
+        lines = orc.logs(job, **what, stream=stream)
+        _show_lines(session, lines, timestamps=timestamps, raw=raw)
+
+
+def _show_stored_events(session: Session, events: SystemEvents, *, one: bool) -> None:
+    nothing = _WHY_NONE.get(events.state, "").replace("log lines", "system events")
+    _show_events(session, events, nothing or "No system events found.", one=one)
+    if nothing and not session.plain:
+        session.say(nothing)
+
+
+def _show_lines(session: Session, lines: Logs, *, timestamps: bool, raw: bool) -> None:
     if session.plain:
         from orchestrator.display.loglines import LinePrinter
 

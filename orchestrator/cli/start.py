@@ -106,7 +106,7 @@ def start(
             session.show(run.execution)
         session.hint(f"Next: orchestrator logs --execution {run.name} --follow")
         return
-    execution, status = following.wait(session, run, timeout)
+    execution, status = following.wait(run, timeout)
     if execution is not None and not session.plain:
         session.show(execution)
     click.get_current_context().exit(status)

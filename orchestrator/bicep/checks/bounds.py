@@ -68,7 +68,7 @@ class _Bounds:
 
     def _typed(self, node: s.Node, owner: Model, decl: s.Node | None, type_: s.Node) -> None:
         """A value, and what it is made of, against a type of a file."""
-        self._value(node, declared(owner, decl, type_))
+        self._value(node, declared(decl, type_))
         where = spelled(owner, type_)
         if where is None:
             return
@@ -141,7 +141,7 @@ class _Bounds:
         symbol = node.symbol if isinstance(node, s.Name) else None
         decl = symbol.decl if isinstance(symbol, Symbol) else None
         if isinstance(decl, s.ParamDecl):
-            return declared(self.model, decl, decl.type).get("minValue", 0)
+            return declared(decl, decl.type).get("minValue", 0)
         return None
 
     def _value(self, node: s.Node, bounds: Bounds) -> None:
@@ -161,7 +161,7 @@ def _order(model: Model, node: s.Node) -> None:
             model.error(low, "BCP331", f"@{least}({small}) is above @{most}({great}).")
 
 
-def declared(model: Model, decl: s.Node | None, type_: s.Node) -> Bounds:
+def declared(decl: s.Node | None, type_: s.Node) -> Bounds:
     """The bounds of a declaration: its own, and those of the types that it is by name."""
     found: Bounds = {}
     for _ in range(64):
@@ -172,9 +172,9 @@ def declared(model: Model, decl: s.Node | None, type_: s.Node) -> Bounds:
                 found.setdefault(name, value)
         while isinstance(type_, (s.TypeNullable, s.TypeNonNull)):
             type_ = type_.base
-        further = alias(model, type_)
+        further = alias(type_)
         if isinstance(further, tuple):
-            model, type_, decl = further
+            _, type_, decl = further
             continue
         if further is not None and isinstance(further.file, ArmFile):
             schema = further.file.resolve(further.file.template["definitions"][further.name])

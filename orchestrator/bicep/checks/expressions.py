@@ -49,7 +49,7 @@ class Checker:
                             default, "BCP326", "What may be null has null as its default value."
                         )
                     check_value(self.model, self.typing, default, wanted, "The default value")
-                    self._defaults(decl, default)
+                    self._defaults(default)
                 case s.OutputDecl():
                     wanted = declared_kind(self.model, decl, decl.type)
                     check_value(self.model, self.typing, decl.value, wanted, "The output")
@@ -63,7 +63,7 @@ class Checker:
                 case s.AssertDecl():
                     check_value(self.model, self.typing, decl.value, kinds.BOOL, "The assertion")
 
-    def _defaults(self, decl: s.ParamDecl, default: s.Node) -> None:
+    def _defaults(self, default: s.Node) -> None:
         for node in s.walk(default):
             symbol = getattr(node, "symbol", None)
             if isinstance(symbol, Symbol) and symbol.kind in (sym.VAR, sym.RESOURCE, sym.MODULE):

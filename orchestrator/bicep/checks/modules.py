@@ -50,7 +50,7 @@ def check(model: Model, typing: Typing) -> None:
         body = symbol.body
         if body is None:
             continue
-        _body(model, typing, symbol, body)
+        _body(model, typing, body)
         if symbol.file is not None:
             _arguments(model, typing, symbol, body)
             _scope(model, symbol, body)
@@ -74,7 +74,7 @@ def check(model: Model, typing: Typing) -> None:
                 model.error(node, "BCP122", f"These modules have the same name: {spoken}.")
 
 
-def _body(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
+def _body(model: Model, typing: Typing, body: s.Object) -> None:
     for prop in body.props:
         if prop.name == "extensionConfigs":
             spoken = not_built_in('"extensionConfigs" is of', "moduleExtensionConfigs")

@@ -170,11 +170,11 @@ def _tag_name(decl: s.Node) -> str | None:
     return name.literal if isinstance(name, s.Str) else None
 
 
-def _same_tag(model: Model, node: s.Node, key: str) -> bool:
+def _same_tag(node: s.Node, key: str) -> bool:
     """Whether the unions that a type names have the same tag."""
     seen: set[s.Node] = set()
-    while isinstance(found := alias(model, node), tuple) and found[2] not in seen:
-        model, node, decl = found
+    while isinstance(found := alias(node), tuple) and found[2] not in seen:
+        _, node, decl = found
         seen.add(decl)
         if _tag_name(decl) not in (key, None):
             return False
@@ -199,7 +199,7 @@ def _discriminator(model: Model, decl: s.Node) -> None:
         where = spelled(model, type_)
         if where is not None and not isinstance(where[1], s.TypeUnion):
             model.error(found, "BCP363", "@discriminator is for a union of object types.")
-        elif not _same_tag(model, type_, key):
+        elif not _same_tag(type_, key):
             model.error(found, "BCP366", f'The union\'s members have another tag than "{key}".')
         return
     for member in members:
@@ -208,7 +208,7 @@ def _discriminator(model: Model, decl: s.Node) -> None:
             continue
         owner, base = where
         if isinstance(base, s.TypeUnion):
-            if not _same_tag(model, member, key):
+            if not _same_tag(member, key):
                 model.error(member, "BCP366", f'This union has another tag than "{key}".')
             continue
         if derived(owner, base):

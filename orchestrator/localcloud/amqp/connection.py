@@ -274,7 +274,7 @@ class Connection:
                 error = None if fields[0] is None else p.read_error(fields[0])
                 found += session.close(error)
                 self.write(frame(session.channel, p.body(p.END)))
-                self.session_ended(session, by_peer=True)
+                self.session_ended(session)
                 return
         if code == p.CLOSE:
             error = None if fields[0] is None else p.read_error(fields[0])
@@ -353,8 +353,8 @@ class Connection:
 
     # What sessions report
 
-    def session_ended(self, session: Session, *, by_peer: bool) -> None:
-        """The session is over. Ended from this side, its channel waits for the peer's end."""
+    def session_ended(self, session: Session) -> None:
+        """The session is over; what the peer still sends on its channel is passed over."""
         self._sessions.pop(session.peer_channel, None)
         self._channels.discard(session.channel)
         self._ended_channels.add(session.peer_channel)

@@ -399,7 +399,7 @@ class Session:
         if self.ended:
             return []
         self.send(p.body(p.END, None if error is None else p.encode_error(error)))
-        self.connection.session_ended(self, by_peer=False)
+        self.connection.session_ended(self)
         return self.close(error)
 
     def close(self, error: AmqpError | None) -> list[Event]:

@@ -245,7 +245,7 @@ def explain(query: str, diagnostics: list[Diagnostic]) -> QueryError:
     message = first.message
     if message.startswith("token recognition error"):
         return _unrecognised(query, line, column)
-    unbalanced = _unbalanced(found, query)
+    unbalanced = _unbalanced(found)
     if unbalanced is not None:
         return unbalanced
     try:
@@ -285,7 +285,7 @@ def _unrecognised(query: str, line: int, column: int) -> QueryError:
     return syntax_error(what, line=line, position=column, found=text)
 
 
-def _unbalanced(found: Sequence[Token], query: str) -> QueryError | None:
+def _unbalanced(found: Sequence[Token]) -> QueryError | None:
     opened: list[Token] = []
     for token in found:
         if token.text in _OPENING:

@@ -139,7 +139,7 @@ def read_question(resource_type: str, query: Mapping[str, str], now: datetime) -
             )
         metrics.append(metric)
     first, last = _span(query, now)
-    grain = _grain(query, last - first)
+    grain = _grain(query)
     split = read_filter(query["$filter"]) if query.get("$filter", "").strip() else None
     if split is None and query.get("filter", "").strip():
         split = read_filter(query["filter"])
@@ -197,7 +197,7 @@ def _span(query: Mapping[str, str], now: datetime) -> tuple[int, int]:
     return first, max(first, math.ceil(span.end / _MICROS))
 
 
-def _grain(query: Mapping[str, str], minutes: int) -> int:
+def _grain(query: Mapping[str, str]) -> int:
     text = query.get("interval", "").strip()
     if text.upper() == "FULL":
         return 0

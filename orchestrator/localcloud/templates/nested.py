@@ -51,9 +51,8 @@ def outer_template(template: Any, at: Evaluation) -> Any:
 
 def _resolved(template: Any, at: Evaluation) -> Any:
     if isinstance(template, dict):
-        loops = any(key.lower() == "copy" for key in template)
         return {
-            (str(_text(key, at, loops)) if key.startswith("[") else key): (
+            (str(_text(key, at)) if key.startswith("[") else key): (
                 # A template inside that evaluates itself is left alone.
                 item if key.lower() == "template" and inner_scope(template) else _resolved(item, at)
             )
@@ -61,10 +60,10 @@ def _resolved(template: Any, at: Evaluation) -> Any:
         }
     if isinstance(template, list):
         return [_resolved(item, at) for item in template]
-    return _text(template, at, False) if isinstance(template, str) else template
+    return _text(template, at) if isinstance(template, str) else template
 
 
-def _text(text: str, at: Evaluation, loops: bool) -> Any:
+def _text(text: str, at: Evaluation) -> Any:
     if not is_expression(text):
         return text
     node = parse(text)
