@@ -30,9 +30,11 @@ class Wire:
         return cls(*await asyncio.open_connection(host, int(port)))
 
     @classmethod
-    async def opened(cls, bus: Bus, key: str | None = None, idle_ms: int | None = None) -> Wire:
+    async def opened(
+        cls, bus: Bus, key: str | None = None, idle_ms: int | None = None, rule: str = RULE
+    ) -> Wire:
         wire = await cls.dialled(bus)
-        response = f"\0{RULE}\0{key or bus.key}".encode()
+        response = f"\0{rule}\0{key or bus.key}".encode()
         wire.write(
             SASL_HEADER + frame(0, p.body(p.SASL_INIT, t.Symbol("PLAIN"), encode(response)), 1)
         )

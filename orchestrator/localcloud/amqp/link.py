@@ -450,6 +450,12 @@ class OutgoingLink(LinkBase):
         if self.state is ATTACHED:
             self.session.send_disposition(False, delivery.id, outcome)
 
+    def answer(self, delivery: OutgoingDelivery, outcome: p.Outcome) -> None:
+        """Answer the peer's unsettled disposition with what is going to be applied: the delivery
+        stays, and the peer may dispose of it again."""
+        if not delivery.settled and self.state is ATTACHED:
+            self.session.send_state(delivery.id, outcome)
+
     def forget(self, over: Callable[[Any], bool]) -> None:
         """Forget the unsettled deliveries whose `context` is over; dispositions of them that
         still come are ignored."""

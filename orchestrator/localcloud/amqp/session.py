@@ -135,6 +135,12 @@ class Session:
         self._disposition = (receiving, delivery_id, delivery_id, encoded)
         self.connection.to_flush(self)
 
+    def send_state(self, delivery_id: int, outcome: p.Outcome) -> None:
+        """Tell the state of one delivery of ours, which is not settled by that."""
+        if not self.ended:
+            state = outcome.encode()
+            self.send(p.body(p.DISPOSITION, False, t.UInt(delivery_id), None, False, state))
+
     def send_flow(
         self, link: Link | None, delivery_count: int = 0, credit: int = 0, drain: bool = False
     ) -> None:

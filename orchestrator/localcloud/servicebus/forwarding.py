@@ -27,7 +27,14 @@ from orchestrator.localcloud.servicebus.errors import (
 )
 from orchestrator.localcloud.servicebus.intake import Intake
 from orchestrator.localcloud.servicebus.limits import FOREVER
-from orchestrator.localcloud.servicebus.model import NEVER, LockedMessage, StoredMessage
+from orchestrator.localcloud.servicebus.model import (
+    NEVER,
+    Details,
+    Done,
+    IncomingMessage,
+    LockedMessage,
+    StoredMessage,
+)
 from orchestrator.localcloud.servicebus.store import Change
 
 HOPS_EXCEEDED = "MaxTransferHopCountExceeded"
@@ -157,9 +164,7 @@ class Forwarding(Intake):
                 )
                 return
             if entity is None:
-                raise EntityNotFound(
-                    f"The messaging entity {self.namespace}/{target} could not be found."
-                )
+                raise _no_target(self.namespace, target)
             entity.admit(
                 StoredMessage(
                     message.sequence,
@@ -179,15 +184,33 @@ class Forwarding(Intake):
         except StoreError:
             raise
         except BrokerError as error:
-            reason = _REASONS.get(type(error), type(error).__name__)
-            if (
-                isinstance(error, InvalidOperation)
-                and entity is not None
-                and entity.properties.requires_session
-                and details.session_id is None
-            ):
-                reason = SESSION_ID_IS_NULL
-            self._bury_transfer(message, arrivals, reason, error.message)
+            self._bury_transfer(message, arrivals, _reason(error, entity, details), error.message)
+
+    def pass_on(self, message: IncomingMessage, target: str, done: Done) -> None:
+        """Send it to that entity by way of this one, which never shows it; what is not taken there
+        becomes a transfer dead letter of this one's.
+
+        Raises EntityNotFound, EntityDisabled, MessageTooLarge of this one, StoreError."""
+        self.check_send()
+        self._check_size(len(message.payload))
+        entity = self._context.resolve(self.namespace, target)
+        try:
+            if entity is None:
+                raise _no_target(self.namespace, target)
+            entity.send([message], done)
+        except StoreError:
+            raise
+        except BrokerError as error:
+            now = self._now()
+            arrivals = Arrivals(Change())
+            (stamped,) = self._stamp([message], now, {})
+            self._bury_transfer(stamped, arrivals, _reason(error, entity, message), error.message)
+
+            def finished(failure: BrokerError | None) -> None:
+                arrivals.finish(failure)
+                done(failure)
+
+            self._commit(arrivals.change, finished)
 
     def _end_of_life(self, message: StoredMessage, now: float) -> float:
         """A dead letter does not expire; where it is forwarded to, its life begins anew
@@ -239,3 +262,19 @@ class Forwarding(Intake):
             min(message.expires_at, ends),
             message.details,
         )
+
+
+def _no_target(namespace: str, target: str) -> EntityNotFound:
+    return EntityNotFound(f"The messaging entity {namespace}/{target} could not be found.")
+
+
+def _reason(error: BrokerError, entity: Intake | None, details: IncomingMessage | Details) -> str:
+    """Why a message could not be forwarded, in the service's words."""
+    if (
+        isinstance(error, InvalidOperation)
+        and entity is not None
+        and entity.properties.requires_session
+        and details.session_id is None
+    ):
+        return SESSION_ID_IS_NULL
+    return _REASONS.get(type(error), type(error).__name__)

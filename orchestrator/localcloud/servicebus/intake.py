@@ -196,13 +196,16 @@ class Intake(Lifecycle):
         transfer = 0 if self.is_dead_letter else self.transfer_dead_letter._shelf.size
         return self._shelf.size + self.dead_letter._shelf.size + transfer
 
-    def _check_content(self, size: int, session_id: str | None) -> None:
-        limits = self._context.limits
+    def _check_size(self, size: int) -> None:
         if size > self.max_message_size:
             raise MessageTooLarge(
                 f"The message of {size} bytes exceeds the {self.max_message_size} "
                 f"bytes that {self.namespace}/{self.path} allows."
             )
+
+    def _check_content(self, size: int, session_id: str | None) -> None:
+        limits = self._context.limits
+        self._check_size(size)
         if self.properties.requires_session and session_id is None:
             raise InvalidOperation(
                 "The SessionId was not set on a message, and it cannot be sent to the entity. "

@@ -234,12 +234,15 @@ class ReceiverDoor(Door):
         return lambda done: settle(token, done, changes), len(changes or b"")
 
     def _enlist(self, delivery: OutgoingDelivery, outcome: p.Outcome, transaction: bytes) -> None:
-        """Settle it when the transaction is discharged; until then it stays locked."""
+        """Settle it when the transaction is discharged; until then it stays locked, and after a
+        rollback its holder may settle it again (part 4, section 4.4.3)."""
         locked: LockedMessage = delivery.context
         operation = settlement(outcome)
+        kind, failed, elsewhere = outcome.kind, outcome.failed, outcome.elsewhere
 
         def done(error: BrokerError | None) -> None:
             if error is None:
+                self.link.settle(delivery, p.Outcome(kind, failed=failed, elsewhere=elsewhere))
                 meter = self._peer.broker.meter
                 meter.request(self.namespace, self.path, None)
                 meter.settled(self.namespace, self.path, operation)
@@ -262,8 +265,7 @@ class ReceiverDoor(Door):
         except AmqpError as error:
             self._exclude(delivery, transaction, error)
         else:
-            kind, failed, elsewhere = outcome.kind, outcome.failed, outcome.elsewhere
-            self.link.settle(
+            self.link.answer(
                 delivery,
                 p.Outcome(kind, failed=failed, elsewhere=elsewhere, transaction=transaction),
             )
