@@ -52,6 +52,7 @@ from orchestrator.localcloud.providers.authorization import Authorization, built
 from orchestrator.localcloud.providers.catalogue import LOCATIONS
 from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
 from orchestrator.localcloud.providers.diagnostics import Diagnostics
+from orchestrator.localcloud.providers.features import Features
 from orchestrator.localcloud.providers.generic import Generic
 from orchestrator.localcloud.providers.insights import Insights
 from orchestrator.localcloud.providers.managed_identity import ManagedIdentity, directory
@@ -237,6 +238,7 @@ class LocalCloud:
                 Authorization(self.directory.principal_type),
                 ManagementGroups(),
                 ResourceGraph(),
+                Features(),
                 self.apps,
                 ContainerRegistry(),
                 ManagedIdentity(),

@@ -65,6 +65,16 @@ def _protected(stack: Mapping[str, Any], method: str, where: str) -> str | None:
     return None
 
 
+def mark_of(stack: Mapping[str, Any], at: str) -> uuid.UUID:
+    """The guid of the deny assignment that a stack has made for one of its resources."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{stack['id']}{at}".lower())
+
+
+def name_of(stack: Mapping[str, Any], mark: uuid.UUID) -> str:
+    """How such a deny assignment is called."""
+    return f"Deny assignment '{mark}' created by Deployment Stack '{stack['id']}'."
+
+
 def _excluded(stack: Mapping[str, Any], call: Call, action: str) -> bool:
     settings = stack["properties"]["denySettings"]
     who = str(call.claims.get("oid", "")).lower()
@@ -74,12 +84,12 @@ def _excluded(stack: Mapping[str, Any], call: Call, action: str) -> bool:
 
 def _denied(call: Call, action: str, scope: str, at: str, stack: Mapping[str, Any]) -> ArmError:
     who = str(call.claims.get("oid", ""))
-    mark = uuid.uuid5(uuid.NAMESPACE_URL, f"{stack['id']}{at}".lower())
+    mark = mark_of(stack, at)
     return ArmError(
         "DenyAssignmentAuthorizationFailed",
         f"The client '{call.claims.get('appid') or who}' with object id '{who}' has permission to "
         f"perform action '{action}' on scope '{scope}'; however, the access is denied because of "
-        f"the deny assignment with name 'Deny assignment '{mark}' created by Deployment Stack "
-        f"'{stack['id']}'.' and Id '{mark.hex}' at scope '{at}'.",
+        f"the deny assignment with name '{name_of(stack, mark)}' and Id '{mark.hex}' at scope "
+        f"'{at}'.",
         403,
     )

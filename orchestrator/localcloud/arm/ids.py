@@ -157,7 +157,8 @@ def parse(path: str) -> ResourceId:
     Raises:
         ArmError: 400 for characters that no id may hold, 404 for a path of no known form.
     """
-    parts = tuple(unquote(part) for part in path.split("/") if part)
+    # Clients also encode the slashes of a scope, as a part of the path.
+    parts = tuple(part for part in unquote(path).split("/") if part)
     for part in parts:
         if not _ILLEGAL.isdisjoint(part) or len(part) > 260:
             raise ArmError(

@@ -10,7 +10,7 @@ engine.py      runs a plan: each resource as soon as what it waits for is there
 calls.py       how it asks Resource Manager
 complete.py    what complete mode deletes; rollback.py which deployment one that fails goes back to
 whatif.py differences.py   what a plan would change
-history.py     how many a scope remembers
+history.py     how many a scope remembers; specs.py templates that are kept to be linked to
 stacks.py      a template's resources as one thing; records.py what callers are shown
 exporting.py   the way back: a group's resources as a template
 """

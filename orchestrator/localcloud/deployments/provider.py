@@ -45,6 +45,7 @@ from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, detai
 from orchestrator.localcloud.deployments.request import debug_setting, wanted
 from orchestrator.localcloud.deployments.rollback import earlier, on_error
 from orchestrator.localcloud.deployments.scopes import PREFIXES, check_location
+from orchestrator.localcloud.deployments.specs import TemplateSpecs, TemplateSpecVersions
 from orchestrator.localcloud.deployments.whatif import what_if
 from orchestrator.localcloud.durations import write_duration
 
@@ -65,8 +66,8 @@ class Deployments(Provider):
         self._runs: dict[str, Engine] = {}
 
     def types(self) -> Iterable[ResourceType]:
-        """Deployments and their operations."""
-        return [DeploymentType(self), OperationType()]
+        """Deployments and their operations; the templates that are kept to be deployed."""
+        return [DeploymentType(self), OperationType(), TemplateSpecs(), TemplateSpecVersions()]
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """What is asked of a deployment that need not exist yet, at each scope."""

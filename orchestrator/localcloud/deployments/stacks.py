@@ -74,6 +74,18 @@ class StackType(ResourceType):
         """`az` may send a template file as it is."""
         return parse_body(raw)
 
+    async def get(self, call: Call) -> JSON | None:
+        """The stack. Raises ArmError in the words of stacks where there is none."""
+        await call.arm.require_scope(call.id)
+        found = call.arm.store.get(call.id)
+        if found is None:
+            raise ArmError(
+                "DeploymentStackNotFound",
+                f"The deployment stack '{call.id.name}' could not be found.",
+                404,
+            )
+        return found
+
     async def show(self, call: Call, resource: JSON) -> JSON:
         """Without what only the engine needs."""
         return shown(resource)

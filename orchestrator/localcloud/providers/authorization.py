@@ -18,6 +18,7 @@ from orchestrator.localcloud.arm.locks import LOCKS
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
 from orchestrator.localcloud.providers.roles import BUILT_IN
+from orchestrator.localcloud.providers.unassignable import PRIVILEGED, DenyAssignments, licensed
 
 PrincipalType = Callable[[str], str | None]
 """Object id -> `User` or `ServicePrincipal`; None when the directory does not have it."""
@@ -36,8 +37,15 @@ class Authorization(Provider):
         self._principals = principals
 
     def types(self) -> Iterable[ResourceType]:
-        """Role assignments and definitions, permissions, locks."""
-        return [RoleAssignments(self._principals), RoleDefinitions(), Permissions(), Locks()]
+        """Role assignments and definitions, permissions, locks; what is not to be had."""
+        return [
+            RoleAssignments(self._principals),
+            RoleDefinitions(),
+            Permissions(),
+            Locks(),
+            DenyAssignments(),
+            *(licensed(name) for name in PRIVILEGED),
+        ]
 
 
 def built_in(guid: str) -> JSON | None:

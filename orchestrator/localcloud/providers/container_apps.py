@@ -7,6 +7,7 @@ runtime and are only shown here.
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from orchestrator.localcloud.arm.provider import (
     Call,
     Handler,
     Provider,
+    Reply,
     ResourceType,
 )
 from orchestrator.localcloud.arm.store import ResourceStore
@@ -108,6 +110,9 @@ class ContainerApps(Provider):
         """What a region offers."""
         at = "/subscriptions/{}/providers/Microsoft.App/locations/{}/"
         return {
+            ("POST", "/subscriptions/{}/providers/Microsoft.App/getCustomDomainVerificationId"): (
+                _verification_id
+            ),
             ("GET", at + "usages"): region_usages,
             ("GET", at + "availableManagedEnvironmentsWorkloadProfileTypes"): profile_types,
         }
@@ -399,3 +404,8 @@ def _execution(runtime: JobRuntime, job: ResourceId, name: str) -> JSON:
             404,
         )
     return execution
+
+
+async def _verification_id(call: Call) -> Answer:
+    """What the TXT record of a custom domain must hold: one text for the subscription."""
+    return Reply(hashlib.sha256(call.arm.subscription.lower().encode()).hexdigest().upper())

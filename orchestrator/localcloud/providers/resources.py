@@ -39,6 +39,7 @@ from orchestrator.localcloud.providers.registrations import (
     resource_types,
     unregister,
 )
+from orchestrator.localcloud.providers.reserved_names import check_resource_name
 from orchestrator.localcloud.providers.tag_names import tag_name_routes
 from orchestrator.localcloud.providers.tags import Tags, subscription_tags
 
@@ -84,6 +85,10 @@ class Resources(Provider):
             ("PATCH", _GROUP): self._patch_group,
             ("DELETE", _GROUP): self._delete_group,
         }
+
+    def actions(self) -> Mapping[str, Handler]:
+        """`checkResourceName`."""
+        return {"checkResourceName": check_resource_name}
 
     def admit(self, call: Call) -> None:
         """Refuse what the subscription is not registered for."""

@@ -164,3 +164,53 @@ async def test_modules_in_modules_are_no_links(tmp_path: Path) -> None:
         found = await d.ended(f"{DEPLOYMENTS}/d")
         assert found["provisioningState"] == "Succeeded", found
         assert await d.world.get(f"{LAB}/machines/deep")
+
+
+async def test_a_template_spec_tells_its_versions(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        await keep(d, template())
+        made = await d.world.ask("PUT", SPEC, {"location": "westeurope", "properties": {}})
+        assert (made.status, made.body["properties"]) == (200, {})
+        body = {"description": "the second", "mainTemplate": template()}
+        second = f"{SPEC}/versions/2.0"
+        reply = await d.world.ask("PUT", second, {"location": "westeurope", "properties": body})
+        assert (reply.status, "Azure-AsyncOperation" in reply.headers) == (201, False)
+        assert "versions" not in (await d.world.get(SPEC))["properties"]
+        versions = (await d.world.get(f"{SPEC}?$expand=versions"))["properties"]["versions"]
+        assert set(versions) == {"1.0", "2.0"}
+        assert versions["2.0"]["description"] == "the second"
+        assert versions["1.0"]["timeCreated"].startswith("2026-")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        (SPEC + "2", {"properties": {}}, "LocationRequired"),
+        (VERSION, {"location": "westeurope", "properties": {}}, "InvalidTemplateSpecVersion"),
+        (
+            f"{SPEC}/versions/3.0",
+            {"location": "eastus", "properties": {"mainTemplate": {}}},
+            "InvalidTemplateSpecVersionLocation",
+        ),
+        (
+            SPEC,
+            {"location": "westeurope", "properties": {"description": "x" * 4097}},
+            "InvalidTemplateSpecDescription",
+        ),
+    ],
+)
+async def test_what_no_template_spec_is_is_refused(
+    tmp_path: Path, path: str, body: dict[str, Any], code: str
+) -> None:
+    async with deploying(tmp_path) as d:
+        await keep(d, template())
+        with pytest.raises(ArmError) as caught:
+            await d.world.ask("PUT", path, body)
+        assert (caught.value.status, caught.value.code) == (400, code)
+
+
+async def test_a_stack_that_is_not_there_is_told_as_one(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        with pytest.raises(ArmError) as caught:
+            await d.world.get(f"{STACKS}/none")
+        assert (caught.value.status, caught.value.code) == (404, "DeploymentStackNotFound")
