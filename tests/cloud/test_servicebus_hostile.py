@@ -13,10 +13,11 @@ from azure.servicebus import ServiceBusMessage
 from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.framing import EMPTY_FRAME
 from orchestrator.localcloud.servicebus.front_peer import HELD_HIGH, WRITE_FLOOD
 from tests.cloud.servicebus_bus import Bus, linked, take
-from tests.cloud.servicebus_wire import Wire, request
+from tests.cloud.servicebus_wire import Wire, request, terminus
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +204,24 @@ async def test_thousands_of_connections_come_and_go_without_a_trace(bus: Bus) ->
         await asyncio.gather(*(visit(number) for number in range(start, start + 50)))
     bus.until(lambda: not bus.front.peers)
     assert bus.read(lambda: (len(stored._line), len(stored._listeners))) == (0, 0)
+
+
+@pytest.mark.parametrize("sessions", [False, True])
+async def test_a_filter_that_is_not_in_place_is_not_said_to_be(bus: Bus, sessions: bool) -> None:
+    queue = bus.queue(requires_session=sessions)
+    selector = t.Symbol("apache.org:selector-filter:string")
+    session = t.Symbol("com.microsoft:session-filter")
+    asked = {selector: t.Described(t.ULong(0x468C00000004), "x = 1")}
+    kept = {session: "mine"} if sessions else {}
+    source = t.Described(t.ULong(p.SOURCE), [queue, *[None] * 6, asked | kept])
+    wire = await Wire.opened(bus)
+    try:
+        wire.send(
+            1, p.ATTACH, "filtered", t.UInt(0), True, t.UByte(0), t.UByte(0), encode(source),
+            terminus(p.TARGET, "me"), None, None, t.UInt(0),
+        )  # fmt: skip
+        answered = p.Terminus((await wire.until(p.ATTACH))[5])
+    finally:
+        await wire.drop()
+    assert answered.address == queue
+    assert answered.filters == kept

@@ -489,6 +489,11 @@ class OutgoingLink(LinkBase):
         return bool(self.credit)
 
 
-def terminus(kind: int, fields: list[Any]) -> bytes:
-    """A source or target, encoded, for `accept(source=…)`."""
-    return encode(t.Described(t.ULong(kind), fields))
+def with_filters(source: p.Terminus, filters: Mapping[Any, Any]) -> bytes:
+    """A source as it was asked for, with the filters that are in place, for `accept(source=…)`: who
+    asked for others learns that they are not (part 3, section 3.5.3)."""
+    fields = [*source.fields, *[None] * 11][:11]
+    fields[7] = dict(filters) or None
+    while fields and fields[-1] is None:
+        fields.pop()
+    return encode(t.Described(t.ULong(source.kind), fields))

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp.errors import NOT_ALLOWED, NOT_IMPLEMENTED, AmqpError
 from orchestrator.localcloud.amqp.events import Disposed
-from orchestrator.localcloud.amqp.link import OutgoingDelivery, OutgoingLink, SenderSettleMode
+from orchestrator.localcloud.amqp.link import (
+    OutgoingDelivery,
+    OutgoingLink,
+    SenderSettleMode,
+    with_filters,
+)
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front_faults import (
     SERVER_BUSY,
@@ -73,7 +78,9 @@ class ReceiverDoor(Door):
                 "A sessionful message receiver cannot be created on an entity that does not "
                 "require sessions.",
             )
-        self.link.accept(max_message_size=self._queue.max_message_size)
+        # There are no other filters: an entity of a topic filters by its rules.
+        source = with_filters(self.link.source, {}) if self.link.source.filters else None
+        self.link.accept(max_message_size=self._queue.max_message_size, source=source)
 
     # Out
 

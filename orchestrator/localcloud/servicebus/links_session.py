@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import types as t
-from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import INVALID_FIELD, AmqpError
-from orchestrator.localcloud.amqp.link import OutgoingDelivery, OutgoingLink
+from orchestrator.localcloud.amqp.link import OutgoingDelivery, OutgoingLink, with_filters
 from orchestrator.localcloud.servicebus.errors import BrokerError, SessionLockLost
 from orchestrator.localcloud.servicebus.front_faults import settlement
 from orchestrator.localcloud.servicebus.links import wire_error
@@ -43,7 +42,6 @@ expect no error then (azure-servicebus 7.15, tests/async_tests/test_sessions_asy
 `…_receive_handler_receiveanddelete`: a lock and a wait of 10 s)."""
 
 _TICKS_TO_EPOCH = 621355968000000000
-_FILTER_FIELD = 7
 
 
 def ticks(seconds: float) -> int:
@@ -81,16 +79,12 @@ class SessionDoor(ReceiverDoor):
         self._stop_waiting()
         self.session = session
         self._waiter = self._queue.waiter_of(session, self._available)
-        fields = [*self.link.source.fields, *[None] * 11][:11]
-        fields[_FILTER_FIELD] = {
-            key: _answered(value, session.session_id) if key == SESSION_FILTER else value
-            for key, value in self.link.source.filters.items()
-        }
-        while fields and fields[-1] is None:
-            fields.pop()
+        asked = self.link.source.filters[SESSION_FILTER]
         self.link.accept(
             max_message_size=self._queue.max_message_size,
-            source=encode(t.Described(t.ULong(self.link.source.kind), fields)),
+            source=with_filters(
+                self.link.source, {t.Symbol(SESSION_FILTER): _answered(asked, session.session_id)}
+            ),
             properties={LOCKED_UNTIL: ticks(session.locked_until)},
         )
         self.on_sendable()
