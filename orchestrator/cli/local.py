@@ -439,5 +439,4 @@ def _with_az(values: dict[str, str], folder: Path, found: dict[str, Any]) -> dic
             f"The configuration of az cannot be written to {folder}: {error.strerror or error}.",
             "Make room there, or let the profile's state folder be another one.",
         ) from error
-    values = {name: value for name, value in values.items() if name != "ARM_CLOUD_METADATA_URL"}
     return {"AZURE_CONFIG_DIR": str(config), **values}

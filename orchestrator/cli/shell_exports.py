@@ -11,7 +11,9 @@ def variables(connection: Mapping[str, Any]) -> dict[str, str]:
     """Environment variable -> value, from a connection (the content of cloud.json).
 
     IDENTITY_ENDPOINT and IDENTITY_HEADER are what azure-identity's ManagedIdentityCredential reads;
-    ARM_CLOUD_METADATA_URL is read by `az`; the CA variables by requests, OpenSSL, curl and Node.
+    ARM_CLOUD_METADATA_URL is read by `az`, some extensions of which find the query API there alone
+    (what else it says of the cloud gives way to the configuration folder); the CA variables by
+    requests, OpenSSL, curl and Node.
     """
     identity, bus = connection["identity"], connection["service_bus"]
     bundle = str(connection["ca_bundle"])

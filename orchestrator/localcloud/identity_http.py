@@ -381,6 +381,8 @@ def cloud_metadata(base: str, tenant: str, api_version: str) -> Any:
         "sqlManagement": base,
         "gallery": base,
         "logAnalyticsResourceId": base,
+        # By this name `az monitor log-analytics query` asks every cloud but Azure's public one.
+        "logAnalyticslogAnalyticsResourceId": base,
         "vmImageAliasDoc": "",
         "suffixes": {
             "acrLoginServer": "azurecr.io",

@@ -33,7 +33,6 @@ class Az:
     def __init__(self, cloud: CloudInThread, folder: Path) -> None:
         config = az_configuration.write(folder, cloud.connection)
         values = variables(cloud.connection)
-        del values["ARM_CLOUD_METADATA_URL"]
         self._env = {**os.environ, **values, "AZURE_CONFIG_DIR": str(config)}
         self._env.pop("AZURE_CLIENT_ID", None)
 

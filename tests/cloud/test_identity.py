@@ -281,5 +281,7 @@ def test_cloud_metadata_comes_in_all_shapes(cloud: CloudInThread) -> None:
     assert entry["authentication"]["loginEndpoint"] == base
     assert entry["authentication"]["audiences"][0]
     assert entry["resourceManager"].startswith(base)
+    # What the extension log-analytics of `az` looks for.
+    assert entry["logAnalyticslogAnalyticsResourceId"] == entry["logAnalyticsResourceId"] == base
     old = wire.ask("GET", "/metadata/endpoints?api-version=2015-01-01").body
     assert old["authentication"]["audiences"]

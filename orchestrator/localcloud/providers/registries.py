@@ -115,7 +115,14 @@ class Registries(ResourceType):
         return {
             "listCredentials": self._credentials,
             "regenerateCredential": self._regenerate,
-            **dict.fromkeys(("importImage", "generateCredentials"), self._no_images),
+            **dict.fromkeys(
+                # `az acr build` and `run` ask for the two last.
+                (
+                    *("importImage", "generateCredentials"),
+                    *("listBuildSourceUploadUrl", "scheduleRun"),
+                ),
+                self._no_images,
+            ),
         }
 
     def reads(self) -> Mapping[str, Handler]:
@@ -172,8 +179,9 @@ class Registries(ResourceType):
         raise ArmError(
             "NotSupported",
             f"No image lies in the registry '{call.id.name}' of this local cloud, and none can be "
-            "imported, nor are there tokens for it. Jobs get their images from a container engine "
-            "or run as processes; the registry is there for its name, its keys and its roles.",
+            "built or imported, nor are there tokens for it. Jobs get their images from a "
+            "container engine or run as processes; the registry is there for its name, its keys "
+            "and its roles.",
         )
 
 

@@ -62,6 +62,6 @@ async def test_a_registry_says_what_its_tier_includes_and_what_it_has_not(arm: W
     usages = {it["name"]: it for it in (await arm.get(f"{REGISTRY}/listUsages"))["value"]}
     assert usages["Size"]["limit"] == 100 * 2**30
     assert (usages["Webhooks"]["limit"], usages["Webhooks"]["currentValue"]) == (10, 1)
-    for action in ("importImage", "generateCredentials"):
+    for action in ("importImage", "generateCredentials", "listBuildSourceUploadUrl", "scheduleRun"):
         with pytest.raises(ArmError, match="No image lies in the registry"):
             await arm.ask("POST", f"{REGISTRY}/{action}", {})
