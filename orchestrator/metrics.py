@@ -17,9 +17,9 @@ from orchestrator.errors import BadInput
 from orchestrator.failures import told
 from orchestrator.metric_series import MetricSeries, MetricTable
 from orchestrator.quantities import (
-    as_moment,
     as_seconds,
     iso_duration,
+    moment_or_distance,
     parse_iso_duration,
     short_duration,
 )
@@ -245,20 +245,17 @@ class MetricVerbs:
         since = "1h" if since is None else since
         here = now(self._time)
         try:
-            moment = as_moment(since, here)
-            relative = not isinstance(since, datetime) and not _is_moment(since)
-            length = here - moment
-            if relative:
-                length = timedelta(seconds=as_seconds(since))  # type: ignore[arg-type]
+            found = moment_or_distance(since)
         except ValueError as error:
             raise BadInput(f"{error}.", "Such as 2h, or 2026-11-23T20:00Z.") from None
+        length = here - found if isinstance(found, datetime) else -found
         if length <= timedelta(0):
             raise BadInput(f'"{since}" is not in the past.', "Such as 2h.")
         if length > timedelta(days=93):
             raise BadInput("Metrics are kept for 93 days.", "Ask for less: --since 30d")
-        if relative:
-            return iso_duration(length), length
-        return f"{_stamp(moment)}/{_stamp(here)}", length
+        if isinstance(found, datetime):
+            return f"{_stamp(found)}/{_stamp(here)}", length
+        return iso_duration(length), length
 
     def _read(
         self, resource: str, asked: _Asked, name: str, which: str
@@ -342,10 +339,6 @@ def _grain(interval: float | str | timedelta | None, length: timedelta) -> timed
         raise BadInput(f"An interval of {short_duration(asked)} is not possible.",
                        f"It is one of {allowed}.")  # fmt: skip
     return asked
-
-
-def _is_moment(since: Any) -> bool:
-    return isinstance(since, str) and len(since.strip()) >= 10 and since.strip()[4:5] == "-"
 
 
 def _stamp(moment: datetime) -> str:

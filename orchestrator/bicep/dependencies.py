@@ -38,12 +38,16 @@ class Uses:
                 self._declared(decl, by_decl)
         self._drop_plain_variables()
 
-    def _declared(self, decl: s.Node, by_decl: dict[s.ResourceDecl, Symbol]) -> None:
+    def _declared(
+        self,
+        decl: s.ResourceDecl | s.ModuleDecl | s.VarDecl,
+        by_decl: dict[s.ResourceDecl, Symbol],
+    ) -> None:
         before = self._declaring
         if isinstance(decl, s.ResourceDecl):
             symbol = by_decl.get(decl)
         else:
-            symbol = self.model.symbols.get(decl.name.name)  # type: ignore[attr-defined]
+            symbol = self.model.symbols.get(decl.name.name)
         if symbol is None:
             return
         uses: dict[Use, None] = {}

@@ -491,9 +491,6 @@ def template_of(file: Model | ArmFile) -> Template:
     """A file's template; a compiled one as it is."""
     if isinstance(file, ArmFile):
         return file.template
-    cached = getattr(file, "_template", None)
-    if cached is None:
-        cached = TemplateWriter(file).write()
-        file._template = cached  # type: ignore[attr-defined]
-    assert isinstance(cached, dict)
-    return cached
+    if file.template is None:
+        file.template = TemplateWriter(file).write()
+    return file.template

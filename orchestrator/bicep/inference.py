@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.bicep import functions, kinds
@@ -184,7 +185,7 @@ class Typing:
         spread = any(isinstance(item, s.Spread) for item in node.items)
         open_ = spread or any(prop.name is None for prop in node.props)
         props = {
-            prop.name: Property(lambda value=prop.value: self.of(value))  # type: ignore[misc]
+            prop.name: Property(partial(self.of, prop.value))
             for prop in node.props
             if prop.name is not None
         }
@@ -418,14 +419,10 @@ def _outputs(module: Symbol) -> Kind:
     props: dict[str, Property] = {}
     if isinstance(file, ArmFile):
         for name, schema in file.template.get("outputs", {}).items():
-            props[name] = Property(
-                lambda schema=schema: of_schema(file, schema)  # type: ignore[misc]
-            )
+            props[name] = Property(partial(of_schema, file, schema))
     else:
         for name in output_names(file):
             decl = file.outputs[name].decl
             assert isinstance(decl, s.OutputDecl)
-            props[name] = Property(
-                lambda type_=decl.type: type_kind(file, type_)  # type: ignore[misc]
-            )
+            props[name] = Property(partial(type_kind, file, decl.type))
     return Kind("object", props=props, closed=True)

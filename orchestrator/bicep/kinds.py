@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -126,10 +127,7 @@ def literal(value: str | int | bool | None) -> Kind:
 def of_value(value: Any) -> Kind:
     """The kind of a value that is known: what a file holds."""
     if isinstance(value, dict):
-        props = {
-            name: Property(lambda inner=inner: of_value(inner))  # type: ignore[misc]
-            for name, inner in value.items()
-        }
+        props = {name: Property(partial(of_value, inner)) for name, inner in value.items()}
         return Kind("object", props=props, closed=True)
     if isinstance(value, list):
         few = len(value) <= _MOST_ITEMS

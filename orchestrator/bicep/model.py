@@ -178,6 +178,7 @@ class Model:
         self.path = source.path
         self.diagnostics = compilation.diagnostics
         self.is_params = source.path.suffix == ".bicepparam"
+        self.template: dict[str, Json] | None = None  # once it is written (`emit.template_of`)
         # `broken`: names whose declarations could not be read; nothing is said of their uses
         self.decls, self.broken, self.foreign = parse(source, self.diagnostics)
         self.symbols: dict[str, Symbol] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from orchestrator.bicep import kinds
 from orchestrator.bicep.kinds import ANY, Kind, Property
 
@@ -56,11 +58,7 @@ def scope_kind(name: str, target_scope: str) -> Kind:
     if name == "deployment" and target_scope != "resourceGroup":
         names = (*names, "location")
     texts = {one: Property(lambda: kinds.STRING) for one in names if one not in _NO_TEXTS}
-    others = {
-        one: Property(lambda one=one: _parts(name, one))  # type: ignore[misc]
-        for one in names
-        if one in _NO_TEXTS
-    }
+    others = {one: Property(partial(_parts, name, one)) for one in names if one in _NO_TEXTS}
     return Kind("object", props={**texts, **others}, closed=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from orchestrator.bicep import kinds
@@ -41,7 +42,7 @@ def of_schema(file: ArmFile, schema: Any, depth: int = 0) -> Kind:
     elif base.name == "object" and schema.get("properties"):
         props = {
             name: Property(
-                lambda inner=inner: of_schema(file, inner, depth + 1),  # type: ignore[misc]
+                partial(of_schema, file, inner, depth + 1),
                 not file.resolve(inner).get("nullable", False),
             )
             for name, inner in schema["properties"].items()
@@ -121,7 +122,7 @@ def _is_sys(node: s.Node) -> bool:
 def _object_type(model: Model, node: s.TypeObject) -> Kind:
     props = {
         prop.name: Property(
-            lambda prop=prop: declared_kind(model, prop, prop.type),  # type: ignore[misc]
+            partial(declared_kind, model, prop, prop.type),
             not isinstance(prop.type, s.TypeNullable),
         )
         for prop in node.props

@@ -22,6 +22,7 @@ from orchestrator.cli.failures import INTERRUPTED, end_line, report
 from orchestrator.cli.session import Session
 
 if TYPE_CHECKING:
+    from orchestrator.display.loglines import Prefix
     from orchestrator.records import Records
     from orchestrator.results import Execution, LogLine, Record
     from orchestrator.run import Run
@@ -76,14 +77,14 @@ def pump(lines: Iterator[_R], deadline: Deadline) -> Iterator[_R]:
 
 
 def line_writer(
-    session: Session, *, prefix: str = "auto", timestamps: bool = False, raw: bool = False
+    session: Session, *, prefix: Prefix = "auto", timestamps: bool = False, raw: bool = False
 ) -> Callable[[LogLine], None]:
     """How one log line is written on stdout at once, in the chosen format."""
     session.begin()
     if session.plain:
         from orchestrator.display.loglines import LinePrinter
 
-        printer = LinePrinter(sys.stdout, prefix=prefix, timestamps=timestamps, raw=raw)  # type: ignore[arg-type]
+        printer = LinePrinter(sys.stdout, prefix=prefix, timestamps=timestamps, raw=raw)
         return printer.print
     from orchestrator.results import Logs
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from orchestrator.client import Orchestrator
+    from orchestrator.display.loglines import Prefix
     from orchestrator.results import Logs
     from orchestrator.system_log import SystemEvents
 
@@ -248,7 +249,7 @@ def _follow(
 
     orc = session.connect()
     lines = orc.follow(job, execution, **given, notice=session.say)
-    prefix = "replica" if execution is None or _of_many(orc, execution, job) else "auto"
+    prefix: Prefix = "replica" if execution is None or _of_many(orc, execution, job) else "auto"
     written = line_writer(session, prefix=prefix, timestamps=timestamps, raw=raw)
     for line in pump(lines, Deadline(None)):
         written(line)

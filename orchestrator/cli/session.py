@@ -68,16 +68,15 @@ class Session:
         """Where nothing runs since this is no project's folder, have the error say that."""
         if not self._no_project:
             return
+        from orchestrator.errors import OrchestratorError
         from orchestrator.profile import START_HINT
 
-        if getattr(error, "hint", "") == START_HINT:
-            error.message = (  # type: ignore[attr-defined]
+        if isinstance(error, OrchestratorError) and error.hint == START_HINT:
+            error.message = (
                 "No local cloud is running here, and there is no orchestrator.toml here or in a "
                 "parent folder."
             )
-            error.hint = (  # type: ignore[attr-defined]
-                "Go to the folder of your project, or make one: orchestrator init"
-            )
+            error.hint = "Go to the folder of your project, or make one: orchestrator init"
 
     def close(self) -> None:
         """Let go of the connection, if there is one."""

@@ -16,7 +16,7 @@ from orchestrator.infra_changes import order, short
 from orchestrator.records import one_line
 
 if TYPE_CHECKING:
-    from orchestrator.infra_changes import ResourceChange, WhatIf
+    from orchestrator.infra_changes import Effect, ResourceChange, WhatIf
 
 SIGNS = {
     "create": ("+", "green"),
@@ -26,7 +26,7 @@ SIGNS = {
     "unsupported": ("?", "yellow"),
 }
 _PROPERTY_SIGNS = {"create": ("+", "green"), "delete": ("-", "red"), "modify": ("~", "cyan")}
-_SUMS = {
+_SUMS: dict[Effect, str] = {
     "create": "to create",
     "modify": "to change",
     "delete": "to delete",
@@ -57,11 +57,7 @@ def write_what_if(found: WhatIf, stream: TextIO, *, group: str) -> None:
         click.echo(file=stream)
     for remark in found.diagnostics:
         click.echo(_styled(f"Remark: {one_line(remark)}", "yellow", stream), file=stream)
-    sums = [
-        f"{count} {words}"
-        for effect, words in _SUMS.items()
-        if (count := found.count(effect))  # type: ignore[arg-type]
-    ]
+    sums = [f"{count} {words}" for effect, words in _SUMS.items() if (count := found.count(effect))]
     click.echo(f"Resource group {group}: {', '.join(sums) or 'nothing'}.", file=stream)
 
 

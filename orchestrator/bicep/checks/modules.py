@@ -50,13 +50,14 @@ def check(model: Model, typing: Typing) -> None:
         body = symbol.body
         if body is None:
             continue
+        assert isinstance(symbol.decl, s.ModuleDecl)
         _body(model, typing, body)
         if symbol.file is not None:
             _arguments(model, typing, symbol, body)
             _scope(model, symbol, body)
         depends_on(model, typing, body)
         name = body.value("name")
-        condition = s.condition_of(symbol.decl.value)  # type: ignore[attr-defined]
+        condition = s.condition_of(symbol.decl.value)
         text = text_of(typing, name)
         if (
             name is not None
@@ -111,6 +112,7 @@ def parameter_kind(file: Model | ArmFile, parameter: Parameter) -> Kind:
 
 def _arguments(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
     assert symbol.file is not None
+    assert isinstance(symbol.decl, s.ModuleDecl)
     declared = parameters(symbol.file)
     required = [name for name, one in declared.items() if one.required]
     prop = body.prop("params")
@@ -131,7 +133,7 @@ def _arguments(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> 
     missing = [name for name in required if name not in given]
     if missing:
         names = ", ".join(f'"{name}"' for name in missing)
-        at = value if isinstance(value, s.Object) else symbol.decl.name  # type: ignore[attr-defined]
+        at = value if isinstance(value, s.Object) else symbol.decl.name
         model.error(at, "BCP035", f"The module needs values for {names}.")
     for name, one in given.items():
         parameter = declared.get(name)
@@ -159,12 +161,13 @@ def _arguments(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> 
 
 def _scope(model: Model, symbol: Symbol, body: s.Object) -> None:
     assert symbol.file is not None
+    assert isinstance(symbol.decl, s.ModuleDecl)
     prop = body.prop("scope")
     wanted = symbol.file.target_scope
     if prop is None:
         if wanted != model.target_scope:
             model.error(
-                symbol.decl.name,  # type: ignore[attr-defined]
+                symbol.decl.name,
                 "BCP134",
                 f"The module is for the scope {wanted}, this file for {model.target_scope}: "
                 "say where with scope:.",
