@@ -191,3 +191,38 @@ async def test_what_repeats_a_send_that_may_fail_yet_is_not_taken_for_stored(
     await together(world, *twice, sending(other, "b"))
     assert (texts(queue.peek(0, 9)), texts(other.peek(0, 9))) == (["a"], ["b"])
     await world.broker.close()
+
+
+async def test_numbers_given_beforehand_are_used_once_also_after_a_restart(world: World) -> None:
+    queue = await world.queue()
+    due = world.clock.time() + 60
+
+    def message(text: str, ahead: float = 60) -> IncomingMessage:
+        return IncomingMessage(text.encode(), message_id=text, scheduled_at=due - 60 + ahead)
+
+    reserved = queue.reserve_numbers(3)
+    await send(queue, "between")
+    messages = [message("first"), message("past", -1), message("second")]
+    numbers: list[int] = []
+
+    def schedule() -> None:
+        numbers.extend(queue.send(messages, ignored, reserved))
+
+    await together(world, schedule)
+    between = reserved[-1] + 1
+    # Of the one whose time has come already nobody needs the number.
+    assert numbers == [reserved[0], between + 1, reserved[2]]
+    for _ in range(2):
+        waiting = [m.sequence for m in queue.peek(0, 9) if m.state]
+        assert waiting == [reserved[0], reserved[2]]
+        await world.restart()
+        queue = world.again(queue)
+    await durably(lambda done: queue.cancel_scheduled([reserved[0]], done))
+    for lock in queue.acquire(9):
+        await durably(lambda done, token=lock.token: queue.complete_durably(token, done))
+    await world.restart()
+    queue = world.again(queue)
+    (newest,) = await send(queue, "newest")
+    assert newest > between + 1
+    await world.pass_time(61)
+    assert [m.sequence for m in queue.peek(0, 9)] == [newest, newest + 1]
