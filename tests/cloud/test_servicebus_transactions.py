@@ -297,6 +297,22 @@ async def test_what_cannot_be_in_a_transaction_is_told_at_once(bus: Bus) -> None
         assert await one.discharge(None) == (p.REJECTED, "amqp:invalid-field")
 
 
+async def test_more_messages_are_settled_in_a_transaction_than_may_be_sent(bus: Bus) -> None:
+    queue = bus.queue()
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        for _ in range(120):
+            await one.post(b"a")
+        await one.attach(RECEIVER, queue, receive=True)
+        numbers = await one.receive(120)
+        transaction = await one.declare()
+        for number in numbers:
+            assert (await one.settle(number, transaction, ACCEPTED))[1] == transaction
+        assert await one.post(b"result", transaction) == (p.ACCEPTED, transaction)
+        assert await one.discharge(transaction) == (p.ACCEPTED, None)
+    assert bus.counts(queue).active == 1
+
+
 async def test_a_transaction_in_a_queue_that_detects_duplicates(bus: Bus) -> None:
     queue = bus.queue(requires_duplicate_detection=True)
     same = s.section(s.PROPERTIES, ["id"]) + s.section(s.DATA, b"x")

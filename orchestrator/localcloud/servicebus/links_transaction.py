@@ -40,11 +40,13 @@ TIMEOUT = "amqp:transaction:timeout"
 SECONDS = 120.0
 """After which a transaction that nobody has discharged is rolled back."""
 MESSAGES = 100
-"""In one transaction."""
+"""Sent in one transaction; how many are settled in it is not limited."""
 AT_ONCE = 50
 """Transactions of one connection that are not discharged."""
 HELD_BYTES = 64 * 1024 * 1024
 """Of what was sent in them: messages, and what settlements set."""
+OPERATION_BYTES = 500
+"""That each operation has besides, about."""
 
 CREDIT = 100
 
@@ -96,14 +98,17 @@ class Transactions:
         """Raises AmqpError if there is no such transaction."""
         self._find(id)
 
-    def enlist(self, id: bytes, operation: Operation, messages: int = 1, size: int = 0) -> None:
-        """Have it done when the transaction is discharged. Raises AmqpError."""
+    def enlist(self, id: bytes, operation: Operation, messages: int = 0, size: int = 0) -> None:
+        """Have it done when the transaction is discharged. messages: that it sends. Raises
+        AmqpError."""
         one = self._find(id)
         if one.messages + messages > MESSAGES:
             raise AmqpError(
-                RESOURCE_LIMIT_EXCEEDED, f"A transaction may have {MESSAGES} messages at most."
+                RESOURCE_LIMIT_EXCEEDED,
+                f"Cannot send more than {MESSAGES} messages in a single transaction.",
             )
-        if size and size + self._held() > HELD_BYTES:
+        size += OPERATION_BYTES
+        if size + self._held() > HELD_BYTES:
             raise AmqpError(
                 RESOURCE_LIMIT_EXCEEDED, "The transactions of this connection hold too much."
             )

@@ -28,6 +28,7 @@ from orchestrator.localcloud.servicebus.front_messages import (
 )
 from orchestrator.localcloud.servicebus.links import unauthorized
 from orchestrator.localcloud.servicebus.links_request import Reply
+from orchestrator.localcloud.servicebus.links_transaction import OPERATION_BYTES
 from orchestrator.localcloud.servicebus.management_call import (
     ARGUMENT_ERROR,
     ARGUMENT_OUT_OF_RANGE,
@@ -143,7 +144,7 @@ class ManagementNode:
         body: Callable[[], dict[str, Any]] = dict,
         done: Done = lambda error: None,
         *,
-        messages: int = 1,
+        messages: int = 0,
         size: int = 0,
     ) -> None:
         """Do it and answer with `body`; in a transaction, answer, and do it with the transaction.
@@ -250,9 +251,7 @@ class ManagementNode:
     def _cancel_scheduled(self, call: Call) -> None:
         sequences = call.numbers("sequence-numbers")
         self._queue.check_scheduled(sequences)
-        self._carry_out(
-            call, partial(self._queue.cancel_scheduled, sequences), messages=len(sequences)
-        )
+        self._carry_out(call, partial(self._queue.cancel_scheduled, sequences))
 
     def _receive(self, call: Call) -> None:
         sequences = call.numbers("sequence-numbers")
@@ -360,8 +359,7 @@ class ManagementNode:
             self._peer.transactions.enlist(
                 call.transaction,
                 lambda: [settle(done) for settle, _ in settlements],
-                len(tokens),
-                sum(size for _, size in settlements),
+                size=sum(size + OPERATION_BYTES for _, size in settlements),
             )
             call.succeed({})
             return
