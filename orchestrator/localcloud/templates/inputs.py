@@ -104,7 +104,8 @@ class Inputs:
         value = member(self.given, name)
         default = key_of(definition, "defaultValue")
         if value is None and default is not None:
-            with_default = replace(self.base, in_default=True, variable=_no_variable)
+            # A file that Bicep loads there is a variable, which the service takes.
+            with_default = replace(self.base, in_default=True)
             value = self._guarded(
                 f"parameter {name}", lambda: with_default.resolve(definition[default])
             )
@@ -203,12 +204,6 @@ class Inputs:
     def evaluation(self, find: Callable[[str], Sequence[Target]]) -> Evaluation:
         """For resources and outputs: with the template's resources in sight."""
         return replace(self.base, find=find)
-
-
-def _no_variable(name: str) -> Any:
-    raise ExpressionError(
-        f"The template variable '{name}' cannot be used in the default value of a parameter."
-    )
 
 
 def _texts(value: Any) -> set[str]:

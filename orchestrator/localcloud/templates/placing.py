@@ -36,7 +36,7 @@ def scope_id(resource: JSON, own: Scope, value: Any) -> str:
     subscription = member(resource, "subscriptionId") or own.subscription
     group = member(resource, "resourceGroup") or own.group
     if member(resource, "subscriptionId") and not member(resource, "resourceGroup"):
-        group = None if member(resource, "type", "").lower() == DEPLOYMENT else group
+        group = None  # `scope: subscription()`, of a module or of what exists there
     if subscription is None:
         return own.id
     if group is None or (own.group is None and not member(resource, "resourceGroup")):

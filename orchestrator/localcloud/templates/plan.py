@@ -210,7 +210,8 @@ class Plan:
             key, symbol, loop, turn, id, type_, name, version, scope, condition,
             member(resource, "existing") is True, at, resource,
         )  # fmt: skip
-        if key in self.instances:
+        before = self.instances.get(key)
+        if before is not None and (symbol is not None or (before.condition and condition)):
             raise not_valid(
                 f"The resource '{id}' is defined multiple times in a "
                 "template. Please see https://aka.ms/arm-syntax-resources for usage details"
@@ -246,7 +247,9 @@ class Plan:
         return type_, name, version, scope_id(placed, self.environment.scope, known("scope"))
 
     def _keep(self, made: Instance) -> None:
-        self.instances[made.key] = made
+        """Of several with one name, of which one at most is deployed, that one is meant."""
+        if made.condition or made.key not in self.instances:
+            self.instances[made.key] = made
         names = {made.id.lower(), made.key.lower()}
         if made.type.lower() == GROUP:
             # `subscriptionResourceId` makes ids of resource groups so.
@@ -258,7 +261,9 @@ class Plan:
         if made.loop is not None:
             names.add(made.loop.lower())
         for name in names:
-            self._index.setdefault(name, []).append(made.key)
+            keys = self._index.setdefault(name, [])
+            if made.key not in keys:
+                keys.append(made.key)
 
     def early(self, at: Evaluation, value: Any, where: str) -> Any:
         """A member that must be known before anything is deployed."""

@@ -292,6 +292,54 @@ def test_circles_duplicates_and_unknown_names_are_refused() -> None:
     assert "'reference' is not expected at this location" in refusal(early)
 
 
+def test_of_several_with_one_name_the_deployed_one_is_meant() -> None:
+    """One at most may be deployed; whoever waits for any of them waits for that one."""
+    raw = template(
+        parameters={"which": {"type": "string", "defaultValue": "b"}},
+        resources=[
+            thing("a", condition="[equals(parameters('which'), 'a')]", properties={"x": 1}),
+            thing("a", condition="[equals(parameters('which'), 'b')]", properties={"x": 2}),
+            thing("a", condition=False, properties={"x": 3}),
+            thing("user", dependsOn=["a"]),
+        ],
+    )
+    made = plan(raw)
+    one = made.instances[f"{THING}/a".lower()]
+    assert one.condition
+    assert one.body() == {"properties": {"x": 2}}
+    assert made.instances[f"{THING}/user".lower()].depends == {one.key}
+    raw["resources"][2]["condition"] = True
+    assert "defined multiple times" in refusal(raw)
+
+
+def test_a_default_may_use_a_variable() -> None:
+    """As Bicep writes it for the content of a file."""
+    raw = template(
+        parameters={"p": {"type": "object", "defaultValue": "[variables('$fxv#0')]"}},
+        variables={"$fxv#0": {"a": 1}, "circle": "[parameters('q')]"},
+    )
+    assert plan(raw).inputs.parameter("p") == {"a": 1}
+    raw["parameters"]["q"] = {"type": "string", "defaultValue": "[variables('circle')]"}
+    assert "circular dependency" in refusal(raw)
+
+
+def test_what_exists_in_the_subscription_is_looked_for_there() -> None:
+    """`scope: subscription()` of an existing resource leaves the resource group out."""
+    raw = template(
+        languageVersion="2.0",
+        resources={
+            "group": {
+                "existing": True,
+                "type": "Microsoft.Resources/resourceGroups",
+                "apiVersion": "2024-03-01",
+                "subscriptionId": "[subscription().subscriptionId]",
+                "name": "[resourceGroup().name]",
+            }
+        },
+    )
+    assert plan(raw).instances["group"].id == GROUP
+
+
 def test_children_extensions_and_other_scopes_have_their_ids() -> None:
     child = {"type": "parts", "name": "p", "apiVersion": "1"}
     raw = template(
