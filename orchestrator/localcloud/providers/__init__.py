@@ -2,7 +2,7 @@
 
 A provider registers hooks and actions for its resource types (`arm.provider`); what it does not
 say, `arm.changes` does for all alike. Types that nobody registers are kept as they were sent
-(generic.py).
+(generic.py), with what is known of their services' addresses and keys (published/).
 
 container_apps.py managed_environments.py   Microsoft.App: jobs, executions, environments;
                job_rules.py and job_template.py say what a job must be

@@ -1,0 +1,261 @@
+"""Databases, caches, search and configuration stores.
+
+Host names and the answers of the key actions are those of the services' REST reference
+(learn.microsoft.com/rest/api/{cosmos-db-resource-provider,sql,postgresql,redis,searchmanagement,…}).
+"""
+
+from __future__ import annotations
+
+from orchestrator.localcloud.arm.provider import JSON, Answer
+from orchestrator.localcloud.providers.published.seen import (
+    Published,
+    Seen,
+    Table,
+    two_keys,
+)
+
+_COSMOS_KEYS = {
+    "primaryMasterKey": "Primary",
+    "secondaryMasterKey": "Secondary",
+    "primaryReadonlyMasterKey": "Primary Read-Only",
+    "secondaryReadonlyMasterKey": "Secondary Read-Only",
+}
+
+
+def _cosmos(seen: Seen) -> JSON:
+    host = f"https://{seen.host}"
+    wanted = seen.prop("locations")
+    places = [
+        {
+            "id": f"{seen.host}-{str(place.get('locationName', '')).lower().replace(' ', '')}",
+            "provisioningState": "Succeeded",
+            "documentEndpoint": f"{host}.documents.azure.com:443/",
+            "isZoneRedundant": False,
+            **place,
+        }
+        for place in (wanted if isinstance(wanted, list) else ())
+        if isinstance(place, dict)
+    ]
+    found: JSON = {
+        "documentEndpoint": f"{host}.documents.azure.com:443/",
+        "instanceId": seen.guid("instance"),
+        "writeLocations": places[:1],
+        "readLocations": places,
+        "locations": places,
+    }
+    if seen.kind == "mongodb":
+        found["mongoEndpoint"] = f"{host}.mongo.cosmos.azure.com:443/"
+    return found
+
+
+def _cosmos_keys(seen: Seen) -> Answer:
+    return {name: seen.base64(name, 64) for name in _COSMOS_KEYS}
+
+
+def _cosmos_strings(seen: Seen) -> Answer:
+    mongo, host = seen.kind == "mongodb", seen.host
+    found = []
+    for name, title in _COSMOS_KEYS.items():
+        key = seen.base64(name, 64)
+        text = f"AccountEndpoint=https://{host}.documents.azure.com:443/;AccountKey={key};"
+        if mongo:
+            text = (
+                f"mongodb://{host}:{key}@{host}.mongo.cosmos.azure.com:10255/?ssl=true"
+                f"&replicaSet=globaldb&retrywrites=false&maxIdleTimeMS=120000&appName=@{host}@"
+            )
+        api = "MongoDB" if mongo else "SQL"
+        found.append(
+            {
+                "connectionString": text,
+                "description": f"{title} {api} Connection String",
+                "keyKind": name.removesuffix("MasterKey").capitalize(),
+                "type": "MongoDB" if mongo else "Sql",
+            }
+        )
+    return {"connectionStrings": found}
+
+
+def _mongo_string(seen: Seen) -> str:
+    return (
+        f"mongodb+srv://<user>:<password>@{seen.host}.mongocluster.cosmos.azure.com/"
+        "?tls=true&authMechanism=SCRAM-SHA-256&retrywrites=false&maxIdleTimeMS=120000"
+    )
+
+
+def _mongo(seen: Seen) -> JSON:
+    return {
+        "connectionString": _mongo_string(seen),
+        "clusterStatus": "Ready",
+        "serverVersion": seen.prop("serverVersion") or "8.0",
+    }
+
+
+def _mongo_strings(seen: Seen) -> Answer:
+    return {
+        "connectionStrings": [
+            {"name": "default", "connectionString": _mongo_string(seen), "description": "default"}
+        ]
+    }
+
+
+def _server(suffix: str) -> Published:
+    def facts(seen: Seen) -> JSON:
+        return {"fullyQualifiedDomainName": f"{seen.host}.{suffix}", "state": "Ready"}
+
+    return Published(facts)
+
+
+def _database(seen: Seen) -> JSON:
+    return {"status": "Online", "databaseId": seen.guid("database")}
+
+
+def _redis(seen: Seen) -> JSON:
+    return {"hostName": f"{seen.host}.redis.cache.windows.net", "port": 6379, "sslPort": 6380}
+
+
+def _redis_enterprise(seen: Seen) -> JSON:
+    # Azure Managed Redis has a domain of its own; the Enterprise tiers have the older one.
+    sku = str((seen.resource.get("sku") or {}).get("name", "")).lower()
+    older = sku.startswith("enterprise")
+    domain = "redisenterprise.cache.azure.net" if older else "redis.azure.net"
+    return {"hostName": f"{seen.host}.{seen.location}.{domain}", "resourceState": "Running"}
+
+
+def _search(seen: Seen) -> JSON:
+    return {
+        "endpoint": f"https://{seen.host}.search.windows.net",
+        "status": "running",
+        "statusDetails": "",
+    }
+
+
+def _query_keys(seen: Seen) -> Answer:
+    return {"value": [{"name": None, "key": seen.base64("query", 39)}], "nextLink": None}
+
+
+def _configuration(seen: Seen) -> JSON:
+    return {"endpoint": f"https://{seen.host}.azconfig.io"}
+
+
+def _configuration_keys(seen: Seen) -> Answer:
+    found = []
+    for name in ("Primary", "Secondary", "Primary Read Only", "Secondary Read Only"):
+        id, value = seen.base64(f"{name} id", 6), seen.base64(name)
+        text = f"Endpoint=https://{seen.host}.azconfig.io;Id={id};Secret={value}"
+        found.append(
+            {
+                "id": id,
+                "name": name,
+                "value": value,
+                "connectionString": text,
+                "readOnly": name.endswith("Only"),
+            }
+        )
+    return {"value": found}
+
+
+def _synapse(seen: Seen) -> JSON:
+    return {
+        "workspaceUID": seen.guid("workspace"),
+        "connectivityEndpoints": {
+            "web": f"https://web.azuresynapse.net?workspace={seen.id.text}",
+            "dev": f"https://{seen.host}.dev.azuresynapse.net",
+            "sqlOnDemand": f"{seen.host}-ondemand.sql.azuresynapse.net",
+            "sql": f"{seen.host}.sql.azuresynapse.net",
+        },
+    }
+
+
+def _kusto(seen: Seen) -> JSON:
+    at = f"{seen.host}.{seen.location}.kusto.windows.net"
+    return {"uri": f"https://{at}", "dataIngestionUri": f"https://ingest-{at}", "state": "Running"}
+
+
+def _databricks(seen: Seen) -> JSON:
+    number = str(int(seen.hex("workspace", 12), 16)).zfill(16)[:16]
+    shard = int(number) % 20
+    return {"workspaceId": number, "workspaceUrl": f"adb-{number}.{shard}.azuredatabricks.net"}
+
+
+def _purview(seen: Seen) -> JSON:
+    at, host = f"https://{seen.host}.purview.azure.com", seen.host
+    group = f"/subscriptions/{seen.id.subscription}/resourceGroups/managed-rg-{host}"
+    return {
+        "friendlyName": seen.name,
+        "endpoints": {
+            "catalog": f"{at}/catalog",
+            "guardian": f"{at}/guardian",
+            "scan": f"{at}/scan",
+        },
+        "managedResources": {
+            "resourceGroup": group,
+            "storageAccount": f"{group}/providers/Microsoft.Storage/storageAccounts/"
+            f"scan{seen.hex('storage', 12)}",
+            "eventHubNamespace": f"{group}/providers/Microsoft.EventHub/namespaces/"
+            f"Atlas-{seen.guid('hub')}",
+        },
+    }
+
+
+_POSTGRES, _MYSQL = "postgres.database.azure.com", "mysql.database.azure.com"
+
+TABLE: Table = {
+    "Microsoft.DocumentDB/databaseAccounts": Published(
+        _cosmos,
+        actions={
+            "listKeys": _cosmos_keys,
+            "listConnectionStrings": _cosmos_strings,
+            "readonlykeys": lambda seen: {
+                name: seen.base64(name, 64) for name in _COSMOS_KEYS if "Readonly" in name
+            },
+        },
+    ),
+    "Microsoft.DocumentDB/mongoClusters": Published(
+        _mongo, actions={"listConnectionStrings": _mongo_strings}
+    ),
+    "Microsoft.Sql/servers": _server("database.windows.net"),
+    "Microsoft.Sql/servers/databases": Published(_database),
+    "Microsoft.Sql/managedInstances": Published(
+        lambda seen: {
+            "fullyQualifiedDomainName": f"{seen.host}.{seen.hex('zone', 12)}.database.windows.net",
+            "dnsZone": seen.hex("zone", 12),
+            "state": "Ready",
+        }
+    ),
+    "Microsoft.DBforPostgreSQL/flexibleServers": _server(_POSTGRES),
+    "Microsoft.DBforPostgreSQL/servers": _server(_POSTGRES),
+    "Microsoft.DBforMySQL/flexibleServers": _server(_MYSQL),
+    "Microsoft.DBforMySQL/servers": _server(_MYSQL),
+    "Microsoft.DBforMariaDB/servers": _server("mariadb.database.azure.com"),
+    "Microsoft.Cache/redis": Published(
+        _redis,
+        defaults={"redisVersion": "6.0", "enableNonSslPort": False},
+        actions={"listKeys": two_keys("primaryKey", "secondaryKey")},
+    ),
+    "Microsoft.Cache/redisEnterprise": Published(_redis_enterprise),
+    "Microsoft.Cache/redisEnterprise/databases": Published(
+        lambda seen: {"resourceState": "Running"},
+        defaults={"port": 10000},
+        actions={"listKeys": two_keys("primaryKey", "secondaryKey")},
+    ),
+    "Microsoft.Search/searchServices": Published(
+        _search,
+        defaults={
+            "replicaCount": 1,
+            "partitionCount": 1,
+            "hostingMode": "default",
+            "publicNetworkAccess": "enabled",
+        },
+        actions={
+            "listAdminKeys": two_keys("primaryKey", "secondaryKey", 39),
+            "listQueryKeys": _query_keys,
+        },
+    ),
+    "Microsoft.AppConfiguration/configurationStores": Published(
+        _configuration, actions={"listKeys": _configuration_keys}
+    ),
+    "Microsoft.Synapse/workspaces": Published(_synapse),
+    "Microsoft.Kusto/clusters": Published(_kusto),
+    "Microsoft.Databricks/workspaces": Published(_databricks),
+    "Microsoft.Purview/accounts": Published(_purview),
+}

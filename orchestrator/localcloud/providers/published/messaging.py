@@ -1,0 +1,174 @@
+"""Event Hubs, Event Grid, IoT hubs, notifications: addresses, and keys with their strings.
+
+Host names and the answers of the key actions are those of the services' REST reference
+(learn.microsoft.com/rest/api/{eventhub,eventgrid,iothub,communication,…}).
+"""
+
+from __future__ import annotations
+
+from orchestrator.localcloud.arm.provider import JSON, Answer
+from orchestrator.localcloud.providers.published.seen import (
+    Published,
+    Seen,
+    Table,
+    two_keys,
+)
+
+_ROOT = "RootManageSharedAccessKey"
+
+
+def _namespace(seen: Seen) -> JSON:
+    return {
+        "serviceBusEndpoint": f"https://{seen.host}.servicebus.windows.net:443/",
+        "metricId": f"{seen.id.subscription}:{seen.host}",
+        "status": "Active",
+    }
+
+
+def _hub(seen: Seen) -> JSON:
+    count = seen.prop("partitionCount")
+    whole = count if isinstance(count, int) else 4
+    return {"partitionIds": [str(number) for number in range(whole)], "status": "Active"}
+
+
+def _rule_keys(seen: Seen) -> Answer:
+    """Keys of an authorization rule; below an entity the strings name that."""
+    entity = f";EntityPath={seen.id.names[1]}" if len(seen.id.names) > 2 else ""
+    found: JSON = {"keyName": seen.name}
+    for which in ("primary", "secondary"):
+        key = seen.base64(f"{seen.id.text.lower()}/{which}")
+        found[f"{which}Key"] = key
+        found[f"{which}ConnectionString"] = (
+            f"Endpoint=sb://{seen.host}.servicebus.windows.net/;SharedAccessKeyName={seen.name};"
+            f"SharedAccessKey={key}{entity}"
+        )
+    return found
+
+
+def _topic(seen: Seen) -> JSON:
+    at = f"{seen.host}.{seen.location}-1.eventgrid.azure.net"
+    return {"endpoint": f"https://{at}/api/events", "metricResourceId": seen.guid("metrics")}
+
+
+def _grid_namespace(seen: Seen) -> JSON:
+    at = f"{seen.host}.{seen.location}-1"
+    found: JSON = {"topicsConfiguration": {"hostname": f"{at}.eventgrid.azure.net"}}
+    if str(seen.prop("topicSpacesConfiguration", "state")).lower() == "enabled":
+        found["topicSpacesConfiguration"] = {"hostname": f"{at}.ts.eventgrid.azure.net"}
+    return found
+
+
+def _iot_hub(seen: Seen) -> JSON:
+    return {
+        "hostName": f"{seen.host}.azure-devices.net",
+        "state": "Active",
+        "eventHubEndpoints": {
+            "events": {
+                "retentionTimeInDays": 1,
+                "partitionCount": 4,
+                "partitionIds": ["0", "1", "2", "3"],
+                "path": seen.host,
+                "endpoint": f"sb://iothub-ns-{seen.host}.servicebus.windows.net/",
+            }
+        },
+    }
+
+
+_IOT_RULES = {
+    "iothubowner": "RegistryWrite, ServiceConnect, DeviceConnect",
+    "service": "ServiceConnect",
+    "device": "DeviceConnect",
+    "registryRead": "RegistryRead",
+    "registryReadWrite": "RegistryWrite",
+}
+
+
+def _iot_key(seen: Seen, name: str) -> JSON:
+    return {
+        "keyName": name,
+        "primaryKey": seen.base64(f"{name}/1"),
+        "secondaryKey": seen.base64(f"{name}/2"),
+        "rights": _IOT_RULES[name],
+    }
+
+
+def _iot_keys(seen: Seen) -> Answer:
+    return {"value": [_iot_key(seen, name) for name in _IOT_RULES]}
+
+
+def _iot_rule(seen: Seen) -> Answer:
+    name = next(name for name in _IOT_RULES if name.lower() == seen.name.lower())
+    return _iot_key(seen.above, name)
+
+
+def _provisioning(seen: Seen) -> JSON:
+    return {
+        "state": "Active",
+        "serviceOperationsHostName": f"{seen.host}.azure-devices-provisioning.net",
+        "deviceProvisioningHostName": "global.azure-devices-provisioning.net",
+        "idScope": f"0ne{seen.hex('scope', 8).upper()}",
+    }
+
+
+def _communication(seen: Seen) -> JSON:
+    return {
+        "hostName": f"{seen.host}.communication.azure.com",
+        "immutableResourceId": seen.guid("resource"),
+    }
+
+
+def _communication_keys(seen: Seen) -> Answer:
+    found: JSON = {}
+    for which in ("primary", "secondary"):
+        key = seen.base64(which, 64)
+        at = f"endpoint=https://{seen.host}.communication.azure.com/"
+        found |= {f"{which}Key": key, f"{which}ConnectionString": f"{at};accesskey={key}"}
+    return found
+
+
+def _mail_domain(seen: Seen) -> JSON:
+    domain = seen.name
+    if domain.lower() == "azuremanageddomain":
+        domain = f"{seen.guid('domain')}.azurecomm.net"
+    return {"fromSenderDomain": domain, "mailFromSenderDomain": domain, "dataLocation": "Europe"}
+
+
+_RULES = Published(actions={"listKeys": _rule_keys}, standing=(_ROOT,))
+_ENTITY_RULES = Published(actions={"listKeys": _rule_keys})
+_TOPIC = Published(
+    _topic,
+    defaults={"inputSchema": "EventGridSchema", "publicNetworkAccess": "Enabled"},
+    actions={"listKeys": two_keys("key1", "key2")},
+)
+
+TABLE: Table = {
+    "Microsoft.EventHub/namespaces": Published(_namespace),
+    "Microsoft.EventHub/namespaces/authorizationRules": _RULES,
+    "Microsoft.EventHub/namespaces/eventhubs": Published(
+        _hub, defaults={"partitionCount": 4, "messageRetentionInDays": 7}
+    ),
+    "Microsoft.EventHub/namespaces/eventhubs/authorizationRules": _ENTITY_RULES,
+    "Microsoft.Relay/namespaces": Published(_namespace),
+    "Microsoft.Relay/namespaces/authorizationRules": _RULES,
+    "Microsoft.Relay/namespaces/hybridConnections/authorizationRules": _ENTITY_RULES,
+    "Microsoft.NotificationHubs/namespaces": Published(_namespace),
+    "Microsoft.NotificationHubs/namespaces/authorizationRules": _RULES,
+    "Microsoft.NotificationHubs/namespaces/notificationHubs/authorizationRules": _ENTITY_RULES,
+    "Microsoft.EventGrid/topics": _TOPIC,
+    "Microsoft.EventGrid/domains": _TOPIC,
+    "Microsoft.EventGrid/systemTopics": Published(
+        lambda seen: {"metricResourceId": seen.guid("metrics")}
+    ),
+    "Microsoft.EventGrid/namespaces": Published(
+        _grid_namespace, actions={"listKeys": two_keys("key1", "key2")}
+    ),
+    "Microsoft.Devices/IotHubs": Published(_iot_hub, actions={"listKeys": _iot_keys}),
+    "Microsoft.Devices/IotHubs/IotHubKeys": Published(
+        actions={"listKeys": _iot_rule}, standing=tuple(_IOT_RULES)
+    ),
+    "Microsoft.Devices/provisioningServices": Published(_provisioning),
+    "Microsoft.Communication/communicationServices": Published(
+        _communication, actions={"listKeys": _communication_keys}
+    ),
+    "Microsoft.Communication/emailServices/domains": Published(_mail_domain),
+}

@@ -1,0 +1,185 @@
+"""What services publish of resources that are only kept: addresses, keys, state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.providers.published import of_type
+from tests.unit.arm.world import GROUP, World, world
+
+AT = f"{GROUP}/providers"
+
+
+async def made(arm: World, path: str, /, **body: Any) -> Any:
+    return (await arm.put(f"{AT}/{path}", {"location": "eastus", **body}))["properties"]
+
+
+async def posted(arm: World, path: str) -> Any:
+    return (await arm.ask("POST", f"{AT}/{path}")).body
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wanted"),
+    [
+        ("Microsoft.Web/sites/Shop", {}, {"defaultHostName": "shop.azurewebsites.net"}),
+        (
+            "Microsoft.CognitiveServices/accounts/ai",
+            {"kind": "OpenAI", "properties": {"customSubDomainName": "own"}},
+            {"endpoint": "https://own.openai.azure.com/"},
+        ),
+        (
+            "Microsoft.CognitiveServices/accounts/ai",
+            {"kind": "FormRecognizer"},
+            {"endpoint": "https://eastus.api.cognitive.microsoft.com/"},
+        ),
+        (
+            "Microsoft.DocumentDB/databaseAccounts/db",
+            {},
+            {"documentEndpoint": "https://db.documents.azure.com:443/"},
+        ),
+        (
+            "Microsoft.Sql/servers/db",
+            {},
+            {"fullyQualifiedDomainName": "db.database.windows.net"},
+        ),
+        (
+            "Microsoft.DBforPostgreSQL/flexibleServers/db",
+            {},
+            {"fullyQualifiedDomainName": "db.postgres.database.azure.com"},
+        ),
+        ("Microsoft.Cache/redis/c", {}, {"hostName": "c.redis.cache.windows.net", "sslPort": 6380}),
+        (
+            "Microsoft.EventHub/namespaces/n",
+            {},
+            {"serviceBusEndpoint": "https://n.servicebus.windows.net:443/"},
+        ),
+        (
+            "Microsoft.EventGrid/topics/t",
+            {},
+            {"endpoint": "https://t.eastus-1.eventgrid.azure.net/api/events"},
+        ),
+        ("Microsoft.ApiManagement/service/a", {}, {"gatewayUrl": "https://a.azure-api.net"}),
+        (
+            "Microsoft.AppConfiguration/configurationStores/a",
+            {},
+            {"endpoint": "https://a.azconfig.io"},
+        ),
+    ],
+)
+async def test_addresses(tmp_path: Path, path: str, body: Any, wanted: Any) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        found = await made(arm, path, **body)
+        assert {name: found[name] for name in wanted} == wanted
+
+
+async def test_keys_stay_the_same_until_the_resource_is_made_anew(tmp_path: Path) -> None:
+    path = "Microsoft.Search/searchServices/s"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await made(arm, path)
+        keys = await posted(arm, f"{path}/listAdminKeys")
+        assert keys["primaryKey"] != keys["secondaryKey"]
+        shown = await arm.put(f"{AT}/{path}", {"location": "eastus"})
+        assert keys["primaryKey"] not in str(shown)
+        assert "publishedSeed" not in shown
+        assert await posted(arm, f"{path}/listAdminKeys") == keys
+        await arm.ask("DELETE", f"{AT}/{path}")
+        await made(arm, path)
+        assert await posted(arm, f"{path}/listAdminKeys") != keys
+
+
+async def test_application_insights_has_one_key_in_all_its_parts(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        found = await made(
+            arm, "Microsoft.Insights/components/a", properties={"RetentionInDays": 30}
+        )
+        assert f"InstrumentationKey={found['InstrumentationKey']};" in found["ConnectionString"]
+        assert found["ConnectionString"].endswith(f"ApplicationId={found['AppId']}")
+        assert (found["RetentionInDays"], found["Flow_Type"]) == (30, "Bluefield")
+
+
+async def test_a_namespace_has_its_root_rule_and_others_that_were_made(tmp_path: Path) -> None:
+    hub = "Microsoft.EventHub/namespaces/n"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await made(arm, hub)
+        await made(arm, f"{hub}/eventhubs/h", properties={"partitionCount": 2})
+        await made(arm, f"{hub}/eventhubs/h/authorizationRules/send")
+        root = await posted(arm, f"{hub}/authorizationRules/RootManageSharedAccessKey/listKeys")
+        assert root["primaryConnectionString"] == (
+            "Endpoint=sb://n.servicebus.windows.net/;"
+            f"SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={root['primaryKey']}"
+        )
+        send = await posted(arm, f"{hub}/eventhubs/h/authorizationRules/send/listKeys")
+        assert send["primaryConnectionString"].endswith(";EntityPath=h")
+        assert send["primaryKey"] != root["primaryKey"]
+        with pytest.raises(ArmError) as caught:
+            await posted(arm, f"{hub}/authorizationRules/none/listKeys")
+        assert caught.value.status == 404
+        assert (await arm.get(f"{AT}/{hub}/eventhubs/h"))["properties"]["partitionIds"] == [
+            "0",
+            "1",
+        ]
+
+
+async def test_a_sites_settings_are_listed_wherever_they_were_written(tmp_path: Path) -> None:
+    site = "Microsoft.Web/sites/s"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        inner = {"siteConfig": {"appSettings": [{"name": "A", "value": "1"}]}}
+        await made(arm, site, properties=inner)
+        listed = await posted(arm, f"{site}/config/appsettings/list")
+        assert listed["properties"] == {"A": "1"}
+        await made(arm, f"{site}/config/appsettings", properties={"A": "2", "B": "3"})
+        listed = await posted(arm, f"{site}/config/appsettings/list")
+        assert listed["properties"] == {"A": "2", "B": "3"}
+        keys = await posted(arm, f"{site}/host/default/listkeys")
+        assert set(keys["functionKeys"]) == {"default"}
+
+
+async def test_a_cluster_has_identities_of_its_parts(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        given = {
+            "dnsPrefix": "lab",
+            "oidcIssuerProfile": {"enabled": True},
+            "addonProfiles": {
+                "omsagent": {"enabled": True, "config": {}},
+                "other": {"enabled": False},
+            },
+        }
+        found = await made(arm, "Microsoft.ContainerService/managedClusters/k", properties=given)
+        assert found["fqdn"].startswith("lab-")
+        assert found["oidcIssuerProfile"]["enabled"] is True
+        assert found["oidcIssuerProfile"]["issuerURL"].startswith("https://eastus.oic.")
+        assert found["identityProfile"]["kubeletidentity"]["objectId"]
+        assert set(found["addonProfiles"]["omsagent"]) == {"enabled", "config", "identity"}
+        assert found["addonProfiles"]["other"] == {"enabled": False}
+
+
+async def test_parts_of_a_load_balancer_have_ids(tmp_path: Path) -> None:
+    path = "Microsoft.Network/loadBalancers/b"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        found = await made(arm, path, properties={"backendAddressPools": [{"name": "p"}]})
+        assert found["backendAddressPools"][0]["id"] == f"{AT}/{path}/backendAddressPools/p"
+
+
+async def test_an_action_of_another_type_is_none_of_this_one(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await made(arm, "Microsoft.Web/sites/s")
+        with pytest.raises(ArmError) as caught:
+            await posted(arm, "Microsoft.Web/sites/s/listAdminKeys")
+        assert (caught.value.code, caught.value.status) == ("NotFound", 404)
+
+
+def test_types_are_found_in_any_case() -> None:
+    assert of_type("microsoft.web/SITES") is of_type("Microsoft.Web/sites")
+    assert of_type("Microsoft.Portal/dashboards") is None
