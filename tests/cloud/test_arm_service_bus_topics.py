@@ -148,3 +148,14 @@ def test_deleting_a_topic_takes_everything_of_it_along(
     with pytest.raises(ResourceNotFoundError):
         client.subscriptions.get(*of, "one")
     assert "going" not in [topic.name for topic in client.topics.list_by_namespace(*of[:2])]
+
+
+def test_the_basic_tier_has_no_topics(client: ServiceBusManagementClient) -> None:
+    name = f"basic-{uuid.uuid4().hex[:8]}"
+    client.namespaces.begin_create_or_update(
+        GROUP, name, SBNamespace(location="westeurope", sku=SBSku(name="Basic"))
+    ).result()
+    with pytest.raises(HttpResponseError) as caught:
+        client.topics.create_or_update(GROUP, name, "events", SBTopic())
+    assert caught.value.status_code == 400
+    assert f"because the namespace '{name}' is using 'Basic' tier" in str(caught.value)

@@ -18,6 +18,7 @@ from orchestrator.localcloud.arm.ids import ResourceId, parse
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.provider import Call
 
+LINKED = "LinkedAuthorizationFailed"
 _NETWORK = "Microsoft.Network"
 _JOIN_ENVIRONMENT = "Microsoft.App/managedEnvironments/join/action"
 _JOIN_SUBNET = f"{_NETWORK}/virtualNetworks/subnets/join/action"
@@ -102,7 +103,7 @@ def lacking(access: Access, call: Call, linked: Iterable[tuple[str, ResourceId]]
     actions = ",".join(dict.fromkeys(name for name, _ in missing))
     scopes = ",".join(dict.fromkeys(id.text for _, id in missing))
     raise ArmError(
-        "LinkedAuthorizationFailed",
+        LINKED,
         f"The client '{call.claims.get('appid') or who}' with object id '{who}' has permission to "
         f"perform action '{action}' on scope '{scope.text}'; however, it does not have permission "
         f"to perform action(s) '{actions}' on the linked scope(s) '{scopes}' (respectively) or "

@@ -18,7 +18,7 @@ from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove_the_rest
 from orchestrator.localcloud.deployments.records import STATUS_WORDS
-from orchestrator.localcloud.deployments.request import Wanted, wanted
+from orchestrator.localcloud.deployments.request import PROVIDER, TEMPLATE, Wanted, wanted
 from orchestrator.localcloud.deployments.rollback import only_at_the_root
 from orchestrator.localcloud.deployments.scopes import (
     check_schema,
@@ -59,6 +59,7 @@ class Prepared:
     tags: JSON
     hash: str
     caller: Caller
+    level: str
     bodies: list[tuple[Instance, Any]] = field(default_factory=list)
     open: set[str] = field(default_factory=set)
 
@@ -80,13 +81,17 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
     """
     errors: list[ArmError] = []
     found = await _looked_over(arm, caller, prepared, errors)
-    _permitted(arm, caller, [item for item, _, _ in found])
+    roles, providers = prepared.level == PROVIDER, prepared.level != TEMPLATE
+    if roles:
+        _permitted(arm, caller, [item for item, _, _ in found])
     made = [(item.id.lower(), f"'{item.name.split('/')[-1]}'".lower()) for item, _, _ in found]
     for item, body, ready in found:
         try:
-            _typed(arm, prepared.name, item)
-            _linked(arm, caller, prepared.name, item, body)
-            if ready:
+            if providers:
+                _typed(arm, prepared.name, item)
+            if roles:
+                _linked(arm, caller, prepared.name, item, body)
+            if ready and providers:
                 await _accepted(arm, caller, prepared.name, item, body)
         except ArmError as error:
             errors.append(error)
@@ -106,6 +111,8 @@ async def validated(arm: ResourceManager, caller: Caller, prepared: Prepared) ->
 
 def _speaks_of(error: ArmError, made: Sequence[tuple[str, str]]) -> bool:
     """Whether what a resource is refused for names another one of `made` (ids and quoted names)."""
+    if any(inner.code == linked_access.LINKED for inner in error.details):
+        return False  # a right is lacking, whether that is there or not
     own = (error.target or "").lower()
     told = " ".join(inner.message for inner in error.details).lower()
     return any(id in told or name in told for id, name in made if id != own)
@@ -265,12 +272,13 @@ async def prepare(
             "'.', '(', ')' are allowed.",
         )
     kind = kind_of(scope)
-    if kind != "group" and not request.location:
+    if (kind == "group") == bool(request.location):
+        refused = "is not allowed" if request.location else "must be specified"
+        where = " at resource group scope" if request.location else ""
         raise ArmError(
-            "LocationRequired",
-            "The location property is required for this deployment: a deployment to a "
-            f"{kind} is kept in a region.",
-            target="location",
+            "InvalidDeployment",
+            f"The 'location' property {refused} for '{name}'{where}. Please see "
+            "https://aka.ms/deploy-to-subscription for usage details.",
         )
     if kind != "group":
         arm.require_region(str(request.location).replace(" ", "").lower(), "deployment")
@@ -307,6 +315,7 @@ async def prepare(
         request.tags,
         hash_,
         caller,
+        request.level,
     )
 
     def seen(item: Instance, body: Any, known: bool) -> None:

@@ -42,7 +42,7 @@ from orchestrator.localcloud.deployments.kinds import (
 from orchestrator.localcloud.deployments.linking import linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare, validated
 from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, details, shown
-from orchestrator.localcloud.deployments.request import debug_setting, wanted
+from orchestrator.localcloud.deployments.request import debug_setting, validation_level, wanted
 from orchestrator.localcloud.deployments.rollback import earlier, on_error
 from orchestrator.localcloud.deployments.scopes import PREFIXES, check_location
 from orchestrator.localcloud.deployments.specs import TemplateSpecs, TemplateSpecVersions
@@ -124,6 +124,8 @@ class Deployments(Provider):
                 record["properties"]["debugSetting"] = debug
             if back is not None:
                 record["properties"]["onErrorDeployment"] = back
+            if (level := validation_level(body)) is not None:
+                record["properties"]["validationLevel"] = level
             await arm.store.write(
                 put=[(id, record, secrets.token_hex(8))],
                 delete=[item.id for item in arm.store.inside(id)],
@@ -303,6 +305,8 @@ class Deployments(Provider):
             properties["templateLink"] = link
         if back is not None:
             properties["onErrorDeployment"] = back
+        if (level := validation_level(body)) is not None:
+            properties["validationLevel"] = level
         return {
             "id": call.id.parent.text if call.id.parent else call.id.text,
             "name": call.id.names[0],
@@ -362,7 +366,9 @@ class Deployments(Provider):
             "parameters": {name: {"value": value} for name, value in _inputs(stored).items()},
             "mode": stored["properties"]["mode"],
         }
-        body = {"properties": properties, "location": stored.get("location")}
+        # An older version has kept a location for deployments to a group, too.
+        location = stored.get("location") if id.group is None else None
+        body = {"properties": properties, "location": location}
         caller = Caller.read(private["caller"])
         try:
             prepared = await prepare(arm, id, wanted(body), caller)

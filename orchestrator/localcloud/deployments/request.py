@@ -15,6 +15,11 @@ from orchestrator.localcloud.templates.evaluation import Evaluation
 from orchestrator.localcloud.templates.reading import read
 from orchestrator.localcloud.templates.values import member
 
+TEMPLATE, PROVIDER, PROVIDER_NO_RBAC = "Template", "Provider", "ProviderNoRbac"
+LEVELS = {level.lower(): level for level in (PROVIDER, PROVIDER_NO_RBAC, TEMPLATE)}
+"""How much of a deployment is checked before it begins ("ValidationLevel" of the REST reference):
+the template alone, or with what the providers say; without the caller's rights or with them."""
+
 MODES = {"incremental": "Incremental", "complete": "Complete"}
 
 
@@ -43,6 +48,7 @@ class Wanted:
         mode: `Incremental` or `Complete`.
         location, tags: Of the deployment itself.
         properties: The whole request's.
+        level: How much is checked before it begins, one of `LEVELS`.
         references: Where the values of some parameters come from: secrets of key vaults, by name.
     """
 
@@ -52,6 +58,7 @@ class Wanted:
     location: str | None
     tags: JSON
     properties: JSON = field(default_factory=dict)
+    level: str = PROVIDER
     references: JSON = field(default_factory=dict)
 
 
@@ -93,12 +100,32 @@ def wanted(body: Any, *, modes: bool = True) -> Wanted:
         location if isinstance(location, str) else None,
         tags if isinstance(tags, dict) else {},
         properties,
+        validation_level(body) or PROVIDER,
         {
             name: reference
             for name, item in _items(properties).items()
             if (reference := member(item, "reference")) is not None
         },
     )
+
+
+def validation_level(body: Any) -> str | None:
+    """`validationLevel` of a request; None where it says nothing.
+
+    Raises:
+        ArmError: 400; there is no such level.
+    """
+    given = member(member(body, "properties"), "validationLevel")
+    if given is None:
+        return None
+    found = LEVELS.get(given.lower()) if isinstance(given, str) else None
+    if found is None:
+        raise ArmError(
+            "InvalidValidationLevel",
+            f"The validationLevel '{given}' is not valid: {', '.join(LEVELS.values())} are.",
+            target="properties.validationLevel",
+        )
+    return found
 
 
 _LEVELS = {word.lower(): word for word in ("none", "requestContent", "responseContent")}

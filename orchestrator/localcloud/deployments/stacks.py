@@ -194,7 +194,12 @@ class DeploymentStacks(Provider):
         scope = member(properties, "deploymentScope") or call.id.scope
         mark = f"{call.id.name[:40]}-{secrets.token_hex(5)}"
         target = parse(f"{scope}/providers/{DEPLOYMENTS}/{mark}")
-        await prepare(call.arm, target, wanted(_body(call.object(), properties)), Caller.of(call))
+        await prepare(
+            call.arm,
+            target,
+            wanted(_body(target.text, call.object().get("location"), properties)),
+            Caller.of(call),
+        )
         return target
 
     async def _deploy(self, arm: ResourceManager, id: ResourceId) -> None:
@@ -208,7 +213,7 @@ class DeploymentStacks(Provider):
         try:
             # After a restart it goes on by itself.
             await ended(arm, parse(properties["deploymentId"]))
-            body = _body(private, private["properties"])
+            body = _body(properties["deploymentId"], private.get("location"), private["properties"])
             await client.finish("PUT", parse(properties["deploymentId"]), body, "2025-04-01")
         except ArmError as refusal:
             error = refusal
@@ -290,7 +295,10 @@ class DeploymentStacks(Provider):
         scope = member(properties, "deploymentScope") or target.scope
         deployment = parse(f"{scope}/providers/{DEPLOYMENTS}/{target.names[0][:64]}")
         prepared = await prepare(
-            call.arm, deployment, wanted(_body(call.object(), properties)), Caller.of(call)
+            call.arm,
+            deployment,
+            wanted(_body(deployment.text, call.object().get("location"), properties)),
+            Caller.of(call),
         )
         ids = await validated(call.arm, prepared.caller, prepared)
         return {
@@ -368,6 +376,13 @@ def _client(arm: ResourceManager, id: ResourceId, stack: JSON) -> Client:
 
 
 def _properties(call: Call) -> JSON:
+    id = call.id.parent or call.id
+    if id.group is not None and call.object().get("location"):
+        raise ArmError(
+            "InvalidDeployment",
+            f"The 'location' property is not allowed for '{id.names[0]}' at resource group scope. "
+            "Please see https://aka.ms/deploy-to-subscription for usage details.",
+        )
     properties = member(call.object(), "properties")
     if not isinstance(properties, dict):
         raise invalid_content("A deployment stack needs 'properties'.", target="properties")
@@ -383,12 +398,13 @@ def _properties(call: Call) -> JSON:
     return {name: item for name, item in properties.items() if item is not None}
 
 
-def _body(whole: JSON, properties: JSON) -> JSON:
+def _body(target: str, location: Any, properties: JSON) -> JSON:
+    """The request of the stack's deployment; one to a group has no location of its own."""
     names = ("template", "templateLink", "parameters", "parametersLink", "externalInputs")
     body: JSON = {"properties": {k: properties[k] for k in names if properties.get(k)}}
     body["properties"]["mode"] = "Incremental"
-    if whole.get("location"):
-        body["location"] = whole["location"]
+    if location and parse(target).group is None:
+        body["location"] = location
     return body
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SECRET = "*******"  # noqa: S105 - what stands for one
+_FORMATS = ("fullresourcepayloads", "resourceidonly")
 _ORDER = ("Delete", "Create", "Deploy", "Modify", "Unsupported", "NoChange", "NoEffect", "Ignore")
 
 
@@ -273,6 +274,12 @@ async def what_if(call: Call) -> Answer:
     properties = member(call.object(), "properties") or {}
     settings = member(properties, "whatIfSettings") or {}
     form = str(member(settings, "resultFormat", "FullResourcePayloads"))
+    if form.lower() not in _FORMATS:
+        raise ArmError(
+            "InvalidWhatIfSettings",
+            f"The resultFormat '{form}' is not valid: FullResourcePayloads and ResourceIdOnly are.",
+            target="properties.whatIfSettings.resultFormat",
+        )
     caller = Caller.of(call)
     target = call.id.parent or call.id
     body, _ = await linked(call.arm, caller, call.body)

@@ -6,6 +6,7 @@ those of the REST reference of Private DNS (2024-06-01).
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -53,6 +54,9 @@ def dns_types() -> list[ResourceType]:
 
 _NUMBERS = {"preference", "priority", "weight", "port"}
 """Members of records that are numbers."""
+
+_ADDRESSES = {"ipv4Address": 4, "ipv6Address": 6}
+"""Members of records that are addresses, and of which kind."""
 
 _DIGITS = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
@@ -128,6 +132,20 @@ class PrivateDnsZones(ResourceType):
             )
 
 
+def _check_address(value: Any, version: int, name: str) -> None:
+    """See to it that a record has an address of its kind. Raises ArmError (400)."""
+    try:
+        address = ipaddress.ip_address(value if isinstance(value, str) else "")
+    except ValueError:
+        address = None
+    if address is None or address.version != version:
+        raise ArmError(
+            "BadRequest",
+            f"The value '{value}' of '{name}' is not a valid IPv{version} address.",
+            target=name,
+        )
+
+
 def _number(value: Any) -> Any:
     """A number that was written as a text, as the service reads it; anything else as it is."""
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
@@ -174,6 +192,10 @@ class _RecordSets(ResourceType):
                 "1 to 2147483647.",
                 target="properties.ttl",
             )
+        for member, version in _ADDRESSES.items():
+            for record in properties.get(own) or ():
+                if isinstance(record, dict) and member in record:
+                    _check_address(record[member], version, member)
         for name in ("fqdn", "isAutoRegistered"):
             properties.pop(name, None)
         return resource

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable
 from typing import ClassVar
 
+from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, ResourceType
 from orchestrator.localcloud.providers.service_bus_entity import BrokerEntity, located
@@ -42,6 +43,17 @@ class Topic(BrokerEntity[TopicProperties]):
 
     type: ClassVar[str] = "Microsoft.ServiceBus/namespaces/topics"
     read_only: ClassVar[tuple[str, ...]] = _READ_ONLY
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """A namespace of the tier Basic has no topics."""
+        namespace = call.arm.store.get(call.id.top) or {}
+        if old is None and (namespace.get("sku") or {}).get("name") == "Basic":
+            raise ArmError(
+                "BadRequest",
+                "SubCode=40000. Cannot operate on type Topic because the namespace "
+                f"'{call.id.top.name}' is using 'Basic' tier.",
+            )
+        return await super().prepare(call, resource, old)
 
     def _info(self, id: ResourceId) -> TopicInfo | None:
         return self._broker.topic_info(*_topic(id))

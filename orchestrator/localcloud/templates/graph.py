@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.localcloud.templates.errors import ExpressionError, NotYetKnown, not_valid
 from orchestrator.localcloud.templates.evaluation import Evaluation, check_known, invocations
-from orchestrator.localcloud.templates.expressions import expressions, parse
+from orchestrator.localcloud.templates.expressions import Literal, expressions, parse
 from orchestrator.localcloud.templates.plan import Instance, Plan
 from orchestrator.localcloud.templates.values import member
 
@@ -45,6 +45,9 @@ def _outputs(plan: Plan) -> None:
             for text in expressions(said):
                 for call in invocations(parse(text)):
                     check_known(plan.evaluation, call)
+                    match call.arguments:
+                        case (Literal(str() as named),):
+                            plan.inputs.check_named(call.name.lower(), named)
         except ExpressionError as error:
             raise not_valid(f"The template output '{name}' is not valid: {error.message}") from None
 

@@ -161,6 +161,19 @@ class Inputs:
                 loops[str(member(loop, "name"))] = loop
         return loops
 
+    def check_named(self, kind: str, name: str) -> None:
+        """Raises ExpressionError where there is no such parameter or variable.
+
+        Args:
+            kind: The function that asks for it, `parameters` or `variables`.
+            name: Any case.
+        """
+        if kind == "parameters" and key_of(self._document.parameters, name) is None:
+            self.parameter(name)
+        known = key_of(self._document.variables, name) or key_of(self._loops, name)
+        if kind == "variables" and known is None:
+            self.variable(name)
+
     def variable(self, name: str) -> Any:
         """A variable's value. Raises ExpressionError."""
         loop = key_of(self._loops, name)

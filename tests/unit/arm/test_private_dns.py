@@ -100,3 +100,18 @@ async def test_numbers_may_be_written_as_texts(arm: World) -> None:
     assert made["properties"]["mxRecords"] == [{"preference": 10, "exchange": "1"}]
     with pytest.raises(ArmError):
         await arm.put(f"{ZONE}/A/www", {"properties": {"ttl": "-1", "aRecords": []}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"),
+    [
+        ("A", {"aRecords": [{"ipv4Address": "x"}]}),
+        ("A", {"aRecords": [{"ipv4Address": "::1"}]}),
+        ("A", {"aRecords": [{"ipv4Address": 7}]}),
+        ("AAAA", {"aaaaRecords": [{"ipv6Address": "1.2.3.4"}]}),
+    ],
+)
+async def test_an_address_is_one_of_its_kind(arm: World, kind: str, record: Any) -> None:
+    with pytest.raises(ArmError) as caught:
+        await arm.put(f"{ZONE}/{kind}/www", {"properties": {"ttl": 5, **record}})
+    assert (caught.value.status, caught.value.code) == (400, "BadRequest")

@@ -151,8 +151,11 @@ async def test_a_subscription_deployment_makes_a_group_and_fills_it(tmp_path: Pa
     raw["$schema"] = SUBSCRIPTION_SCHEMA
     at = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Resources/deployments"
     async with deploying(tmp_path) as d:
-        with pytest.raises(ArmError, match="LocationRequired"):
+        with pytest.raises(ArmError, match="'location' property must be specified for 's'"):
             await d.begin("s", raw, at=at)
+        with pytest.raises(ArmError, match="'location' property is not allowed for 'g'") as caught:
+            await d.begin("g", template(), location="westeurope")
+        assert (caught.value.status, caught.value.code) == (400, "InvalidDeployment")
         found = await d.run("s", raw, at=at, location="northeurope")
         path = GROUP.replace("/g", "/made") + "/providers/Contoso.Lab/machines/x"
         assert found["outputs"]["id"]["value"].lower() == path.lower()

@@ -162,3 +162,56 @@ async def test_what_is_not_valid_is_told_of_the_deployment(tmp_path: Path) -> No
         assert caught.value.message.startswith("The template deployment 'mine' is not valid")
         assert "The tracking id is '" in caught.value.message
         assert caught.value.target == f"{LAB}/machines/a"
+
+
+async def test_how_much_is_checked_may_be_said(tmp_path: Path) -> None:
+    raw = template(resources=[machine("a", wrong=True)])
+    async with deploying(tmp_path) as d:
+        path = f"{DEPLOYMENTS}/v/validate"
+
+        async def checked(level: str) -> dict[str, Any]:
+            body = {"properties": {"mode": "Incremental", "template": raw}}
+            body["properties"]["validationLevel"] = level
+            found: dict[str, Any] = (await d.world.ask("POST", path, body)).body["properties"]
+            return found
+
+        assert (await checked("template"))["validationLevel"] == "Template"
+        for level, code in (
+            ("Provider", "InvalidTemplateDeployment"),
+            ("ProviderNoRbac", "InvalidTemplateDeployment"),
+            ("None", "InvalidValidationLevel"),
+        ):
+            with pytest.raises(ArmError) as caught:
+                await checked(level)
+            assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("[parameters('nope')]", "The template parameter 'nope' is not found"),
+        ("[concat('a', variables('nope'))]", "The template variable 'nope' is not found"),
+    ],
+)
+async def test_an_output_names_what_there_is(tmp_path: Path, value: str, words: str) -> None:
+    async with deploying(tmp_path) as d:
+        raw = template(
+            parameters={"p": {"type": "string", "defaultValue": "x"}},
+            variables={"v": 1, "copy": [{"name": "w", "count": 2, "input": "y"}]},
+            outputs={
+                "o": {"type": "string", "value": "[concat(parameters('P'), variables('w')[0])]"}
+            },
+        )
+        assert (await d.run("d", raw))["outputs"]["o"]["value"] == "xy"
+        raw["outputs"]["o"]["value"] = value
+        with pytest.raises(ArmError) as caught:
+            await d.begin("d", raw)
+        assert caught.value.code == "InvalidTemplate"
+        assert f"The template output 'o' is not valid: {words}" in caught.value.message
+
+
+async def test_what_if_has_two_forms(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        with pytest.raises(ArmError) as caught:
+            await d.what_if(template(), whatIfSettings={"resultFormat": "Short"})
+        assert caught.value.code == "InvalidWhatIfSettings"
