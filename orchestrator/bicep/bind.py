@@ -5,11 +5,13 @@ from __future__ import annotations
 from orchestrator.bicep import functions
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.diagnostics import nearest
+from orchestrator.bicep.config import not_built_in
+from orchestrator.bicep.diagnostics import UNSUPPORTED, nearest
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Local, Symbol
 
 AMBIENT_TYPES = ("string", "int", "bool", "object", "array", "any")
+_OF_DEPLOY_COMMANDS = ("readCliArg", "readEnvVar")
 _GUESSES = 20  # of unknown names, what was meant is looked for so often
 DERIVED_TYPES = ("resourceInput", "resourceOutput", "resource")
 
@@ -181,6 +183,10 @@ class Binder:
         return names
 
     def _unknown(self, node: s.Node, name: str, *, functions_too: bool) -> None:
+        if functions_too and self.model.is_params and name in _OF_DEPLOY_COMMANDS:
+            said = not_built_in(f"{name}() is of", "deployCommands")
+            self.model.error(node, UNSUPPORTED, said)
+            return
         instead = functions.instead(name) if functions_too else ""
         if instead:
             self.model.error(node, "BCP100", f"Bicep has no {name}(); write {instead}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from orchestrator.errors import BicepError
 ERROR = "error"
 WARNING = "warning"
 UNSUPPORTED = "unsupported"
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_NO_CELLS = "\u200d\ufe0e\ufe0f"  # they join pictures, or choose how one is drawn
 
 
 class SourceText:
@@ -53,19 +58,22 @@ class SourceText:
 
     def _line_starts(self) -> list[int]:
         if self._starts is None:
-            starts = [0]
-            at = self.text.find("\n")
-            while at >= 0:
-                starts.append(at + 1)
-                at = self.text.find("\n", at + 1)
-            self._starts = starts
+            self._starts = [0, *(found.end() for found in _LINE_END.finditer(self.text))]
         return self._starts
 
-    def position(self, offset: int) -> tuple[int, int]:
-        """Line and column of an offset; both count from 1."""
+    def place(self, offset: int) -> tuple[int, int]:
+        """The line of an offset, from 1, and how many characters of it are before."""
         starts = self._line_starts()
         line = bisect.bisect_right(starts, offset) - 1
-        return line + 1, offset - starts[line] + 1
+        return line + 1, offset - starts[line]
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset; both count from 1.
+
+        Columns are counted in UTF-16, as the real compiler and editors do.
+        """
+        line, before = self.place(offset)
+        return line, 1 + len(self.text[offset - before : offset].encode("utf-16-le")) // 2
 
     def line(self, number: int) -> str:
         starts = self._line_starts()
@@ -75,12 +83,12 @@ class SourceText:
 
 
 class Diagnostic:
-    """One finding. `line` and `column` count from 1; `end_column` is where the carets end."""
+    """One finding. `line` and `column` count from 1."""
 
     __slots__ = (
+        "_carets",
         "code",
         "column",
-        "end_column",
         "hint",
         "line",
         "message",
@@ -107,8 +115,10 @@ class Diagnostic:
         self.severity = severity
         self.hint = hint
         self.line, self.column = source.position(start)
-        end_line, end_column = source.position(max(end, start))
-        self.end_column = end_column if end_line == self.line else len(source.line(self.line)) + 1
+        _, begin = source.place(start)
+        end_line, last = source.place(max(end, start))
+        # which characters of the line are meant
+        self._carets = slice(begin, last if end_line == self.line else None)
 
     def __str__(self) -> str:
         place = f"{_shown(self.path)}({self.line},{self.column})"
@@ -117,14 +127,27 @@ class Diagnostic:
     def render(self) -> str:
         """The finding, its line of the file, and a caret below what is meant."""
         text = self.source.line(self.line)
-        before = text[: self.column - 1]
-        pad = "".join("\t" if char == "\t" else " " for char in before)
-        width = max(1, min(self.end_column, len(text) + 1) - self.column)
+        before = text[: self._carets.start]
+        pad = "".join("\t" if char == "\t" else " " * _cells(char) for char in before)
+        carets = "^" * max(1, sum(map(_cells, text[self._carets])))
         gutter = f"{self.line:>5} | "
-        lines = [str(self), f"{gutter}{text}", f"{' ' * (len(gutter) - 2)}| {pad}{'^' * width}"]
+        shown = "".join(char if _is_shown(char) else "\ufffd" for char in text)
+        lines = [str(self), f"{gutter}{shown}", f"{' ' * (len(gutter) - 2)}| {pad}{carets}"]
         if self.hint:
             lines.append(f"{' ' * (len(gutter) - 2)}= {self.hint}")
         return "\n".join(lines)
+
+
+def _is_shown(char: str) -> bool:
+    """Whether a character may go to a terminal; others may steer it."""
+    return char == "\t" or not unicodedata.category(char).startswith("C") or _cells(char) == 0
+
+
+def _cells(char: str) -> int:
+    """How many cells of a terminal a character takes."""
+    if unicodedata.combining(char) or char in _NO_CELLS:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _shown(path: Path) -> Path:

@@ -200,3 +200,9 @@ def test_bounds_of_the_templates_parameters(tmp_path: Path, value: str, code: st
     with pytest.raises(BicepError) as caught:
         compile_params(write(tmp_path, files))
     assert [one.code for one in caught.value.diagnostics] == [code]
+
+
+def test_functions_of_deploy_commands_are_refused_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path, {"p.bicepparam": "using none\nparam a = readCliArg('a')\n"})
+    with pytest.raises(BicepError, match='experimental feature "deployCommands"'):
+        compile_params(path)

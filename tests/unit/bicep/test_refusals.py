@@ -204,6 +204,24 @@ def test_everything_that_is_wrong_is_said_at_once_and_shown(tmp_path: Path) -> N
     assert "= Join strings by interpolation: '${a}${b}'" in str(caught.value)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_columns_are_counted_in_utf_16_and_lines_end_as_they_do(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "main.bicep"
+    text = f"\ufeffvar a = 1{end}{end}/* 😀 漢 */ var b = missing{end}"
+    path.write_bytes(text.encode())
+    with pytest.raises(BicepError) as caught:
+        compile_file(path)
+    (found,) = caught.value.diagnostics
+    assert (found.line, found.column) == (3, 20)
+    # a caret stands below what is meant: pictures and Chinese take two cells
+    assert found.render().splitlines()[2].index("^") == len("    3 | /*       */ var b = ")
+
+
+def test_what_is_shown_of_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    (found,) = refused(tmp_path, "var a = missing // \x1b[2J\u202e\n")
+    assert found.render().splitlines()[1] == "    1 | var a = missing // \ufffd[2J\ufffd"
+
+
 def test_a_statement_that_can_not_be_read_is_not_missed_elsewhere(tmp_path: Path) -> None:
     found = refused(tmp_path, "param a string =\nvar b = a\n")
     assert [one.code for one in found] == ["BCP009"]
