@@ -137,6 +137,19 @@ class ModuleDecl(Decl):
 
 
 @dataclass(slots=True, eq=False)
+class TestDecl(Decl):
+    """`test name 'file.bicep' = { params: … }`"""
+
+    name: Ident
+    path: Str
+    value: Object
+
+    def children(self) -> Iterator[Node]:
+        yield from self.decorators
+        yield self.value
+
+
+@dataclass(slots=True, eq=False)
 class OutputDecl(Decl):
     name: Ident
     type: Node

@@ -17,7 +17,7 @@ from orchestrator.azure_types import spelling
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.compiled import template_fault
-from orchestrator.bicep.config import not_built_in
+from orchestrator.bicep.config import experimental, not_built_in
 from orchestrator.bicep.diagnostics import UNSUPPORTED, Diagnostics, SourceText
 from orchestrator.bicep.loading import read_json
 from orchestrator.bicep.registry import ModuleNotFound, resolve_reference
@@ -56,6 +56,7 @@ _KINDS: dict[type[s.Decl], str] = {
     s.OutputDecl: sym.OUTPUT,
     s.MetadataDecl: sym.METADATA,
     s.AssertDecl: sym.ASSERT,
+    s.TestDecl: sym.TEST,
     s.ParamAssign: sym.ASSIGNMENT,
 }
 
@@ -225,6 +226,8 @@ class Model:
                 self._resource(symbol, decl, None)
             elif isinstance(decl, s.ModuleDecl):
                 symbol.file = self._file(decl.path, "module")
+            elif isinstance(decl, s.TestDecl) and experimental(self.path.parent, "testFramework"):
+                symbol.file = self._file(decl.path, "test")
         roots = [self.resource_of[one] for one in self.of(sym.RESOURCE) if one in self.resource_of]
         self.resources = list(_inner_first(roots))
         for using in self.declarations(s.UsingDecl):

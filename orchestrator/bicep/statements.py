@@ -10,7 +10,7 @@ from orchestrator.bicep.parser import SyntaxFault
 from orchestrator.bicep.type_parser import TypeParser
 
 # declarations of experimental features that are left out
-_EXPERIMENTAL = {"test": "testFramework", "extensionConfig": "moduleExtensionConfigs"}
+_EXPERIMENTAL = {"extensionConfig": "moduleExtensionConfigs"}
 _BICEP = (
     "targetScope",
     "metadata",
@@ -86,7 +86,7 @@ class StatementParser(TypeParser):
                 else ("param, var, resource, module, output, type, func, import, targetScope")
             )
             raise self.fail("BCP007", f"This begins no declaration; expected {meant}.")
-        if token.text in ("extension", "provider", "test", "extensionConfig") or (
+        if token.text in ("extension", "provider", "extensionConfig") or (
             token.text == "import" and self.peek().kind in (STRING, STRING_LEFT)
         ):
             if token.text in ("extension", "provider", "import"):
@@ -231,6 +231,13 @@ class StatementParser(TypeParser):
         self._equals()
         value = self._body(resources=False)
         return s.ModuleDecl(start, value.end, decorators, name, path, value)
+
+    def _test(self, start: int, decorators: list[s.Decorator]) -> s.Decl:
+        name = self.ident("BCP346", "a name for the test")
+        path = self._type_string("BCP347", "the path of the file that is tested")
+        self._equals()
+        value = self.object()
+        return s.TestDecl(start, value.end, decorators, name, path, value)
 
     def _body(self, *, resources: bool) -> s.Node:
         def conditional() -> s.Node:

@@ -19,6 +19,7 @@ MODULE = "module"
 OUTPUT = "output"
 METADATA = "metadata"
 ASSERT = "assert"
+TEST = "test"
 IMPORT = "import"
 WILDCARD = "wildcard"
 NAMESPACE = "namespace"
@@ -32,6 +33,7 @@ SPOKEN = {
     TYPE: "a type",
     RESOURCE: "a resource",
     MODULE: "a module",
+    TEST: "a test",
     IMPORT: "an import",
     WILDCARD: "an import",
     NAMESPACE: "a namespace",

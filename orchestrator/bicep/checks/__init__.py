@@ -13,6 +13,7 @@ from orchestrator.bicep.checks import (
     names,
     param_imports,
     resources,
+    tests,
     timing,
     types,
 )
@@ -34,5 +35,6 @@ def check(model: Model) -> None:
     lambdas.check(model)
     resources.check(model, typing)
     modules.check(model, typing)
+    tests.check(model, typing)
     timing.check(model, typing)
     param_imports.check(model)

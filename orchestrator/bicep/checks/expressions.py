@@ -21,6 +21,7 @@ _NO_VALUE = {
     sym.FUNC: "a function",
     sym.NAMESPACE: "a namespace",
     sym.WILDCARD: "an import",
+    sym.TEST: "a test",
 }
 _WRITE_ONLY = ("dependsOn", "scope", "parent")
 _NOT_INDEXED = ("string", "int", "bool", "null")

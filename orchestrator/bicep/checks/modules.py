@@ -53,7 +53,7 @@ def check(model: Model, typing: Typing) -> None:
         assert isinstance(symbol.decl, s.ModuleDecl)
         _body(model, typing, body)
         if symbol.file is not None:
-            _arguments(model, typing, symbol, body)
+            check_arguments(model, typing, symbol, body)
             _scope(model, symbol, body)
         depends_on(model, typing, body)
         name = body.value("name")
@@ -110,9 +110,10 @@ def parameter_kind(file: Model | ArmFile, parameter: Parameter) -> Kind:
     return found if parameter.required else kinds.union([found, kinds.NULL])
 
 
-def _arguments(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
+def check_arguments(model: Model, typing: Typing, symbol: Symbol, body: s.Object) -> None:
+    """What a body gives for the parameters of its symbol's file."""
     assert symbol.file is not None
-    assert isinstance(symbol.decl, s.ModuleDecl)
+    assert isinstance(symbol.decl, (s.ModuleDecl, s.TestDecl))
     declared = parameters(symbol.file)
     required = [name for name, one in declared.items() if one.required]
     prop = body.prop("params")

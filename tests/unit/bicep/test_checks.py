@@ -293,7 +293,6 @@ def test_a_chain_of_texts_that_double_is_compiled_in_no_time(tmp_path: Path) -> 
 
 
 EXPERIMENTAL = [
-    ("test t 'x.bicep' = { params: {} }\n", "testFramework"),
     ("@validate(x => true)\nparam p string\n", "userDefinedConstraints"),
     ("@patch()\nresource a 'Microsoft.Foo/foos@2020-02-02' = { name: 'a' }\n", "patch"),
     ("param p resource 'Microsoft.Foo/foos@2020-02-02'\n", "resourceTypedParamsAndOutputs"),

@@ -205,3 +205,33 @@ def test_a_template_that_refers_to_nothing_is_none(tmp_path: Path) -> None:
     (found,) = refused(tmp_path, "import { t } from 'm.json'\nparam p t\n", m__json=text)
     assert (found.code, found.line) == ("BCP188", 1)
     assert "#/definitions/none" in found.message
+
+
+TESTED = "param env 'dev' | 'prod'\nparam size int = 1\n"
+
+
+def test_tests_are_checked_and_not_written(tmp_path: Path) -> None:
+    enabled = '{"experimentalFeaturesEnabled": {"testFramework": true}}'
+    good = "test one 'm.bicep' = {\n  params: { env: 'dev', size: 2 }\n}\ntest two 'e.bicep' = {}\n"
+    found = template(tmp_path, good, bicepconfig__json=enabled, m__bicep=TESTED, e__bicep="")
+    assert found["resources"] == []
+    wrong = (
+        "test one 'm.bicep' = { params: { env: 'x', siz: 2 }, name: 'a' }\n"
+        "test two 'm.bicep' = { params: {} }\n"
+        "test three 'n.bicep' = {}\n"
+        "output o object = one\n"
+    )
+    said = refused(tmp_path, wrong, bicepconfig__json=enabled, m__bicep=TESTED)
+    assert [(one.code, one.line, one.column) for one in said] == [
+        ("BCP036", 1, 39),
+        ("BCP037", 1, 44),
+        ("BCP037", 1, 54),
+        ("BCP035", 2, 32),
+        ("BCP091", 3, 12),
+        ("BCP063", 4, 19),
+    ]
+
+
+def test_tests_are_experimental(tmp_path: Path) -> None:
+    (found,) = refused(tmp_path, "test one 'none.bicep' = {}\n")
+    assert (found.code, found.line, found.column) == ("BCP348", 1, 1)
