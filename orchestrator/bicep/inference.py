@@ -327,9 +327,22 @@ class Typing:
             return kinds.STRING if node.name.name == "name" else ANY
         base = kinds.without_null(self.of(node.base))
         if base.name == "resource":
-            early = node.name.name in ("id", "name", "type", "apiVersion")
-            return kinds.STRING if early else ANY
+            return self._of_resource(base, node.name.name)
         return self.read(base, node.name.name, safe=node.safe)
+
+    def _of_resource(self, kind: Kind, name: str) -> Kind:
+        """What the file says of a resource."""
+        if name not in ("id", "name", "type", "apiVersion"):
+            return ANY
+        found = self.model.resource_of.get(kind.source) if kind.source is not None else None
+        if found is None or name == "id":
+            return kinds.STRING
+        if name == "name":
+            written = found.body.value("name")
+            given = self.of(written) if written is not None else ANY
+            single = given.is_literal and found.parent is None
+            return given if single and given.name == "string" else kinds.STRING
+        return literal(found.type if name == "type" else found.api_version)
 
     def module_of(self, node: s.Node) -> Symbol | None:
         """The module that an expression is, one of a collection included."""

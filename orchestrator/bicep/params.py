@@ -13,8 +13,9 @@ from orchestrator.bicep.checks import bounds
 from orchestrator.bicep.checks.decorators import constant
 from orchestrator.bicep.checks.modules import parameter_kind
 from orchestrator.bicep.checks.values import check_value
+from orchestrator.bicep.config import experimental, not_built_in
 from orchestrator.bicep.convert import Converter
-from orchestrator.bicep.diagnostics import nearest
+from orchestrator.bicep.diagnostics import UNSUPPORTED, nearest
 from orchestrator.bicep.evaluate import EvaluationFault, Scope, evaluate
 from orchestrator.bicep.external_inputs import FUNCTION, Expressions, ExternalInputs, vault_id
 from orchestrator.bicep.imports import _LOADED, Closure
@@ -386,6 +387,10 @@ def _check(file: ParameterFile) -> None:
     """Against the template's own parameters: none too many, none missing."""
     model = file.model
     _check_form(model)
+    if experimental(model.path.parent, "deployCommands"):
+        for using in model.declarations(s.UsingDecl):
+            if using.path is not None:
+                model.error(using, UNSUPPORTED, not_built_in("This file is of", "deployCommands"))
     if model.using is None:
         if not any(model.declarations(s.UsingDecl)):
             model.diagnostics.error(

@@ -55,8 +55,9 @@ resource boxes{n} 'Microsoft.Storage/storageAccounts/blobServices/containers@202
     }}
   }}
 ]
-output blob{n} string = account{n}.properties.primaryEndpoints.blob
-output ids{n} array = [for (shape, i) in shapes{n}: boxes{n}[i].id]
+output ids{n} array = [
+  for (shape, i) in shapes{n}: '${{account{n}.properties.primaryEndpoints}}${{boxes{n}[i].id}}'
+]
 """
 
 

@@ -43,6 +43,8 @@ _RULES = (
     Rule("max-outputs", limits.outputs, "error"),
     Rule("max-resources", limits.resources, "error"),
     Rule("max-asserts", limits.asserts, "error"),
+    Rule("BCP036", types.wrong_kinds),
+    Rule("BCP037", types.almost_common),
     Rule("BCP081", types.unknown),
     Rule("BCP179", absent.loops),
     Rule("BCP318", absent.reads),
