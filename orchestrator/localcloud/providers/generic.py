@@ -103,7 +103,11 @@ def _seen(call: Call, id: ResourceId, resource: JSON) -> Seen:
     top = resource if len(id.names) == 1 else call.arm.store.get(id.top) or {}
     of_top = top.get(_SEED) or id.top.key
     seed = resource.get(_SEED) or f"{of_top}{id.key}"
-    return Seen(id=id, resource=resource, top=top, seed=seed, top_seed=of_top)
+
+    def find(text: str) -> JSON | None:
+        return call.arm.store.get(parse(text))
+
+    return Seen(id=id, resource=resource, top=top, seed=seed, top_seed=of_top, find=find)
 
 
 def _merged(properties: JSON, facts: JSON) -> JSON:

@@ -137,7 +137,8 @@ def _connect(call: Call, item: JSON, ip: str, known: Mapping[str, JSON], *, appr
     return {"fqdn": host, "ipAddresses": [ip]}
 
 
-def _free_address(call: Call, subnet: ResourceId) -> str:
+def _free_address(call: Call, subnet: ResourceId, given: Iterable[str] = ()) -> str:
+    """An address of a subnet that nobody has, not even what `given` names."""
     network = call.arm.store.get(subnet.top)
     assert network is not None
     prefix = next(
@@ -157,6 +158,13 @@ def _free_address(call: Call, subnet: ResourceId) -> str:
         )
         for ip in config["ipAddresses"]
     }
+    taken.update(given)
+    for interface in call.arm.store.of_type(INTERFACES):
+        if parse(interface["id"]).key != call.id.key:
+            taken.update(
+                str((config.get("properties") or {}).get("privateIPAddress"))
+                for config in interface["properties"].get("ipConfigurations") or ()
+            )
     whole = ipaddress.ip_network(str(prefix))
     last = whole.num_addresses - 1
     for number in range(RESERVED, min(last, 65536)):
@@ -172,8 +180,38 @@ class NetworkInterfaces(ResourceType):
     """Interfaces; those of private endpoints exist without having been made."""
 
     type: ClassVar[str] = INTERFACES
+    shape: ClassVar[Shape] = {
+        "properties": {
+            "ipConfigurations": [
+                {"name": str, "properties": {"subnet": {"id": str}, "privateIPAddress": str}}
+            ]
+        }
+    }
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Give each configuration an address of its subnet; one that it had is kept."""
+        before = {
+            str(item.get("name")).lower(): item.get("properties") or {}
+            for item in (old or {"properties": {}})["properties"].get("ipConfigurations") or ()
+        }
+        given: list[str] = []
+        for number, item in enumerate(resource["properties"].get("ipConfigurations") or ()):
+            name = item.setdefault("name", f"ipconfig{number + 1}")
+            item["id"] = f"{call.id.text}/ipConfigurations/{name}"
+            inner = item.setdefault("properties", {})
+            inner.setdefault("privateIPAllocationMethod", "Dynamic")
+            inner.setdefault("privateIPAddressVersion", "IPv4")
+            inner.setdefault("primary", number == 0)
+            subnet = existing(call, inner.get("subnet"), "properties.ipConfigurations.subnet")
+            had = before.get(name.lower(), {})
+            if had.get("subnet") == inner["subnet"]:
+                inner.setdefault("privateIPAddress", had.get("privateIPAddress"))
+            if not inner.get("privateIPAddress"):
+                inner["privateIPAddress"] = _free_address(call, subnet, given)
+            given.append(inner["privateIPAddress"])
+        return resource
 
     async def get(self, call: Call) -> JSON | None:
         """A stored one, or a private endpoint's."""

@@ -1,4 +1,5 @@
-"""JSON as templates are written: with comments, names without quotes, texts over several lines.
+"""JSON as templates are written: with comments, names without quotes, texts over several lines,
+numbers that begin with their point.
 
 `az` sends the text of a template file as it is, behind a name without quotes; Azure's own reader
 takes all of this ("ARM template syntax", comments and multi-line strings).
@@ -14,6 +15,7 @@ _PIECE = re.compile(
     r'"(?:[^"\\]|\\.)*"'
     r"|'(?:[^'\\]|\\.)*'"
     r"|//[^\n]*|/\*.*?\*/"
+    r"|(?<![\w.])\.\d+"
     r"|[A-Za-z_$][\w$-]*(?=\s*:)",
     re.DOTALL,
 )
@@ -48,6 +50,8 @@ def _strict(match: re.Match[str]) -> str:
     if piece[0] == "'":
         inner = piece[1:-1].replace("\\'", "'")
         return '"' + re.sub(r'(?<!\\)"', r"\"", inner) + '"'
+    if piece[0] == ".":
+        return f"0{piece}"
     if piece[0] == "/":
         # Line numbers of messages stay true.
         return " " + "\n" * piece.count("\n")

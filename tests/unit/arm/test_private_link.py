@@ -118,3 +118,26 @@ async def test_what_an_endpoint_can_lead_to_is_told(arm: World) -> None:
     assert await arm.get(f"{REGISTRY}/privateLinkResources/registry") == group
     with pytest.raises(ArmError, match="acr123x"):
         await arm.get(f"{REGISTRY}x/privateLinkResources/registry")
+
+
+async def test_an_interface_has_a_free_address_of_its_subnet_and_keeps_it(arm: World) -> None:
+    subnet = {"id": f"{NET}/virtualNetworks/net/subnets/one"}
+
+    def interface(*names: str) -> dict[str, Any]:
+        configs = [{"name": name, "properties": {"subnet": subnet}} for name in names]
+        return {"location": "westeurope", "properties": {"ipConfigurations": configs}}
+
+    def addresses(found: dict[str, Any]) -> list[str]:
+        configs = found["properties"]["ipConfigurations"]
+        return [config["properties"]["privateIPAddress"] for config in configs]
+
+    await arm.put(ENDPOINT, endpoint())
+    first = await arm.put(f"{NET}/networkInterfaces/a", interface("x", "y"))
+    assert addresses(first) == ["10.0.0.5", "10.0.0.6"]
+    assert first["properties"]["ipConfigurations"][0]["id"].endswith("/a/ipConfigurations/x")
+    assert addresses(await arm.put(f"{NET}/networkInterfaces/b", interface("x"))) == ["10.0.0.7"]
+    assert addresses(await arm.put(f"{NET}/networkInterfaces/a", interface("y"))) == ["10.0.0.6"]
+    subnet["id"] += "-none"
+    with pytest.raises(ArmError) as caught:
+        await arm.put(f"{NET}/networkInterfaces/c", interface("x"))
+    assert caught.value.code == "InvalidResourceReference"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.providers.network import Network
 from orchestrator.localcloud.providers.published import of_type
 from tests.unit.arm.world import GROUP, World, world
 
@@ -169,6 +170,23 @@ async def test_parts_of_a_load_balancer_have_ids(tmp_path: Path) -> None:
         await arm.group()
         found = await made(arm, path, properties={"backendAddressPools": [{"name": "p"}]})
         assert found["backendAddressPools"][0]["id"] == f"{AT}/{path}/backendAddressPools/p"
+
+
+async def test_a_firewalls_address_is_of_its_subnet(tmp_path: Path) -> None:
+    subnet = {"name": "AzureFirewallSubnet", "properties": {"addressPrefix": "10.1.2.0/26"}}
+    async with world(tmp_path, Network()) as arm:
+        await arm.group()
+        space = {"addressPrefixes": ["10.1.0.0/16"]}
+        net = "Microsoft.Network/virtualNetworks/n"
+        await made(arm, net, properties={"addressSpace": space, "subnets": [subnet]})
+        inner = {"subnet": {"id": f"{AT}/{net}/subnets/AzureFirewallSubnet"}}
+        found = await made(
+            arm,
+            "Microsoft.Network/azureFirewalls/f",
+            properties={"ipConfigurations": [{"name": "c", "properties": inner}]},
+        )
+        config = found["ipConfigurations"][0]
+        assert config["properties"]["privateIPAddress"] == "10.1.2.4"
 
 
 async def test_an_action_of_another_type_is_none_of_this_one(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ CASES: list[tuple[str, Any]] = [
      ["123", "abc", "ABC", "ghi"]),
     ("createObject('Name',7).name", 7),
     ("json('{\"a\": [1, 2]}').a[1]", 2),
+    ("json('.5')", 0.5),
+    ("json('[-.25, 1.5, \".5\"]')", [-0.25, 1.5, ".5"]),
     ("array(1)", [1]),
     ("empty(null())", True),
     ("length(createObject('a',1))", 1),

@@ -27,7 +27,7 @@ _FOUNDRY = ("AI Foundry API", "Azure AI Model Inference API")
 _GENERAL = (
     *("Token", "Content Safety", "Computer Vision", "Face", "FormRecognizer", "Language"),
     *("Text Translation", "Document Translation", "Speech Services Speech to Text"),
-    "Speech Services Text to Speech (Neural)",
+    *("Speech Services Text to Speech (Neural)", "Content Understanding"),
 )
 
 
@@ -230,19 +230,20 @@ def _part(seen: Seen, list_name: str, item: Any) -> Any:
         return item
     own: JSON = {"id": f"{seen.id.text}/{list_name}/{item['name']}"}
     properties = dict(item.get("properties") or {})
-    private = "subnet" in properties and list_name.lower().endswith("ipconfigurations")
-    if private and not properties.get("privateIPAddress"):
-        # Nothing hands out addresses here; the first that a subnet of Azure's gives is .4.
-        properties["privateIPAddress"] = "10.0.0.4"
+    subnet = properties.get("subnet")
+    if isinstance(subnet, dict) and not properties.get("privateIPAddress"):
+        address = seen.address_in(subnet.get("id"))
+        properties |= {"privateIPAddress": address} if address else {}
     return {**item, **own, "properties": properties}
 
 
 def _volume(seen: Seen) -> JSON:
-    file_system = seen.guid("file system")
-    targets = [
-        {"fileSystemId": file_system, "ipAddress": "10.0.0.4", "mountTargetId": seen.guid("mount")}
-    ]
-    return {"fileSystemId": file_system, "mountTargets": targets}
+    target = {
+        "fileSystemId": seen.guid("file system"),
+        "ipAddress": seen.address_in(seen.prop("subnetId")),
+        "mountTargetId": seen.guid("mount"),
+    }
+    return {"fileSystemId": target["fileSystemId"], "mountTargets": [target]}
 
 
 def _bastion(seen: Seen) -> JSON:

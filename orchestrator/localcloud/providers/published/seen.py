@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ class Seen:
         resource: It as it is stored; for a part that is always there, an empty one.
         top: The top-level resource that it is or lies in.
         seed, top_seed: What keys and ids of its own, and of that, are made of.
+        find: Another resource by its id, as it is stored; None where there is none.
     """
 
     id: ResourceId
@@ -36,6 +38,7 @@ class Seen:
     top: JSON
     seed: str
     top_seed: str
+    find: Callable[[str], JSON | None]
 
     @property
     def above(self) -> Seen:
@@ -69,6 +72,20 @@ class Seen:
         for step in path:
             found = found.get(step) if isinstance(found, dict) else None
         return found
+
+    def address_in(self, subnet: Any) -> str | None:
+        """The first address that a subnet gives, named by its id; None where there is none.
+
+        Azure keeps the first four addresses and the last one of a subnet for itself.
+        """
+        network_id, _, name = str(subnet or "").rpartition("/subnets/")
+        network = self.find(network_id) if network_id else None
+        for item in ((network or {}).get("properties") or {}).get("subnets") or ():
+            if str(item.get("name")).lower() == name.lower():
+                inner = item.get("properties") or {}
+                prefix = inner.get("addressPrefix") or (inner.get("addressPrefixes") or [None])[0]
+                return str(ipaddress.ip_network(str(prefix))[4]) if prefix else None
+        return None
 
     def base64(self, label: str, size: int = 32) -> str:
         """A key of `size` bytes."""
