@@ -345,7 +345,7 @@ def sdk_name() -> str:
 
     from azure.core import __version__
 
-    system = "-".join((platform.system(), platform.release(), platform.machine()))
+    system = f"{platform.system()}-{platform.release()}-{platform.machine()}"
     return f"azsdk-python-core/{__version__} Python/{platform.python_version()} ({system})"
 
 

@@ -41,7 +41,9 @@ ROLES = {
     "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",
 }
 
-_ID_BEGINS = re.compile(r"/subscriptions/[^\s/]+(?:/resourceGroups/[^\s/]+)?/providers/", re.I)
+_ID_BEGINS = re.compile(
+    r"/subscriptions/[^\s/]+(?:/resourceGroups/[^\s/]+)?/providers/", re.IGNORECASE
+)
 
 Effect = Literal["create", "modify", "delete", "unchanged", "ignore", "deploy", "unsupported"]
 _EFFECTS: dict[str, Effect] = {

@@ -112,11 +112,12 @@ def _call(arm: Fn, scope: Scope) -> Json:
 
 def _reach(name: str, args: list[Json]) -> Json:
     value, *steps = args
-    for index, step in enumerate(steps):
-        if isinstance(step, dict) and "fromEnd" in step:
-            step = -int(step["value"])
+    for index, given in enumerate(steps):
+        step = given
+        if isinstance(given, dict) and "fromEnd" in given:
+            step = -int(given["value"])
         elif index == 0 and name != "tryget":
-            step = -int(step)
+            step = -int(given)
         if name == "indexfromend":
             value = _read(value, step, safe=False)
         else:

@@ -197,9 +197,8 @@ def _items(value: Json) -> list[Json]:
 
 
 def _like(value: str, pattern: str) -> bool:
-    return bool(
-        re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), value, re.I | re.S)
-    )
+    text = ".*".join(re.escape(part) for part in pattern.split("*"))
+    return bool(re.fullmatch(text, value, re.IGNORECASE | re.DOTALL))
 
 
 def _divide(left: int, right: int) -> int:
@@ -285,7 +284,7 @@ def _unique_string(*parts: str) -> str:
 
 
 def _moment(value: str) -> dt.datetime:
-    parsed = dt.datetime.fromisoformat(value.replace("Z", "+00:00"))
+    parsed = dt.datetime.fromisoformat(value)
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)
 
 

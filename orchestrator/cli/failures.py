@@ -20,6 +20,8 @@ import click
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
+_ASSIGNMENT = re.compile(r"\A((?:--[\w-]+=)?(?!--)[\w.-]+)=.*\Z", re.DOTALL)
+
 
 def report(
     sentence: str, hint: str = "", *, details: Sequence[str] = (), error: bool = True
@@ -210,12 +212,8 @@ def _write_details(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def _without_values(arguments: Sequence[str]) -> list[str]:
-    """The command line without the values of variables, which may be secrets."""
-    shown: list[str] = []
-    for argument in arguments:
-        after_env = shown and shown[-1] in ("--env", "-e")
-        if "=" in argument and (after_env or argument.startswith("--env=")):
-            cut = 2 if argument.startswith("--env=") else 1
-            argument = "=".join(argument.split("=")[:cut]) + "=…"
-        shown.append(argument)
-    return shown
+    """The command line without the values of variables and parameters: any may be secret.
+
+    They are NAME=VALUE, by themselves or right behind an option: -e N=V, -eN=V, --env=N=V.
+    """
+    return [_ASSIGNMENT.sub(r"\1=…", argument) for argument in arguments]

@@ -178,6 +178,6 @@ class Declined(click.ClickException):
 def ask(question: str) -> None:
     """Ask on stderr. Raises Declined, or NotConfirmed where nobody can answer."""
     if not sys.stdin.isatty():
-        raise NotConfirmed()
+        raise NotConfirmed
     if not click.confirm(question, err=True):
-        raise Declined()
+        raise Declined

@@ -95,8 +95,9 @@ def _csv(view: View, stream: TextIO) -> None:
 
 
 def _tsv(view: View, stream: TextIO) -> None:
-    for row in view.cells:
-        stream.write("\t".join(_field(machine(value)) for value in row) + "\n")
+    stream.writelines(
+        "\t".join(_field(machine(value)) for value in row) + "\n" for row in view.cells
+    )
 
 
 def _field(value: Any) -> str:

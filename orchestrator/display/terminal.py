@@ -19,7 +19,7 @@ _colour_allowed = True
 
 def disable_colour(disabled: bool = True) -> None:
     """Turn colours off for the rest of the process (or allow them again)."""
-    global _colour_allowed  # one process has one answer
+    global _colour_allowed  # noqa: PLW0603 -- one process has one answer
     _colour_allowed = not disabled
 
 

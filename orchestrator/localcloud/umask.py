@@ -16,7 +16,7 @@ _users: int | None = None
 
 def keep_private() -> None:
     """Make every file that this process creates 0600 and every folder 0700, where modes exist."""
-    global _users
+    global _users  # noqa: PLW0603 -- as a process has one umask
     if os.name == "posix":
         _users = os.umask(PRIVATE)
 

@@ -77,12 +77,14 @@ def kind_of(descriptor: Any) -> int:
     return int(descriptor) if isinstance(descriptor, int) else 0
 
 
-def decode_fields(frame: bytes, pos: int) -> tuple[int, list[Any], int]:
+def decode_fields(frame: bytes, pos: int) -> tuple[int, list[Any], int]:  # noqa: C901
     """`(code, fields, position behind)` of the frame body that starts at `pos`.
 
     Unsigned integers come as plain `int` here; attach's source and target (fields 5 and 6) come as
     raw bytes, so that they can be echoed as they were; the outcome accepted, which is most of what
     dispositions say, as `ACCEPT`. Raises `DecodeError`.
+
+    In one piece: every frame but transfers comes through here, and a call costs as much as a field.
     """
     if len(frame) - pos in _ACCEPTING_SIZES:
         found = _accepting(frame, pos)

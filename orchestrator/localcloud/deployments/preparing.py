@@ -144,8 +144,8 @@ async def _looked_over(
             continue
         try:
             only_at_the_root(body)
-            body = with_secrets(arm, caller, body)
-            inner = await prepare(arm, parse(item.id), wanted(body), caller, assumed=groups)
+            asked = wanted(with_secrets(arm, caller, body))
+            inner = await prepare(arm, parse(item.id), asked, caller, assumed=groups)
         except ArmError as error:
             if closed:  # else: checked once the values are known
                 errors.append(_not_valid(item.name, item.id, error))

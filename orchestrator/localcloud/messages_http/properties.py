@@ -270,14 +270,19 @@ def user_properties(given: object) -> dict[str, Any]:
             continue
         if not isinstance(value, str | bool | int | float):
             raise PropertyError(f"The user property '{name}' must be a string, number or boolean.")
-        if isinstance(value, int) and not isinstance(value, bool) and value not in _LONG:
-            try:
-                value = float(value)
-            except OverflowError:
-                raise PropertyError(f"The user property '{name}' is too large a number.") from None
         _encodable("The name of a user property", name)
-        found[name] = _encoded(name, value)
+        found[name] = _encoded(name, _in_range(name, value))
     return found
+
+
+def _in_range(name: str, value: str | bool | int | float) -> str | bool | int | float:
+    """A whole number beyond 64 bits becomes one with a fraction, as JSON has only numbers."""
+    if isinstance(value, bool) or not isinstance(value, int) or value in _LONG:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        raise PropertyError(f"The user property '{name}' is too large a number.") from None
 
 
 def property_headers(properties: Mapping[Any, Any]) -> dict[str, str]:

@@ -66,9 +66,8 @@ class AmqpContent:
         if system:
             fields = s.list_of(raw_properties, 13)
             for name, value in system.items():
-                if value is not None:
-                    value = t.Symbol(value) if name in _SYMBOLS else str(value)
-                fields[_FIELDS[name]] = value
+                kind = t.Symbol if name in _SYMBOLS else str
+                fields[_FIELDS[name]] = None if value is None else kind(value)
             while fields and fields[-1] is None:
                 fields.pop()
             raw_properties = s.section(s.PROPERTIES, fields)

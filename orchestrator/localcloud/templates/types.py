@@ -59,8 +59,8 @@ class Types:
         found: Any = self._document
         if not reference.startswith("#/"):
             raise not_valid(f"The type reference '{reference}' must start with '#/'")
-        for part in reference[2:].split("/"):
-            part = part.replace("~1", "/").replace("~0", "~")
+        for escaped in reference[2:].split("/"):
+            part = escaped.replace("~1", "/").replace("~0", "~")
             if isinstance(found, list) and part.isdigit() and int(part) < len(found):
                 found = found[int(part)]
             else:

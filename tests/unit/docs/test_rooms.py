@@ -43,6 +43,11 @@ def modules() -> dict[str, Path]:
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports() -> tuple[Import, ...]:
     """Every import of every module of the package."""
     return tuple(
@@ -67,7 +72,7 @@ def _imports(name: str, path: Path) -> Iterator[tuple[str, bool]]:
         for child in ast.iter_child_nodes(node):
             yield from walk(child, late or _runs_later(node, child))
 
-    return walk(ast.parse(path.read_text(encoding="utf-8")), False)
+    return walk(tree_of(path), False)
 
 
 def _runs_later(node: ast.AST, child: ast.AST) -> bool:
@@ -226,7 +231,7 @@ def _asks_the_machine(path: Path) -> bool:
     wall = {"time.time", "_time.time", "time.time_ns", "datetime.now", "datetime.utcnow"}
     return any(
         isinstance(node, ast.Call) and ast.unparse(node.func) in wall
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
     )
 
 
@@ -307,7 +312,7 @@ def test_the_page_draws_every_room_and_none_that_is_gone() -> None:
     "path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: path.parent.name
 )
 def test_a_package_says_what_is_in_it_and_names_no_file_that_is_gone(path: Path) -> None:
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = ast.get_docstring(tree_of(path)) or ""
     assert text
     prose = "\n".join(line for line in text.splitlines() if "/job" not in line)
     for name in re.findall(r"(?<![\w/])[\w*]+\.py\b", prose):
