@@ -116,6 +116,7 @@ def _merged(properties: JSON, facts: JSON) -> JSON:
     for name, value in facts.items():
         before = found.get(name)
         if isinstance(before, dict) and isinstance(value, dict):
-            value = _merged(before, value)
-        found[name] = value
+            found[name] = _merged(before, value)
+        else:
+            found[name] = value
     return found
