@@ -133,7 +133,8 @@ def test_an_exported_job_compiles_to_what_is_exported_as_json(tmp_path: Path) ->
     file = tmp_path / "job.bicep"
     file.write_text(as_bicep(live()), encoding="utf-8")
     compiled = compile_file(file)
-    assert compiled.warnings == []
+    # The vault of a live job's secret is where it is: its address is one cloud's.
+    assert [warning.code for warning in compiled.warnings] == ["no-hardcoded-env-urls"]
     wanted = json.loads(as_json(live()))
     (made,) = compiled.template["resources"]
     (job,) = wanted["resources"]
