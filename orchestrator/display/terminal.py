@@ -74,7 +74,9 @@ def console(stream: TextIO) -> Console:
         emoji=False,
         markup=False,
         soft_wrap=False,
+        # Both, or rich takes a dumb terminal to have 80 columns.
         width=width() if is_terminal(stream) else None,
+        height=25 if is_terminal(stream) else None,
     )
 
 

@@ -137,6 +137,13 @@ def test_no_color_takes_the_colours_away(monkeypatch: pytest.MonkeyPatch) -> Non
         disable_colour(False)
 
 
+def test_a_dumb_terminal_has_the_width_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
+    there = ESCAPE.sub("", shown(stream=Terminal()))
+    monkeypatch.setenv("TERM", "dumb")
+    assert shown(stream=Terminal()) == there
+
+
 @pytest.mark.parametrize("columns", [50, 60, 80, 100])
 def test_no_line_is_wider_than_a_narrow_terminal(
     columns: int, monkeypatch: pytest.MonkeyPatch
