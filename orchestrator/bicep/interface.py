@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.literals import alias
 from orchestrator.bicep.model import ArmFile, Model, has_decorator
 from orchestrator.bicep.symbols import Symbol
 
@@ -113,26 +114,13 @@ def _is_nullable(node: s.Node, seen: set[s.Node]) -> bool:
         return node.value is None
     if isinstance(node, s.TypeUnion):
         return any(_is_nullable(member, seen) for member in node.members)
-    target: sym.Target | None = None
-    if isinstance(node, s.TypeName) and isinstance(node.symbol, Symbol):
-        if isinstance(node.symbol.decl, s.TypeDecl):
-            return _is_nullable(node.symbol.decl.type, seen)
-        target = node.symbol.target
-    elif (
-        isinstance(node, s.TypeMember)
-        and isinstance(node.base, s.TypeName)
-        and node.base.symbol is not None
-        and node.base.symbol.kind == sym.WILDCARD
-    ):
-        target = node.base.symbol.members.get(node.name.name)
-    if target is None:
+    meant = alias(node)
+    if isinstance(meant, tuple):
+        return _is_nullable(meant[1], seen)
+    if meant is None or not isinstance(meant.file, ArmFile):
         return False
-    if target.symbol is not None and isinstance(target.symbol.decl, s.TypeDecl):
-        return _is_nullable(target.symbol.decl.type, seen)
-    if isinstance(target.file, ArmFile):
-        schema = target.file.resolve(target.file.template["definitions"][target.name])
-        return bool(schema.get("nullable"))
-    return False
+    schema = meant.file.resolve(meant.file.template["definitions"][meant.name])
+    return bool(schema.get("nullable"))
 
 
 def is_nullable(node: s.Node) -> bool:

@@ -15,6 +15,7 @@ from typing import ClassVar
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, ResourceType
+from orchestrator.localcloud.providers.availability import asked_name, available, unavailable
 from orchestrator.localcloud.providers.embedded import existing
 from orchestrator.localcloud.providers.faults import Faults
 
@@ -235,14 +236,10 @@ async def profile_types(call: Call) -> Answer:
 
 async def check_certificate_name(call: Call) -> Answer:
     """Whether an environment has a certificate of that name."""
-    name = str(call.object().get("name", ""))
+    name = asked_name(call)
     if call.id.child("certificates", name) in call.arm.store:
-        return {
-            "nameAvailable": False,
-            "reason": "AlreadyExists",
-            "message": f"The certificate '{name}' exists already.",
-        }
-    return {"nameAvailable": True}
+        return unavailable("AlreadyExists", f"The certificate '{name}' exists already.")
+    return available()
 
 
 class Storages(ResourceType):

@@ -28,6 +28,7 @@ from orchestrator.localcloud.arm.provider import (
 )
 from orchestrator.localcloud.arm.shapes import Shape, check_shape
 from orchestrator.localcloud.arm.store import ResourceStore
+from orchestrator.localcloud.providers.availability import asked_name, available, unavailable
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
@@ -488,11 +489,10 @@ def _count(below: Iterable[JSON]) -> int:
 
 
 async def _check_name(call: Call) -> Answer:
-    name = str(call.object().get("name", ""))
+    name = asked_name(call)
     if not _NAME.fullmatch(name):
         message = "1 to 90 letters, digits and '-', '_', '(', ')', '.' make a name."
-        return {"nameAvailable": False, "reason": "Invalid", "message": message}
+        return unavailable("Invalid", message)
     if name.lower() in _all(call):
-        message = "The group with the specified name already exists"
-        return {"nameAvailable": False, "reason": "AlreadyExists", "message": message}
-    return {"nameAvailable": True}
+        return unavailable("AlreadyExists", "The group with the specified name already exists")
+    return available()

@@ -19,6 +19,12 @@ from orchestrator.localcloud.arm.provider import (
     Provider,
     ResourceType,
 )
+from orchestrator.localcloud.providers.availability import (
+    asked_name,
+    available,
+    is_taken,
+    unavailable,
+)
 from orchestrator.localcloud.providers.private_link_connections import connections_of
 
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
@@ -39,24 +45,16 @@ class ContainerRegistry(Provider):
         return {"checkNameAvailability": self._check_name}
 
     async def _check_name(self, call: Call) -> Answer:
-        name = str(call.object().get("name", ""))
+        name = asked_name(call)
         if not _NAME.fullmatch(name):
-            return {
-                "nameAvailable": False,
-                "reason": "Invalid",
-                "message": "Registry names may contain only alpha numeric characters and must be "
-                "between 5 and 50 characters",
-            }
-        taken = any(
-            record.id.name.lower() == name.lower() for record in call.arm.store.records(REGISTRIES)
-        )
-        if taken:
-            return {
-                "nameAvailable": False,
-                "reason": "AlreadyExists",
-                "message": f"The registry {name} is already in use.",
-            }
-        return {"nameAvailable": True}
+            return unavailable(
+                "Invalid",
+                "Registry names may contain only alpha numeric characters and must be between 5 "
+                "and 50 characters",
+            )
+        if is_taken(call, REGISTRIES, name):
+            return unavailable("AlreadyExists", f"The registry {name} is already in use.")
+        return available()
 
 
 class Registries(ResourceType):

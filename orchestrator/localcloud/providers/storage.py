@@ -22,6 +22,12 @@ from orchestrator.localcloud.arm.provider import (
     Provider,
     ResourceType,
 )
+from orchestrator.localcloud.providers.availability import (
+    asked_name,
+    available,
+    is_taken,
+    unavailable,
+)
 
 ACCOUNTS = "Microsoft.Storage/storageAccounts"
 _NAME = re.compile(r"[a-z0-9]{3,24}")
@@ -54,14 +60,13 @@ class Storage(Provider):
         return {"checkNameAvailability": self._check_name}
 
     async def _check_name(self, call: Call) -> Answer:
-        name = str(call.object().get("name", ""))
+        name = asked_name(call)
         if not _NAME.fullmatch(name):
-            message = f"{name} {_RULE}"
-            return {"nameAvailable": False, "reason": "AccountNameInvalid", "message": message}
-        if _taken(call, name):
+            return unavailable("AccountNameInvalid", f"{name} {_RULE}")
+        if is_taken(call, ACCOUNTS, name):
             message = f"The storage account named {name} is already taken."
-            return {"nameAvailable": False, "reason": "AlreadyExists", "message": message}
-        return {"nameAvailable": True}
+            return unavailable("AlreadyExists", message)
+        return available()
 
 
 class Accounts(ResourceType):
@@ -76,7 +81,7 @@ class Accounts(ResourceType):
         if old is None:
             if not _NAME.fullmatch(name):
                 raise ArmError("AccountNameInvalid", f"{name} {_RULE}", target="name")
-            if _taken(call, name):
+            if is_taken(call, ACCOUNTS, name):
                 raise ArmError(
                     "StorageAccountAlreadyTaken",
                     f"The storage account named {name} is already taken.",
@@ -154,9 +159,3 @@ def _key() -> str:
 
 def _give_keys(resource: JSON) -> None:
     resource.setdefault(_KEYS, [_key(), _key()])
-
-
-def _taken(call: Call, name: str) -> bool:
-    return any(
-        record.id.name.lower() == name.lower() for record in call.arm.store.records(ACCOUNTS)
-    )

@@ -21,6 +21,12 @@ from orchestrator.localcloud.arm.provider import (
     ResourceType,
 )
 from orchestrator.localcloud.arm.shapes import Shape
+from orchestrator.localcloud.providers.availability import (
+    asked_name,
+    available,
+    is_taken,
+    unavailable,
+)
 
 VAULTS = "Microsoft.KeyVault/vaults"
 _NAME = re.compile(r"[A-Za-z](?!.*--)[-A-Za-z0-9]{1,22}[A-Za-z0-9]")
@@ -51,22 +57,16 @@ class KeyVault(Provider):
         return {"checkNameAvailability": self._check_name}
 
     async def _check_name(self, call: Call) -> Answer:
-        name = str(call.object().get("name", ""))
+        name = asked_name(call)
         if not _NAME.fullmatch(name):
-            return {
-                "nameAvailable": False,
-                "reason": "AccountNameInvalid",
-                "message": "Vault name must be between 3-24 alphanumeric characters. The name must "
-                "begin with a letter, end with a letter or digit, and not contain consecutive "
-                "hyphens.",
-            }
-        if _taken(call, name):
-            return {
-                "nameAvailable": False,
-                "reason": "AlreadyExists",
-                "message": f"The vault name '{name}' is already in use.",
-            }
-        return {"nameAvailable": True}
+            return unavailable(
+                "AccountNameInvalid",
+                "Vault name must be between 3-24 alphanumeric characters. The name must begin with "
+                "a letter, end with a letter or digit, and not contain consecutive hyphens.",
+            )
+        if is_taken(call, VAULTS, name):
+            return unavailable("AlreadyExists", f"The vault name '{name}' is already in use.")
+        return available()
 
 
 class Vaults(ResourceType):
@@ -86,7 +86,7 @@ class Vaults(ResourceType):
                     "letter or digit, and not contain consecutive hyphens.",
                     target="name",
                 )
-            if _taken(call, call.id.name):
+            if is_taken(call, VAULTS, call.id.name):
                 raise ArmError(
                     "VaultAlreadyExists",
                     f"The vault name '{call.id.name}' is already in use.",
@@ -161,7 +161,3 @@ def current_version(secret: JSON) -> str:
     """The version of a stored secret's value."""
     address = str(secret["properties"].get("secretUriWithVersion", ""))
     return address.rpartition("/")[2].lower()
-
-
-def _taken(call: Call, name: str) -> bool:
-    return any(record.id.name.lower() == name.lower() for record in call.arm.store.records(VAULTS))
