@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from azure.servicebus import ServiceBusMessage
 
+from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.servicebus.rules import Rule, TrueFilter
@@ -18,7 +19,7 @@ from orchestrator.localcloud.servicebus.topic_definitions import (
     TopicProperties,
 )
 from tests.cloud.servicebus_bus import NAMESPACE, Bus
-from tests.cloud.servicebus_wire import Wire
+from tests.cloud.servicebus_wire import Wire, request
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,21 @@ def test_a_peek_may_leave_out_the_bodies(bus: Bus) -> None:
     assert after.message_annotations == before.message_annotations
     annotations = s.map_of(after.delivery_annotations)
     assert annotations["omitted-message-body-size"] == len(before.body)
+
+
+async def test_a_request_is_accepted_before_it_is_answered(bus: Bus) -> None:
+    """Others come too early for uamqp, which takes them for failures."""
+    node = f"{bus.queue()}/$management"
+    wire = await Wire.opened(bus)
+    wire.attach(0, node, receive=True)
+    wire.attach(1, node, receive=False)
+    wire.credit(0, 10)
+    await wire.until(p.FLOW)
+    peek = {"from-sequence-number": 0, "message-count": t.Int(1)}
+    wire.transfer(1, 0, request("peek-message", peek))
+    codes = [(await wire.read())[0] for _ in range(2)]
+    assert codes == [p.DISPOSITION, p.TRANSFER]
+    await wire.drop()
 
 
 def test_nobody_peeks_into_a_queue_that_forwards(bus: Bus) -> None:

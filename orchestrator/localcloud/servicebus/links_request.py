@@ -122,11 +122,11 @@ class RequestDoor(Door):
                 door.respond(payload)
             self._peer.wake()
 
-        # The response goes first if it is there at once: the Python client reads one frame at a
-        # time and sleeps between them, so that every connection would start later by one sleep.
-        self._serve(request, reply)
+        # First of all that the request has come: uamqp takes a response to one of which it has not
+        # heard so for a failure.
         taken = p.ACCEPT if transaction is None else p.Outcome(p.ACCEPTED, transaction=transaction)
         self.link.settle(event.delivery, taken)
+        self._serve(request, reply)
 
     def _responder(self, reply_to: str | None) -> ResponseDoor | None:
         doors = [door for door in self._peer.responders if door.node == self.node]
