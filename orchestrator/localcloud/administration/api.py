@@ -253,7 +253,10 @@ class _Page:
         self._version = request.query.get("api-version", "")
 
     def _address(self, path: str, more: str = "") -> str:
-        return f"{self._base}/{path}?{more}api-version={self._version}"
+        """Names a version where the request did: azure-servicebus 0.50 names none, and takes all
+        that stands behind the host for an entity's name."""
+        query = f"{more}api-version={self._version}" if self._version else more.rstrip("&")
+        return f"{self._base}/{path}?{query}".rstrip("?")
 
     def _entry(self, shown: Shown) -> str:
         return entry(
