@@ -7,22 +7,19 @@ import os
 import shutil
 import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from azure.core.exceptions import (
-    ClientAuthenticationError,
     HttpResponseError,
     ResourceExistsError,
     ResourceNotFoundError,
 )
-from azure.mgmt.servicebus.models import SBAuthorizationRule, SBNamespace, SBQueue, SBSku
+from azure.mgmt.servicebus.models import SBQueue
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.aio.management import (
     ServiceBusAdministrationClient as AsyncAdministrationClient,
@@ -39,51 +36,17 @@ from azure.servicebus.management import (
     TrueRuleFilter,
 )
 
+from tests.cloud.administration_world import NAMESPACE, World, alone
 from tests.cloud.servicebus_bus import AsyncCredential, Credential
-from tests.cloud.servicebus_signature import signature
-from tests.cloud.test_arm_service_bus import GROUP, group_path, rest, sdk
-from tests.conftest import CloudInThread
+from tests.cloud.test_arm_service_bus import GROUP, sdk
 
 NODE = shutil.which("node")
 JAVASCRIPT = Path(__file__).parent / "javascript"
-NAMESPACE = f"admin-{uuid.uuid4().hex[:8]}"
-
-
-class World:
-    """A namespace of the cloud, and where it is administered."""
-
-    def __init__(self, cloud: CloudInThread, key: str, messaging: str) -> None:
-        self.cloud = cloud
-        self.address = cloud.connection["resource_manager"].removeprefix("https://")
-        self.key = key
-        self.messaging = messaging
-
-    def connection_string(self, rule: str = "RootManageSharedAccessKey", key: str = "") -> str:
-        return (
-            f"Endpoint=sb://{self.address}/;SharedAccessKeyName={rule};"
-            f"SharedAccessKey={key or self.key}"
-        )
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInThread]:
-    """A cloud with this namespace only: on loopback the address alone does not name one."""
-    running = CloudInThread(tmp_path_factory.mktemp("cloud"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def world(cloud: CloudInThread) -> World:
-    rest(cloud, "PUT", group_path(cloud), {"location": "westeurope"})
-    with sdk(cloud) as client:
-        client.namespaces.begin_create_or_update(
-            GROUP, NAMESPACE, SBNamespace(location="westeurope", sku=SBSku(name="Standard"))
-        ).result()
-        keys = client.namespaces.list_keys(GROUP, NAMESPACE, "RootManageSharedAccessKey")
-    assert keys.primary_key is not None
-    assert keys.primary_connection_string is not None
-    return World(cloud, keys.primary_key, keys.primary_connection_string)
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    yield from alone(tmp_path_factory.mktemp("cloud"))
 
 
 @pytest.fixture(scope="module")
@@ -141,37 +104,6 @@ def test_a_queue_does_not_forward_to_itself(
     admin.create_subscription("to-loop", "loop", forward_to="loop")
     admin.delete_topic("to-loop")
     admin.delete_queue("loop")
-
-
-def test_a_request_without_a_version_or_with_an_unknown_one(
-    world: World, admin: ServiceBusAdministrationClient
-) -> None:
-    admin.create_queue("old")
-    context = ssl.create_default_context(cafile=world.cloud.ca)
-    hosts = (world.address, f"{NAMESPACE}.servicebus.windows.net")
-
-    def get(path: str, host: str) -> tuple[int, str, str]:
-        resource = f"https://{host}/"
-        signed = signature(resource, "RootManageSharedAccessKey", world.key, time.time() + 600)
-        headers = {"Host": host, "Authorization": signed}
-        request = urllib.request.Request(f"https://{world.address}/{path}", headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=10, context=context) as response:
-                return response.status, response.headers["Content-Type"], response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers["Content-Type"], error.read().decode()
-
-    for host in hosts:
-        for path in ("old", "$Resources/queues", "$namespaceinfo"):
-            status, kind, body = get(path, host)
-            assert (status, "atom+xml" in kind) == (200, True), body
-        status, kind, body = get("absent", host)
-        assert (status, "xml" in kind) == (404, True)
-        assert body.startswith("<Error><Code>404</Code>")
-    status, kind, body = get("old?api-version=2021-11-01", hosts[1])
-    assert (status, "xml" in kind) == (400, True)
-    assert "The api-version in the query string is not supported" in body
-    admin.delete_queue("old")
 
 
 def test_queues_are_created_changed_listed_and_deleted(
@@ -384,34 +316,6 @@ async def test_the_aio_client_with_a_token(world: World) -> None:
         await client.delete_queue("by-token")
 
 
-@pytest.mark.parametrize(
-    ("path", "query"),
-    [
-        ("$Resources/Queues", "?api-version=2017-04"),
-        ("$Resources/Queues/", "?api-version=2017-04"),
-        ("$Resources/Queues", ""),
-    ],
-)
-def test_what_is_listed_is_named_as_it_was_asked_for(
-    world: World, admin: ServiceBusAdministrationClient, path: str, query: str
-) -> None:
-    """`azure-sb` for Node asks with a slash at the end, and looks for it in the answer's id;
-    azure-servicebus 0.50 names no version, and takes all of an id for the name."""
-    admin.create_queue("listed")
-    host = f"{NAMESPACE}.servicebus.windows.net"
-    token = signature(f"https://{host}", "RootManageSharedAccessKey", world.key, time.time() + 60)
-    request = urllib.request.Request(
-        f"https://{world.address}/{path}{query}",
-        headers={"Host": host, "Authorization": token},
-    )
-    context = ssl.create_default_context(cafile=world.cloud.ca)
-    with urllib.request.urlopen(request, timeout=10, context=context) as response:
-        text = response.read().decode()
-    assert f"<id>https://{host}/{path}?" in text
-    assert f"<id>https://{host}/listed{query}</id>" in text
-    admin.delete_queue("listed")
-
-
 async def test_the_connection_string_that_messaging_uses_administers_as_well(world: World) -> None:
     """What listKeys gives names the plain port, and these clients speak HTTPS there."""
     assert "UseDevelopmentEmulator=true" in world.messaging
@@ -437,102 +341,6 @@ async def test_the_connection_string_that_messaging_uses_administers_as_well(wor
         messaging.get_queue_sender("both"),
     ):
         pass
-
-
-@pytest.mark.parametrize("path", ["", "/"])
-def test_a_namespaces_root_greets_anybody(world: World, path: str) -> None:
-    request = urllib.request.Request(
-        f"https://{world.address}{path}", headers={"Host": f"{NAMESPACE}.servicebus.windows.net"}
-    )
-    context = ssl.create_default_context(cafile=world.cloud.ca)
-    with urllib.request.urlopen(request, timeout=10, context=context) as response:
-        assert '<title type="text">Publicly Listed Services</title>' in response.read().decode()
-        assert "atom+xml" in response.headers["Content-Type"]
-
-
-def test_wrong_keys_and_narrow_rights_are_refused(
-    world: World, admin: ServiceBusAdministrationClient
-) -> None:
-    with sdk(world.cloud) as arm:
-        arm.namespaces.create_or_update_authorization_rule(
-            GROUP, NAMESPACE, "listener", SBAuthorizationRule(rights=["Listen"])
-        )
-        narrow = arm.namespaces.list_keys(GROUP, NAMESPACE, "listener").primary_key
-    assert narrow is not None
-    for rule, key in (("RootManageSharedAccessKey", "A" * 43 + "="), ("listener", narrow)):
-        with (
-            ServiceBusAdministrationClient.from_connection_string(
-                world.connection_string(rule, key), connection_verify=world.cloud.ca
-            ) as client,
-            pytest.raises(ClientAuthenticationError),
-        ):
-            client.get_namespace_properties()
-
-
-def test_whoever_may_not_administer_hears_what_he_lacks(
-    world: World, admin: ServiceBusAdministrationClient
-) -> None:
-    """The service's words, as the tests of azservicebus for Go have them."""
-    admin.create_topic("guarded")
-    admin.create_subscription("guarded", "one")
-    with sdk(world.cloud) as arm:
-        arm.namespaces.create_or_update_authorization_rule(
-            GROUP, NAMESPACE, "worker", SBAuthorizationRule(rights=["Listen", "Send"])
-        )
-        narrow = arm.namespaces.list_keys(GROUP, NAMESPACE, "worker").primary_key
-    assert narrow is not None
-    with ServiceBusAdministrationClient.from_connection_string(
-        world.connection_string("worker", narrow), connection_verify=world.cloud.ca
-    ) as client:
-        for call, words in (
-            (lambda: client.get_topic("guarded"), "Manage,EntityRead claims required for this"),
-            (lambda: list(client.list_queues()), "Manage,EntityRead claims required for this"),
-            (lambda: client.create_queue("q"), "for specified action: Manage,EntityWrite."),
-            (lambda: client.delete_topic("guarded"), "for specified action: Manage,EntityDelete."),
-            (lambda: client.get_subscription("guarded", "one"), "for 'GetSubscription' operation"),
-            (lambda: list(client.list_subscriptions("guarded")), "'EnumerateSubscriptions'"),
-            (lambda: client.create_subscription("guarded", "b"), "'CreateOrUpdateSubscription'"),
-            (lambda: client.delete_subscription("guarded", "one"), "'DeleteSubscription'"),
-            (lambda: list(client.list_rules("guarded", "one")), "'EnumerateRules'"),
-            (lambda: client.get_rule("guarded", "one", "$Default"), "'GetRule'"),
-        ):
-            with pytest.raises(ClientAuthenticationError, match=words):
-                call()
-        with pytest.raises(ResourceNotFoundError):
-            client.get_queue("never-made")
-    assert admin.get_subscription("guarded", "one").name == "one"
-    admin.delete_topic("guarded")
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        b"",
-        b"<entry",
-        b"<feed/>",
-        b"\xff\xfe\x00",
-        b'<!DOCTYPE a [<!ENTITY x "y">]><entry><content>&x;</content></entry>',
-        b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><entry/>',
-        b"<a>" * 5000,
-        b"<entry><content><QueueDescription><LockDuration>soon</LockDuration></QueueDescription>"
-        b"</content></entry>",
-    ],
-)
-def test_what_is_no_description_is_refused_with_a_sentence(world: World, document: bytes) -> None:
-    token = world.cloud.credential.get_token("https://servicebus.azure.net/.default").token
-    request = urllib.request.Request(
-        f"https://{world.address}/refused?api-version=2021-05",
-        document,
-        {"Authorization": f"Bearer {token}", "Content-Type": "application/atom+xml"},
-        method="PUT",
-    )
-    context = ssl.create_default_context(cafile=world.cloud.ca)
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10, context=context)
-    assert refused.value.code == 400
-    body = refused.value.read()
-    assert body.startswith(b"<Error><Code>400</Code><Detail>")
-    assert b"passwd" not in body
 
 
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
