@@ -20,6 +20,7 @@ from .errors import (
     TRANSFER_LIMIT_EXCEEDED,
     AmqpError,
 )
+from .fields import flag, number, optional_number
 
 if TYPE_CHECKING:
     from .session import Session
@@ -293,10 +294,10 @@ class IncomingLink(LinkBase):
             self._partial = delivery
         elif fields[1] is not None and fields[1] != delivery.id:
             raise AmqpError(NOT_ALLOWED, "A delivery began before the one before it was whole.")
-        if p.flag(fields[9], "transfer", "aborted"):
+        if flag(fields[9], "transfer", "aborted"):
             self.discard_partial()
             return None
-        if p.flag(fields[4], "transfer", "settled"):
+        if flag(fields[4], "transfer", "settled"):
             delivery.settled = True
         size = len(self._parts) + self._discarded + len(frame) - pos
         if self.limit and size > self.limit:
@@ -306,7 +307,7 @@ class IncomingLink(LinkBase):
                 raise self._size_error()
         else:
             self._parts += frame[pos:]
-        if p.flag(fields[5], "transfer", "more"):
+        if flag(fields[5], "transfer", "more"):
             return None
         if self._discarded:
             self.discard_partial()
@@ -333,10 +334,10 @@ class IncomingLink(LinkBase):
             raise AmqpError(NOT_ALLOWED, "A delivery needs a tag of at most 32 bytes.")
         delivery = IncomingDelivery(
             self,
-            p.number(fields[1], "transfer", "delivery-id"),
+            number(fields[1], "transfer", "delivery-id"),
             tag,
-            p.optional_number(fields[3], "transfer", "message-format", 0),
-            p.flag(fields[4], "transfer", "settled"),
+            optional_number(fields[3], "transfer", "message-format", 0),
+            flag(fields[4], "transfer", "settled"),
         )
         if fields[7] is not None:
             delivery.transaction = p.Outcome.read(fields[7]).transaction

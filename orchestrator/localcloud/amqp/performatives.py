@@ -13,7 +13,8 @@ from typing import Any
 from . import types as t
 from .decode import BROKEN, DECODERS, decode_whole, skip
 from .encode import encode, raw_compound
-from .errors import INVALID_FIELD, AmqpError, DecodeError
+from .errors import AmqpError, DecodeError
+from .fields import flag, mapping, number, optional_number, text, wrong
 
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 SASL_MECHANISMS, SASL_INIT, SASL_CHALLENGE, SASL_RESPONSE, SASL_OUTCOME = range(0x40, 0x45)
@@ -181,47 +182,6 @@ def _accepting(frame: bytes, pos: int) -> list[Any] | None:
     return [True, first, last, settled == 0x5601, ACCEPT, _BATCHABLE[behind]]
 
 
-def _wrong(frame: str, field: str) -> AmqpError:
-    return AmqpError(INVALID_FIELD, f"The field {field} of {frame} is missing or not valid.")
-
-
-def number(value: Any, frame: str, field: str, largest: int = 0xFFFFFFFF) -> int:
-    """A mandatory unsigned integer. Raises `AmqpError` (invalid-field)."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= largest:
-        raise _wrong(frame, field)
-    return int(value)
-
-
-def optional_number(
-    value: Any, frame: str, field: str, default: int, largest: int = 0xFFFFFFFF
-) -> int:
-    """An unsigned integer that may be null, which means `default`."""
-    return default if value is None else number(value, frame, field, largest)
-
-
-def _text(value: Any, frame: str, field: str) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise _wrong(frame, field)
-    return value
-
-
-def flag(value: Any, frame: str, field: str) -> bool:
-    """A boolean; null means false."""
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise _wrong(frame, field)
-    return value
-
-
-def _map(value: Any, frame: str, field: str) -> dict[Any, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise _wrong(frame, field)
-    return value
-
-
 class Open:
     """open: what the peer says of itself and its limits (idle_timeout in seconds, or None)."""
 
@@ -235,18 +195,18 @@ class Open:
     )
 
     def __init__(self, fields: list[Any]) -> None:
-        container_id = _text(fields[0], "open", "container-id")
+        container_id = text(fields[0], "open", "container-id")
         if container_id is None:
-            raise _wrong("open", "container-id")
+            raise wrong("open", "container-id")
         self.container_id = container_id
-        self.hostname = _text(fields[1], "open", "hostname")
+        self.hostname = text(fields[1], "open", "hostname")
         self.max_frame_size = optional_number(fields[2], "open", "max-frame-size", 0xFFFFFFFF)
         if self.max_frame_size < 512:
-            raise _wrong("open", "max-frame-size")
+            raise wrong("open", "max-frame-size")
         self.channel_max = optional_number(fields[3], "open", "channel-max", 0xFFFF, 0xFFFF)
         idle = optional_number(fields[4], "open", "idle-time-out", 0)
         self.idle_timeout = idle / 1000 if idle else None
-        self.properties = _map(fields[9], "open", "properties")
+        self.properties = mapping(fields[9], "open", "properties")
 
 
 class Begin:
@@ -257,7 +217,7 @@ class Begin:
     def __init__(self, fields: list[Any]) -> None:
         if fields[0] is not None:
             # A remote-channel answers a begin of ours, and this side never begins a session.
-            raise _wrong("begin", "remote-channel")
+            raise wrong("begin", "remote-channel")
         self.next_outgoing_id = number(fields[1], "begin", "next-outgoing-id")
         self.incoming_window = number(fields[2], "begin", "incoming-window")
         self.outgoing_window = number(fields[3], "begin", "outgoing-window")
@@ -281,13 +241,13 @@ class Attach:
     )
 
     def __init__(self, fields: list[Any]) -> None:
-        name = _text(fields[0], "attach", "name")
+        name = text(fields[0], "attach", "name")
         if name is None:
-            raise _wrong("attach", "name")
+            raise wrong("attach", "name")
         self.name = name
         self.handle = number(fields[1], "attach", "handle")
         if not isinstance(fields[2], bool):
-            raise _wrong("attach", "role")
+            raise wrong("attach", "role")
         self.peer_receives = fields[2]
         self.snd_settle_mode = optional_number(fields[3], "attach", "snd-settle-mode", 2, 2)
         self.rcv_settle_mode = optional_number(fields[4], "attach", "rcv-settle-mode", 0, 1)
@@ -299,7 +259,7 @@ class Attach:
         self.max_message_size = optional_number(
             fields[10], "attach", "max-message-size", 0, 0xFFFFFFFFFFFFFFFF
         )
-        self.properties = _map(fields[13], "attach", "properties")
+        self.properties = mapping(fields[13], "attach", "properties")
 
 
 class Terminus:
@@ -321,20 +281,20 @@ class Terminus:
             return
         self.kind = kind_of(described.descriptor)
         if not isinstance(described.value, list):
-            raise _wrong("attach", "source or target")
+            raise wrong("attach", "source or target")
         self.fields = described.value
         if self.kind in (SOURCE, TARGET):
             fields = [*self.fields, *[None] * 11]
-            self.address = _text(fields[0], "attach", "address")
+            self.address = text(fields[0], "attach", "address")
             self.dynamic = flag(fields[4], "attach", "dynamic")
             if self.kind == SOURCE:
-                self.filters = _map(fields[7], "attach", "filter")
+                self.filters = mapping(fields[7], "attach", "filter")
 
 
 def _decode_terminus(raw: bytes) -> t.Described:
     value = decode_whole(raw)
     if not isinstance(value, t.Described):
-        raise _wrong("attach", "source or target")
+        raise wrong("attach", "source or target")
     return value
 
 
@@ -379,7 +339,7 @@ class Disposition:
 
     def __init__(self, fields: list[Any]) -> None:
         if not isinstance(fields[0], bool):
-            raise _wrong("disposition", "role")
+            raise wrong("disposition", "role")
         self.peer_receives = fields[0]
         self.first = number(fields[1], "disposition", "first")
         self.last = optional_number(fields[2], "disposition", "last", self.first)
@@ -422,7 +382,7 @@ class Outcome:
         if isinstance(value, Outcome):
             return value
         if not isinstance(value, t.Described) or not isinstance(value.value, list):
-            raise _wrong("disposition", "state")
+            raise wrong("disposition", "state")
         kind = kind_of(value.descriptor)
         if kind in (ACCEPTED, RELEASED):
             return cls(kind)
@@ -436,17 +396,17 @@ class Outcome:
                 kind,
                 failed=flag(fields[0], "modified", "delivery-failed"),
                 elsewhere=flag(fields[1], "modified", "undeliverable-here"),
-                annotations=_map(fields[2], "modified", "message-annotations"),
+                annotations=mapping(fields[2], "modified", "message-annotations"),
             )
         return cls(kind)
 
     @classmethod
     def _transactional(cls, transaction: Any, outcome: Any) -> Outcome:
         if not isinstance(transaction, bytes):
-            raise _wrong("transactional-state", "txn-id")
+            raise wrong("transactional-state", "txn-id")
         inner = cls(TRANSACTIONAL) if outcome is None else cls.read(outcome)
         if inner.transaction is not None:
-            raise _wrong("transactional-state", "outcome")
+            raise wrong("transactional-state", "outcome")
         return cls(
             inner.kind,
             inner.error,
@@ -493,13 +453,13 @@ def reject(error: AmqpError) -> Outcome:
 def read_error(value: Any) -> AmqpError:
     """An error from its decoded described list. Raises `AmqpError` (invalid-field)."""
     if not isinstance(value, t.Described) or not isinstance(value.value, list):
-        raise _wrong("error", "error")
+        raise wrong("error", "error")
     fields = [*value.value, None, None, None]
-    condition = _text(fields[0], "error", "condition")
+    condition = text(fields[0], "error", "condition")
     return AmqpError(
         condition or "",
-        _text(fields[1], "error", "description") or "",
-        _map(fields[2], "error", "info"),
+        text(fields[1], "error", "description") or "",
+        mapping(fields[2], "error", "info"),
     )
 
 

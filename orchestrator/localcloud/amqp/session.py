@@ -19,6 +19,7 @@ from .errors import (
     AmqpError,
 )
 from .events import Attaching, Detached, Disposed, Dropped, Event, Received, Sendable
+from .fields import number
 from .framing import frame
 from .link import (
     ATTACHED,
@@ -210,7 +211,7 @@ class Session:
         self.incoming_window -= 1
         if self.incoming_window < 0:
             raise AmqpError(WINDOW_VIOLATION, "More transfers than the session window allows.")
-        link = self._links.get(p.number(fields[0], "transfer", "handle"))
+        link = self._links.get(number(fields[0], "transfer", "handle"))
         if link is None:
             raise self._no_link()
         found: list[Event] = []
@@ -357,7 +358,7 @@ class Session:
         return found
 
     def _on_detach(self, fields: list[Any]) -> list[Event]:
-        handle = p.number(fields[0], "detach", "handle")
+        handle = number(fields[0], "detach", "handle")
         link = self._links.pop(handle, None)
         if link is None:
             raise self._no_link()
