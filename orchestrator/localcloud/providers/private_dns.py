@@ -132,6 +132,20 @@ class PrivateDnsZones(ResourceType):
             )
 
 
+def _records(properties: JSON, own: str) -> list[JSON]:
+    """The records of a set; where there is one alone, it. Raises ArmError (400)."""
+    if own not in properties:
+        return []
+    found = properties[own] if own.endswith("s") else [properties[own]]
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise ArmError(
+            "BadRequest",
+            f"'{own}' is of another form than records have.",
+            target=f"properties.{own}",
+        )
+    return found
+
+
 def _check_address(value: Any, version: int, name: str) -> None:
     """See to it that a record has an address of its kind. Raises ArmError (400)."""
     try:
@@ -182,9 +196,11 @@ class _RecordSets(ResourceType):
                 f"'{foreign[0]}'.",
             )
         properties["ttl"] = ttl = _number(properties.get("ttl", 3600))
-        for record in (properties.get(own) or []) if isinstance(properties.get(own), list) else ():
-            if isinstance(record, dict):
-                record.update({name: _number(record[name]) for name in _NUMBERS & record.keys()})
+        for record in _records(properties, own):
+            record.update({name: _number(record[name]) for name in _NUMBERS & record.keys()})
+            for name, version in _ADDRESSES.items():
+                if name in record:
+                    _check_address(record[name], version, name)
         if isinstance(ttl, bool) or not isinstance(ttl, int) or not 1 <= ttl <= 2147483647:
             raise ArmError(
                 "BadRequest",
@@ -192,10 +208,6 @@ class _RecordSets(ResourceType):
                 "1 to 2147483647.",
                 target="properties.ttl",
             )
-        for member, version in _ADDRESSES.items():
-            for record in properties.get(own) or ():
-                if isinstance(record, dict) and member in record:
-                    _check_address(record[member], version, member)
         for name in ("fqdn", "isAutoRegistered"):
             properties.pop(name, None)
         return resource

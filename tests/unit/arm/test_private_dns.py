@@ -109,9 +109,12 @@ async def test_numbers_may_be_written_as_texts(arm: World) -> None:
         ("A", {"aRecords": [{"ipv4Address": "::1"}]}),
         ("A", {"aRecords": [{"ipv4Address": 7}]}),
         ("AAAA", {"aaaaRecords": [{"ipv6Address": "1.2.3.4"}]}),
+        ("A", {"aRecords": 1.5}),
+        ("A", {"aRecords": ["1.2.3.4"]}),
+        ("CNAME", {"cnameRecord": []}),
     ],
 )
-async def test_an_address_is_one_of_its_kind(arm: World, kind: str, record: Any) -> None:
+async def test_records_are_of_their_kind(arm: World, kind: str, record: Any) -> None:
     with pytest.raises(ArmError) as caught:
         await arm.put(f"{ZONE}/{kind}/www", {"properties": {"ttl": 5, **record}})
     assert (caught.value.status, caught.value.code) == (400, "BadRequest")
