@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _OPERATORS = frozenset(
     (
         *("where", "project", "extend", "summarize", "count", "take", "limit", "top", "order"),
-        *("sort", "distinct", "join", "union", "parse", "sample", "filter", "getschema"),
+        *("sort", "distinct", "join", "parse", "sample", "filter", "getschema", "mv", "mvexpand"),
     )
 )
 _COMMENT = re.compile(r"//[^\n]*")

@@ -22,6 +22,7 @@ from duckdb_kql.translate.functions import AGGREGATE_FUNCTIONS, SCALAR_FUNCTIONS
 
 from orchestrator.localcloud.logs import (
     kql_functions,
+    kql_index,
     kql_nodes,
     kql_text,
     kql_windows,
@@ -133,9 +134,9 @@ class Translator:
         if active.used:
             # None: the time of each run; another, if the query itself sets `query_now`.
             parameters[CLOCK_SLOT] = None if active.moment == moment else active.moment
-        return Translated(
-            str(result), parameters, frozenset(semantics.tables_of(query)), statement.render
-        )
+        sql = kql_index.by_name_too(str(result))
+        tables = frozenset(semantics.tables_of(query))
+        return Translated(sql, parameters, tables, statement.render)
 
 
 @cache

@@ -219,7 +219,7 @@ def _reasons(error: QueryError) -> list[ArmError]:
     inner: JSON = error.error
     while "innererror" in inner:
         inner = inner["innererror"]
-    message = str(inner["message"])
+    message = str(inner["message"]).replace("local Log Analytics", "local Resource Graph")
     if inner["code"].startswith("SYN"):
         more = {
             "line": inner["line"],

@@ -123,6 +123,18 @@ async def test_a_row_is_what_a_get_shows(arm: World) -> None:
             "and properties.roleName == 'Reader' | project name",
             [{"name": READER}],
         ),
+        (
+            "resources | where isnotempty(tags) | mvexpand tags "
+            "| extend k = tostring(bag_keys(tags)[0]) | extend v = tostring(tags[k]) "
+            "| distinct k, v | order by v asc",
+            [{"k": "env", "v": "dev"}, {"k": "env", "v": "prod"}],
+        ),
+        (
+            "Resources | take 1 | extend i = 1, j = -1, k = 'n' | project w = properties.parts[i], "
+            "x = properties.parts[j], y = properties.size[k]",
+            [{"w": 2, "x": 2, "y": 1}],
+        ),
+        ("union resources, Resourcecontainers | where type has 'portal' | count", [{"Count": 3}]),
         ("Resources | where isnull(identity) | summarize n = count(), any(zones)",
          [{"n": 3, "any_zones": None}]),
     ],
