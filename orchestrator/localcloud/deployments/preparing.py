@@ -245,6 +245,33 @@ def _not_valid(name: str, id: str, error: ArmError) -> ArmError:
     )
 
 
+def _check_request(arm: ResourceManager, name: str, kind: str, request: Wanted) -> None:
+    """Raises ArmError for a name, a location or a mode that a deployment there may not have."""
+    if not _NAME.fullmatch(name):
+        raise ArmError(
+            "InvalidDeploymentName",
+            f"The deployment name '{name}' is not valid: at most 64 letters, digits and '-', '_', "
+            "'.', '(', ')' are allowed.",
+        )
+    if (kind == "group") == bool(request.location):
+        refused = "is not allowed" if request.location else "must be specified"
+        where = " at resource group scope" if request.location else ""
+        raise ArmError(
+            "InvalidDeployment",
+            f"The 'location' property {refused} for '{name}'{where}. Please see "
+            "https://aka.ms/deploy-to-subscription for usage details.",
+        )
+    if kind == "group":
+        return
+    arm.require_region(str(request.location).replace(" ", "").lower(), "deployment")
+    if request.mode == "Complete":
+        raise ArmError(
+            "InvalidDeploymentMode",
+            f"A deployment to a {kind} has the mode 'Incremental' only.",
+            target="properties.mode",
+        )
+
+
 async def prepare(
     arm: ResourceManager,
     id: ResourceId,
@@ -265,29 +292,7 @@ async def prepare(
     """
     scope = scope_of(id)
     name = id.names[0]
-    if not _NAME.fullmatch(name):
-        raise ArmError(
-            "InvalidDeploymentName",
-            f"The deployment name '{name}' is not valid: at most 64 letters, digits and '-', '_', "
-            "'.', '(', ')' are allowed.",
-        )
-    kind = kind_of(scope)
-    if (kind == "group") == bool(request.location):
-        refused = "is not allowed" if request.location else "must be specified"
-        where = " at resource group scope" if request.location else ""
-        raise ArmError(
-            "InvalidDeployment",
-            f"The 'location' property {refused} for '{name}'{where}. Please see "
-            "https://aka.ms/deploy-to-subscription for usage details.",
-        )
-    if kind != "group":
-        arm.require_region(str(request.location).replace(" ", "").lower(), "deployment")
-    if kind != "group" and request.mode == "Complete":
-        raise ArmError(
-            "InvalidDeploymentMode",
-            f"A deployment to a {kind} has the mode 'Incremental' only.",
-            target="properties.mode",
-        )
+    _check_request(arm, name, kind_of(scope), request)
     document = request.document
     check_schema(scope, document.schema, empty=not document.resources)
     hash_ = records.template_hash(document.raw)
@@ -307,7 +312,7 @@ async def prepare(
     plan = Plan(document, request.given, environment)
     plan.inputs.references = request.references
     prepared = Prepared(
-        id.names[0] if id.names else id.name,
+        name,
         plan,
         scope,
         request.mode,

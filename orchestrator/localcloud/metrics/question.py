@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import unquote
@@ -125,33 +125,10 @@ def read_question(resource_type: str, query: Mapping[str, str], now: datetime) -
     namespace = query.get("metricnamespace", "")
     if namespace and namespace.lower() != kind.lower():
         raise bad(f"The metric namespace '{namespace}' is not one of '{kind}'.")
-    names = [unquote(name).strip() for name in query.get("metricnames", "").split(",")]
-    names = [name for name in names if name]
-    metrics = []
-    for name in names or [next(iter(known.values())).name]:
-        metric = known.get(name.lower())
-        if metric is None:
-            provider, _, short = kind.partition("/")
-            valid = ",".join(one.name for one in known.values())
-            raise bad(
-                f"Failed to find metric configuration for provider: {provider}, resource Type: "
-                f"{short}, metric: {name}, Valid metrics: {valid}"
-            )
-        metrics.append(metric)
+    metrics = _metrics(query.get("metricnames", ""), known, kind)
     first, last = _span(query, now)
     grain = _grain(query)
-    split = read_filter(query["$filter"]) if query.get("$filter", "").strip() else None
-    if split is None and query.get("filter", "").strip():
-        split = read_filter(query["filter"])
-    if split is not None:
-        for metric in metrics:
-            lacking = {n.lower() for n in split.names} - {d.lower() for d in metric.dimensions}
-            if lacking:
-                raise bad(
-                    f"Metric: {metric.name} does not support requested dimension combination: "
-                    f"{','.join(split.names).lower()}, supported ones are: "
-                    f"{','.join(metric.dimensions).lower() or 'none'}"
-                )
+    split = _split(query.get("$filter", "").strip() or query.get("filter", "").strip(), metrics)
     if grain:
         first -= first % grain
         if (last - first) / grain > MOST_BUCKETS:
@@ -162,7 +139,7 @@ def read_question(resource_type: str, query: Mapping[str, str], now: datetime) -
     rolled = query.get("rollupby", "").lower().split(",")
     return Question(
         kind=kind,
-        metrics=tuple(metrics),
+        metrics=metrics,
         first=first,
         last=last,
         grain=grain,
@@ -173,6 +150,38 @@ def read_question(resource_type: str, query: Mapping[str, str], now: datetime) -
         order=_order(query.get("orderby", "")),
         metadata=query.get("resulttype", "").lower() == "metadata",
     )
+
+
+def _metrics(names: str, known: Mapping[str, Metric], kind: str) -> tuple[Metric, ...]:
+    """The metrics of a list of names; the type's first where it is empty."""
+    asked = [name for name in (unquote(part).strip() for part in names.split(",")) if name]
+    metrics = []
+    for name in asked or [next(iter(known.values())).name]:
+        metric = known.get(name.lower())
+        if metric is None:
+            provider, _, short = kind.partition("/")
+            valid = ",".join(one.name for one in known.values())
+            raise bad(
+                f"Failed to find metric configuration for provider: {provider}, resource Type: "
+                f"{short}, metric: {name}, Valid metrics: {valid}"
+            )
+        metrics.append(metric)
+    return tuple(metrics)
+
+
+def _split(text: str, metrics: Sequence[Metric]) -> Split | None:
+    """The `$filter`, whose dimensions every metric must have; None for an empty one."""
+    if not text:
+        return None
+    split = read_filter(text)
+    for metric in metrics:
+        if {n.lower() for n in split.names} - {d.lower() for d in metric.dimensions}:
+            raise bad(
+                f"Metric: {metric.name} does not support requested dimension combination: "
+                f"{','.join(split.names).lower()}, supported ones are: "
+                f"{','.join(metric.dimensions).lower() or 'none'}"
+            )
+    return split
 
 
 def _span(query: Mapping[str, str], now: datetime) -> tuple[int, int]:
