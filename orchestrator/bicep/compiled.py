@@ -30,10 +30,14 @@ def template_fault(document: Json) -> str:
         for name, one in found.items():
             if not _is_description(one):
                 return f"its {part} do not describe {name!r}"
-    if not isinstance(document.get("variables", {}), dict):
+    variables = document.get("variables", {})
+    if not isinstance(variables, dict):
         return "its variables are not values by name"
+    loops = variables.get("copy")
+    if isinstance(loops, list) and not _are_named(loops):
+        return "its variables have a loop without a name"
     metadata = document.get("metadata", {})
-    if not isinstance(metadata, dict) or not _are_exports(metadata.get(_EXPORTED, [])):
+    if not isinstance(metadata, dict) or not _are_named(metadata.get(_EXPORTED, [])):
         return "its metadata is none"
     functions = document.get("functions", [])
     if not isinstance(functions, list) or not all(map(_is_namespace, functions)):
@@ -72,10 +76,10 @@ def _leads_somewhere(document: Json, pointer: str) -> bool:
 def _lost_variable(document: Json) -> str:
     """A variable that is said to be exported, and is not there."""
     variables = document.get("variables", {})
-    loops = variables.get("copy", [])
+    loops = variables.get("copy")
     known = set(variables)
     if isinstance(loops, list):
-        known |= {loop["name"] for loop in loops if isinstance(loop, dict) and "name" in loop}
+        known |= {loop["name"] for loop in loops}
     for one in document.get("metadata", {}).get(_EXPORTED, []):
         if one["name"] not in known:
             return f"it exports the variable {one['name']!r}, which it has not"
@@ -111,7 +115,7 @@ def _is_description(value: Json) -> bool:
     return all(map(_is_description, [*parts, *items]))
 
 
-def _are_exports(value: Json) -> bool:
+def _are_named(value: Json) -> bool:
     return isinstance(value, list) and all(
         isinstance(one, dict) and isinstance(one.get("name"), str) for one in value
     )
@@ -131,5 +135,5 @@ def _is_function(value: Json) -> bool:
         isinstance(value, dict)
         and isinstance(value.get("metadata", {}), dict)
         and isinstance(value.get("output"), dict)
-        and _are_exports(value.get("parameters", []))
+        and _are_named(value.get("parameters", []))
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
-from orchestrator.bicep.checks.values import check_value
+from orchestrator.bicep.checks.values import check_value, warn_of_null
 from orchestrator.bicep.inference import Typing, item_of, parameter_type
 from orchestrator.bicep.interface import Parameter, parameters
 from orchestrator.bicep.model import SCOPES, Model
@@ -114,6 +114,8 @@ class Calls:
                     f'"{param.name.name}" is wanted as {wanted.spell()}, '
                     f"but this is {found.spell()}.",
                 )
+            else:
+                warn_of_null(self.model, arg, found, wanted)
 
     def _built_in(self, name: str, node: s.Call | s.MethodCall, decl: s.Decl) -> None:
         flag = functions.flag(name)
@@ -145,6 +147,7 @@ class Calls:
                 self.typing.accepts(kind, one.parameter(index)) for index, kind in enumerate(given)
             ):
                 self._lambdas(name, node, one)
+                self._nulls(node, one, given)
                 if name == "flatten":
                     self._flatten(node.args[0])
                 return
@@ -162,6 +165,17 @@ class Calls:
             )
             return
         self.model.error(node, "BCP048", f"{name}() can't take these arguments together.")
+
+    def _nulls(
+        self, node: s.Call | s.MethodCall, signature: functions.Signature, given: list[kinds.Kind]
+    ) -> None:
+        """Arguments that may be null, where the function takes none that is."""
+        for index, kind in enumerate(given):
+            parameter = signature.parameter(index)
+            if parameter is None or {"any", "null", "lambda"} & set(parameter.types):
+                continue
+            wanted = kinds.union(kinds.NAMED[one] for one in parameter.types)
+            warn_of_null(self.model, node.args[index], kind, wanted)
 
     def _nameof(self, node: s.Node) -> None:
         text = node.index if isinstance(node, s.Index) else None

@@ -36,6 +36,20 @@ def check_value(
         model.error(
             node, code, f"{where} is wanted as {wanted.spell()}, but this is {found.spell()}."
         )
+    else:
+        warn_of_null(model, node, found, wanted)
+
+
+def warn_of_null(model: Model, node: s.Node, found: Kind, wanted: Kind) -> None:
+    """A value that may be null where none is taken: that fails when it is."""
+    if found.name != "union" or not kinds.may_be_null(found) or kinds.may_be_null(wanted):
+        return
+    model.warning(
+        node,
+        "BCP321",
+        f"This is wanted as {wanted.spell()}, and may be null.",
+        "Give another value with ??, or say with ! that it is there.",
+    )
 
 
 def _choice(

@@ -119,6 +119,9 @@ def test_a_path_may_be_put_together_of_texts_that_the_file_holds(tmp_path: Path)
         {**EMPTY, "definitions": {"a": ["b"]}},
         {**EMPTY, "parameters": {"a": {"type": "string", "allowedValues": [["b"]]}}},
         {**EMPTY, "functions": [{"namespace": "a", "members": {"b": {"output": 1}}}]},
+        {**EMPTY, "variables": {"copy": [{"name": ["a"]}]}},
+        {**EMPTY, "outputs": {"a": {"$ref": "#/definitions/none"}}},
+        {**EMPTY, "metadata": {"__bicep_exported_variables!": [{"name": "none"}]}},
     ],
 )
 def test_a_json_file_that_is_no_template(tmp_path: Path, document: object) -> None:

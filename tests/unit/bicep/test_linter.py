@@ -47,6 +47,9 @@ def warned(folder: Path, text: str, **others: str) -> list[tuple[str, int, int]]
         (f"param c bool\nresource a {STORAGE} = if (c) {{ name: 'a' }}\noutput o string = a.properties.x\n", "BCP318", 3, 20),
         ("param c bool\nmodule m 'm.bicep' = if (c) {}\noutput o string = m.outputs.o.?p ?? ''\n", "BCP318", 3, 20),
         ("module m 'm.bicep' = {}\noutput o string = m.outputs.o.p\n", "BCP318", 2, 30),
+        ("param p string?\nmodule m 'm.bicep' = { params: { a: p! } }\noutput o string = p\n", "BCP321", 3, 19),
+        ("param p string?\noutput o string = toLower(p)\n", "BCP321", 2, 27),
+        ("param p int?\nfunc f(a int) int => a\noutput o int = f(p)\n", "BCP321", 3, 18),
     ],
 )  # fmt: skip
 def test_warning(tmp_path: Path, source: str, code: str, line: int, column: int) -> None:
@@ -66,6 +69,7 @@ def test_warning(tmp_path: Path, source: str, code: str, line: int, column: int)
         f"resource a {STORAGE} = [for i in [1, 2]: {{ name: 'a${{i}}' }}]\n",
         "module m 'm.bicep' = [for i in [1, 2]: { params: { a: 'x' } }]\n",
         "@export()\nvar v = 1\nfunc f() int => 1\n",
+        "param p string?\noutput o string = toLower(p ?? 'x')\noutput q string = p!\noutput r string? = p\n",
     ],
 )
 def test_no_warning(tmp_path: Path, source: str) -> None:
