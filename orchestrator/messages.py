@@ -184,6 +184,9 @@ class Sent(Record, frozen=True, kw_only=True):
         ]
         return [row for row in rows if row[1] != ""]
 
+    def __repr__(self) -> str:
+        return f"<Sent {self.queue}: {self.sent:,} accepted>"
+
 
 class Outcome(Record, frozen=True, kw_only=True):
     """What a purge or a resubmission did.

@@ -39,6 +39,7 @@ class QueryTable(Records[tuple[Any, ...]]):
     """
 
     noun = "rows"
+    whole = True
 
     def __init__(
         self,

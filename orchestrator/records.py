@@ -18,6 +18,9 @@ import msgspec
 if TYPE_CHECKING:
     import pandas as pd
 
+# Keys of columns that are not shown to people when there is nothing to say in any row.
+OPTIONAL = frozenset({"reason", "fields", "description", "properties", "session_id", "state"})
+
 Kind = Literal["text", "category", "status", "time", "duration", "number", "bytes"]
 R = TypeVar("R")
 
@@ -45,11 +48,13 @@ class Column(msgspec.Struct, frozen=True):
 class Records(Sequence[R], Generic[R]):
     """A result: an immutable sequence of records that knows how to show itself.
 
-    Subclasses name their `columns`; `noun` is the plural for "no … found".
+    Subclasses name their `columns`; `noun` is the plural for "no … found". `whole`: every column is
+    shown, also one with nothing in it, for it was asked for by name.
     """
 
     columns: tuple[Column, ...] = ()
     noun: ClassVar[str] = "records"
+    whole: ClassVar[bool] = False
 
     def __init__(self, items: Iterable[R] = ()) -> None:
         self._items: tuple[R, ...] = tuple(items)
@@ -100,8 +105,19 @@ class Records(Sequence[R], Generic[R]):
     def _repr_html_(self) -> str:
         if not self._items:
             return f"<p>no {html.escape(self.noun)}</p>"
+        rows = self.cells()
+        shown = [
+            i
+            for i, column in enumerate(self.columns)
+            if self.whole
+            or column.key not in OPTIONAL
+            or any(row[i] not in (None, "") for row in rows)
+        ]
+        columns = [self.columns[i] for i in shown]
         return html_table(
-            [c.title for c in self.columns], [c.kind for c in self.columns], self.cells()
+            [c.title for c in columns],
+            [c.kind for c in columns],
+            [[row[i] for i in shown] for row in rows],
         )
 
 
@@ -181,7 +197,7 @@ def plain_table(titles: Sequence[str], kinds: Sequence[Kind], rows: Sequence[Seq
     return "\n".join(lines)
 
 
-_CELL = "padding:2px 12px 2px 0;border:0;white-space:pre-wrap;vertical-align:top;"
+_CELL = "padding:2px 12px 2px 0;border:0;vertical-align:top;"
 
 
 def html_table(titles: Sequence[str], kinds: Sequence[Kind], rows: Sequence[Sequence[Any]]) -> str:
@@ -189,7 +205,9 @@ def html_table(titles: Sequence[str], kinds: Sequence[Kind], rows: Sequence[Sequ
 
     def cell(tag: str, text: str, kind: Kind) -> str:
         align = "right" if kind in RIGHT else "left"
-        return f'<{tag} style="{_CELL}text-align:{align}">{html.escape(text)}</{tag}>'
+        space = "pre-wrap" if kind == "text" and tag == "td" else "nowrap"
+        style = f"{_CELL}white-space:{space};text-align:{align}"
+        return f'<{tag} style="{style}">{html.escape(text)}</{tag}>'
 
     head = "".join(cell("th", t, k) for t, k in zip(titles, kinds, strict=True))
     body = "".join(

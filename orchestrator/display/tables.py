@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from orchestrator.display.moments import ago, clock_time, exact, machine
 from orchestrator.display.terminal import console, is_terminal, width
 from orchestrator.display.views import Heading, View
-from orchestrator.records import RIGHT, one_line, show
+from orchestrator.records import OPTIONAL, RIGHT, one_line, show
 from orchestrator.waiting import SystemTime
 from orchestrator.waiting import now as time_now
 
@@ -30,8 +30,6 @@ EXPENDABLE = (
 )
 # An execution's name begins with its job's, so that the job goes before other things are lost.
 DISPENSABLE = ("size", "timeout", "when", "job", "duration", "reason")
-# Not shown when there is nothing to say in any row.
-OPTIONAL = frozenset({"reason", "fields", "description", "properties", "session_id", "state"})
 # Texts of any length: how wide each is at least, before another column goes without.
 ELASTIC = {"id": 12, "description": 16, "text": 30}
 BODY = 16  # … of a text that has an id beside it, a message's body

@@ -44,15 +44,13 @@ class View:
 
 def of_records(records: Records[Any], *, empty: str = "", without: Sequence[str] = ()) -> View:
     """A list of records, as the library describes its columns; `without` leaves keys out."""
-    from orchestrator.query import QueryTable
-
     shown = [c for c in records.columns if c.key not in without]
     return View(
         data=records.as_json(),
         headings=[Heading(c.key, c.title, c.kind) for c in shown],
         cells=[[c.value(record) for c in shown] for record in records],
         empty=empty or f"No {records.noun}.",
-        whole=isinstance(records, QueryTable),
+        whole=records.whole,
     )
 
 

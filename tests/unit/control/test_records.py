@@ -6,11 +6,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 
 from orchestrator.alerts import AlertRule, AlertRules
 from orchestrator.errors import OrchestratorError
+from orchestrator.messages import Sent
 from orchestrator.query import QueryResult, QueryTable
 from orchestrator.queue_records import Queue, Queues
 from orchestrator.records import show, show_bytes, show_duration
@@ -46,6 +48,30 @@ def test_a_slice_is_a_result_again() -> None:
     assert many[0].name == "s-0"
     assert many == Executions(many)
     assert many != Executions(many[1:])
+
+
+def test_a_column_with_nothing_to_say_is_not_in_a_notebooks_table_but_of_an_answer_it_is() -> None:
+    run = Execution(name="a-1", job="a", status="Running")
+    html = Executions([run])._repr_html_()
+    assert ">reason</th>" not in html
+    assert ">ended</th>" in html
+    failed = msgspec.structs.replace(run, reason="BackoffLimitExceeded")
+    assert ">reason</th>" in Executions([run, failed])._repr_html_()
+    answer = QueryTable([("x", None)], names=["a", "reason"], types=["string", "string"])
+    assert ">reason</th>" in answer._repr_html_()
+
+
+def test_a_time_is_not_broken_in_a_notebooks_table() -> None:
+    moment = datetime(2026, 11, 29, 17, 53, 34, tzinfo=UTC)
+    html = Executions(
+        [Execution(name="a-1", job="a", status="Running", start=moment)]
+    )._repr_html_()
+    assert 'nowrap;text-align:left">2026-11-29 17:53:34</td>' in html
+
+
+def test_what_was_sent_is_told_short() -> None:
+    sent = Sent(queue="orders", sent=2_000, ids=tuple(map(str, range(2_000))))
+    assert repr(sent) == "<Sent orders: 2,000 accepted>"
 
 
 def test_html_is_escaped() -> None:
