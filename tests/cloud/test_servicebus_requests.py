@@ -13,6 +13,7 @@ from azure.servicebus import ServiceBusMessage
 from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.servicebus.rules import Rule, TrueFilter
 from orchestrator.localcloud.servicebus.topic_definitions import (
     SubscriptionProperties,
@@ -88,6 +89,43 @@ async def test_a_request_is_accepted_before_it_is_answered(bus: Bus) -> None:
     codes = [(await wire.read())[0] for _ in range(2)]
     assert codes == [p.DISPOSITION, p.TRANSFER]
     await wire.drop()
+
+
+async def test_symbols_where_strings_are_meant_are_taken_as_strings(bus: Bus) -> None:
+    """A message rejected for a reason of the receiver's own broke its connection: the condition,
+    a symbol, could not be stored."""
+    queue = bus.queue()
+    wire = await Wire.opened(bus)
+    wire.attach(0, queue, receive=False)
+    wire.attach(1, queue, receive=True)
+    await wire.until(p.FLOW)
+    wire.credit(1, 10)
+    key = {t.Symbol("x-opt-partition-key"): t.Symbol("key")}
+    message = s.section(s.MESSAGE_ANNOTATIONS, key) + s.section(s.DATA, b"x")
+    reasons: list[list[Any]] = [
+        [t.Symbol("my:condition"), "my words"],
+        [
+            t.Symbol("com.microsoft:dead-letter"),
+            None,
+            {t.Symbol("DeadLetterReason"): t.Symbol("r")},
+        ],
+    ]
+    for number, reason in enumerate(reasons):
+        wire.transfer(0, number, message)
+        (_, delivery, *_) = await wire.until(p.TRANSFER)
+        rejected = t.Described(t.ULong(p.REJECTED), [t.Described(t.ULong(p.ERROR), reason)])
+        wire.send(1, p.DISPOSITION, True, delivery, delivery, False, encode(rejected))
+        settled = await wire.until(p.DISPOSITION)
+        while settled[0] is not False:
+            settled = await wire.until(p.DISPOSITION)
+    await wire.drop()
+    with bus.client() as client, client.get_queue_receiver(queue, sub_queue="deadletter") as dead:
+        found = dead.peek_messages(5)
+    assert [(m.dead_letter_reason, m.dead_letter_error_description) for m in found] == [
+        ("my:condition", "my words"),
+        ("r", None),
+    ]
+    assert {m.partition_key for m in found} == {"key"}
 
 
 def test_nobody_peeks_into_a_queue_that_forwards(bus: Bus) -> None:

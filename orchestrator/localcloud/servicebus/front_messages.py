@@ -111,8 +111,8 @@ def read(payload: bytes, now: float) -> IncomingMessage:
         payload=payload,
         message_id=key,
         ttl=_ttl(parts.header, properties, now),
-        session_id=session_id if isinstance(session_id, str) else None,
-        partition_key=_text(annotations.get(PARTITION_KEY)),
+        session_id=text_of(session_id),
+        partition_key=text_of(annotations.get(PARTITION_KEY)),
         scheduled_at=scheduled / 1000 if isinstance(scheduled, int) else None,
         properties_size=size,
         largest_property=_largest(application) if size > STRICT.property_size else None,
@@ -157,8 +157,9 @@ def _trimmed(fields: list[Any]) -> list[Any]:
     return fields[:last]
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def text_of(value: Any) -> str | None:
+    """A string or a symbol as a plain string, which the store can write; None for all else."""
+    return str(value) if isinstance(value, str) else None
 
 
 def message_key(message_id: Any) -> str:
@@ -336,7 +337,7 @@ class Request:
         parts = s.split(payload)
         properties = s.list_of(parts.properties, 13)
         self.message_id = properties[_MESSAGE_ID]
-        self.reply_to = properties[4] if isinstance(properties[4], str) else None
+        self.reply_to = text_of(properties[4])
         self.application_properties = s.map_of(parts.application_properties)
         self.body: Any = None
         if parts.body_kind == s.VALUE:
@@ -346,8 +347,7 @@ class Request:
 
     def text(self, name: str) -> str | None:
         """An application property that must be a string; None if it is not."""
-        value = self.application_properties.get(name)
-        return str(value) if isinstance(value, str) else None
+        return text_of(self.application_properties.get(name))
 
 
 def response(request: Request, application_properties: dict[str, Any], body: Any) -> bytes:

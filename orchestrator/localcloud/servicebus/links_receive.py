@@ -28,7 +28,13 @@ from orchestrator.localcloud.servicebus.front_faults import (
     server_busy,
     settlement,
 )
-from orchestrator.localcloud.servicebus.front_messages import DESCRIPTION, REASON, merged, write
+from orchestrator.localcloud.servicebus.front_messages import (
+    DESCRIPTION,
+    REASON,
+    merged,
+    text_of,
+    write,
+)
 from orchestrator.localcloud.servicebus.links import Door, wire_error
 from orchestrator.localcloud.servicebus.model import Done, LockedMessage, Right, StoredMessage
 from orchestrator.localcloud.servicebus.queue import Queue
@@ -331,8 +337,4 @@ def _reasons(error: AmqpError | None) -> tuple[str | None, str | None, dict[Any,
     if error is not None and error.condition != DEAD_LETTER:
         reason = reason or error.condition
         description = description or error.description
-    return (
-        reason if isinstance(reason, str) else None,
-        description if isinstance(description, str) else None,
-        info,
-    )
+    return text_of(reason), text_of(description), info

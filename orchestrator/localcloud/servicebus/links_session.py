@@ -71,7 +71,7 @@ class SessionDoor(ReceiverDoor):
                 min(patience, _LONGEST) / 1000, self._give_up
             )
         elif isinstance(wanted, str):
-            self._granted(self._queue.accept_session(wanted, self._lost))
+            self._granted(self._queue.accept_session(str(wanted), self._lost))
         else:
             raise AmqpError(INVALID_FIELD, "The session filter must be a string or null.")
 

@@ -78,7 +78,7 @@ class Subscription(Queue):
         session_id = message.details.session_id
         if payload is not message.payload:
             named = self._context.content.read(payload).system.get("SessionId")
-            session_id = named if isinstance(named, str) else None
+            session_id = str(named) if isinstance(named, str) else None
         if self.properties.requires_session and session_id is None:
             self._bury(
                 message,
