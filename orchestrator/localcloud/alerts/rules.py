@@ -42,7 +42,8 @@ _STATIC, _DYNAMIC = "StaticThresholdCriterion", "DynamicThresholdCriterion"
 METRIC_HEALTHY = 3
 """Evaluations in a row that do not meet the condition until a metric alert is resolved."""
 
-_NAME = re.compile(r"[^*#&+:<>?@%{}\\/|]{0,259}[^*#&+:<>?@%{}\\/|. ]")
+_FORBIDDEN = {METRIC_ALERTS: "*#&+:<>?@%{}\\/", QUERY_RULES: "*<>%{}&:\\?/#"}
+"""What the names of rules may not have ("Naming rules and restrictions for Azure resources")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,14 @@ def refuse(message: str, target: str = "") -> ArmError:
     return ArmError("BadRequest", message, target=target or None)
 
 
-def check_rule_name(name: str) -> None:
-    """Raises ArmError for a name that a rule may not have."""
-    if not _NAME.fullmatch(name):
+def check_rule_name(name: str, kind: str) -> None:
+    """Raises ArmError for a name that a rule of that kind may not have."""
+    forbidden = _FORBIDDEN[kind]
+    wrong = any(char in forbidden or not char.isprintable() for char in name)
+    if wrong or len(name) > 260 or name.endswith((".", " ")):
         raise refuse(
             f"The alert rule name '{name}' is not allowed: at most 260 characters, none of "
-            "* # & + : < > ? @ % { } \\ / |, and no period or space at the end.",
+            f"{' '.join(forbidden)}, and no period or space at the end.",
             "name",
         )
 

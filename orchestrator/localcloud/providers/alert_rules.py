@@ -48,7 +48,7 @@ class _Rules(ResourceType):
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check all that is evaluated later, and that what it refers to exists."""
         if old is None:
-            check_rule_name(call.id.name)
+            check_rule_name(call.id.name, self.type)
         properties = resource["properties"]
         if "criteria" in properties:
             properties["criteria"] = respell(properties["criteria"])

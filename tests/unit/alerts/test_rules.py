@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.localcloud.alerts.rules import (
+    METRIC_ALERTS,
+    QUERY_RULES,
+    check_rule_name,
     healthy_after,
     read_metric_alert,
     read_query_rule,
@@ -216,3 +219,23 @@ async def test_anything_is_read_or_refused(kind: str, chance: random.Random, val
 @pytest.mark.parametrize("address", ["ftp://x", "http://", "javascript:1", "", "http://[", "x"])
 def test_a_webhook_is_http(address: str) -> None:
     assert not allowed(address)
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "query"),
+    [
+        ("lab | processors are busy", True, True),
+        ("a+b@c", False, True),
+        ("a/b", False, False),
+        ("ends.", False, False),
+        ("x" * 261, False, False),
+    ],
+)
+def test_what_a_rule_may_be_called(name: str, metric: bool, query: bool) -> None:
+    for kind, wanted in ((METRIC_ALERTS, metric), (QUERY_RULES, query)):
+        found = True
+        try:
+            check_rule_name(name, kind)
+        except ArmError:
+            found = False
+        assert found == wanted

@@ -63,6 +63,11 @@ async def posted(arm: World, path: str) -> Any:
             {},
             {"endpoint": "https://t.eastus-1.eventgrid.azure.net/api/events"},
         ),
+        (
+            "Microsoft.EventGrid/namespaces/n",
+            {},
+            {"topicsConfiguration": {"hostname": "n.eastus-1.eventgrid.azure.net"}},
+        ),
         ("Microsoft.ApiManagement/service/a", {}, {"gatewayUrl": "https://a.azure-api.net"}),
         (
             "Microsoft.AppConfiguration/configurationStores/a",

@@ -246,6 +246,17 @@ def _volume(seen: Seen) -> JSON:
     return {"fileSystemId": target["fileSystemId"], "mountTargets": [target]}
 
 
+def _lustre(seen: Seen) -> JSON:
+    address = seen.address_in(seen.prop("filesystemSubnet"))
+    mount = f"mount -t lustre -o noatime,flock {address}@tcp:/lustrefs /<client-directory>"
+    return {"clientInfo": {"mgsAddress": address, "mountCommand": mount}}
+
+
+def _vault_key(seen: Seen) -> JSON:
+    uri = f"https://{seen.host}.vault.azure.net/keys/{seen.name}"
+    return {"keyUri": uri, "keyUriWithVersion": f"{uri}/{seen.hex('version')}"}
+
+
 def _bastion(seen: Seen) -> JSON:
     return {"dnsName": f"bst-{seen.guid('bastion')}.bastion.azure.com"}
 
@@ -310,6 +321,8 @@ TABLE: Table = {
     "Microsoft.StreamAnalytics/streamingjobs": Published(
         lambda seen: {"jobId": seen.guid("job"), "jobState": "Created"}
     ),
+    "Microsoft.KeyVault/vaults/keys": Published(_vault_key),
+    "Microsoft.StorageCache/amlFilesystems": Published(_lustre),
     "Microsoft.NetApp/netAppAccounts/capacityPools/volumes": Published(_volume),
     "Microsoft.Network/loadBalancers": _parts(*_LOAD_BALANCER),
     "Microsoft.Network/applicationGateways": _parts(*_APPLICATION_GATEWAY),
