@@ -12,15 +12,18 @@ import pytest
 from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
+from orchestrator.localcloud.amqp.encode import encode
 from tests.cloud.servicebus_bus import Bus
 from tests.cloud.servicebus_transacting import (
+    DEFERRED,
+    RECEIVER,
     SENDER,
     Client,
     client,
     ready,
     within,
 )
-from tests.cloud.servicebus_wire import request
+from tests.cloud.servicebus_wire import request, terminus
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +144,44 @@ async def test_a_request_that_cannot_be_undone_is_not_part_of_a_transaction(bus:
         assert unknown == (p.REJECTED, "amqp:transaction:unknown-id")
         assert await one.discharge(transaction) == (p.ACCEPTED, None)
     assert bus.counts(queue).active == 1
+
+
+async def test_a_deferred_message_and_its_sessions_state_are_part_of_a_transaction(
+    bus: Bus,
+) -> None:
+    queue = bus.queue(requires_session=True)
+    in_session = s.section(s.PROPERTIES, [*[None] * 10, "mine"]) + BODY
+    name = t.Symbol("com.microsoft:session-filter")
+    source = t.Described(t.ULong(p.SOURCE), [queue, *[None] * 6, {name: "mine"}])
+    async with managed(bus, queue) as (one, manager):
+        await one.transfer(SENDER, in_session)
+        one.wire.send(
+            1, p.ATTACH, "session", t.UInt(RECEIVER), True, t.UByte(0), t.UByte(0),
+            encode(source), terminus(p.TARGET, "me"), None, None, t.UInt(0),
+        )  # fmt: skip
+        await one.wire.until(p.ATTACH)
+        (number,) = await one.receive()
+        await one.settle(number, None, DEFERRED)
+        session = {"session-id": "mine"}
+        fetch = {
+            "sequence-numbers": t.longs([1]),
+            "receiver-settle-mode": t.UInt(1),
+            **session,
+        }
+        status, found = await manager.ask("receive-by-sequence-number", fetch, None)
+        assert status == 200
+        tokens = t.Array(0x98, [found["messages"][0]["lock-token"]])
+        done = {"lock-tokens": tokens, "disposition-status": "completed", **session}
+        for fail in (True, False):
+            transaction = await one.declare()
+            assert (await manager.ask("update-disposition", done, transaction))[0] == 200
+            state = {"session-state": b"after", **session}
+            assert (await manager.ask("set-session-state", state, transaction))[0] == 200
+            kept = await manager.ask("get-session-state", session, transaction)
+            assert kept == (200, {"session-state": None})
+            assert await one.discharge(transaction, fail=fail) == (p.ACCEPTED, None)
+        kept = await manager.ask("get-session-state", session, None)
+        assert kept == (200, {"session-state": b"after"})
+        again = await manager.ask("update-disposition", done, await one.declare())
+        assert again[0] == 410
+    assert bus.counts(queue).total == 0
