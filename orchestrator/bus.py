@@ -308,10 +308,21 @@ def _translated(error: ServiceBusError, profile: Profile, doing: str) -> Orchest
         return _no_connection(error, profile, doing)
     if "does not require sessions" in str(error):
         return InvalidRequest(said, "Its messages belong to no session: name none.")
-    if "session" in str(error).lower():
+    if any(words in str(error) for words in _NO_SESSION_NAMED):
         return InvalidRequest(said, "Its messages belong to sessions: name one (--session ID).")
+    if "auto-forwarding" in str(error):
+        return InvalidRequest(
+            said,
+            "Its messages are where it forwards them to, which orchestrator queues show tells; "
+            "those that it could not: orchestrator queues dead-letters list --transfer",
+        )
+    if "amqp:not-allowed" in str(error):
+        return InvalidRequest(said, "See what it is: orchestrator queues show")
     return ServiceFailed(said, "Try again.")
 
+
+# The service's words; the names of queues may have "session" in them, too.
+_NO_SESSION_NAMED = ("that requires sessions", "The SessionId was not set")
 
 # What the SDK leaves of the socket's own error is its text.
 _REFUSED = ("connection refused", "actively refused", "[errno 111]", "[errno 61]", "10061")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from orchestrator import dead_letters
+from orchestrator import dead_letters, errors
 from orchestrator.queue_handle import QueueHandle
 from tests.cloud.library_queues import dead_letter, queue_of, queues_world, raw_messages
 from tests.cloud.library_world import World
@@ -261,6 +261,9 @@ def test_what_could_not_be_forwarded_is_counted_listed_resubmitted_and_purged(
     queue = forwarding(world, target.name)
     world.orc.queues.delete(target.name)
     queue.send("a", "b", "c")
+    with pytest.raises(errors.InvalidRequest, match="auto-forwarding") as refused:
+        queue.peek()
+    assert "--transfer" in str(refused.value.hint)
     letters = queue.transfer_dead_letters
     until(lambda: letters.count() == 3)
     shown = queue.show()

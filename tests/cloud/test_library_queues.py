@@ -300,7 +300,10 @@ def test_a_cloud_that_does_not_run_is_told_at_once(world: World, tmp_path: Path)
         (sdk.ServiceBusAuthorizationError(message="no"), "rights", "no"),
         (sdk.MessagingEntityDisabledError(message="off"), "conflict", "off"),
         (sdk.MessageLockLostError(message="gone"), "conflict", "gone"),
-        (sdk.ServiceBusError("It requires sessions."), "invalid", "sessions"),
+        (sdk.ServiceBusError("It is an entity that requires sessions."), "invalid", "sessions"),
+        (sdk.ServiceBusError("ns/my-sessions failed."), "failed", "my-sessions"),
+        (sdk.ServiceBusError("an entity with auto-forwarding enabled"), "invalid", "enabled"),
+        (sdk.ServiceBusError("a topic", condition="amqp:not-allowed"), "invalid", "topic"),
         (sdk.ServiceBusError("odd", condition="amqp:odd"), "failed", "odd"),
     ],
 )
