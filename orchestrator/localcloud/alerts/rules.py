@@ -7,7 +7,6 @@ https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-types#log-alerts
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

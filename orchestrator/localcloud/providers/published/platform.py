@@ -257,6 +257,10 @@ def _vault_key(seen: Seen) -> JSON:
     return {"keyUri": uri, "keyUriWithVersion": f"{uri}/{seen.hex('version')}"}
 
 
+def _script_log(seen: Seen) -> JSON:
+    return {"log": "Nothing was run: the local cloud has no deployment scripts.\n"}
+
+
 def _bastion(seen: Seen) -> JSON:
     return {"dnsName": f"bst-{seen.guid('bastion')}.bastion.azure.com"}
 
@@ -321,6 +325,7 @@ TABLE: Table = {
     "Microsoft.StreamAnalytics/streamingjobs": Published(
         lambda seen: {"jobId": seen.guid("job"), "jobState": "Created"}
     ),
+    "Microsoft.Resources/deploymentScripts/logs": Published(_script_log, standing=("default",)),
     "Microsoft.KeyVault/vaults/keys": Published(_vault_key),
     "Microsoft.StorageCache/amlFilesystems": Published(_lustre),
     "Microsoft.NetApp/netAppAccounts/capacityPools/volumes": Published(_volume),
