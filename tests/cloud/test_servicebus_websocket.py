@@ -95,6 +95,21 @@ async def test_the_amqp_ports_speak_websocket_too(bus: Bus) -> None:
     assert bus.counts(queue).active == 0
 
 
+@pytest.mark.parametrize("path", ["/$servicebus/websocket", "/$servicebus/websocket/"])
+def test_the_path_may_end_with_a_slash(bus: Bus, path: str) -> None:
+    """So the SDKs for .NET and Rust ask, and uamqp."""
+    host, _, port = bus.plain.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as raw:
+        raw.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {host}:443\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Protocol: AMQPWSB10\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        answer = raw.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert b"AMQPWSB10" in answer
+
+
 def test_an_amqp_port_says_so_to_other_requests_and_leaves_the_rest_alone(bus: Bus) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://{bus.plain}/", timeout=10)

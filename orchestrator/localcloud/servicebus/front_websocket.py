@@ -20,6 +20,8 @@ from orchestrator.localcloud.servicebus.front import ServiceBusFront
 from orchestrator.localcloud.servicebus.front_peer import Peer
 
 PATH = "/$servicebus/websocket"
+"""The SDKs for .NET and Rust and uamqp put a slash behind it."""
+
 PROTOCOLS = ("AMQPWSB10", "amqp")
 """The service's own name, which both SDKs use, and the standard's."""
 
@@ -131,7 +133,7 @@ def websocket_middleware(front: ServiceBusFront) -> Middleware:
 
     @web.middleware
     async def handle(request: web.Request, handler: Any) -> web.StreamResponse:
-        if request.path != PATH:
+        if request.path.rstrip("/") != PATH:
             answer: web.StreamResponse = await handler(request)
             return answer
         socket = web.WebSocketResponse(
