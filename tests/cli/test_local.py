@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -93,11 +92,11 @@ def test_local_status_tells_what_the_running_server_was_started_with(tmp_path: P
 
 def test_local_logs_show_the_servers_own_log(cli: Cli) -> None:
     assert len(ok(cli("local", "logs", "--tail", "1")).splitlines()) == 1
-    running = cli.start("local", "logs", "--follow", "--tail", "0")
-    with (cli.folder / ".orchestrator" / "local" / "server.log").open("a") as log:
-        time.sleep(1.5)  # it is reading now
-        log.write("a new line\n")
+    running = cli.start("local", "logs", "--follow", "--tail", "1")
     assert running.stdout is not None
+    assert running.stdout.readline()  # what was there; from here on it reads what is new
+    with (cli.folder / ".orchestrator" / "local" / "server.log").open("a") as log:
+        log.write("a new line\n")
     assert running.stdout.readline() == "a new line\n"
     running.kill()
     running.communicate(timeout=30)
