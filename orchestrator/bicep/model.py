@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -105,20 +106,27 @@ class ArmFile:
         return schema
 
     @cached_property
+    def exported_twice(self) -> list[str]:
+        """Names that a type, a variable or a function share: a wildcard can't tell them apart."""
+        counted = Counter(name for name, _ in self._exported())
+        return [name for name, count in counted.items() if count > 1]
+
+    @cached_property
     def exports(self) -> dict[str, Target]:
-        found: dict[str, Target] = {}
+        return dict(self._exported())
+
+    def _exported(self) -> Iterator[tuple[str, Target]]:
         for name, schema in self.template.get("definitions", {}).items():
             if schema.get("metadata", {}).get(EXPORT_MARK):
-                found[name] = Target(self, sym.TYPE, name)
+                yield name, Target(self, sym.TYPE, name)
         for entry in self.template.get("metadata", {}).get(EXPORTED_VARIABLES, []):
-            found[entry["name"]] = Target(self, sym.VAR, entry["name"])
+            yield entry["name"], Target(self, sym.VAR, entry["name"])
         for namespace in self.template.get("functions", []):
             prefix = namespace["namespace"]
             for name, body in namespace.get("members", {}).items():
                 if body.get("metadata", {}).get(EXPORT_MARK):
                     full = name if prefix == "__bicep" else f"{prefix}.{name}"
-                    found[full] = Target(self, sym.FUNC, full)
-        return found
+                    yield full, Target(self, sym.FUNC, full)
 
 
 class Compilation:
@@ -347,6 +355,9 @@ class Model:
         file = self._file(decl.path, "import")
         exports = file.exports if file is not None else {}
         if decl.wildcard is not None:
+            if isinstance(file, ArmFile) and file.exported_twice:
+                names = ", ".join(f'"{name}"' for name in file.exported_twice)
+                self.error(decl, "BCP374", f"The template exports several things as {names}.")
             symbol = Symbol(sym.WILDCARD, decl.wildcard.name, decl, self, file=file)
             symbol.members = dict(exports)
             self.wildcards.append(symbol)

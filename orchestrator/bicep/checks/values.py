@@ -99,12 +99,14 @@ def _object(model: Model, typing: Typing, node: s.Object, wanted: Kind) -> None:
             check_value(
                 model, typing, prop.value, wanted.rest(), f'The property "{prop.name}"', "BCP036"
             )
-        elif wanted.closed:
+        elif wanted.closed or wanted.props:
             meant = nearest(prop.name, wanted.props)
-            model.error(
+            verb = "allowed" if wanted.closed else "declared"
+            say = model.error if wanted.closed else model.warning
+            say(
                 prop.key,
                 "BCP037",
-                f'The property "{prop.name}" is not allowed here.'
+                f'The property "{prop.name}" is not {verb} here.'
                 + (f' Did you mean "{meant}"?' if meant else ""),
             )
 

@@ -235,6 +235,17 @@ def test_tests_are_checked_and_not_written(tmp_path: Path) -> None:
     ]
 
 
+def test_a_wildcard_for_a_template_that_exports_a_name_twice(tmp_path: Path) -> None:
+    document = {
+        **EMPTY,
+        "definitions": {"a": {"type": "string", "metadata": {"__bicep_export!": True}}},
+        "metadata": {"__bicep_exported_variables!": [{"name": "a"}]},
+        "variables": {"a": 1},
+    }
+    (found,) = refused(tmp_path, "import * as m from 'm.json'\n", m__json=json.dumps(document))
+    assert (found.code, found.line) == ("BCP374", 1)
+
+
 def test_tests_are_experimental(tmp_path: Path) -> None:
     (found,) = refused(tmp_path, "test one 'none.bicep' = {}\n")
     assert (found.code, found.line, found.column) == ("BCP348", 1, 1)

@@ -47,6 +47,7 @@ def warned(folder: Path, text: str, **others: str) -> list[tuple[str, int, int]]
         (f"param c bool\nresource a {STORAGE} = if (c) {{ name: 'a' }}\noutput o string = a.properties.x\n", "BCP318", 3, 20),
         ("param c bool\nmodule m 'm.bicep' = if (c) {}\noutput o string = m.outputs.o.?p ?? ''\n", "BCP318", 3, 20),
         ("module m 'm.bicep' = {}\noutput o string = m.outputs.o.p\n", "BCP318", 2, 30),
+        ("param p { a: string } = { a: 'x', b: 1 }\noutput o object = p\n", "BCP037", 1, 35),
         ("param p string?\nmodule m 'm.bicep' = { params: { a: p! } }\noutput o string = p\n", "BCP321", 3, 19),
         ("param p string?\noutput o string = toLower(p)\n", "BCP321", 2, 27),
         ("param p int?\nfunc f(a int) int => a\noutput o int = f(p)\n", "BCP321", 3, 18),
