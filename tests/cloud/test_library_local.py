@@ -92,7 +92,7 @@ def test_the_limits_are_those_of_the_profile_that_started_it(tmp_path: Path) -> 
         queue = orc.queues["large"]
         with pytest.raises(errors.InvalidRequest, match="is larger than"):
             queue.send("x" * 300_000)
-        with pytest.raises(errors.OrchestratorError, match="'note' of a message has 40000 bytes"):
+        with pytest.raises(errors.OrchestratorError, match="its property note alone 40,000"):
             queue.send("small", properties={"note": "y" * 40_000})
         (kept,) = queue.receive(5)
         assert len(kept.body) == 300_000
