@@ -210,7 +210,7 @@ class Changes:
             await self._undo(kind, call, resource, old)
             raise
         await self._tell(kind.changed(call, resource, old), "changed", id)
-        return Reply(await kind.show(call, arm.store.get(id) or resource), status, headers)
+        return Reply(await kind.shown(call, arm.store.get(id) or resource), status, headers)
 
     async def _undo(self, kind: ResourceType, call: Call, resource: JSON, old: JSON | None) -> None:
         """The store refused: take back what `apply` did in another room."""
@@ -317,7 +317,7 @@ class Changes:
                 operations.append(operation)
                 reply.headers = arm.operations.location(call, record.id, operation)
             if kind.delete_shows:
-                reply.body = await kind.show(call, record.read())
+                reply.body = await kind.shown(call, record.read())
             await self._remove(call, record, operations)
             return reply
 

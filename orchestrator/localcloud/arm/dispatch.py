@@ -215,7 +215,7 @@ class ResourceManager:
             raise kind.missing(call.id)
         if call.method == "HEAD":
             return Reply(None, 204)
-        reply = Reply(await kind.show(call, resource))
+        reply = Reply(await kind.shown(call, resource))
         record = self.store.record(call.id)
         if record is not None:
             reply.headers["ETag"] = f'"{record.etag}"'
@@ -236,12 +236,12 @@ class ResourceManager:
         items = list(await kind.members(call))
         if text := call.query.get("$filter"):
             keep = compile_filter(text)
-            shown = [await kind.show(call, item) for item in items]
+            shown = [await kind.shown(call, item) for item in items]
             chosen = [item for item in shown if keep(kind.for_filter(item))]
             return Reply(_page(call, chosen))
         reply = await self.answer(call, items)
         # Only what is on the page needs to be shown.
-        reply.body["value"] = [await kind.show(call, item) for item in reply.body["value"]]
+        reply.body["value"] = [await kind.shown(call, item) for item in reply.body["value"]]
         return reply
 
     async def _post(self, call: Call) -> Reply:

@@ -138,6 +138,7 @@ class ResourceType:
             whose reference says so do; otherwise they are all there are then (ARM RPC v1.0, "Patch
             Resource").
         page_size: How many items one page of a list holds.
+        tells_system_data: Whether the service shows `systemData`; some do not.
         shape: The form that a body must have before `prepare` looks at it (`shapes.py`).
         stored: False for what lives elsewhere (executions): then override `get` and `members`; PUT,
             PATCH and DELETE are refused with 405.
@@ -154,6 +155,7 @@ class ResourceType:
     stored: ClassVar[bool] = True
     shape: ClassVar[Shape] = {}
     page_size: ClassVar[int] = PAGE
+    tells_system_data: ClassVar[bool] = True
 
     def always_there(self, arm: ResourceManager, id: ResourceId) -> bool:
         """Whether a stored type has this one without anybody having made it."""
@@ -183,6 +185,13 @@ class ResourceType:
     async def show(self, call: Call, resource: JSON) -> JSON:
         """What a caller sees of it. `resource` is a copy and may be changed."""
         return resource
+
+    async def shown(self, call: Call, resource: JSON) -> JSON:
+        """`show`, without what the service shows of no resource of this type."""
+        told = await self.show(call, resource)
+        if not self.tells_system_data:
+            told.pop("systemData", None)
+        return told
 
     async def foresee(self, call: Call, resource: JSON) -> JSON:
         """What a caller would see of it once `resource`, which is prepared, were stored."""

@@ -79,6 +79,7 @@ class Namespace(ResourceType):
     """A namespace; its name is unique in the local cloud, as it is in the world."""
 
     type: ClassVar[str] = NAMESPACES
+    tells_system_data: ClassVar[bool] = False
     tracked: ClassVar[bool] = True
 
     def __init__(self, broker: Broker) -> None:
@@ -201,6 +202,7 @@ class NetworkRuleSet(ResourceType):
     """`networkRuleSets/default`, which every namespace has without having been given one."""
 
     type: ClassVar[str] = "Microsoft.ServiceBus/namespaces/networkRuleSets"
+    tells_system_data: ClassVar[bool] = False
     provisioning: ClassVar[bool] = False
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:

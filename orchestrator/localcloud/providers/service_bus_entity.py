@@ -40,6 +40,7 @@ class BrokerEntity(ResourceType, Generic[Settings]):
     """
 
     provisioning: ClassVar[bool] = False
+    tells_system_data: ClassVar[bool] = False
     read_only: ClassVar[tuple[str, ...]] = READ_ONLY
 
     def __init__(self, broker: Broker) -> None:

@@ -40,6 +40,7 @@ class NamespaceRules(ResourceType):
     """Rules of a whole namespace."""
 
     type: ClassVar[str] = "Microsoft.ServiceBus/namespaces/AuthorizationRules"
+    tells_system_data: ClassVar[bool] = False
     provisioning: ClassVar[bool] = False
 
     def __init__(self, broker: Broker, endpoint: str | None) -> None:

@@ -140,6 +140,7 @@ class SubscriptionRule(ResourceType):
     """A rule of a subscription."""
 
     type: ClassVar[str] = "Microsoft.ServiceBus/namespaces/topics/subscriptions/rules"
+    tells_system_data: ClassVar[bool] = False
     provisioning: ClassVar[bool] = False
 
     def __init__(self, broker: Broker) -> None:
