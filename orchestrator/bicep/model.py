@@ -388,14 +388,18 @@ class Model:
         return found
 
     @cached_property
+    def nodes(self) -> list[s.Node]:
+        """All that the file is made of, in the order of the text."""
+        return [node for decl in self.decls for node in s.walk(decl)]
+
+    @cached_property
     def uses(self) -> dict[Symbol, list[s.Node]]:
         """Where the file uses a symbol by its name. Once its names are bound."""
         found: dict[Symbol, list[s.Node]] = {}
-        for decl in self.decls:
-            for node in s.walk(decl):
-                symbol = getattr(node, "symbol", None)
-                if isinstance(symbol, Symbol):
-                    found.setdefault(symbol, []).append(node)
+        for node in self.nodes:
+            symbol = getattr(node, "symbol", None)
+            if isinstance(symbol, Symbol):
+                found.setdefault(symbol, []).append(node)
         return found
 
     @cached_property

@@ -100,12 +100,11 @@ def _what(node: s.Node) -> str:
 
 
 def check(model: Model, typing: Typing) -> None:
-    for decl in model.decls:
-        for node in s.walk(decl):
-            decorators = getattr(node, "decorators", ())
-            seen: set[str] = set()
-            for decorator in decorators:
-                _decorator(model, typing, node, decorator, seen)
+    for node in model.nodes:
+        decorators = getattr(node, "decorators", ())
+        seen: set[str] = set()
+        for decorator in decorators:
+            _decorator(model, typing, node, decorator, seen)
 
 
 def _decorator(

@@ -14,30 +14,28 @@ from orchestrator.bicep.unit import built_in_name
 
 
 def check(model: Model) -> None:
-    for decl in model.decls:
-        for node in s.walk(decl):
-            if isinstance(node, s.Index) and _collection(node.base):
-                names = _variables(node.index)
+    for node in model.nodes:
+        if isinstance(node, s.Index) and _collection(node.base):
+            names = _variables(node.index)
+            if names:
+                model.error(
+                    node.index,
+                    "BCP247",
+                    f"The variable {names} of a lambda can't choose a resource or module.",
+                )
+            if node.safe:
+                model.error(node, "BCP323", "A collection's member is read by [ ], not [? ].")
+        elif isinstance(node, (s.Call, s.MethodCall)):
+            name = built_in_name(node)
+            method = not name and isinstance(node, s.MethodCall) and _resource(node.base)
+            if (name and functions.needs_inlining(name)) or method:
+                names = ", ".join(filter(None, (_variables(arg) for arg in node.args)))
                 if names:
                     model.error(
-                        node.index,
-                        "BCP247",
-                        f"The variable {names} of a lambda can't choose a resource or module.",
+                        node,
+                        "BCP248",
+                        f"The variable {names} of a lambda can't be given to {node.name.name}().",
                     )
-                if node.safe:
-                    model.error(node, "BCP323", "A collection's member is read by [ ], not [? ].")
-            elif isinstance(node, (s.Call, s.MethodCall)):
-                name = built_in_name(node)
-                method = not name and isinstance(node, s.MethodCall) and _resource(node.base)
-                if (name and functions.needs_inlining(name)) or method:
-                    names = ", ".join(filter(None, (_variables(arg) for arg in node.args)))
-                    if names:
-                        model.error(
-                            node,
-                            "BCP248",
-                            f"The variable {names} of a lambda can't be given to "
-                            f"{node.name.name}().",
-                        )
 
 
 def _resource(node: s.Node) -> bool:

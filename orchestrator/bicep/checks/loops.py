@@ -9,12 +9,11 @@ from orchestrator.bicep.symbols import Symbol
 
 
 def check(model: Model) -> None:
-    for decl in model.decls:
-        for node in s.walk(decl):
-            if isinstance(node, s.For):
-                _loop(model, node)
-            elif isinstance(node, s.Name):
-                _whole_collection(model, node)
+    for node in model.nodes:
+        if isinstance(node, s.For):
+            _loop(model, node)
+        elif isinstance(node, s.Name):
+            _whole_collection(model, node)
 
 
 def _loop(model: Model, node: s.For) -> None:

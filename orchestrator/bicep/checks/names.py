@@ -44,21 +44,21 @@ def check(model: Model) -> None:
         for symbol in model.of(kind):
             if model.symbols.get(symbol.name) is symbol:
                 _reserved(model, kind, symbol.name, _ident(symbol.decl))
-    for decl in model.decls:
-        for node in s.walk(decl):
-            if isinstance(node, s.TypeObject):
-                props = [(prop.name, prop) for prop in node.props if prop.name is not None]
-                _clashes(model, "properties", props)
+    for node in model.nodes:
+        if isinstance(node, s.TypeObject):
+            props = [(prop.name, prop) for prop in node.props if prop.name is not None]
+            _clashes(model, "properties", props)
     _imported_twice(model)
     _unexportable(model)
-    for decl in model.declarations(s.MetadataDecl):
-        constant(model, decl.value)
-        if decl.name.name.startswith("_"):
-            model.error(decl.name, "BCP268", "Names of metadata that begin with _ are reserved.")
-    for decl in model.declarations(s.AssertDecl):
+    for metadata in model.declarations(s.MetadataDecl):
+        constant(model, metadata.value)
+        if metadata.name.name.startswith("_"):
+            said = "Names of metadata that begin with _ are reserved."
+            model.error(metadata.name, "BCP268", said)
+    for assertion in model.declarations(s.AssertDecl):
         if not experimental(model.path.parent, "assertions"):
             model.error(
-                decl,
+                assertion,
                 "BCP349",
                 "assert is experimental: enable it in bicepconfig.json "
                 '({"experimentalFeaturesEnabled": {"assertions": true}}).',

@@ -206,30 +206,29 @@ class _Timing:
         """Of an existing resource whose name is known late only its name and id can be read."""
         if not self.inlining.resources:
             return
-        for decl in self.model.decls:
-            for node in s.walk(decl):
-                if not isinstance(node, (s.Member, s.Index, s.MethodCall)):
+        for node in self.model.nodes:
+            if not isinstance(node, (s.Member, s.Index, s.MethodCall)):
+                continue
+            base = s.unwrap(node.base) if isinstance(node, s.Index) else member_of(node.base)
+            symbol = getattr(base, "symbol", None)
+            if not isinstance(symbol, Symbol) or symbol not in self.inlining.resources:
+                continue
+            name: str | None = None
+            if isinstance(node, s.Index):
+                index = s.unwrap(node.index)
+                if not isinstance(index, s.Str):
                     continue
-                base = s.unwrap(node.base) if isinstance(node, s.Index) else member_of(node.base)
-                symbol = getattr(base, "symbol", None)
-                if not isinstance(symbol, Symbol) or symbol not in self.inlining.resources:
-                    continue
-                name: str | None = None
-                if isinstance(node, s.Index):
-                    index = s.unwrap(node.index)
-                    if not isinstance(index, s.Str):
-                        continue
-                    name = index.literal
-                else:
-                    name = node.name.name
-                if name not in KNOWN_EARLY and name != "getSecret":
-                    self.model.error(
-                        node,
-                        "BCP307",
-                        f'"{symbol.name}" has a name that is known only while deploying: of it '
-                        "only id, name, type and apiVersion can be read.",
-                        "Give the name as a parameter of a module that reads the resource.",
-                    )
+                name = index.literal
+            else:
+                name = node.name.name
+            if name not in KNOWN_EARLY and name != "getSecret":
+                self.model.error(
+                    node,
+                    "BCP307",
+                    f'"{symbol.name}" has a name that is known only while deploying: of it '
+                    "only id, name, type and apiVersion can be read.",
+                    "Give the name as a parameter of a module that reads the resource.",
+                )
 
     def _head(self, value: s.Node) -> None:
         if isinstance(value, s.For):

@@ -17,33 +17,32 @@ _WRITTEN_OUT = (s.TypeObject, s.TypeArray, s.TypeTuple, s.TypeUnion, s.TypeLiter
 
 
 def check(model: Model) -> None:
-    for decl in model.decls:
-        for node in s.walk(decl):
-            match node:
-                case s.TypeResource():
-                    model.error(
-                        node,
-                        UNSUPPORTED,
-                        not_built_in(
-                            "Resources as parameters or outputs are of",
-                            "resourceTypedParamsAndOutputs",
-                        ),
-                        "Pass the id as a string.",
-                    )
-                case s.TypeLiteral(value=None) if not isinstance(node.parent, s.TypeUnion):
-                    model.error(node, "BCP289", "null alone is no type; write ? after one.")
-                case s.TypeName() if _is_namespace(node):
-                    model.error(node, "BCP306", f'"{node.name}" is a namespace, not a type.')
-                case s.TypeUnion():
-                    _union(model, node)
-                case s.TypeObject():
-                    _object(model, node)
-                case s.TypeDerived():
-                    _derived(model, node)
-                case s.TypeMember() | s.TypeItems() | s.TypeRest() | s.TypeIndex():
-                    _access(model, node)
-            if has_decorator(node, "discriminator"):
-                _discriminator(model, node)
+    for node in model.nodes:
+        match node:
+            case s.TypeResource():
+                model.error(
+                    node,
+                    UNSUPPORTED,
+                    not_built_in(
+                        "Resources as parameters or outputs are of",
+                        "resourceTypedParamsAndOutputs",
+                    ),
+                    "Pass the id as a string.",
+                )
+            case s.TypeLiteral(value=None) if not isinstance(node.parent, s.TypeUnion):
+                model.error(node, "BCP289", "null alone is no type; write ? after one.")
+            case s.TypeName() if _is_namespace(node):
+                model.error(node, "BCP306", f'"{node.name}" is a namespace, not a type.')
+            case s.TypeUnion():
+                _union(model, node)
+            case s.TypeObject():
+                _object(model, node)
+            case s.TypeDerived():
+                _derived(model, node)
+            case s.TypeMember() | s.TypeItems() | s.TypeRest() | s.TypeIndex():
+                _access(model, node)
+        if has_decorator(node, "discriminator"):
+            _discriminator(model, node)
 
 
 def _is_namespace(node: s.TypeName) -> bool:

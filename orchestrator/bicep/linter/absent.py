@@ -21,17 +21,16 @@ _TELLING = {s.ResourceDecl: ("name", "parent", "scope"), s.ModuleDecl: ("name", 
 
 def reads(model: Model, typing: Typing) -> Found:
     """A property of what has a condition, or may be null, read with a plain dot."""
-    for decl in model.decls:
-        for node in s.walk(decl):
-            if not isinstance(node, s.Member) or node.safe:
-                continue
-            what = _absent(typing, node)
-            if what:
-                yield (
-                    s.Null(node.base.end, node.end),
-                    f"{what} may not be there: read it with .?{node.name.name}, or say with ! "
-                    "that it is.",
-                )
+    for node in model.nodes:
+        if not isinstance(node, s.Member) or node.safe:
+            continue
+        what = _absent(typing, node)
+        if what:
+            yield (
+                s.Null(node.base.end, node.end),
+                f"{what} may not be there: read it with .?{node.name.name}, or say with ! "
+                "that it is.",
+            )
 
 
 def _absent(typing: Typing, node: s.Member) -> str:

@@ -45,18 +45,17 @@ def of_one_cloud(model: Model, _: Typing) -> Iterator[tuple[s.Node, str]]:
     excluded = _pattern(rule_values(folder, CODE, "excludedhosts") or _EXCLUDED)
     if wanted is None:
         return
-    for decl in model.decls:
-        for node in s.walk(decl):
-            if not isinstance(node, s.Str) or _is_description(node):
+    for node in model.nodes:
+        if not isinstance(node, s.Str) or _is_description(node):
+            continue
+        text = model.source.text[node.start : node.end]
+        allowed = [found.span() for found in excluded.finditer(text)] if excluded else []
+        for found in wanted.finditer(text):
+            begin, end = found.span()
+            if any(first <= begin and end <= last for first, last in allowed):
                 continue
-            text = model.source.text[node.start : node.end]
-            allowed = [found.span() for found in excluded.finditer(text)] if excluded else []
-            for found in wanted.finditer(text):
-                begin, end = found.span()
-                if any(first <= begin and end <= last for first, last in allowed):
-                    continue
-                place = s.Null(node.start + begin, node.start + end)
-                yield place, f'"{found.group()}" is of one cloud only; environment() tells it.'
+            place = s.Null(node.start + begin, node.start + end)
+            yield place, f'"{found.group()}" is of one cloud only; environment() tells it.'
 
 
 def _is_description(node: s.Node) -> bool:
