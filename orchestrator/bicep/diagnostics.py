@@ -189,7 +189,10 @@ class Diagnostics:
 
     @property
     def warnings(self) -> list[Diagnostic]:
-        return [found for found in self.found if found.severity == WARNING]
+        """As the files have them; the first file that is warned of first."""
+        found = [one for one in self.found if one.severity == WARNING]
+        files = list(dict.fromkeys(one.path for one in found))
+        return sorted(found, key=lambda one: (files.index(one.path), one.line, one.column))
 
     def refuse_errors(self) -> None:
         """Raise everything that is wrong, together.

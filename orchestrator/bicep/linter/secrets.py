@@ -52,7 +52,7 @@ def defaults(model: Model, _: Typing) -> Found:
             equals = model.source.text.rfind("=", decl.type.end, default.start)
             yield (
                 s.Null(equals, default.end),
-                "A secret's default is shown by the template: newGuid(), empty or none is none.",
+                "The template shows this default value of a secret; give none, or newGuid().",
             )
 
 

@@ -77,6 +77,13 @@ def test_no_warning(tmp_path: Path, source: str) -> None:
     assert warned(tmp_path, source) == []
 
 
+def test_warnings_stand_in_the_order_of_the_file(tmp_path: Path) -> None:
+    found = warned(
+        tmp_path, "param unused string\nparam p string?\noutput o string = p\nvar v = 1\n"
+    )
+    assert [line for _, line, _ in found] == [1, 3, 4]
+
+
 def test_levels_and_directives(tmp_path: Path) -> None:
     rules = {"no-unused-vars": {"level": "off"}, "no-unused-types": {"level": "error"}}
     config = json.dumps({"analyzers": {"core": {"rules": rules}}})
