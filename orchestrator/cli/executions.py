@@ -153,8 +153,14 @@ def retry(
     """
     if timeout is not None and not (waits or follow):
         raise click.UsageError("--timeout needs --wait or --follow.")
+    from orchestrator.cli import following
+
     session = current()
-    run = session.connect().retry(execution, job)
+    orc = session.connect()
+    with following.uncertain(
+        f"{execution} was being started again", "orchestrator executions list"
+    ):
+        run = orc.retry(execution, job)
     if not (waits or follow):
         if session.plain:
             click.echo(run.name)
@@ -162,8 +168,6 @@ def retry(
         else:
             session.show(run.execution)
         return
-    from orchestrator.cli import following
-
     if follow:
         if session.plain:
             session.hint(f"Started {run.name}.")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -196,6 +197,17 @@ def wait(run: Run, timeout: timedelta | None) -> tuple[Execution | None, int]:
             progress.clear()
             return None, detached(run)
     return execution, outcome(execution)
+
+
+@contextmanager
+def uncertain(what: str, look: str) -> Iterator[None]:
+    """Where Ctrl-C comes while a request is on its way, say that it may have been carried out."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        end_line()
+        report(f"Interrupted while {what}; it may have begun.", f"Look: {look}", error=False)
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def detached(run: Run) -> int:

@@ -83,17 +83,20 @@ def start(
         raise click.UsageError("--timeout needs --wait or --follow.")
     if timestamps and not follow:
         raise click.UsageError("--timestamps needs --follow.")
+    from orchestrator.cli import following
+
     session = current()
-    run = session.connect().start(
-        job,
-        env=dict(variables) or None,
-        args=list(arguments) or None,
-        command=list(commands) or None,
-        image=image,
-    )
+    orc = session.connect()
+    with following.uncertain(f"{job} was being started", f"orchestrator executions list {job}"):
+        run = orc.start(
+            job,
+            env=dict(variables) or None,
+            args=list(arguments) or None,
+            command=list(commands) or None,
+            image=image,
+        )
     for note in run.notes:
         session.note(note)
-    from orchestrator.cli import following
 
     if follow:
         session.hint(f"{run.name} started; Ctrl-C detaches, it goes on.")

@@ -147,6 +147,28 @@ def test_ctrl_c_detaches_and_the_execution_goes_on(cli: Cli, how: str) -> None:
     ok(cli("stop", name))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_while_the_start_is_on_its_way_says_that_it_may_have_begun(cli: Cli) -> None:
+    slow = ("local", "fault", "add", "latency", "--delay", "20s", "--on", "POST */start")
+    fault = json.loads(ok(cli(*slow, "-o", "json")))["id"]
+
+    def struck() -> bool:
+        listed = json.loads(ok(cli("local", "fault", "list", "-o", "json")))
+        return any(one["id"] == fault and one["hits"] for one in listed)
+
+    try:
+        starting = cli.start("start", "talker")
+        until(struck)
+        starting.send_signal(signal.SIGINT)
+        out, err = starting.communicate(timeout=30)
+    finally:
+        ok(cli("local", "fault", "remove", fault))
+    assert (starting.returncode, out) == (130, "")
+    first, second = err.splitlines()
+    assert first == "Interrupted while talker was being started; it may have begun."
+    assert second.endswith(" executions list talker")
+
+
 def test_stop_all_stops_what_runs_and_nothing_else(cli: Cli) -> None:
     names = {ok(cli("start", "talker", "-e", "SECONDS=60")).strip() for _ in range(2)}
     until(lambda: all(status_of(cli, name) == "Running" for name in names))
