@@ -57,27 +57,27 @@ def image_note(image: str, settings: Settings, profile: Profile) -> str:
     return f"The image {image} is none of [images]{meant}" if near else ""
 
 
-def identity_notes(
+def lacks(
     name: str,
     body: Mapping[str, Any],
     live: Mapping[str, Any] | None,
     spec: JobSpec,
     ward: Callable[[], Ward],
 ) -> list[str]:
-    """What the job's identities will lack: that they are there, and the roles that it needs.
+    """What the job will lack: identities, the roles that they need, queues that it watches.
 
     As the doctor judges a job, here of the `body` that would be sent. Only reads; what cannot be
     read is not foreseen. `ward`: what several jobs share, read once.
     """
-    from orchestrator.doctor import checks_configuration
+    from orchestrator.doctor.checks_configuration import identity, permissions, watched_queues
     from orchestrator.doctor.patient import Patient
 
-    identity = dict(body.get("identity") or {})
+    own = dict(body.get("identity") or {})
     if principal := ((live or {}).get("identity") or {}).get("principalId"):
-        identity["principalId"] = principal  # of its own one, which a job has once it is made
-    patient = Patient(ward(), {**body, "name": name, "identity": identity}, spec)
+        own["principalId"] = principal  # of its own one, which a job has once it is made
+    patient = Patient(ward(), {**body, "name": name, "identity": own}, spec)
     found = []
-    for check in (checks_configuration.identity, checks_configuration.permissions):
+    for check in (identity, permissions, watched_queues):
         try:
             found += [f for f in check(patient) if f.level == "problem"]
         except OrchestratorError:  # who may deploy may not be let look at roles

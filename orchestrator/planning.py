@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from orchestrator import job_diff
 from orchestrator.errors import BadInput, Conflict, OrchestratorError
 from orchestrator.failures import told
-from orchestrator.foresight import identity_notes, image_note
+from orchestrator.foresight import image_note, lacks
 from orchestrator.job_body import job_resource, secret_values
 from orchestrator.records import Column, Kind, Records, show
 from orchestrator.results import Change, Changes, FieldChange, Record, Step
@@ -201,7 +201,7 @@ class PlanVerbs:
         image = image_note(spec.image, settings, self._clients.profile)
         notes = [image] if image else []
         if ward is not None:
-            notes += identity_notes(name, wanted, live, spec, ward)
+            notes += lacks(name, wanted, live, spec, ward)
         if live is None:
             job = PlannedJob(name=name, action="created", notes=tuple(notes))
             return _Planned(job, wanted, "")

@@ -323,6 +323,11 @@ def scale_rules(patient: Patient) -> Iterator[Finding]:
             evidence=_sentence(failing[-1].text),
             next=f"See all of it: orchestrator logs --job {patient.name} --system",
         )
+    yield from watched_queues(patient)
+
+
+def watched_queues(patient: Patient) -> Iterator[Finding]:
+    """The queues that its rules watch exist, and can be read."""
     for rule in patient.rules:
         metadata = rule.get("metadata") or {}
         queue = str(metadata.get("queueName") or "")

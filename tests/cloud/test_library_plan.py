@@ -101,6 +101,14 @@ def test_an_identity_that_is_not_there_and_a_role_that_it_lacks_are_foreseen(wor
     orc.close()
 
 
+def test_a_queue_that_is_watched_and_does_not_exist_is_foreseen(world: World) -> None:
+    settings = SETTINGS.replace('queue = "out"', 'queue = "new"') + "[queues.new]\n"
+    with world.orchestrator(settings) as orc:
+        (drain,) = orc.plan("drain")
+    watches = "The scale rule out watches the queue new, which does not exist."
+    assert [note for note in drain.notes if note.startswith(watches)]
+
+
 def test_a_plan_of_other_settings_is_refused(world: World) -> None:
     version = world.orc.plan().version
     changed = world.orchestrator(CHANGED)
