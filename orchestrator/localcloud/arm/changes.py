@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -30,6 +31,13 @@ _log = logging.getLogger(__name__)
 
 READ_ONLY = ("id", "name", "type", "systemData", "etag")
 MAX_TAGS = 50
+MAX_TAG_NAME, MAX_TAG_VALUE = 512, 256
+"""Characters ("Limitations" of tags)."""
+
+_RESERVED = re.compile(r"[<>%&\\?/\x00-\x1f\x7f]")
+_WITH_ANY = ("hidden", "link")
+"""Tags of the portal's own, whose names may have any character."""
+
 DELETING = "Deleting"
 
 
@@ -393,6 +401,26 @@ def check_tags(tags: Any) -> None:
         raise ArmError(
             "TooManyTags", f"A resource has at most {MAX_TAGS} tags, not {len(tags)}.", 400
         )
+    reserved = [
+        name for name in tags if _RESERVED.search(name) and not name.lower().startswith(_WITH_ANY)
+    ]
+    if reserved:
+        raise ArmError(
+            "InvalidTagNameCharacters",
+            f"The tag names '{','.join(reserved)}' have reserved characters '<,>,%,&,\\,?,/' or "
+            "control characters.",
+        )
+    for what, code, most, texts in (
+        ("name", "InvalidTagName", MAX_TAG_NAME, tags),
+        ("value", "InvalidTagValueLength", MAX_TAG_VALUE, tags.values()),
+    ):
+        if long := [text for text in texts if len(text) > most]:
+            word = "key" if what == "name" else what
+            raise ArmError(
+                code,
+                f"Tag {word} too large. Following tag {what} '{', '.join(long)}' exceeded the "
+                f"maximum length. Maximum allowed length for tag {what} - '{most}' characters.",
+            )
 
 
 def _conditions(call: Call, record: Record | None) -> None:

@@ -221,6 +221,10 @@ async def test_read_only_members_of_a_body_are_ignored(here: World) -> None:
         ("PUT", f"{THINGS}/a", {"location": 1}, 400, "InvalidRequestContent"),
         ("PUT", f"{THINGS}/a", {"tags": {"a": 1}}, 400, "InvalidTagFormat"),
         ("PUT", f"{THINGS}/a", {"tags": {str(n): "" for n in range(51)}}, 400, "TooManyTags"),
+        ("PUT", f"{THINGS}/a", {"tags": {"a/b": ""}}, 400, "InvalidTagNameCharacters"),
+        ("PUT", f"{THINGS}/a", {"tags": {"a\n": ""}}, 400, "InvalidTagNameCharacters"),
+        ("PUT", f"{THINGS}/a", {"tags": {"a" * 513: ""}}, 400, "InvalidTagName"),
+        ("PUT", f"{THINGS}/a", {"tags": {"a": "b" * 257}}, 400, "InvalidTagValueLength"),
         ("PUT", f"{THINGS}/a", {"identity": {"type": "Magic"}}, 400, "InvalidIdentityType"),
         ("PUT", f"{BOXES}/a", {}, 400, "LocationRequired"),
     ],
@@ -508,3 +512,8 @@ async def test_long_lists_come_in_pages(here: World) -> None:
         seen += [item["name"] for item in body["value"]]
         link = body.get("nextLink", "").removeprefix("https://here")
     assert seen == [f"n{n:03}" for n in range(230)]
+
+
+async def test_tags_of_the_portal_have_any_name_and_all_have_their_lengths(here: World) -> None:
+    tags = {"hidden-link:/subscriptions/x": "Resource", "n" * 512: "v" * 256, "a.b-c d": ""}
+    assert (await here.put(f"{THINGS}/a", {"tags": tags}))["tags"] == tags
