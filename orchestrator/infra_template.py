@@ -85,17 +85,7 @@ def load(
     """
     file = Path(template) if template is not None else infra_file(settings, profile)
     own = template is None or file.absolute() == infra_file(settings, profile).absolute()
-    given: dict[str, dict[str, Any]] = {}
-    source = file
-    for candidate in (file, parameters):
-        if candidate is not None and not Path(candidate).is_file():
-            raise BadInput(f"There is no file {candidate}.", "Name another, or: orchestrator init")
-    for candidate in (file, Path(parameters) if parameters is not None else None):
-        if candidate is not None and _is_parameters(candidate):
-            using, given = _parameters(candidate)
-            source = using or source
-    if source.suffix == ".bicepparam":
-        raise BadInput(f"{source} names no template.", "Begin it with: using 'main.bicep'")
+    source, given = _source(file, None if parameters is None else Path(parameters))
     content = compiled(source)
     name = name or (STACK if own else _name_of(source))
     declared = content.get("parameters") or {}
@@ -114,6 +104,23 @@ def load(
     if missing:
         raise _missing(source, missing, declared)
     return Template(path=source, name=name, content=content, parameters=merged)
+
+
+def _source(file: Path, parameters: Path | None) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """(the template's file, the parameters that files give). Either may name the template."""
+    given: dict[str, dict[str, Any]] = {}
+    source = file
+    files = [file] if parameters is None else [file, parameters]
+    for one in files:
+        if not one.is_file():
+            raise BadInput(f"There is no file {one}.", "Name another, or: orchestrator init")
+    for one in files:
+        if _is_parameters(one):
+            using, given = _parameters(one)
+            source = using or source
+    if source.suffix == ".bicepparam":
+        raise BadInput(f"{source} names no template.", "Begin it with: using 'main.bicep'")
+    return source, given
 
 
 def infra_file(settings: Settings, profile: Profile) -> Path:
