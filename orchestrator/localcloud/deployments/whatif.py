@@ -177,7 +177,7 @@ class Prediction:
 
     async def _resource(self, item: Instance, body: JSON) -> None:
         id = parse(item.id)
-        stored = self.arm.store.get(id)
+        stored = await self._there(id)
         after = {"apiVersion": item.api_version, "id": item.id, "type": item.type}
         after |= {"name": id.name} | _plain(body)
         change: JSON = {
@@ -207,6 +207,16 @@ class Prediction:
                 change.pop(name, None)
         self.changes.append(change)
 
+    async def _there(self, id: ResourceId) -> JSON | None:
+        """What there is; not all of it is in the store: subnets are a part of their network."""
+        stored = self.arm.store.get(id)
+        if stored is not None or self.arm.kind(id).stored:
+            return stored
+        try:
+            return await self._shown(id)
+        except ArmError:
+            return None
+
     async def _shown(self, id: ResourceId) -> JSON:
         reply = await Client(self.arm, self.caller).send("GET", id)
         found: JSON = dict(reply.body)
@@ -216,8 +226,8 @@ class Prediction:
     async def _predicted(self, id: ResourceId, before: JSON, body: JSON) -> tuple[JSON, list[JSON]]:
         """The resource after the deployment, and what would change if nothing were changed."""
         try:
-            if not id.namespace:
-                raise ArmError("NoPreview", "Resource groups have no provider.")
+            if not id.namespace or not self.arm.kind(id).stored:
+                raise ArmError("NoPreview", "Its provider has no completed form of it.")
             after = await self._preview(id, body)
         except ArmError:
             # Values that come later cannot be completed by the service: compare what is said.

@@ -50,6 +50,8 @@ class Generic(ResourceType):
         if published is not None:
             facts = published.facts(_seen(call, id, resource))
             resource["properties"] = _merged(resource.get("properties") or {}, facts)
+            for path in published.hidden:
+                _hide(resource["properties"], path.split("."))
         resource.pop(_SEED, None)
         return resource
 
@@ -120,3 +122,12 @@ def _merged(properties: JSON, facts: JSON) -> JSON:
         else:
             found[name] = value
     return found
+
+
+def _hide(properties: JSON, path: list[str]) -> None:
+    *above, last = path
+    holder: object = properties
+    for step in above:
+        holder = holder.get(step) if isinstance(holder, dict) else None
+    if isinstance(holder, dict):
+        holder.pop(last, None)

@@ -205,6 +205,19 @@ async def test_a_scripts_log_says_that_nothing_was_run(tmp_path: Path) -> None:
             await arm.get(f"{AT}/{script}-none/logs/default")
 
 
+async def test_passwords_are_not_shown(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        server = "Microsoft.Sql/servers/s"
+        await made(arm, server, properties={"administratorLoginPassword": "hush"})
+        profile = {"adminUsername": "a", "adminPassword": "hush"}
+        machine = "Microsoft.Compute/virtualMachines/v"
+        await made(arm, machine, properties={"osProfile": profile})
+        shown = [await arm.get(f"{AT}/{path}") for path in (server, machine)]
+        assert "hush" not in str(shown)
+        assert shown[1]["properties"]["osProfile"] == {"adminUsername": "a"}
+
+
 async def test_an_action_of_another_type_is_none_of_this_one(tmp_path: Path) -> None:
     async with world(tmp_path) as arm:
         await arm.group()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from orchestrator.localcloud.deployments.differences import ineffective
+from orchestrator.localcloud.providers.network import Network
 from tests.unit.deployments.world import (
     DEPLOYMENTS,
     LAB,
@@ -76,6 +78,48 @@ async def test_what_if_tells_changes_and_no_noise(tmp_path: Path) -> None:
         assert all(set(item) <= {"resourceId", "changeType", "deploymentId"} for item in ids)
         own = {item.get("deploymentId") for item in ids if item["changeType"] != "Ignore"}
         assert own == {f"{DEPLOYMENTS}/w"}
+
+
+async def test_what_if_finds_what_is_a_part_of_another_resource(tmp_path: Path) -> None:
+    """Subnets live in their network, and the tags of a group are always there."""
+
+    def raw(prefix: str, tag: str) -> dict[str, Any]:
+        space = {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}
+        network = {
+            "type": "Microsoft.Network/virtualNetworks",
+            "apiVersion": "2024-05-01",
+            "name": "net",
+            "location": "westeurope",
+            "properties": space,
+        }
+        subnet = {
+            "type": "Microsoft.Network/virtualNetworks/subnets",
+            "apiVersion": "2024-05-01",
+            "name": "net/one",
+            "properties": {"addressPrefix": prefix},
+            "dependsOn": ["net"],
+        }
+        tags = {
+            "type": "Microsoft.Resources/tags",
+            "apiVersion": "2024-03-01",
+            "name": "default",
+            "properties": {"tags": {"of": tag}},
+        }
+        return template(resources=[network, subnet, tags])
+
+    async with deploying(tmp_path, Network()) as d:
+        kinds = [item["changeType"] for item in await d.what_if(raw("10.0.1.0/24", "a"))]
+        assert kinds == ["Create", "Create", "Modify"]
+        await d.run("d", raw("10.0.1.0/24", "a"))
+        kinds = [item["changeType"] for item in await d.what_if(raw("10.0.1.0/24", "a"))]
+        assert set(kinds) == {"NoChange"}
+        found = await d.what_if(raw("10.0.2.0/24", "b"))
+        changed = {
+            item["resourceId"].rsplit("/")[-1]: [part["path"] for part in item["delta"]]
+            for item in found
+            if item["changeType"] == "Modify"
+        }
+        assert changed == {"one": ["properties.addressPrefix"], "default": ["properties.tags.of"]}
 
 
 async def test_what_if_knows_what_modules_will_give_each_other(tmp_path: Path) -> None:

@@ -131,10 +131,10 @@ class Deploying:
 
 
 @asynccontextmanager
-async def deploying(folder: Path) -> AsyncIterator[Deploying]:
-    """A world with the group `g`."""
+async def deploying(folder: Path, *providers: Provider) -> AsyncIterator[Deploying]:
+    """A world with the group `g`, and with `providers` beside the usual ones."""
     lab = Lab()
-    async with world(folder, Deployments(), DeploymentStacks(), lab) as made:
+    async with world(folder, Deployments(), DeploymentStacks(), lab, *providers) as made:
         await made.group()
         yield Deploying(made, lab)
 

@@ -102,7 +102,7 @@ def _server(suffix: str) -> Published:
     def facts(seen: Seen) -> JSON:
         return {"fullyQualifiedDomainName": f"{seen.host}.{suffix}", "state": "Ready"}
 
-    return Published(facts)
+    return Published(facts, hidden=("administratorLoginPassword",))
 
 
 def _database(seen: Seen) -> JSON:
@@ -211,7 +211,9 @@ TABLE: Table = {
         },
     ),
     "Microsoft.DocumentDB/mongoClusters": Published(
-        _mongo, actions={"listConnectionStrings": _mongo_strings}
+        _mongo,
+        actions={"listConnectionStrings": _mongo_strings},
+        hidden=("administrator.password", "administratorLoginPassword"),
     ),
     "Microsoft.Sql/servers": _server("database.windows.net"),
     "Microsoft.Sql/servers/databases": Published(_database),
@@ -220,7 +222,8 @@ TABLE: Table = {
             "fullyQualifiedDomainName": f"{seen.host}.{seen.hex('zone', 12)}.database.windows.net",
             "dnsZone": seen.hex("zone", 12),
             "state": "Ready",
-        }
+        },
+        hidden=("administratorLoginPassword",),
     ),
     "Microsoft.DBforPostgreSQL/flexibleServers": _server(_POSTGRES),
     "Microsoft.DBforPostgreSQL/servers": _server(_POSTGRES),
@@ -254,7 +257,7 @@ TABLE: Table = {
     "Microsoft.AppConfiguration/configurationStores": Published(
         _configuration, actions={"listKeys": _configuration_keys}
     ),
-    "Microsoft.Synapse/workspaces": Published(_synapse),
+    "Microsoft.Synapse/workspaces": Published(_synapse, hidden=("sqlAdministratorLoginPassword",)),
     "Microsoft.Kusto/clusters": Published(_kusto),
     "Microsoft.Databricks/workspaces": Published(_databricks),
     "Microsoft.Purview/accounts": Published(_purview),

@@ -303,6 +303,7 @@ TABLE: Table = {
             "listClusterUserCredential": _kubeconfig,
             "listClusterAdminCredential": _kubeconfig,
         },
+        hidden=("windowsProfile.adminPassword", "servicePrincipalProfile.secret"),
     ),
     "Microsoft.ContainerInstance/containerGroups": Published(_containers),
     "Microsoft.App/sessionPools": Published(_sessions),
@@ -318,9 +319,12 @@ TABLE: Table = {
     "Microsoft.Logic/workflows/triggers": Published(
         actions={"listCallbackUrl": _callback}, standing=None
     ),
-    "Microsoft.Compute/virtualMachines": Published(lambda seen: {"vmId": seen.guid("machine")}),
+    "Microsoft.Compute/virtualMachines": Published(
+        lambda seen: {"vmId": seen.guid("machine")}, hidden=("osProfile.adminPassword",)
+    ),
     "Microsoft.Compute/virtualMachineScaleSets": Published(
-        lambda seen: {"uniqueId": seen.guid("set")}
+        lambda seen: {"uniqueId": seen.guid("set")},
+        hidden=("virtualMachineProfile.osProfile.adminPassword",),
     ),
     "Microsoft.StreamAnalytics/streamingjobs": Published(
         lambda seen: {"jobId": seen.guid("job"), "jobState": "Created"}

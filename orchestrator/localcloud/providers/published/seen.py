@@ -111,6 +111,7 @@ class Published:
         facts: The read-only properties.
         defaults: Properties that a resource has when nothing was said of them.
         actions: Its POSTs that give keys, by name.
+        hidden: Paths of properties that are written and never shown: `osProfile.adminPassword`.
         standing: Names of resources that every parent has without their having been made; None:
             whatever is asked for is one, because what runs in the parent makes them.
     """
@@ -118,6 +119,7 @@ class Published:
     facts: Facts = field(default=lambda seen: {})
     defaults: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Action] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     standing: tuple[str, ...] | None = ()
 
     def stands(self, name: str) -> bool:
