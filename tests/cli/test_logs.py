@@ -142,12 +142,13 @@ def test_a_reader_that_has_enough_and_ctrl_c_end_it_quietly(cli: Cli) -> None:
 
 
 def test_nothing_written_is_told_from_no_table_yet(cli: Cli) -> None:
+    ok(cli("start", "talker", "--wait"))  # with which there is a table
     quiet = ok(cli("start", "talker", "-e", "LINES=0", "--wait")).strip()
     until(lambda: "nothing was written" in cli("logs", "--execution", quiet).err)
-    assert cli("local", "fault", "add", "log-delay", "--delay", "3m").status == 0
+    assert cli("local", "fault", "add", "log-delay", "--delay", "1d").status == 0
     try:
         late = ok(cli("start", "talker", "--wait")).strip()
-        # Three minutes ago this cloud's workspace had no row at all.
+        # A day ago this cloud's workspace had no row at all.
         assert "no table of them yet" in cli("logs", "--execution", late).err
     finally:
         ok(cli("local", "fault", "remove", "--all"))
