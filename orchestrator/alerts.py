@@ -24,7 +24,7 @@ from orchestrator.azure import Clients
 from orchestrator.errors import BadInput, NotFound, OrchestratorError
 from orchestrator.failures import Refusal, told
 from orchestrator.planning import PROJECT_TAG
-from orchestrator.quantities import as_seconds, parse_iso_duration
+from orchestrator.quantities import as_seconds, sdk_duration
 from orchestrator.records import Column, Records
 from orchestrator.results import Change, Changes, Record, Step
 
@@ -415,8 +415,8 @@ class AlertVerbs:
             severity=int(properties.get("severity", 3)),
             enabled=bool(properties.get("enabled", True)),
             fired=None if fired is None else fired.get(name.lower(), 0),
-            within=_span(properties.get("windowSize")),
-            every=_span(properties.get("evaluationFrequency")),
+            within=sdk_duration(properties.get("windowSize")),
+            every=sdk_duration(properties.get("evaluationFrequency")),
             tells=tuple(str(group).rpartition("/")[2] for group in groups),
             description=str(properties.get("description") or ""),
             managed=(one.get("tags") or {}).get(PROJECT_TAG) == self._settings.project,
@@ -439,15 +439,6 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_none(part) for name, part in value.items() if part is not None}
     return value
-
-
-def _span(value: Any) -> timedelta | None:
-    if isinstance(value, timedelta):
-        return value
-    try:
-        return parse_iso_duration(str(value))
-    except ValueError:
-        return None
 
 
 def _alert(one: dict[str, Any]) -> Alert:

@@ -20,7 +20,7 @@ from orchestrator.quantities import (
     as_seconds,
     iso_duration,
     moment_or_distance,
-    parse_iso_duration,
+    sdk_duration,
     short_duration,
 )
 from orchestrator.records import show
@@ -275,7 +275,7 @@ class MetricVerbs:
                 filter=which,
                 top=MOST_SERIES,
             )
-            interval = _interval(answer.interval) or asked.interval
+            interval = sdk_duration(answer.interval) or asked.interval
             begin = _begin(answer.timespan)
             for metric in answer.value:
                 metric_name = str(metric.name.value)
@@ -349,14 +349,5 @@ def _begin(timespan: Any) -> datetime | None:
     """Of `2026-11-24T10:00:00Z/2026-11-24T11:00:00Z`."""
     try:
         return datetime.fromisoformat(str(timespan).partition("/")[0]).astimezone(UTC)
-    except ValueError:
-        return None
-
-
-def _interval(value: Any) -> timedelta | None:
-    if isinstance(value, timedelta):
-        return value
-    try:
-        return parse_iso_duration(str(value))
     except ValueError:
         return None

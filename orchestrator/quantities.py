@@ -111,6 +111,16 @@ def parse_iso_duration(text: str) -> timedelta:
     return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
+def sdk_duration(value: object) -> timedelta | None:
+    """A duration as an SDK's model has it: read already, or ISO text; None where it is neither."""
+    if isinstance(value, timedelta):
+        return value
+    try:
+        return parse_iso_duration(str(value))
+    except ValueError:
+        return None
+
+
 def iso_duration(value: timedelta) -> str:
     """`PT5M`, `P7D`: a duration as the services write it."""
     seconds = value.total_seconds()
