@@ -83,6 +83,30 @@ async def test_of_a_failed_transaction_nothing_is_left(bus: Bus) -> None:
     assert ready(bus, queue) == 1
 
 
+@pytest.mark.parametrize("fail", [False, True])
+async def test_a_discharge_amid_a_message_costs_the_coordinator_and_the_transaction(
+    bus: Bus, fail: bool
+) -> None:
+    queue = bus.queue()
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        transaction = await one.declare()
+        await one.post(b"whole", transaction)
+        one.wire.send(
+            1, p.TRANSFER, t.UInt(SENDER), t.UInt(900), encode(b"tag"), t.UInt(0), True, True,
+            None, within(transaction), payload=s.section(s.DATA, b"half"),
+        )  # fmt: skip
+        one.throw_discharge(transaction)
+        gone = p.read_error((await one.wire.until(p.DETACH))[2])
+        assert gone.condition == "amqp:transaction:rollback"
+        one.wire.send(1, p.DETACH, t.UInt(COORDINATOR), True)
+        one.wire.send(1, p.TRANSFER, t.UInt(SENDER), None, None, None, True, False)
+        await one.coordinate("another")
+        unknown = (p.REJECTED, "amqp:transaction:unknown-id")
+        assert await one.discharge(transaction, fail=fail) == unknown
+    assert bus.counts(queue).total == 0
+
+
 @pytest.mark.parametrize("how", ["alone", "in another transaction"])
 async def test_after_a_rollback_its_holder_settles_a_message_again(bus: Bus, how: str) -> None:
     queue = bus.queue()

@@ -261,6 +261,11 @@ class IncomingLink(LinkBase):
         """Bytes held of a message that has not arrived whole."""
         return len(self._parts)
 
+    @property
+    def partial_transaction(self) -> bytes | None:
+        """The transaction of a message that has not arrived whole."""
+        return None if self._partial is None else self._partial.transaction
+
     def discard_partial(self) -> None:
         self._partial = None
         self.discard_parts()
@@ -274,7 +279,7 @@ class IncomingLink(LinkBase):
         """Which transaction a transfer frame is a part of that comes to nothing."""
         if fields[7] is not None:
             return p.Outcome.read(fields[7]).transaction
-        return None if self._partial is None else self._partial.transaction
+        return self.partial_transaction
 
     def on_transfer(self, fields: list[Any], frame: bytes, pos: int) -> IncomingDelivery | None:
         """One transfer frame; the delivery once it is whole. Raises `AmqpError` (link error).

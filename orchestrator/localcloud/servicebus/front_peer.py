@@ -175,6 +175,14 @@ class Peer(asyncio.BufferedProtocol):
         self._forget(door)
         self.wake()
 
+    def is_posting(self, transaction: bytes) -> bool:
+        """Whether a message of that transaction has not arrived whole."""
+        links = (door.link for door in self._doors)
+        return any(
+            isinstance(link, IncomingLink) and link.partial_transaction == transaction
+            for link in links
+        )
+
     def session_lock(self, queue: Queue, session_id: str) -> SessionLock:
         """The lock by which a link of this connection has that session. Raises SessionLockLost."""
         for door in self._doors:

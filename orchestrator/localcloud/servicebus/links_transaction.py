@@ -206,6 +206,11 @@ class CoordinatorDoor(Door):
             self.link.settle(delivery, declared)
         elif kind == p.DISCHARGE:
             id, fail = _discharge(asked.value)
+            if self._peer.is_posting(id):
+                # It costs the link, and with it the transaction (part 4, section 4.4.2).
+                early = "A message of the transaction has not arrived whole."
+                self._peer.detach(self, AmqpError(ROLLBACK, early))
+                return
 
             def done(error: AmqpError | None) -> None:
                 self.link.settle(delivery, p.ACCEPT if error is None else p.reject(error))
