@@ -195,7 +195,8 @@ class Prediction:
             predicted, noise = await self._predicted(id, before, body)
             delta = without(differences(before, predicted), noise)
             changed = bool(delta)
-            delta += ineffective(before, predicted, body, noise)
+            without_effect = ineffective(before, predicted, body, noise)
+            delta += [item for item in without_effect if not _open(item.get("after"))]
             change |= {
                 "changeType": "Modify" if changed else "NoChange",
                 "before": before | {"apiVersion": item.api_version},
@@ -228,11 +229,12 @@ class Prediction:
         try:
             if not id.namespace or not self.arm.kind(id).stored:
                 raise ArmError("NoPreview", "Its provider has no completed form of it.")
-            after = await self._preview(id, body)
+            known = _settled(self.arm.store.get(id), body)
+            after = await self._preview(id, known)
         except ArmError:
             # Values that come later cannot be completed by the service: compare what is said.
             return _overlaid(before, _plain(body)), []
-        unsteady = differences(after, await self._preview(id, body))
+        unsteady = differences(after, await self._preview(id, known))
         after.pop("systemData", None)
         try:
             unchanged = await self._preview(id, _input(before))
@@ -356,6 +358,17 @@ def _overlaid(before: Any, said: Any) -> Any:
         return found
     if isinstance(before, list) and isinstance(said, list) and len(before) == len(said):
         return [_overlaid(left, right) for left, right in zip(before, said, strict=True)]
+    return said
+
+
+def _settled(stored: Any, said: Any) -> Any:
+    """What is said, with what is stored in place of values that come later: keys, outputs."""
+    if isinstance(said, str) and is_expression(said) and stored is not None:
+        return stored
+    if isinstance(stored, dict) and isinstance(said, dict):
+        return {name: _settled(member(stored, name), item) for name, item in said.items()}
+    if isinstance(stored, list) and isinstance(said, list) and len(stored) == len(said):
+        return [_settled(left, right) for left, right in zip(stored, said, strict=True)]
     return said
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.localcloud.deployments.differences import ineffective
 from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.storage import Storage
 from tests.unit.deployments.world import (
     DEPLOYMENTS,
     LAB,
@@ -120,6 +121,42 @@ async def test_what_if_finds_what_is_a_part_of_another_resource(tmp_path: Path) 
             if item["changeType"] == "Modify"
         }
         assert changed == {"one": ["properties.addressPrefix"], "default": ["properties.tags.of"]}
+
+
+async def test_what_comes_later_is_no_change(tmp_path: Path) -> None:
+    """Keys are not asked for in advance: what holds one is taken to keep it."""
+
+    def raw(words: str) -> dict[str, Any]:
+        account = {
+            "type": "Microsoft.Storage/storageAccounts",
+            "apiVersion": "2024-01-01",
+            "name": "lab",
+            "location": "westeurope",
+            "sku": {"name": "Standard_LRS"},
+            "kind": "StorageV2",
+        }
+        keys = "listKeys(resourceId('Microsoft.Storage/storageAccounts', 'lab'), '2024-01-01')"
+        board = {
+            "type": "Microsoft.Portal/dashboards",
+            "apiVersion": "2022-12-01-preview",
+            "name": "board",
+            "location": "westeurope",
+            "properties": {
+                "key": f"[{keys}.keys[0].value]",
+                "list": [{"name": "a", "value": f"[concat('x=', {keys}.keys[0].value)]"}],
+                "words": words,
+            },
+            "dependsOn": ["lab"],
+        }
+        return template(resources=[account, board])
+
+    async with deploying(tmp_path, Storage()) as d:
+        await d.run("d", raw("one"))
+        assert {item["changeType"] for item in await d.what_if(raw("one"))} == {"NoChange"}
+        [_, change] = sorted(
+            await d.what_if(raw("two")), key=lambda it: it["changeType"] == "Modify"
+        )
+        assert [part["path"] for part in change["delta"]] == ["properties.words"]
 
 
 async def test_what_if_knows_what_modules_will_give_each_other(tmp_path: Path) -> None:
