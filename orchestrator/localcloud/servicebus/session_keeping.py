@@ -145,17 +145,7 @@ class SessionKeeping(Forwarding):
     def pop_of(self, lock: SessionLock, count: int) -> list[StoredMessage]:
         """Up to `count` ready messages of the session; the caller must lock or remove them."""
         self._check_session(lock)
-        now = self._now()
-        messages: list[StoredMessage] = []
-        while len(messages) < count:
-            message = self._sessions.pop_of(lock.session)
-            if message is None:
-                break
-            if message.expires_at <= now:
-                self._expire(message)
-            else:
-                messages.append(message)
-        return messages
+        return self.pop_ready(count, self._now(), lambda: self._sessions.pop_of(lock.session))
 
     def _check_session(self, lock: SessionLock) -> None:
         self._check_exists()
