@@ -11,6 +11,12 @@ from typing import Any
 from orchestrator.bicep.paths import path_fault
 
 _DEEPEST = 32
+# Source: Azure's documentation of its clouds
+_MANAGERS = {
+    "AzureCloud": "https://management.azure.com",
+    "AzureChinaCloud": "https://management.chinacloudapi.cn",
+    "AzureUSGovernment": "https://management.usgovcloudapi.net",
+}
 
 
 @lru_cache(maxsize=64)
@@ -135,10 +141,26 @@ def rule_values(folder: Path, code: str, key: str) -> tuple[str, ...]:
     return ()
 
 
+def _cloud(folder: Path) -> dict[str, Any]:
+    found = nearest_config(folder).get("cloud")
+    return found if isinstance(found, dict) else {}
+
+
+def resource_manager(folder: Path) -> str:
+    """Where Resource Manager is, without a slash at its end (`cloud.currentProfile`)."""
+    cloud = _cloud(folder)
+    name = cloud.get("currentProfile")
+    found: Any = cloud.get("profiles")
+    for key in (name, "resourceManagerEndpoint"):
+        found = found.get(key) if isinstance(found, dict) and isinstance(key, str) else None
+    if isinstance(found, str) and found.startswith("https://"):
+        return found.rstrip("/")
+    return _MANAGERS.get(str(name), _MANAGERS["AzureCloud"])
+
+
 def credential_names(folder: Path) -> tuple[str, ...]:
     """Which logins are tried, in which order (`cloud.credentialPrecedence`)."""
-    cloud = nearest_config(folder).get("cloud")
-    names = cloud.get("credentialPrecedence") if isinstance(cloud, dict) else None
+    names = _cloud(folder).get("credentialPrecedence")
     if not isinstance(names, list):
         return ("AzureCLI", "AzurePowerShell")
     return tuple(name for name in names if isinstance(name, str))

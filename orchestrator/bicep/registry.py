@@ -13,7 +13,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.bicep.config import credential_names, mocked_modules, module_alias
+from orchestrator.bicep.config import (
+    credential_names,
+    mocked_modules,
+    module_alias,
+    resource_manager,
+)
 from orchestrator.bicep.paths import path_fault
 
 # Source: the OCI distribution specification
@@ -206,7 +211,7 @@ def _spec_file(spec: Spec, folder: Path) -> tuple[Path, str]:
     name = f"ts:{'/'.join(parts[:3])}:{spec.version}"
     if not (place / "main.json").is_file():
         try:
-            restore_spec(spec.id, credential_names(folder), place)
+            restore_spec(spec.id, resource_manager(folder), credential_names(folder), place)
         except RestoreFailed as failed:
             raise _not_had(name, failed, place) from None
     return place / "main.json", name

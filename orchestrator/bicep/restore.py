@@ -32,7 +32,6 @@ _LAYER = "application/vnd.ms.bicep.module.layer.v1+json"
 _SOURCES = "application/vnd.ms.bicep.module.source.v1+zip"
 # what an Azure login is asked a token for. The registries of all clouds take the first
 _REGISTRIES = "https://containerregistry.azure.net/.default"
-_MANAGER = "https://management.azure.com"
 _SPEC_API = "2022-02-01"
 _TIMEOUT_SECONDS = 20
 _TRIES = 3
@@ -269,13 +268,16 @@ class Registry(_Service):
 class _Manager(_Service):
     """Resource Manager, asked for a template spec."""
 
-    def __init__(self, logins: Sequence[str], pause: Callable[[float], None]) -> None:
-        super().__init__(urllib.parse.urlsplit(_MANAGER).netloc, pause)
+    def __init__(
+        self, endpoint: str, logins: Sequence[str], pause: Callable[[float], None]
+    ) -> None:
+        super().__init__(urllib.parse.urlsplit(endpoint).netloc, pause)
+        self.endpoint = endpoint
         self.logins = logins
 
     def ask(self, url: str, accept: str) -> Answer:
         try:
-            token = azure_token(self.logins, f"{_MANAGER}/.default")
+            token = azure_token(self.logins, f"{self.endpoint}/.default")
         except NoLogin as fault:
             raise RestoreFailed(f"{self.host} wants a login, and there is none ({fault})") from None
         return _send(url, {"Accept": accept, "Authorization": f"Bearer {token}"})
@@ -311,16 +313,22 @@ def restore(registry: Registry, tag: str, place: Path) -> None:
 
 
 def restore_spec(
-    spec: str, logins: Sequence[str], place: Path, *, pause: Callable[[float], None] = time.sleep
+    spec: str,
+    endpoint: str,
+    logins: Sequence[str],
+    place: Path,
+    *,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Fetch a template spec, by its id, into its folder of the cache.
+    """Fetch a template spec, by its id, from a Resource Manager into its folder of the cache.
 
     Raises: RestoreFailed.
     """
-    body = _Manager(logins, pause).read(
-        f"{_MANAGER}{urllib.parse.quote(spec)}?api-version={_SPEC_API}", "application/json"
+    manager = _Manager(endpoint, logins, pause)
+    body = manager.read(
+        f"{endpoint}{urllib.parse.quote(spec)}?api-version={_SPEC_API}", "application/json"
     )
-    _parsed(body, _MANAGER)
+    _parsed(body, manager.host)
     _keep(place, {"main.json": body})
 
 

@@ -1,6 +1,7 @@
 """A registry of modules that speaks OCI's distribution API over HTTPS, as Azure's do.
 
-Tests use it as any client does: by DNS, TLS and HTTP. It has a token service that gives a token to
+Tests use it as any client does: by DNS, TLS and HTTP. Resource Manager's template specs are there,
+too. It has a token service that gives a token to
 anybody or only for a login of Azure, and gives its blobs from another name, as large registries do.
 """
 
@@ -35,6 +36,7 @@ class RegistryServer:
         self.private = private
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, bytes] = {}
+        self.specs: dict[str, bytes] = {}  # versions of template specs, as Resource Manager's
         self.asked: list[tuple[str, str, str]] = []
         self.next: list[tuple[int, dict[str, str]]] = []  # answers before the right one
         self.port = 0
@@ -62,6 +64,9 @@ class RegistryServer:
         if path == "/oauth2/token":
             good = form.get("refresh_token") == "refresh" if self.private else True
             return (200, {}, b'{"access_token": "pull"}') if good else (401, {}, b"{}")
+        if path.startswith("/subscriptions/"):
+            good = token == f"Bearer {LOGIN}"
+            return (200, {}, self.specs[path]) if good else (401, {}, b"{}")
         if path.startswith("/elsewhere/"):
             return 200, {}, self.blobs[path.removeprefix("/elsewhere/")]
         if token != "Bearer pull":

@@ -249,6 +249,34 @@ def test_a_template_spec_of_the_cache_is_linked(tmp_path: Path) -> None:
     assert [one.code for one in missing] == ["BCP035"]
 
 
+def test_a_template_spec_is_fetched_with_a_login_of_azure(
+    tmp_path: Path, registry: RegistryServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription, group, name = SPEC.split("/")
+    id_ = (
+        f"/subscriptions/{subscription}/resourceGroups/{group}"
+        f"/providers/Microsoft.Resources/templateSpecs/{name}/versions/V1"
+    )
+    version = json.dumps({"id": id_, "properties": {"mainTemplate": COMPILED}})
+    registry.specs[id_] = version.encode()
+    endpoint = {"resourceManagerEndpoint": f"https://localhost:{registry.port}/"}
+    cloud = {
+        "currentProfile": "Here",
+        "profiles": {"Here": endpoint},
+        "credentialPrecedence": ["ManagedIdentity"],
+    }
+    config = json.dumps({"cloud": cloud})
+    with served(Identity) as port:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "secret")
+        source = f"module a 'ts:{SPEC}:V1' = {{ name: 'a' }}\n"
+        found = template(tmp_path, source, bicepconfig__json=config)
+    assert at(found, "resources/0/properties/templateLink/id") == id_
+    assert files(cache) == {f"ts/{SPEC}/v1/main.json": version}
+    ((_, path, _),) = registry.asked
+    assert path == f"{id_}?api-version=2022-02-01"
+
+
 @pytest.mark.parametrize(
     ("reference", "code", "said"),
     [
