@@ -291,7 +291,8 @@ class RoleAssignments(ResourceType):
                 "GUID.",
                 target="properties.principalId",
             )
-        given = properties.get("principalType")
+        # An empty one says nothing: templates have it as the default of a parameter.
+        given = properties.get("principalType") or None
         known = self._principals(principal)
         if given is None:
             kind = known or before.get("principalType")

@@ -131,6 +131,12 @@ def assignment(principal: str, role: str = READER, **more: str) -> dict[str, Any
     return {"properties": {"roleDefinitionId": definition, "principalId": principal, **more}}
 
 
+async def test_an_empty_type_of_principal_says_nothing(arm: World) -> None:
+    path = f"{GROUP}/{AUTH}/roleAssignments/{uuid.uuid4()}"
+    made = await arm.ask("PUT", path, assignment(SOMEBODY, principalType=""))
+    assert made.body["properties"]["principalType"] == "User"
+
+
 async def test_an_assignment_is_checked_as_azure_checks_it(arm: World) -> None:
     base = f"{GROUP}/{AUTH}/roleAssignments"
     first = f"{base}/{uuid.uuid4()}"

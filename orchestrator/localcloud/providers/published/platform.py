@@ -257,6 +257,11 @@ def _vault_key(seen: Seen) -> JSON:
     return {"keyUri": uri, "keyUriWithVersion": f"{uri}/{seen.hex('version')}"}
 
 
+def _extension(seen: Seen) -> JSON:
+    own = {"type": "SystemAssigned", "principalId": seen.guid("principal")}
+    return {"aksAssignedIdentity": own}
+
+
 def _script_log(seen: Seen) -> JSON:
     return {"log": "Nothing was run: the local cloud has no deployment scripts.\n"}
 
@@ -329,6 +334,7 @@ TABLE: Table = {
     "Microsoft.StreamAnalytics/streamingjobs": Published(
         lambda seen: {"jobId": seen.guid("job"), "jobState": "Created"}
     ),
+    "Microsoft.KubernetesConfiguration/extensions": Published(_extension),
     "Microsoft.Resources/deploymentScripts/logs": Published(_script_log, standing=("default",)),
     "Microsoft.KeyVault/vaults/keys": Published(_vault_key),
     "Microsoft.StorageCache/amlFilesystems": Published(_lustre),
