@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
+import hypothesis
 import pytest
 
 from orchestrator.clock import Clock
@@ -18,6 +19,12 @@ from orchestrator.localcloud.server import LocalCloud
 from orchestrator.testing.host import Host
 
 T = TypeVar("T")
+
+# No timing is asserted: how long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
 
 # A shell starts what runs in its background with SIGINT ignored, and children inherit that: the
 # programs of the tests that press Ctrl-C would never hear of it.

@@ -79,7 +79,6 @@ def test_every_request_is_answered_whatever_it_holds(bus: Bus, sessions: bool) -
 
     @settings(
         max_examples=12,
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )

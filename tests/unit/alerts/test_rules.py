@@ -198,7 +198,7 @@ anything = st.recursive(
 
 
 @given(st.sampled_from(["metric", "query", "group"]), st.randoms(), anything)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 async def test_anything_is_read_or_refused(kind: str, chance: random.Random, value: Any) -> None:
     body = {"metric": METRIC, "query": QUERY, "group": GROUP}[kind]
     path = chance.choice([p for p in places(body["properties"], ("properties",)) if len(p) > 1])

@@ -15,7 +15,7 @@ from orchestrator.localcloud.amqp.events import Attaching, Disposed, Received
 from orchestrator.localcloud.amqp.framing import frame
 from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
 from tests.unit.amqp.client import SOURCE, TARGET, Client
-from tests.unit.amqp.values import calm, values
+from tests.unit.amqp.values import values
 
 SMALL = Limits(max_frame_size=1024, links=20, sessions=5, partial_bytes=10_000)
 
@@ -74,7 +74,7 @@ def frames(draw: st.DrawFn) -> bytes:
     return frame(draw(st.integers(0, 2)), body + payload)
 
 
-@settings(calm, max_examples=400)
+@settings(max_examples=400)
 @given(st.lists(frames(), max_size=25))
 def test_any_order_of_any_frames_is_survived(stream: list[bytes]) -> None:
     client = Client.opened(SMALL)
@@ -92,7 +92,7 @@ def test_any_order_of_any_frames_is_survived(stream: list[bytes]) -> None:
     assert client.engine._names == {}
 
 
-@settings(calm, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(frames(), min_size=1, max_size=6), st.data())
 def test_flipped_and_cut_bytes_are_survived(stream: list[bytes], data: st.DataObject) -> None:
     raw = bytearray(b"".join(stream))
@@ -109,7 +109,6 @@ def test_flipped_and_cut_bytes_are_survived(stream: list[bytes], data: st.DataOb
     assert client.engine._links == 0
 
 
-@calm
 @given(st.binary(max_size=300))
 def test_any_first_bytes_are_survived(raw: bytes) -> None:
     client = Client()

@@ -12,7 +12,7 @@ from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import DecodeError
-from tests.unit.amqp.values import calm, keys, values
+from tests.unit.amqp.values import keys, values
 
 entries = st.dictionaries(keys, values, max_size=4)
 
@@ -43,7 +43,6 @@ def test_long_and_symbolic_descriptors_are_understood() -> None:
         assert s.data_of(s.split(body).body) == [b"x"]
 
 
-@calm
 @given(entries, entries)
 def test_entries_are_appended_behind_those_that_are_there(
     before: dict[Any, Any], more: dict[Any, Any]
@@ -81,7 +80,6 @@ def test_what_is_no_message_is_refused(raw: bytes) -> None:
         s.split(raw)
 
 
-@calm
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_a_decode_error(raw: bytes) -> None:
     try:

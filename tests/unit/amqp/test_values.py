@@ -15,24 +15,21 @@ from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.decode import MAX_DEPTH, decode, decode_whole, skip
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.errors import DecodeError, EncodeError
-from tests.unit.amqp.values import calm, same, values
+from tests.unit.amqp.values import same, values
 
 
-@calm
 @given(values)
 def test_a_value_comes_back_with_its_type(value: Any) -> None:
     encoded = encode(value)
     assert same(decode_whole(encoded), value)
 
 
-@calm
 @given(values, st.binary(max_size=8))
 def test_skipping_ends_where_decoding_ends(value: Any, rest: bytes) -> None:
     encoded = encode(value)
     assert skip(encoded + rest, 0) == decode(encoded + rest)[1] == len(encoded)
 
 
-@calm
 @given(values)
 def test_a_value_cut_short_is_refused(value: Any) -> None:
     encoded = encode(value)
@@ -43,7 +40,6 @@ def test_a_value_cut_short_is_refused(value: Any) -> None:
             skip(encoded[:length], 0)
 
 
-@calm
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_value_or_a_decode_error(data: bytes) -> None:
     for read in (decode_whole, lambda raw: skip(raw, 0)):
@@ -53,7 +49,6 @@ def test_any_bytes_give_a_value_or_a_decode_error(data: bytes) -> None:
             continue
 
 
-@calm
 @given(values, st.data())
 def test_a_value_with_one_byte_changed_gives_a_value_or_a_decode_error(
     value: Any, data: st.DataObject

@@ -5,14 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.decode import WIDEST
-
-# A busy machine is no failure.
-calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ascii_text = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=300)
 

@@ -185,7 +185,7 @@ moments = st.lists(
     st.sampled_from([0, 2]),
     st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_rows_come_once_and_in_order(
     at: list[datetime], cap: int, order: str, slow: int, knows: bool
 ) -> None:

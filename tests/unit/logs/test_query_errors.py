@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.localcloud.logs.errors import QueryError
@@ -191,7 +191,7 @@ _WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.lists(_WORDS, max_size=14).map(" ".join) | st.text(max_size=30))
 def test_whatever_is_sent_is_translated_or_refused_in_one_sentence(query: str) -> None:
     from datetime import UTC, datetime

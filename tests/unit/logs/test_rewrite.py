@@ -34,7 +34,7 @@ def _both(query: str, times: list[int], texts: list[str | None]) -> tuple[Any, A
     return answers[0], answers[1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(["1s", "30s", "1m", "5m", "1h", "1d", "7d"]),
     st.lists(st.integers(-(10**15), 4 * 10**15), min_size=1, max_size=20),
@@ -45,7 +45,7 @@ def test_bins_of_time_are_the_same(size: str, times: list[int]) -> None:
     assert quick == slow
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.none() | st.text("[]17 :=aé\n'", max_size=12), min_size=1, max_size=20))
 def test_parsed_columns_are_the_same(texts: list[str | None]) -> None:
     query = "T | parse Log_s with '[' pid ']' * 'a' rest | project pid, rest"
@@ -53,7 +53,7 @@ def test_parsed_columns_are_the_same(texts: list[str | None]) -> None:
     assert quick == slow
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["contains", "contains_cs", "startswith", "endswith", "!contains"]),
     st.text("aAbé'.*(", min_size=1, max_size=3),
@@ -94,7 +94,7 @@ def _patterns(draw: st.DrawFn) -> str:
     return " ".join(words)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     _patterns(),
     st.sampled_from(["parse", "parse kind=relaxed", "parse-where"]),

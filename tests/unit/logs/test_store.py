@@ -56,9 +56,7 @@ async def test_events_of_one_moment_keep_their_order(logs: Logs) -> None:
     assert [row[0] for row in rows] == reasons
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=()), max_size=40)

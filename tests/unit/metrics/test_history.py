@@ -178,7 +178,7 @@ _folders = itertools.count()
 
 
 @given(steps=steps)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 async def test_any_level_is_told_as_it_was(
     steps: list[tuple[str, int | None]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -80,7 +80,7 @@ NAMES = (
         max_size=5,
     )
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_any_question_is_understood_or_refused(asked: dict[str, str]) -> None:
     refused: ArmError | None = None
     try:

@@ -14,7 +14,7 @@ from tests.unit.runtime.doubles import Act, House
 OUTCOMES = st.lists(st.integers(0, 4), min_size=1, max_size=7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     failures=OUTCOMES,
     parallelism=st.integers(1, 5),
@@ -70,7 +70,7 @@ def test_parallelism_completions_and_retries(
         asyncio.run(scenario(Path(folder)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     waiting=st.integers(0, 200),
     count=st.integers(1, 20),

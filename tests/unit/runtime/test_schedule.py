@@ -229,7 +229,7 @@ def test_what_is_not_five_fields_is_refused(expression: str, why: str) -> None:
 EXPRESSIONS = ["* * * * *", "*/5 * * * *", "7 3 * * *", "0 0 1 * *", "30 6 * * 1-5", "0 0 29 2 *"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example(expression="* * * * *", settled=START + 0.9999998, past=2699.0)
 @given(
     expression=st.sampled_from(EXPRESSIONS),

@@ -29,7 +29,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(STEPS)
 def test_each_session_is_had_by_one_and_in_order(steps: list[tuple[str, str]]) -> None:
     asyncio.run(_live(steps))

@@ -144,7 +144,7 @@ def check(broker: Broker, model: Model) -> None:
     assert topic.counts().scheduled == len(model.waiting)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(RULES, min_size=3, max_size=3), st.lists(STEPS, max_size=12))
 def test_each_subscription_gets_exactly_the_matching_messages(
     rules: list[list[tuple[int, bool]]], steps: list[tuple[str, Any, Any]]

@@ -146,7 +146,7 @@ def _settlement(kind: str, queue: Queue, lock: LockedMessage) -> Operation:
     return partial(settle, lock.token, _ignored)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(STEPS, st.booleans(), st.sampled_from([2, 10]))
 def test_what_was_accepted_is_somewhere_once(
     steps: list[Any], detects: bool, deliveries: int

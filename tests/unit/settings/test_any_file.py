@@ -69,7 +69,7 @@ def outcome(data: dict[str, Any]) -> types.Settings | SettingsError:
 
 
 @given(files)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_file_is_right_or_refused_with_its_reasons(data: dict[str, Any]) -> None:
     read = outcome(data)
     if isinstance(read, SettingsError):
