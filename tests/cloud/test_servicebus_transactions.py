@@ -129,6 +129,28 @@ async def test_after_a_rollback_its_holder_settles_a_message_again(bus: Bus, how
     assert bus.counts(queue).total == 0
 
 
+@pytest.mark.parametrize("outcome", [ACCEPTED, ABANDONED, DEAD])
+async def test_what_is_settled_once_more_in_a_transaction_happens_once(
+    bus: Bus, outcome: t.Described
+) -> None:
+    queue = bus.queue()
+    async with client(bus) as one:
+        await one.attach(SENDER, queue)
+        await one.post(b"first")
+        await one.attach(RECEIVER, queue, receive=True)
+        (number,) = await one.receive()
+        transaction = await one.declare()
+        await one.settle(number, transaction, outcome)
+        for settled in (False, True):
+            one.wire.send(
+                1, p.DISPOSITION, True, t.UInt(number), t.UInt(number), settled,
+                within(transaction, outcome),
+            )  # fmt: skip
+        assert await one.discharge(transaction) == (p.ACCEPTED, None)
+    counts = bus.counts(queue)
+    assert (counts.active, counts.dead_letter) == (outcome is ABANDONED, outcome is DEAD)
+
+
 async def test_one_lost_lock_takes_the_whole_transaction_with_it(bus: Bus) -> None:
     queue, target = bus.queue(), bus.queue()
     async with client(bus) as one:

@@ -272,7 +272,10 @@ class ReceiverDoor(Door):
             size = 0
             if outcome.kind != p.ACCEPTED:
                 settle, size = self._move(locked, outcome)
-            self._peer.transactions.enlist(transaction, partial(settle, done), size=size)
+            # Said without and then with the settling of the delivery (as Proton does when its
+            # application settles before the discharge), it happens once.
+            part = delivery, kind, failed, elsewhere
+            self._peer.transactions.enlist(transaction, partial(settle, done), size=size, part=part)
         except BrokerError as error:
             self._exclude(delivery, transaction, wire_error(error))
         except AmqpError as error:

@@ -59,10 +59,12 @@ class _Transaction:
         self.spoilt: AmqpError | None = None
         self.messages = 0
         self.size = 0
+        self.parts: set[object] = set()
 
     def empty(self) -> None:
         """Let go of what it holds: nothing of it is going to happen."""
         self.operations.clear()
+        self.parts.clear()
         self.size = 0
 
 
@@ -98,10 +100,19 @@ class Transactions:
         """Raises AmqpError if there is no such transaction."""
         self._find(id)
 
-    def enlist(self, id: bytes, operation: Operation, messages: int = 0, size: int = 0) -> None:
-        """Have it done when the transaction is discharged. messages: that it sends. Raises
-        AmqpError."""
+    def enlist(
+        self,
+        id: bytes,
+        operation: Operation,
+        messages: int = 0,
+        size: int = 0,
+        part: object = None,
+    ) -> None:
+        """Have it done when the transaction is discharged. messages: that it sends. part: what it
+        is; said again, it is in the transaction already. Raises AmqpError."""
         one = self._find(id)
+        if part in one.parts:
+            return
         if one.messages + messages > MESSAGES:
             raise AmqpError(
                 RESOURCE_LIMIT_EXCEEDED,
@@ -115,6 +126,8 @@ class Transactions:
         one.messages += messages
         one.size += size
         one.operations.append(operation)
+        if part is not None:
+            one.parts.add(part)
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._watch_ends())
 
