@@ -186,6 +186,11 @@ class SqliteStore:
         )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Nobody else reads this file while it is open: without the locks of each transaction a
+        # lone message's commit costs the kernel a fifth less. Said before the first look at the
+        # file, so that its log's index is in memory and not in a file (sqlite.org/wal.html,
+        # section 8).
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         application = _pragma(connection, "application_id")
         version = _pragma(connection, "user_version")
         empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
@@ -199,10 +204,6 @@ class SqliteStore:
                 f"The message store {self.path} was written by a newer version (schema {version}, "
                 f"this one knows {SCHEMA_VERSION}): use that version, or reset the local cloud."
             )
-        # Nobody else reads this file while it is open: without the locks of each transaction a
-        # lone message's commit costs the kernel a fifth less. Said before the first use of the
-        # log, so that its index is in memory and not in a file (sqlite.org/wal.html, section 8).
-        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         self._synchronous = True

@@ -23,7 +23,7 @@ from orchestrator.localcloud.servicebus.errors import (
     StoreFull,
 )
 from orchestrator.localcloud.servicebus.model import IncomingMessage, StoredMessage
-from orchestrator.localcloud.servicebus.store import MAX_SEQUENCE, Change
+from orchestrator.localcloud.servicebus.store import MAX_SEQUENCE, SEQUENCE_BITS, Change
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 from tests.unit.servicebus.world import World, abandon, complete, dead_letter, send, texts
 
@@ -41,6 +41,31 @@ async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     if os.name == "posix":
         for file in tmp_path.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    await store.close()
+
+
+async def test_the_index_of_the_log_is_no_file_at_a_restart_and_after_a_crash(
+    tmp_path: Path,
+) -> None:
+    state, crashed = tmp_path / "state", tmp_path / "crashed"
+    state.mkdir()
+
+    def files(folder: Path) -> list[str]:
+        return sorted(file.name for file in folder.iterdir())
+
+    for _ in range(2):
+        store = SqliteStore(state / "broker.sqlite")
+        await store.open()
+        assert files(state) == ["broker.sqlite", "broker.sqlite-wal"]
+        await store.close()
+    await store.open()
+    await durably(lambda done: store.commit(put(1, 10), done))
+    shutil.copytree(state, crashed)
+    await store.close()
+    store = SqliteStore(crashed / "broker.sqlite")
+    contents = await store.open()
+    assert files(crashed) == ["broker.sqlite", "broker.sqlite-wal"]
+    assert [row.key for row, _ in contents.messages] == [(1 << SEQUENCE_BITS) + 1]
     await store.close()
 
 
