@@ -13,6 +13,7 @@ from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
+from orchestrator.localcloud.servicebus import links_transaction
 from tests.cloud.servicebus_bus import Bus
 from tests.cloud.servicebus_transacting import (
     DEFERRED,
@@ -142,8 +143,25 @@ async def test_a_request_that_cannot_be_undone_is_not_part_of_a_transaction(bus:
         assert (status, len(body["messages"])) == (200, 1)
         unknown = await one.transfer(MANAGEMENT, BODY, within(b"nonsense"))
         assert unknown == (p.REJECTED, "amqp:transaction:unknown-id")
+        assert await manager.ask("peek-message", peek, b"nonsense") == (400, None)
         assert await one.discharge(transaction) == (p.ACCEPTED, None)
     assert bus.counts(queue).active == 1
+
+
+async def test_what_cancellations_hold_in_a_transaction_has_a_bound(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links_transaction, "HELD_BYTES", 20_000)
+    queue = bus.queue()
+    async with managed(bus, queue) as (one, manager):
+        numbers = await manager.schedule(bus.clock.time() + 100, None)
+        transaction = await one.declare()
+        for times, status in ((2000, 200), (2000, 400)):
+            cancel = {"sequence-numbers": t.longs(numbers * times)}
+            answer = await manager.ask("cancel-scheduled-message", cancel, transaction)
+            assert answer[0] == status
+        assert await one.discharge(transaction) == (p.ACCEPTED, None)
+    assert bus.counts(queue).scheduled == 0
 
 
 async def test_a_deferred_message_and_its_sessions_state_are_part_of_a_transaction(

@@ -107,7 +107,8 @@ class RequestDoor(Door):
     def on_received(self, event: Received) -> None:
         transaction = event.delivery.transaction
         try:
-            if transaction is not None:
+            # Who settled the request beforehand, as .NET's client does, hears only the answer.
+            if transaction is not None and not event.delivery.settled:
                 self._peer.transactions.check(transaction)
             request = Request(event.delivery.payload, transaction)
         except AmqpError as error:

@@ -126,6 +126,8 @@ class ManagementNode:
         if strike is Strike.CUT_AFTER:
             call = Call(request, lambda payload: self._peer.cut(), call.told)
         try:
+            if request.transaction is not None:
+                self._peer.transactions.check(request.transaction)
             if strike is Strike.LOCK_LOST and "lock-tokens" in request.body:
                 for token in call.tokens("lock-tokens"):
                     queue.lose(token)
@@ -251,7 +253,9 @@ class ManagementNode:
     def _cancel_scheduled(self, call: Call) -> None:
         sequences = call.numbers("sequence-numbers")
         self._queue.check_scheduled(sequences)
-        self._carry_out(call, partial(self._queue.cancel_scheduled, sequences))
+        self._carry_out(
+            call, partial(self._queue.cancel_scheduled, sequences), size=8 * len(sequences)
+        )
 
     def _receive(self, call: Call) -> None:
         sequences = call.numbers("sequence-numbers")
