@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from orchestrator.planning import Drift, Drifted, Plan, PlannedJob
     from orchestrator.query import QueryResult, QueryTable
     from orchestrator.queue_handle import QueueHandle
-    from orchestrator.queue_records import Queue, Queues
+    from orchestrator.queue_records import Queue, Queues, QueueSession, QueueSessions
     from orchestrator.results import (
         Change,
         Changes,
@@ -136,7 +136,7 @@ _HOMES = {
     ),
     "Settings": "settings",
     "load_settings": "settings",
-    **dict.fromkeys(("Queue", "Queues"), "queue_records"),
+    **dict.fromkeys(("Queue", "QueueSession", "QueueSessions", "Queues"), "queue_records"),
     **dict.fromkeys(("JobStatus", "Status"), "status"),
 }
 # … and its name there, where that is another.
@@ -193,6 +193,8 @@ __all__ = [
     "Queue",
     "QueueHandle",
     "QueueNotFound",
+    "QueueSession",
+    "QueueSessions",
     "Queues",
     "Replica",
     "Run",

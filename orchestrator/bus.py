@@ -67,6 +67,10 @@ class Bus:
         """A link to send on; close it (a context manager)."""
         return self._client.get_queue_sender(self.queue, **_NO_KEEP_ALIVE)
 
+    def sessions(self) -> Iterator[str]:
+        """The ids of the sessions that have messages or a state, page by page."""
+        yield from self._client.list_queue_sessions(self.queue, timeout=OPERATION_TIMEOUT)
+
     def receiver(
         self,
         *,
@@ -309,7 +313,11 @@ def _translated(error: ServiceBusError, profile: Profile, doing: str) -> Orchest
     if "does not require sessions" in str(error):
         return InvalidRequest(said, "Its messages belong to no session: name none.")
     if any(words in str(error) for words in _NO_SESSION_NAMED):
-        return InvalidRequest(said, "Its messages belong to sessions: name one (--session ID).")
+        return InvalidRequest(
+            said,
+            "Its messages belong to sessions: name one (--session ID); which there are, says "
+            "orchestrator queues sessions",
+        )
     if "auto-forwarding" in str(error):
         return InvalidRequest(
             said,

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.azure import Clients
     from orchestrator.client import Since
     from orchestrator.dead_letters import DeadLetters
-    from orchestrator.queue_records import Queue
+    from orchestrator.queue_records import Queue, QueueSessions
     from orchestrator.queues import QueueVerbs
     from orchestrator.waiting import Time
 
@@ -123,6 +124,18 @@ class QueueHandle:
         ):
             items, more = look(receiver, wanted, limit, start)
         return Messages(items, more=more)
+
+    def sessions(self, limit: int | None = None) -> QueueSessions:
+        """The sessions of a queue with sessions: those with messages, and those with a state.
+
+        `limit`: at most so many (None: all). Raises InvalidRequest for a queue without sessions.
+        """
+        from orchestrator.queue_records import QueueSession, QueueSessions
+
+        check_limit(limit)
+        with self.opened("list the sessions of the queue") as links:
+            ids = islice(links.sessions(), limit)
+            return QueueSessions([QueueSession(id=id) for id in ids])
 
     # ---------------------------------------------------------------- send
 

@@ -86,6 +86,19 @@ def _span(text: Any) -> timedelta | None:
     return span if span < timedelta(days=10_000) else None
 
 
+class QueueSession(Record, frozen=True, kw_only=True):
+    """A session of a queue, by its id: messages wait in it, or it has a state."""
+
+    id: str
+
+
+class QueueSessions(Records[QueueSession]):
+    """The sessions of one queue."""
+
+    noun = "sessions"
+    columns = (Column("id", "session"),)
+
+
 class Queues(Records[Queue]):
     """Queues, by name."""
 

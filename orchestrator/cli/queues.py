@@ -1,4 +1,4 @@
-"""`orchestrator queues list | show | create | delete | peek | purge`, and the way to the others."""
+"""`orchestrator queues list | show | create | delete | peek | sessions | purge`; the way to the rest."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ _QUEUES, _MESSAGES = "Queues", "Messages"
         "create": Entry(_HERE, "create", "Make a queue.", _QUEUES),
         "delete": Entry(_HERE, "delete", "Delete queues with their messages.", _QUEUES),
         "peek": Entry(_HERE, "peek", "Look at messages; nothing is taken.", _MESSAGES),
+        "sessions": Entry(_HERE, "sessions", "List a queue's sessions.", _MESSAGES),
         "send": Entry("queue_traffic", "send", "Send messages.", _MESSAGES),
         "receive": Entry("queue_traffic", "receive", "Take messages off a queue.", _MESSAGES),
         "purge": Entry(_HERE, "purge", "Delete the messages that wait.", _MESSAGES),
@@ -224,6 +225,31 @@ def peek(
     handle = session.connect().queues[queue]
     found = handle.peek(limit, start=start, since=since, grep=grep, session=session_id)
     show_messages(session, found, full=full)
+
+
+@command(
+    "sessions",
+    examples=[
+        ("which sessions have messages or a state", "orchestrator queues sessions orders"),
+        (
+            "look into each",
+            "orchestrator queues sessions orders --query '[].id' -o tsv |\n"
+            "    xargs -I ID orchestrator queues peek orders --session ID",
+        ),
+    ],
+)
+@queue_argument
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="At most so many.",
+)
+def sessions(queue: str, limit: int | None) -> None:
+    """List the sessions of QUEUE: those with messages, and those with a state."""
+    session = current()
+    session.show(session.connect().queues[queue].sessions(limit))
 
 
 @command(

@@ -114,6 +114,11 @@ WAYS = {
     "queues create": Way("new-{n}"),
     "queues delete": Way("new-{n} --yes", before=("queues create new-{n}",)),
     "queues peek": Way("orders", slow=True),
+    "queues sessions": Way(
+        "talks",
+        before=("queues create talks --sessions", "queues send talks hi --session s"),
+        slow=True,
+    ),
     "queues send": Way("work {n}", slow=True),
     "queues receive": Way("work", before=("queues send work {n}",), slow=True),
     "queues purge": Way("work --yes", slow=True),

@@ -264,11 +264,26 @@ def test_a_queue_with_sessions_says_what_it_wants(world: World) -> None:
     with pytest.raises(errors.InvalidRequest) as caught:
         queue.receive(wait=1)
     assert "--session ID" in caught.value.hint
+    assert "queues sessions" in caught.value.hint
     with pytest.raises(errors.InvalidRequest, match="has sessions"):
         queue.purge()
     with pytest.raises(errors.InvalidRequest) as caught:
         queue_of(world).receive(wait=1, session="s")
     assert "name none" in caught.value.hint
+
+
+def test_the_sessions_of_a_queue_are_listed(world: World) -> None:
+    queue = queue_of(world, sessions=True)
+    assert [s.id for s in queue.sessions()] == []
+    for number in range(120):  # more than the service gives at once
+        queue.send("a", session_id=f"s-{number:03}")
+    queue.send("b", session_id="s-007")
+    assert [s.id for s in queue.sessions()] == [f"s-{number:03}" for number in range(120)]
+    assert len(queue.sessions(limit=3)) == 3
+    assert list(queue.sessions().to_pandas()["id"])[:2] == ["s-000", "s-001"]
+    with pytest.raises(errors.InvalidRequest) as caught:
+        queue_of(world).sessions()
+    assert "session" in str(caught.value)
 
 
 # ------------------------------------------------------------------------------- no service
