@@ -1,4 +1,4 @@
-"""`orchestrator queues list | show | create | delete | peek | sessions | purge`; the way to the rest."""
+"""`orchestrator queues list | show | create | delete | peek | sessions | purge`, and more."""
 
 from __future__ import annotations
 
