@@ -214,6 +214,8 @@ class Deployments(Provider):
         before = earlier(id, back)
         begun = back.get("provisioningState") is not None
         async with arm.changes.turn(before):
+            if arm.store.get(id) != failed:  # deployed anew meanwhile: that one decides
+                return
             stored = arm.store.get(before)
             state = (stored or {}).get("properties", {}).get("provisioningState")
             if stored is not None and not begun and state == "Succeeded":
@@ -234,7 +236,7 @@ class Deployments(Provider):
                     await self._again(arm, before, stored)
             outcome = await ended(arm, before)
         failed = arm.store.get(id)
-        if failed is not None and "onErrorDeployment" in failed["properties"]:
+        if failed is not None and failed["properties"].get("onErrorDeployment") == back:
             failed["properties"]["onErrorDeployment"]["provisioningState"] = outcome
             await arm.store.write(put=[(id, failed, secrets.token_hex(8))])
 
@@ -272,7 +274,7 @@ class Deployments(Provider):
         record["properties"]["duration"] = write_duration(now - record[PRIVATE]["began"])
         if last:
             # Secret parameters are kept while the deployment may have to go on or be run again.
-            if changes["provisioningState"] != "Succeeded":
+            if changes["provisioningState"] != "Succeeded" or id.group is None:
                 record[PRIVATE].pop("inputs", None)
             if engine.secure_outputs:
                 record[PRIVATE]["secureOutputs"] = engine.secure_outputs
@@ -344,20 +346,21 @@ class Deployments(Provider):
         pending = {parse(item["resource"]).key: item for item in arm.operations.unfinished(_KIND)}
         for stored in arm.store.of_type(records.DEPLOYMENTS):
             id = parse(stored["id"])
-            back = stored["properties"].get("onErrorDeployment", {})
             if stored["properties"]["provisioningState"] in TERMINAL:
-                if back.get("provisioningState") == "Running" and id.key in pending:
-                    work = partial(self._rolled_back, arm, id, stored)
+                if id.key in pending:
+                    work = partial(self._over, arm, id, stored)
                     arm.operations.resume(pending.pop(id.key), work)
                 continue
             operation = pending.pop(id.key, None) or arm.operations.finished(id, kind=_KIND)
             operation |= {"status": "InProgress"}
             arm.operations.resume(operation, partial(self._again, arm, id, stored))
 
-    async def _rolled_back(self, arm: ResourceManager, id: ResourceId, failed: JSON) -> None:
-        """A failed deployment whose way back a server's end has interrupted."""
-        await self._roll_back(arm, id)
-        raise revived(failed["properties"]["error"])
+    async def _over(self, arm: ResourceManager, id: ResourceId, stored: JSON) -> None:
+        """A deployment that had ended when the server did; its way back may not have."""
+        if stored["properties"]["provisioningState"] == "Failed":
+            await self._roll_back(arm, id)
+        if "error" in stored["properties"]:
+            raise revived(stored["properties"]["error"])
 
     async def _again(self, arm: ResourceManager, id: ResourceId, stored: JSON) -> None:
         private = stored[PRIVATE]

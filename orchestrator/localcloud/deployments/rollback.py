@@ -75,11 +75,12 @@ def _beside(arm: ResourceManager, id: ResourceId) -> list[JSON]:
         for record in arm.store.records(records.OPERATIONS)
         if (target := record.read()["properties"].get("targetResource"))
     }
+    nested.add(id.key)
     return [
         found
         for record in arm.store.records(records.DEPLOYMENTS)
         if record.id.scope.lower() == id.scope.lower()
-        and record.id.key not in nested | {id.key}
+        and record.id.key not in nested
         and (found := record.read())["properties"]["provisioningState"] == "Succeeded"
     ]
 

@@ -175,3 +175,58 @@ async def test_a_way_back_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert (await rolled(again, "new"))["provisioningState"] == "Succeeded"
         assert await machines(again) == {"a": 1}
         assert GROUP in LAB
+
+
+async def test_a_deployment_anew_during_a_way_back_has_its_own(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        await d.run("one", good("a", speed=1))
+        await d.run("two", good("b", speed=2))
+        d.lab.machine.gate.clear()
+        await d.begin("new", BAD, onErrorDeployment=named("one"))
+        d.lab.machine.gate.set()
+        while not (await d.world.get(f"{DEPLOYMENTS}/new"))["properties"].get("error"):
+            await asyncio.sleep(0)
+        # It is on its way back, and held up there.
+        d.lab.machine.gate.clear()
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        await d.begin("new", BAD, onErrorDeployment=named("two"))
+        one = d.world.arm.store.get(f"{DEPLOYMENTS}/one")
+        assert one is not None
+        assert one["properties"]["provisioningState"] == "Running"
+        d.lab.machine.gate.set()
+        found = await rolled(d, "new")
+        assert found == named("two") | {"provisioningState": "Succeeded"}
+        assert await machines(d) == {"b": 2}
+
+
+async def test_an_operation_ends_though_the_server_ended_just_before(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        found = []
+        store = d.world.arm.store
+        for name, raw in (("fine", good("a")), ("failed", BAD)):
+            await d.run(name, raw)
+            [id] = [it["id"] for it in store.operations() if it["resource"].endswith(f"/{name}")]
+            while store.operation(id)["status"] == "InProgress":
+                await asyncio.sleep(0.005)
+            # Stored last; the server's end may come before it.
+            await store.write(operations=[store.operation(id) | {"status": "InProgress"}])
+            found.append(id)
+    async with world(tmp_path, Deployments(), Lab()) as made:
+        for _ in range(200):
+            ended = [made.arm.store.operation(id)["status"] for id in found]
+            if "InProgress" not in ended:
+                break
+            await asyncio.sleep(0.005)
+        assert ended == ["Succeeded", "Failed"]
+
+
+async def test_only_what_may_run_again_keeps_its_secrets(tmp_path: Path) -> None:
+    raw = template(parameters={"pw": {"type": "securestring"}}, resources=[])
+    at = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Resources/deployments"
+    async with deploying(tmp_path) as d:
+        await d.run("d", raw, parameters={"pw": "hush"})
+        above = raw | {"$schema": SUBSCRIPTION_SCHEMA}
+        await d.run("d", above, at=at, location="westeurope", parameters={"pw": "hush"})
+        kept = [d.world.arm.store.get(f"{path}/d") or {} for path in (DEPLOYMENTS, at)]
+        assert ["hush" in str(stored) for stored in kept] == [True, False]
