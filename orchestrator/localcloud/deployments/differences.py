@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.localcloud.arm.provider import JSON
+from orchestrator.localcloud.durations import read_duration
 from orchestrator.localcloud.templates.values import key_of, same
 
 _UNSEEN = frozenset(("id", "name", "type", "apiversion"))
 _OF_THE_SERVICE = frozenset(("systemdata", "etag", "provisioningstate"))
-_DURATION = re.compile(
-    r"p(?:([\d.]+)d)?(?:t(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?)?", re.IGNORECASE
-)
 _ID = re.compile(r"/(subscriptions|providers)/", re.IGNORECASE)
 
 
@@ -174,12 +172,11 @@ def _meant(path: str, old: Any, said: Any) -> bool:
 
 
 def _seconds(text: str) -> float | None:
-    """An ISO 8601 duration without years and months; None for any other text."""
-    parts = _DURATION.fullmatch(text)
-    if parts is None or text in ("p", "pt"):
+    """Of an ISO 8601 duration; None for any other text."""
+    try:
+        return read_duration(text.upper(), "")
+    except ValueError:
         return None
-    days, hours, minutes, seconds = (float(part or 0) for part in parts.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def empty(value: Any) -> bool:

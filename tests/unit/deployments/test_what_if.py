@@ -262,3 +262,11 @@ async def test_a_module_is_said_to_be_responsible_for_what_it_changes(tmp_path: 
             f"{LAB}/machines/a": f"{DEPLOYMENTS}/w",
             f"{LAB}/machines/b": f"{DEPLOYMENTS}/m",
         }
+
+
+async def test_a_text_that_is_nearly_a_duration_is_a_text(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        await d.run("d", template(resources=[machine("a")]))
+        [change] = await d.what_if(template(resources=[machine("a", serial="P1.2.3D")]))
+        [noted] = change["delta"]
+        assert (noted["path"], noted["propertyChangeType"]) == ("properties.serial", "NoEffect")
