@@ -113,7 +113,7 @@ class Changes:
             return await self._put(call, body)
 
     async def _put(self, call: Call, body: JSON) -> Reply:
-        async with self.turn(call.id):
+        async with self.turns((call.id, *self._arm.kind(call.id).shares(body))):
             record = self._arm.store.record(call.id)
             _conditions(call, record)
             self._group_open(call.id)
@@ -130,7 +130,7 @@ class Changes:
             return await self._patch(call, patch)
 
     async def _patch(self, call: Call, patch: JSON) -> Reply:
-        async with self.turn(call.id):
+        async with self.turns((call.id, *self._arm.kind(call.id).shares(patch))):
             record = self._arm.store.record(call.id)
             if record is None:
                 await self._arm.require_scope(call.id)

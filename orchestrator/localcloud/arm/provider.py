@@ -169,6 +169,11 @@ class ResourceType:
         """The body of a request for this type; JSON unless overridden."""
         return parse_body(raw)
 
+    def shares(self, body: JSON) -> Iterable[ResourceId]:
+        """What a resource of this body gets its part of, as an address of a network: such changes
+        take turns. The body is as it came."""
+        return ()
+
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check `resource` and fill its defaults; `old` is what the store holds, None if new.
 

@@ -6,10 +6,11 @@ the records, as on Azure. Nobody resolves them here: replicas reach the local cl
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import secrets
-from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
@@ -70,6 +71,10 @@ class PrivateEndpoints(ResourceType):
     }
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
+
+    def shares(self, body: JSON) -> Iterable[ResourceId]:
+        """The addresses of its network."""
+        return _networks(body)
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Connect it and give it an address."""
@@ -176,6 +181,21 @@ def _free_address(call: Call, subnet: ResourceId, given: Iterable[str] = ()) -> 
     )
 
 
+def _networks(body: Any) -> Iterator[ResourceId]:
+    """The networks in which a body names a subnet; what is no id is left to be refused."""
+    if isinstance(body, list):
+        for item in body:
+            yield from _networks(item)
+    elif isinstance(body, dict):
+        for name, item in body.items():
+            id = item.get("id") if name == "subnet" and isinstance(item, dict) else None
+            if isinstance(id, str):
+                with contextlib.suppress(ArmError):
+                    yield parse(id).top
+            else:
+                yield from _networks(item)
+
+
 class NetworkInterfaces(ResourceType):
     """Interfaces; those of private endpoints exist without having been made."""
 
@@ -189,6 +209,10 @@ class NetworkInterfaces(ResourceType):
     }
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
+
+    def shares(self, body: JSON) -> Iterable[ResourceId]:
+        """The addresses of its networks."""
+        return _networks(body)
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Give each configuration an address of its subnet; one that it had is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,31 @@ async def test_an_interface_has_a_free_address_of_its_subnet_and_keeps_it(arm: W
     with pytest.raises(ArmError) as caught:
         await arm.put(f"{NET}/networkInterfaces/c", interface("x"))
     assert caught.value.code == "InvalidResourceReference"
+
+
+async def test_addresses_that_are_asked_for_at_once_are_not_given_twice(arm: World) -> None:
+    subnet = {"id": f"{NET}/virtualNetworks/net/subnets/one"}
+    target = {"privateLinkServiceId": REGISTRY, "groupIds": ["registry"]}
+    link = [{"name": "l", "properties": target}]
+    endpoint = {"subnet": subnet, "privateLinkServiceConnections": link}
+    interface = {"ipConfigurations": [{"name": "c", "properties": {"subnet": subnet}}]}
+    where = {"location": "westeurope"}
+    made = await asyncio.gather(
+        *(
+            arm.put(f"{NET}/{path}{number}", {**where, "properties": properties})
+            for path, properties in (
+                ("privateEndpoints/p", endpoint),
+                ("networkInterfaces/n", interface),
+            )
+            for number in range(4)
+        )
+    )
+    given = []
+    for item in made:
+        properties = item["properties"]
+        for config in properties.get("ipConfigurations") or ():
+            given.append(config["properties"]["privateIPAddress"])
+        for config in properties.get("customDnsConfigs") or ():
+            given += config["ipAddresses"]
+    assert sorted(given) == sorted(set(given))
+    assert len(given) == 8
