@@ -230,3 +230,42 @@ async def test_an_action_of_another_type_is_none_of_this_one(tmp_path: Path) -> 
 def test_types_are_found_in_any_case() -> None:
     assert of_type("microsoft.web/SITES") is of_type("Microsoft.Web/sites")
     assert of_type("Microsoft.Portal/dashboards") is None
+
+
+SMALL = f"{AT}/Microsoft.Network/virtualNetworks/v/subnets/small"
+_FRONT = {"frontendIPConfigurations": [{"name": "f", "properties": {"subnet": {"id": SMALL}}}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("Microsoft.Cache/redisEnterprise/c", {"sku": "Enterprise_E10"}),
+        ("Microsoft.Network/loadBalancers/b", {"properties": _FRONT}),
+        (
+            "Microsoft.Network/loadBalancers/b",
+            {"properties": {"frontendIPConfigurations": [{"name": "f", "properties": "none"}]}},
+        ),
+        (
+            "Microsoft.StorageCache/amlFilesystems/l",
+            {"properties": {"filesystemSubnet": "<net>/subnets/a"}},
+        ),
+        ("Microsoft.Devices/IotHubs/h/IotHubKeys/own", {}),
+    ],
+)
+async def test_what_is_kept_can_be_shown(tmp_path: Path, path: str, body: Any) -> None:
+    """One that could not would fail each list that it is in."""
+    async with world(tmp_path, Network()) as arm:
+        await arm.group()
+        await made(
+            arm,
+            "Microsoft.Network/virtualNetworks/v",
+            properties={
+                "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
+                "subnets": [{"name": "small", "properties": {"addressPrefix": "10.0.0.0/30"}}],
+            },
+        )
+        await made(arm, "Microsoft.Devices/IotHubs/h")
+        await made(arm, path, **body)
+        assert (await arm.get(f"{AT}/{path}"))["name"] == path.rpartition("/")[2]
+        if "IotHubKeys" in path:
+            assert (await posted(arm, f"{path}/listKeys"))["keyName"] == "own"

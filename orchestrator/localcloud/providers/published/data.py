@@ -115,8 +115,9 @@ def _redis(seen: Seen) -> JSON:
 
 def _redis_enterprise(seen: Seen) -> JSON:
     # Azure Managed Redis has a domain of its own; the Enterprise tiers have the older one.
-    sku = str((seen.resource.get("sku") or {}).get("name", "")).lower()
-    older = sku.startswith("enterprise")
+    sku = seen.resource.get("sku")
+    name = str(sku.get("name", "")) if isinstance(sku, dict) else ""
+    older = name.lower().startswith("enterprise")
     domain = "redisenterprise.cache.azure.net" if older else "redis.azure.net"
     return {"hostName": f"{seen.host}.{seen.location}.{domain}", "resourceState": "Running"}
 

@@ -88,7 +88,7 @@ def _iot_key(seen: Seen, name: str) -> JSON:
         "keyName": name,
         "primaryKey": seen.base64(f"{name}/1"),
         "secondaryKey": seen.base64(f"{name}/2"),
-        "rights": _IOT_RULES[name],
+        "rights": _IOT_RULES.get(name, "RegistryRead"),
     }
 
 
@@ -97,7 +97,7 @@ def _iot_keys(seen: Seen) -> Answer:
 
 
 def _iot_rule(seen: Seen) -> Answer:
-    name = next(name for name in _IOT_RULES if name.lower() == seen.name.lower())
+    name = next((name for name in _IOT_RULES if name.lower() == seen.name.lower()), seen.name)
     return _iot_key(seen.above, name)
 
 

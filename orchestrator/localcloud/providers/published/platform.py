@@ -229,7 +229,10 @@ def _part(seen: Seen, list_name: str, item: Any) -> Any:
     if not isinstance(item, dict) or "name" not in item:
         return item
     own: JSON = {"id": f"{seen.id.text}/{list_name}/{item['name']}"}
-    properties = dict(item.get("properties") or {})
+    given = item.get("properties") or {}
+    if not isinstance(given, dict):
+        return item
+    properties = dict(given)
     subnet = properties.get("subnet")
     if isinstance(subnet, dict) and not properties.get("privateIPAddress"):
         address = seen.address_in(subnet.get("id"))

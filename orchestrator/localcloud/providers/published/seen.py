@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId
 from orchestrator.localcloud.arm.provider import JSON, Answer
 
@@ -79,12 +80,16 @@ class Seen:
         Azure keeps the first four addresses and the last one of a subnet for itself.
         """
         network_id, _, name = str(subnet or "").rpartition("/subnets/")
-        network = self.find(network_id) if network_id else None
+        try:
+            network = self.find(network_id) if network_id else None
+        except ArmError:  # it is no id
+            network = None
         for item in ((network or {}).get("properties") or {}).get("subnets") or ():
             if str(item.get("name")).lower() == name.lower():
                 inner = item.get("properties") or {}
                 prefix = inner.get("addressPrefix") or (inner.get("addressPrefixes") or [None])[0]
-                return str(ipaddress.ip_network(str(prefix))[4]) if prefix else None
+                range_ = ipaddress.ip_network(str(prefix)) if prefix else None
+                return str(range_[4]) if range_ and range_.num_addresses > 5 else None
         return None
 
     def base64(self, label: str, size: int = 32) -> str:
