@@ -160,7 +160,7 @@ def _window(call: Call, options: JSON) -> tuple[int, int]:
         try:
             read = json.loads(base64.b64decode(token, validate=True))
             skip, top = int(read["RowsToSkip"]), int(read["MaxRows"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             raise _refused(
                 call, ArmError("InvalidSkipToken", "The '$skipToken' is not one of this service.")
             ) from None

@@ -225,6 +225,11 @@ async def test_what_cannot_be_run_is_told_as_the_service_does(arm: World) -> Non
         ({"options": {"$top": "5"}}, "InvalidQueryOption"),
         ({"options": {"$skip": -1}}, "InvalidQueryOption"),
         ({"options": {"$skipToken": "abc"}}, "InvalidSkipToken"),
+        # {"RowsToSkip": 1e999, "MaxRows": 1}
+        (
+            {"options": {"$skipToken": "eyJSb3dzVG9Ta2lwIjogMWU5OTksICJNYXhSb3dzIjogMX0="}},
+            "InvalidSkipToken",
+        ),
         ({"subscriptions": ["abc"]}, "SubscriptionsContainInvalidGuids"),
         ({"subscriptions": [TENANT]}, "NoValidSubscriptionsInQueryRequest"),
         ({"managementGroups": ["none"]}, "NoValidSubscriptionsInQueryRequest"),
