@@ -9,7 +9,7 @@ import pytest
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp.types import UInt
 from orchestrator.localcloud.servicebus.broker import durably
-from orchestrator.localcloud.servicebus.errors import InvalidOperation, StoreFull
+from orchestrator.localcloud.servicebus.errors import InvalidOperation, QuotaExceeded, StoreFull
 from orchestrator.localcloud.servicebus.front_messages import read
 from orchestrator.localcloud.servicebus.model import (
     EntityStatus,
@@ -180,6 +180,21 @@ async def test_a_full_target_is_no_reason_to_lose_a_message(world: World) -> Non
     await world.settled()
     assert texts(peeked(first.transfer_dead_letter)) == ["a"]
     assert last.counts().total == 0
+
+
+async def test_what_another_entity_does_not_take_fills_the_one_on_the_way(world: World) -> None:
+    way = await world.queue("way")
+    way.properties = replace(way.properties, max_size_in_megabytes=1)
+    message = IncomingMessage(bytes(200_000), message_id="large")
+
+    async def pass_on() -> None:
+        await durably(lambda done: way.pass_on(message, "nowhere", done))
+
+    for _ in range(5):
+        await pass_on()
+    with pytest.raises(QuotaExceeded):
+        await pass_on()
+    assert way.counts().transfer_dead_letter == 5
 
 
 async def test_a_message_waits_while_the_store_refuses_the_move(
