@@ -49,7 +49,7 @@ from orchestrator.localcloud.providers import known_types
 from orchestrator.localcloud.providers.activity_log import ActivityLog
 from orchestrator.localcloud.providers.alerts_management import AlertsManagement
 from orchestrator.localcloud.providers.authorization import Authorization, built_in
-from orchestrator.localcloud.providers.catalogue import LOCATIONS
+from orchestrator.localcloud.providers.catalogue import GEOGRAPHIES, LOCATIONS
 from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
 from orchestrator.localcloud.providers.diagnostics import Diagnostics
 from orchestrator.localcloud.providers.features import Features
@@ -256,6 +256,7 @@ class LocalCloud:
             access=access,
             known=known_types.known,
             regions=LOCATIONS,
+            geographies=GEOGRAPHIES,
         )
         self._at_end("Resource Manager", self.arm.close)
         await self.arm.open()

@@ -54,6 +54,7 @@ class ResourceManager:
         known: Whether Azure has a namespace (and a top-level type in it) that no provider here
             knows; None: whatever is asked for is taken for one.
         regions: Azure's; none: whatever is asked for is taken for one.
+        geographies: Where resources may be, beside regions, of types that no provider here knows.
         subscription, tenant: This local cloud's guids.
     """
 
@@ -69,6 +70,7 @@ class ResourceManager:
         access: Access | None = None,
         known: Callable[[str, str | None], bool] | None = None,
         regions: Collection[str] = (),
+        geographies: Collection[str] = (),
     ) -> None:
         self.store = store
         self.clock = clock
@@ -80,6 +82,7 @@ class ResourceManager:
         self.access = access
         self._known = known
         self.regions = frozenset(regions)
+        self.geographies = frozenset(geographies)
         self._types: dict[str, ResourceType] = {}
         self._actions: dict[ResourceType, Routes] = {}
         self._reads: dict[ResourceType, Routes] = {}
@@ -321,6 +324,8 @@ class ResourceManager:
         if not self.regions or location in self.regions or location == "global":
             return
         typed = "/" in kind
+        if typed and location in self.geographies and kind.lower() not in self._types:
+            return
         what = "ResourceType" if typed else kind.title().replace(" ", "")
         whose = f"resource type '{kind}'" if typed else kind
         raise ArmError(

@@ -68,6 +68,15 @@ LOCATIONS = {
     "eastus2euap": "East US 2 EUAP",
 }
 
+GEOGRAPHIES = frozenset(
+    (
+        *("asia", "asiapacific", "australia", "brazil", "canada", "europe", "france", "germany"),
+        *("india", "israel", "italy", "japan", "korea", "newzealand", "norway", "poland", "qatar"),
+        *("singapore", "southafrica", "sweden", "switzerland", "uae", "uk", "unitedstates"),
+    )
+)
+"""Where data may be that is in no single region, as that of Azure AD B2C directories is."""
+
 NAMESPACES = {
     "Microsoft.App": [
         *("jobs", "jobs/executions", "managedEnvironments", "managedEnvironments/storages"),

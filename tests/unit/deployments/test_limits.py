@@ -97,6 +97,7 @@ async def test_types_that_azure_has_not_are_told_before_anything_begins(tmp_path
 async def test_regions_that_azure_has_not_are_refused(tmp_path: Path) -> None:
     async with deploying(tmp_path) as d:
         d.world.arm.regions = frozenset({"westeurope", "eastus"})
+        d.world.arm.geographies = frozenset({"europe"})
 
         async def code(method: str, path: str, body: Any) -> tuple[str, str]:
             with pytest.raises(ArmError) as caught:
@@ -121,6 +122,11 @@ async def test_regions_that_azure_has_not_are_refused(tmp_path: Path) -> None:
         await d.world.put(
             f"{GROUP}/providers/Microsoft.Portal/dashboards/b", {"location": "Global"}
         )
+        # Only services that are nowhere in particular take a geography.
+        directory = f"{GROUP}/providers/Microsoft.AzureActiveDirectory/b2cDirectories/d"
+        await d.world.put(directory, {"location": "Europe"})
+        for path in (f"{GROUP}/providers/Contoso.Lab/machines/m", group):
+            assert "not available" in (await code("PUT", path, {"location": "Europe"}))[1]
 
 
 async def history(d: Deploying, count: int) -> None:
