@@ -190,10 +190,12 @@ class Forwarding(Intake):
         """Send it to that entity by way of this one, which never shows it; what is not taken there
         becomes a transfer dead letter of this one's.
 
-        Raises EntityNotFound, EntityDisabled, MessageTooLarge, QuotaExceeded of this one,
-        StoreError."""
+        Raises EntityNotFound, EntityDisabled, MessageTooLarge, PropertiesTooLarge, QuotaExceeded,
+        InvalidOperation (a message id is too long) of this one, StoreError."""
         self.check_send()
         self._check_size(len(message.payload))
+        self._check_properties(message)
+        self._check_ids(message)
         self._check_quota(len(message.payload))
         entity = self._context.resolve(self.namespace, target)
         try:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp.types import UInt
 from orchestrator.localcloud.servicebus.broker import durably
-from orchestrator.localcloud.servicebus.errors import InvalidOperation, QuotaExceeded, StoreFull
+from orchestrator.localcloud.servicebus.errors import (
+    BrokerError,
+    InvalidOperation,
+    PropertiesTooLarge,
+    QuotaExceeded,
+    StoreFull,
+)
 from orchestrator.localcloud.servicebus.front_messages import read
 from orchestrator.localcloud.servicebus.model import (
     EntityStatus,
@@ -195,6 +202,22 @@ async def test_what_another_entity_does_not_take_fills_the_one_on_the_way(world:
     with pytest.raises(QuotaExceeded):
         await pass_on()
     assert way.counts().transfer_dead_letter == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [
+        ({"properties_size": 64 * 1024 + 1}, PropertiesTooLarge),
+        ({"message_id": "i" * 129}, InvalidOperation),
+    ],
+)
+async def test_what_no_entity_takes_is_refused_on_the_way(
+    world: World, fields: dict[str, Any], refusal: type[BrokerError]
+) -> None:
+    way, _ = await world.queue("way"), await world.queue("end")
+    with pytest.raises(refusal):
+        await durably(lambda done: way.pass_on(IncomingMessage(b"x", **fields), "end", done))
+    assert way.counts().transfer_dead_letter == 0
 
 
 async def test_a_message_waits_while_the_store_refuses_the_move(
