@@ -143,11 +143,16 @@ def _as_variables(command: click.Command, arguments: Sequence[str]) -> str:
 
     if not any("--env" in param.opts for param in command.params):
         return ""
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    takes_next = {name for it in options if not (it.is_flag or it.count) for name in it.opts}
+    takes_next.add("--")
     typed: list[str] = []
+    before = ""
     for word in arguments:
-        if re.match(r"[A-Za-z_]\w*=", word) and not typed[-1:][0].startswith("-"):
+        if re.match(r"[A-Za-z_]\w*=", word) and before not in takes_next:
             typed.append("--env")
         typed.append(word)
+        before = word
     return shlex.join(["orchestrator", *typed]) if typed != list(arguments) else ""
 
 

@@ -57,6 +57,8 @@ def test_a_variable_without_its_option_is_told_with_it(cli: Cli) -> None:
         "'orchestrator start' takes no more arguments: FOO=1 B=3 is too many.",
         "Next: orchestrator start talker --env FOO=1 --env A=2 --env B=3",
     ]
+    refused = cli("start", "talker", "--wait", "FOO=1")
+    assert refused.err.endswith("Next: orchestrator start talker --wait --env FOO=1\n")
     assert "Next: orchestrator status --help" in cli("status", "FOO=1").err
 
 
