@@ -220,13 +220,13 @@ class Scale(Table, frozen=True, kw_only=True):
 
     rules: what is looked at; each rule is a table.
     min_executions: how many are started at each look, at least.
-    max_executions: how many at most.
+    max_executions: how many at most; 0: the job rests.
     polling_interval: between two looks at the rules.
     """
 
     rules: Annotated[tuple[ScaleRule, ...], rules.not_empty]
     min_executions: Annotated[int, rules.at_least_0] = 0
-    max_executions: Annotated[int, rules.at_least_1] = 100
+    max_executions: Annotated[int, rules.at_least_0] = 100
     polling_interval: Annotated[timedelta, rules.whole_seconds] = timedelta(seconds=30)
 
 

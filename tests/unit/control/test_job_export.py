@@ -112,6 +112,16 @@ def test_as_settings_it_is_the_same_job() -> None:
     assert "#" not in text
 
 
+def test_a_job_that_rests_is_one_of_settings() -> None:
+    """`az containerapp job update --max-executions 0` makes it so."""
+    resource = live()
+    scale = resource["properties"]["configuration"]["eventTriggerConfig"]["scale"]
+    scale |= {"minExecutions": 0, "maxExecutions": 0}
+    read = settings(tomllib.loads(as_toml(resource, PLACE))["jobs"]).jobs["receiver"].scale
+    assert read is not None
+    assert (read.min_executions, read.max_executions) == (0, 0)
+
+
 def test_what_settings_have_no_word_for_is_said() -> None:
     resource = live()
     template = resource["properties"]["template"]
