@@ -26,7 +26,7 @@ from orchestrator.localcloud.servicebus.model import (
     MessageState,
     StoredMessage,
 )
-from tests.unit.amqp.values import calm, values
+from tests.unit.amqp.values import values
 
 NOW = 1_800_000_000.0
 
@@ -166,7 +166,6 @@ def test_a_batch_of_something_else_is_refused(body: bytes) -> None:
         read_transfer(body, BATCH_FORMAT, NOW)
 
 
-@calm
 @given(st.dictionaries(st.text(max_size=9), values, max_size=3), values, st.binary(max_size=99))
 def test_what_was_sent_is_delivered_bit_by_bit(
     application: dict[str, Any], annotation: Any, body: bytes
