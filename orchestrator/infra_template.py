@@ -27,7 +27,7 @@ import msgspec
 from orchestrator import shipped
 from orchestrator.errors import BadInput, SettingsError
 from orchestrator.names import STACK
-from orchestrator.queue_body import queue_properties
+from orchestrator.queue_body import queue_properties, resource_name
 
 if TYPE_CHECKING:
     from orchestrator.profile import Profile
@@ -167,14 +167,18 @@ def from_settings(settings: Settings, profile: Profile) -> dict[str, Any]:
         "tags": {PROJECT_TAG: settings.project},
         "sharedIdentityName": (profile.identity or SHARED_IDENTITY) if shares else "",
         "queues": [
-            {"name": name, "properties": queue_properties(spec)}
+            {"name": resource_name(name), "properties": queue_properties(spec)}
             for name, spec in settings.queues.items()
         ],
         "jobs": [
-            {"name": name, "sends": list(job.sends or ()), "receives": list(job.receives or ())}
+            {
+                "name": name,
+                "sends": [resource_name(queue) for queue in job.sends or ()],
+                "receives": [resource_name(queue) for queue in job.receives or ()],
+            }
             for name, job in own.items()
         ],
-        "scaledQueues": sorted(q for q in watched if q in settings.queues),
+        "scaledQueues": sorted(resource_name(q) for q in watched if q in settings.queues),
     }
 
 

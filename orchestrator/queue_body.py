@@ -25,6 +25,15 @@ WORDS = {
 }
 
 
+def resource_name(queue: str) -> str:
+    """A queue's name in Resource Manager, where a slash ends a name: `orders~eu` of `orders/eu`.
+
+    So does Service Bus; no queue has `~` in its own name
+    (https://github.com/Azure/azure-resource-manager-schemas/issues/230).
+    """
+    return queue.replace("/", "~")
+
+
 def queue_properties(spec: QueueSpec) -> dict[str, Any]:
     """The properties of a queue resource that the settings speak of."""
     properties: dict[str, Any] = {

@@ -95,19 +95,23 @@ class QueueVerbs:
     def _make(self, name: str, properties: dict[str, Any]) -> Change:
         from azure.mgmt.servicebus.models import SBQueue
 
+        from orchestrator.queue_body import resource_name
+
         namespace = self._clients.names.need("namespace")
         with told(self._clients.profile, f"make the queue {name}"):
             self._clients.service_bus.queues.create_or_update(
-                self._group, namespace, name, SBQueue({"properties": properties})
+                self._group, namespace, resource_name(name), SBQueue({"properties": properties})
             )
         return Change(name=name, kind="queue", action="created")
 
     def delete(self, name: str) -> Change:
         """Delete it with its messages. Raises QueueNotFound."""
+        from orchestrator.queue_body import resource_name
+
         namespace = self._clients.names.need("namespace")
         found = self.one(name).name  # deleting what is not there is no error to the service
         with told(self._clients.profile, f"delete the queue {found}"):
-            self._clients.service_bus.queues.delete(self._group, namespace, found)
+            self._clients.service_bus.queues.delete(self._group, namespace, resource_name(found))
         return Change(name=found, kind="queue", action="deleted")
 
     def missing(self, name: str) -> OrchestratorError:
@@ -147,7 +151,7 @@ def queue_record(resource: Mapping[str, Any]) -> Queue:
     properties = resource.get("properties") or {}
     counts = properties.get("countDetails") or {}
     return Queue(
-        name=str(resource.get("name") or ""),
+        name=str(resource.get("name") or "").replace("~", "/"),
         active=counts.get("activeMessageCount") or 0,
         dead_letter=counts.get("deadLetterMessageCount") or 0,
         scheduled=counts.get("scheduledMessageCount") or 0,

@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.doctor.findings import Finding
 from orchestrator.doctor.patient import Patient
 from orchestrator.errors import OrchestratorError
+from orchestrator.queue_body import resource_name
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/integration
 DATA_OWNER = "090c5cfd-751d-490a-894a-3ce6f1109419"
@@ -98,7 +99,7 @@ def permissions(patient: Patient) -> Iterator[Finding]:
     elif uses:
         held = set(_held(patient, principals, scope))
         for queue in _queues_named(patient):
-            held |= set(_held(patient, principals, f"{scope}/queues/{queue}"))
+            held |= set(_held(patient, principals, f"{scope}/queues/{resource_name(queue)}"))
         if held:
             words = ", ".join(sorted(_ROLE_NAMES[role] for role in held))
             yield Finding(
@@ -129,7 +130,7 @@ def _least_privilege(patient: Patient, principals: list[str], scope: str) -> Ite
     allowed: list[str] = []
     for verb, queues, role in ways:
         for queue in queues or ():
-            held = set(_held(patient, principals, f"{scope}/queues/{queue}"))
+            held = set(_held(patient, principals, f"{scope}/queues/{resource_name(queue)}"))
             if held & {role, DATA_OWNER}:
                 allowed.append(f"{verb} {queue}")
                 continue
@@ -180,7 +181,7 @@ def _scaler_permission(
     principals = patient.principals(identity)
     if not principals:  # it is not there, which is a finding of its own
         return
-    scope = f"{namespace_scope}/queues/{queue}" if queue else namespace_scope
+    scope = f"{namespace_scope}/queues/{resource_name(queue)}" if queue else namespace_scope
     held = _held(patient, principals, scope)
     if DATA_OWNER not in held:
         # KEDA reads the depth by the management API, which wants the Manage claim.

@@ -48,6 +48,19 @@ def test_queues_are_listed_by_a_call_and_reached_by_name(world: World) -> None:
         orc.queues[0]  # type: ignore[index]
 
 
+def test_a_queue_may_have_a_slash_in_its_name(world: World) -> None:
+    """Resource Manager, which takes none, says ~."""
+    queues = world.orc.queues
+    assert queues.create("orders/eu").name == "orders/eu"
+    assert queues.create("orders/eu").action == "unchanged"
+    queues["orders/eu"].send("one")
+    assert queues["orders/eu"].show().active == 1
+    assert [message.text for message in queues["orders/eu"].peek()] == ["one"]
+    assert "orders/eu" in [queue.name for queue in queues()]
+    assert queues.delete("Orders/EU").name == "orders/eu"
+    assert "orders/eu" not in [queue.name for queue in queues()]
+
+
 def test_a_queue_is_made_once_never_changed_unasked_and_deleted(world: World) -> None:
     queues = world.orc.queues
     spec = QueueSpec(lock_duration=timedelta(seconds=30))

@@ -88,6 +88,14 @@ def test_the_settings_fill_what_is_declared_and_nothing_else(tmp_path: Path) -> 
     }
 
 
+def test_a_queue_with_a_slash_has_the_name_that_resource_manager_takes(tmp_path: Path) -> None:
+    text = TOML.replace("[queues.in]", '[queues."in/eu"]').replace('"in"', '"in/eu"')
+    given = infra_template.from_settings(*project(tmp_path, text))
+    assert [queue["name"] for queue in given["queues"]] == ["in~eu", "out"]
+    assert given["jobs"] == [{"name": "own", "sends": [], "receives": ["in~eu"]}]
+    assert given["scaledQueues"] == ["in~eu"]
+
+
 def test_an_option_wins_over_a_file_and_a_file_over_the_settings(tmp_path: Path) -> None:
     declared = dict.fromkeys(("location", "environmentName", "workspaceName"), STRING)
     file = tmp_path / "given.json"
