@@ -184,10 +184,14 @@ class ReceiverDoor(Door):
 
     def on_disposed(self, event: Disposed) -> None:
         outcome = event.outcome
+        deliveries = event.deliveries
         if outcome is None:
-            # Settled without an outcome: the receiver let go of them, so give them back.
+            # Settled without an outcome: the receiver let go of them, so give them back; but not
+            # those whose outcome it has told in a transaction before.
             outcome = p.RELEASE
-        for delivery in event.deliveries:
+            transactions = self._peer.transactions
+            deliveries = [one for one in deliveries if not transactions.holds(one)]
+        for delivery in deliveries:
             self._settle(delivery, outcome)
         self._peer.wake()
 
@@ -274,8 +278,10 @@ class ReceiverDoor(Door):
                 settle, size = self._move(locked, outcome)
             # Said without and then with the settling of the delivery (as Proton does when its
             # application settles before the discharge), it happens once.
-            part = delivery, kind, failed, elsewhere
-            self._peer.transactions.enlist(transaction, partial(settle, done), size=size, part=part)
+            how = kind, failed, elsewhere
+            self._peer.transactions.enlist(
+                transaction, partial(settle, done), size=size, settles=(delivery, how)
+            )
         except BrokerError as error:
             self._exclude(delivery, transaction, wire_error(error))
         except AmqpError as error:

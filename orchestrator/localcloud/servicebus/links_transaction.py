@@ -59,12 +59,13 @@ class _Transaction:
         self.spoilt: AmqpError | None = None
         self.messages = 0
         self.size = 0
-        self.parts: set[object] = set()
+        # What it settles, and as what.
+        self.settlements: dict[object, object] = {}
 
     def empty(self) -> None:
         """Let go of what it holds: nothing of it is going to happen."""
         self.operations.clear()
-        self.parts.clear()
+        self.settlements.clear()
         self.size = 0
 
 
@@ -106,12 +107,13 @@ class Transactions:
         operation: Operation,
         messages: int = 0,
         size: int = 0,
-        part: object = None,
+        settles: tuple[object, object] | None = None,
     ) -> None:
-        """Have it done when the transaction is discharged. messages: that it sends. part: what it
-        is; said again, it is in the transaction already. Raises AmqpError."""
+        """Have it done when the transaction is discharged. messages: that it sends. settles: a
+        delivery, and how; said again, it is in the transaction already. Raises AmqpError."""
         one = self._find(id)
-        if part in one.parts:
+        delivery, how = settles or (None, None)
+        if delivery is not None and one.settlements.get(delivery) == how:
             return
         if one.messages + messages > MESSAGES:
             raise AmqpError(
@@ -126,10 +128,14 @@ class Transactions:
         one.messages += messages
         one.size += size
         one.operations.append(operation)
-        if part is not None:
-            one.parts.add(part)
+        if delivery is not None:
+            one.settlements[delivery] = how
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._watch_ends())
+
+    def holds(self, delivery: object) -> bool:
+        """Whether one of them is going to settle that delivery."""
+        return any(delivery in one.settlements for one in self._open.values())
 
     async def _watch_ends(self) -> None:
         """Empty each as its time ends: its client may say no more, and stay connected."""
