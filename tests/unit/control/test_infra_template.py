@@ -89,7 +89,8 @@ def test_the_settings_fill_what_is_declared_and_nothing_else(tmp_path: Path) -> 
 
 
 def test_a_queue_with_a_slash_has_the_name_that_resource_manager_takes(tmp_path: Path) -> None:
-    text = TOML.replace("[queues.in]", '[queues."in/eu"]').replace('"in"', '"in/eu"')
+    text = TOML.replace("[queues.in]", '[queues."in/eu"]').replace('["in"]', '["in/eu"]')
+    text = text.replace('queue = "in"', 'queue = "in/eu"')
     given = infra_template.from_settings(*project(tmp_path, text))
     assert [queue["name"] for queue in given["queues"]] == ["in~eu", "out"]
     assert given["jobs"] == [{"name": "own", "sends": [], "receives": ["in~eu"]}]
