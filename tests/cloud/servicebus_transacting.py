@@ -106,6 +106,11 @@ class Client:
         self.wire.send(1, p.DISPOSITION, True, t.UInt(number), t.UInt(number), False, state)
         return await self._state(ours=False, settled=fails or transaction is None)
 
+    def throw_settlement(self, number: int, transaction: bytes, outcome: Any) -> None:
+        """Settle at both ends, without asking what becomes of it."""
+        state = within(transaction, outcome)
+        self.wire.send(1, p.DISPOSITION, True, t.UInt(number), t.UInt(number), True, state)
+
     async def settled(self) -> Any:
         """What became of a message that we received."""
         return await self._state(ours=False)

@@ -148,6 +148,18 @@ async def test_a_request_that_cannot_be_undone_is_not_part_of_a_transaction(bus:
     assert bus.counts(queue).active == 1
 
 
+async def test_a_settled_request_that_nobody_can_read_takes_the_transaction_with_it(
+    bus: Bus,
+) -> None:
+    queue = bus.queue()
+    async with managed(bus, queue) as (one, _):
+        transaction = await one.declare()
+        await one.post(b"sent", transaction)
+        one.throw(MANAGEMENT, b"no message", within(transaction))
+        assert await one.discharge(transaction) == (p.REJECTED, "amqp:transaction:rollback")
+    assert bus.counts(queue).total == 0
+
+
 async def test_what_cancellations_hold_in_a_transaction_has_a_bound(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.servicebus import links_transaction
+from orchestrator.localcloud.servicebus.front_faults import Strike
 from orchestrator.localcloud.servicebus.model import (
     IncomingMessage,
     QueueCounts,
@@ -233,8 +234,10 @@ async def test_a_transaction_ends_with_the_link_on_which_it_was_declared(bus: Bu
     assert bus.counts(queue).active == 1
 
 
-@pytest.mark.parametrize("what", ["nothing", "message", "large", "gone", "settlement"])
-async def test_what_fails_untold_takes_the_whole_transaction_with_it(bus: Bus, what: str) -> None:
+@pytest.mark.parametrize("what", ["nothing", "message", "large", "gone", "settlement", "busy"])
+async def test_what_fails_untold_takes_the_whole_transaction_with_it(
+    bus: Bus, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue, sessions = bus.queue(), bus.queue(requires_session=True)
     async with client(bus) as one:
         await one.attach(SENDER, queue)
@@ -253,10 +256,14 @@ async def test_what_fails_untold_takes_the_whole_transaction_with_it(bus: Bus, w
                 bus.call(bus.broker.delete_queue("contoso", sessions))
                 one.throw(3, s.section(s.DATA, b"never"), within(transaction))
             elif what == "settlement" and not fail:
-                released = within(transaction, t.Described(t.ULong(p.RELEASED), []))
-                one.wire.send(
-                    1, p.DISPOSITION, True, t.UInt(number), t.UInt(number), True, released
-                )  # fmt: skip
+                one.throw_settlement(number, transaction, t.Described(t.ULong(p.RELEASED), []))
+            elif what == "busy" and not fail:
+                monkeypatch.setattr(
+                    bus.front,
+                    "strikes",
+                    lambda operation, *_: Strike.BUSY if operation == "complete" else None,
+                )
+                one.throw_settlement(number, transaction, ACCEPTED)
             done = await one.discharge(transaction, fail=fail)
             good = fail or what == "nothing"
             rolled_back = (p.REJECTED, "amqp:transaction:rollback")
@@ -282,10 +289,7 @@ async def test_a_session_that_was_lost_takes_the_whole_transaction_with_it(bus: 
         transaction = await one.declare()
         await one.post(b"result", transaction, 3)
         bus.advance(61)
-        one.wire.send(
-            1, p.DISPOSITION, True, t.UInt(number), t.UInt(number), True,
-            within(transaction, ACCEPTED),
-        )  # fmt: skip
+        one.throw_settlement(number, transaction, ACCEPTED)
         assert await one.discharge(transaction) == (p.REJECTED, "amqp:transaction:rollback")
     assert bus.counts(target).active == 0
 

@@ -199,7 +199,7 @@ class ReceiverDoor(Door):
         locked: LockedMessage = delivery.context
         operation = settlement(outcome)
         strike = self._peer.strike(operation, self.namespace, self.path)
-        if strike is not None and self._struck(strike, delivery):
+        if strike is not None and self._struck(strike, delivery, outcome.transaction):
             return
         if outcome.transaction is not None:
             self._enlist(delivery, outcome, outcome.transaction)
@@ -292,20 +292,24 @@ class ReceiverDoor(Door):
                 p.Outcome(kind, failed=failed, elsewhere=elsewhere, transaction=transaction),
             )
 
-    def _exclude(self, delivery: OutgoingDelivery, transaction: bytes, error: AmqpError) -> None:
-        """It cannot be settled in the transaction."""
-        if delivery.settled:
+    def _exclude(
+        self, delivery: OutgoingDelivery, transaction: bytes | None, error: AmqpError
+    ) -> None:
+        """It cannot be settled, in the transaction if there is one."""
+        if delivery.settled and transaction is not None:
             self._peer.transactions.spoil(transaction, error)
         self.link.settle(delivery, p.reject(error))
 
-    def _struck(self, strike: Strike, delivery: OutgoingDelivery) -> bool:
+    def _struck(
+        self, strike: Strike, delivery: OutgoingDelivery, transaction: bytes | None
+    ) -> bool:
         """A fault befalls a settlement; whether nothing more becomes of it."""
         if strike is Strike.CUT:
             self._peer.cut()
             return True
         if strike is Strike.BUSY:
             self._peer.broker.meter.request(self.namespace, self.path, SERVER_BUSY)
-            self.link.settle(delivery, p.reject(server_busy()))
+            self._exclude(delivery, transaction, server_busy())
             self._peer.wake()
             return True
         if strike is Strike.LOCK_LOST:

@@ -112,6 +112,8 @@ class RequestDoor(Door):
                 self._peer.transactions.check(transaction)
             request = Request(event.delivery.payload, transaction)
         except AmqpError as error:
+            if transaction is not None and event.delivery.settled:
+                self._peer.transactions.spoil(transaction, error)
             self.link.settle(event.delivery, p.reject(error))
             return
 
