@@ -446,7 +446,7 @@ def _size(path: Path) -> int:
 _OURS = (
     *(SETTINGS, CONNECTION, LOCK, RECORD, CLOCK, STARTING, f"{SERVER_LOG}*"),
     *("*.sqlite", "*.sqlite-wal", "*.sqlite-shm", "*.sqlite-journal", "*.sqlite.damaged"),
-    *("*.duckdb", "*.duckdb.wal", "*.pem", ".*.tmp"),
+    *("*.sqlite-departed", "*.duckdb", "*.duckdb.wal", "*.pem", ".*.tmp"),
 )
 _OUR_FOLDERS = ("az", "logs.duckdb.tmp", "replicas", "volumes")
 _MARKS = (SETTINGS, "arm.sqlite", LOCK)

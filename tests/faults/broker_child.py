@@ -2,8 +2,7 @@
 
 Run as `python broker_child.py DATABASE ROUND`. Lines, each written and flushed before anything
 else happens: `sent ID SEQUENCE`, `completed ID`, `abandoned ID COUNT`, `dead ID`, `deferred ID`,
-`scheduled ID`, `ready`; `completing ID` before a completion is asked for, and `written ID …` when
-these completions are in the store.
+`scheduled ID`, `ready`; `completing ID` before a completion is asked for.
 """
 
 from __future__ import annotations
@@ -67,8 +66,7 @@ async def schedule(queue: Queue, name: str, clock: SystemClock) -> None:
         await asyncio.sleep(0.003)
 
 
-async def settle(broker: Broker, queue: Queue, dice: random.Random) -> None:
-    completed: list[str] = []
+async def settle(queue: Queue, dice: random.Random) -> None:
     while True:
         for lock in queue.acquire(dice.randrange(1, 8)):
             name = text(lock)
@@ -77,7 +75,6 @@ async def settle(broker: Broker, queue: Queue, dice: random.Random) -> None:
                 say("completing", name)
                 queue.complete(lock.token)
                 say("completed", name)
-                completed.append(name)
             elif choice < 0.75:
                 count = lock.message.delivery_count + 1
                 queue.abandon(lock.token, partial(told, ("abandoned", name, count)))
@@ -85,10 +82,6 @@ async def settle(broker: Broker, queue: Queue, dice: random.Random) -> None:
                 queue.dead_letter_message(lock.token, partial(told, ("dead", name)), "why")
             elif choice < 0.9:
                 queue.defer(lock.token, partial(told, ("deferred", name)))
-        if completed and dice.random() < 0.1:
-            await broker.written()
-            say("written", *completed)
-            completed.clear()
         await asyncio.sleep(dice.random() * 0.003)
 
 
@@ -111,7 +104,7 @@ async def main(path: Path, round_: int) -> None:
         send(queue, f"a{round_}", dice),
         send(queue, f"b{round_}", dice),
         schedule(queue, f"s{round_}", clock),
-        settle(broker, queue, dice),
+        settle(queue, dice),
     )
 
 

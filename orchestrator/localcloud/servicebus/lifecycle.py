@@ -35,7 +35,13 @@ from orchestrator.localcloud.servicebus.model import (
 )
 from orchestrator.localcloud.servicebus.session_shelf import SessionShelf
 from orchestrator.localcloud.servicebus.shelf import Shelf, message_due
-from orchestrator.localcloud.servicebus.store import Change, Commits, MessageRow, StateRow
+from orchestrator.localcloud.servicebus.store import (
+    Change,
+    Commits,
+    MessageRow,
+    StateRow,
+    key_of,
+)
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.idleness import Idleness
@@ -52,7 +58,7 @@ NOTE_PATIENCE = 0.002
 
 DEPARTURE_DELAY = 0.01
 """Seconds (of the machine) after which the store is told which messages are gone: all those of that
-time at once. What a crash takes with it is delivered once more."""
+time at once. (A crash does not forget which: `Commits.depart`.)"""
 
 _AT_ONCE = 500
 """Due messages dealt with in one go; the event loop runs between two."""
@@ -299,7 +305,8 @@ class Lifecycle:
         self._context.changed(self.namespace, self.path)
 
     def _depart(self, message: StoredMessage) -> None:
-        """Let go of a message for good, at once; the store is told a little later."""
+        """Let go of a message for good, at once; it is deleted from the store a little later."""
+        self._context.store.depart(key_of(self.number, message.sequence))
         self._let_go(message)
         self._departed.append(message.sequence)
         if len(self._departed) == 1:

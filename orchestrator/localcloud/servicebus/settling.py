@@ -34,8 +34,8 @@ class Settling(Idleness):
         return lock
 
     def complete(self, token: bytes) -> None:
-        """Delete the message: it is gone when this returns, in the store a moment later. A crash
-        before that delivers it again. Raises EntityDisabled, too."""
+        """Delete the message: it is gone when this returns, for a later process, too. Only a power
+        cut in that moment delivers it again. Raises EntityDisabled, too."""
         lock = self._removable(token)
         lock.settling = True
         self._unlock(lock)

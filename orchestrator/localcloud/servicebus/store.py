@@ -231,6 +231,11 @@ class Commits(Protocol):
         once it is committed, and a power cut only once a later one without patience is."""
         ...
 
+    def depart(self, key: int) -> None:
+        """This message is gone, as `key_of` names it: it is in no later `open`, also if the process
+        ends before the change that deletes it, which follows. A power cut may bring it back."""
+        ...
+
     def barrier(self, done: Done) -> None:
         """`done` is called once everything committed before has been dealt with."""
         ...

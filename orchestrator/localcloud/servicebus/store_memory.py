@@ -28,11 +28,16 @@ class MemoryStore:
         self._history: dict[tuple[int, str], float] = {}
         self._last: dict[int, int] = {}
         self._definitions: dict[tuple[str, str], bytes] = {}
+        self._departed: set[int] = set()
         self._waiting: list[tuple[Change | None, Done | None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> Contents:
         self._loop = asyncio.get_running_loop()
+        for key in self._departed:
+            self._messages.pop(key, None)
+            self._states.pop(key, None)
+        self._departed.clear()
         return Contents(
             definitions=[Definition(*key, body) for key, body in self._definitions.items()],
             last=dict(self._last),
@@ -46,6 +51,9 @@ class MemoryStore:
 
     def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
         self._enqueue(change, done)
+
+    def depart(self, key: int) -> None:
+        self._departed.add(key)
 
     def barrier(self, done: Done) -> None:
         self._enqueue(None, done)

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.localcloud.servicebus.departures import Departures
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     StoreCorrupt,
@@ -110,6 +111,7 @@ class SqliteStore:
         self, path: Path, *, max_pages: int | None = None, unnoticed: float = UNNOTICED
     ) -> None:
         self.path = path
+        self._departures = Departures(path.with_name(f"{path.name}-departed"))
         self._max_pages = max_pages
         self._unnoticed = unnoticed
         self._connection: sqlite3.Connection | None = None
@@ -239,12 +241,26 @@ class SqliteStore:
         self._untold = Untold(
             (queue, number) for queue, number, _ in newest if number > last.get(queue, 0)
         )
+        last |= self._untold
+        self._forget_departed(connection)
         return Contents(
             definitions=[Definition(*row) for row in definitions],
-            last=last | self._untold,
+            last=last,
             messages=self._messages(connection),
             history=self._history(connection),
         )
+
+    def _forget_departed(self, connection: sqlite3.Connection) -> None:
+        """Delete what a former process let go of and did not come to delete."""
+        change = Change()
+        change.deletes += self._departures.open()
+        if change.deletes:
+            now = Untold()
+            connection.execute("BEGIN IMMEDIATE")
+            apply(connection, [change], self._untold, now)
+            connection.execute("COMMIT")
+            self._untold |= now
+        self._departures.clear()
 
     def _messages(
         self, connection: sqlite3.Connection
@@ -273,6 +289,9 @@ class SqliteStore:
 
     def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
         self._enqueue(change, done, patience)
+
+    def depart(self, key: int) -> None:
+        self._departures.note(key)
 
     def barrier(self, done: Done) -> None:
         self._enqueue(None, done, 0.0)
@@ -372,6 +391,7 @@ class SqliteStore:
             self._finished.set_result(None)
 
     def _disconnect(self) -> None:
+        self._departures.close()
         connection, self._connection = self._connection, None
         if connection is not None:
             # Closing folds the write-ahead log into the file; failing that, the next open does.

@@ -38,6 +38,9 @@ class _Gathering:
         self.change.add(change)
         self.waiting.append(done)
 
+    def depart(self, key: int) -> None:
+        self._store.depart(key)
+
     def barrier(self, done: Done) -> None:
         self.waiting.append(done)
 

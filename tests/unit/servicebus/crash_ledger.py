@@ -21,7 +21,6 @@ class Fate(Enum):
     SENT = auto()  # … and the acknowledgement has not come
     THERE = auto()
     GOING = auto()  # its removal was asked for and not acknowledged
-    COMPLETED = auto()  # acknowledged, and perhaps not written: a crash may deliver it again
     GONE = auto()  # for good
 
 
@@ -93,7 +92,7 @@ class Ledger:
             if not found:
                 assert copy.fate is not Fate.THERE, f"{copy} is lost"
                 continue
-            assert copy.fate not in (Fate.GONE, Fate.COMPLETED), f"{copy} is back: {found}"
+            assert copy.fate is not Fate.GONE, f"{copy} is back: {found}"
             self._check_found(copy, found[0], now)
         self._check_numbers(census)
 
@@ -139,7 +138,7 @@ class Ledger:
             else:
                 self.forget(batch)
         for key, copy in self.copies.items():
-            if copy.fate in (Fate.GOING, Fate.COMPLETED):
+            if copy.fate is Fate.GOING:
                 copy.fate = Fate.THERE if census.get(key) else Fate.GONE
 
     def _under_way(self) -> list[list[Copy]]:

@@ -441,7 +441,7 @@ class CrashMachine(RuleBasedStateMachine):
     @rule(lock=consumes(locks))
     def complete(self, lock: Lock) -> None:
         if self.settle(lock, lambda queue, locked: queue.complete(locked.token)):
-            self.copy_at(lock[0], lock[1].message).fate = Fate.COMPLETED
+            self.copy_at(lock[0], lock[1].message).fate = Fate.GONE
 
     @rule(lock=locks)
     def complete_with_a_token_kept(self, lock: Lock) -> None:
@@ -511,7 +511,7 @@ class CrashMachine(RuleBasedStateMachine):
         self.run(self.broker.written(), write=True)
         self.nothing_is_lost_and_nothing_is_twice()
         for copy in self.ledger.copies.values():
-            assert copy.fate in (Fate.THERE, Fate.COMPLETED, Fate.GONE), copy
+            assert copy.fate in (Fate.THERE, Fate.GONE), copy
         for place in ("in", "sess-in", "lost", "fan", "fan/Subscriptions/s1", "work" + DEAD):
             left = self.call(partial(self.queue(place).peek, 0, 250))
             assert not left, f"{left} in {place} have not moved on"

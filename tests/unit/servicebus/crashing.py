@@ -46,6 +46,7 @@ class MemoryDisk:
         before, self._store = self._store, MemoryStore()
         for rows in ("_messages", "_states", "_history", "_last", "_definitions"):
             setattr(self._store, rows, dict(getattr(before, rows)))
+        self._store._departed = set(before._departed)
 
 
 class FileDisk:
@@ -68,7 +69,7 @@ class FileDisk:
         self._crashes += 1
         self._path.parent.mkdir()
         # Not the shared memory file: what it holds died with the process.
-        for suffix in ("", "-wal"):
+        for suffix in ("", "-wal", "-departed"):
             file = before.with_name(before.name + suffix)
             if file.exists():
                 shutil.copyfile(file, self._path.with_name(file.name))
@@ -93,6 +94,10 @@ class HeldStore:
     def commit(self, change: Change, done: Done | None, *, patience: float = 0.0) -> None:
         if not self._dead:
             self.waiting.append((change, done))
+
+    def depart(self, key: int) -> None:
+        if not self._dead:
+            self._inner.depart(key)
 
     def barrier(self, done: Done) -> None:
         if not self._dead:

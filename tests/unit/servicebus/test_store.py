@@ -18,7 +18,7 @@ from orchestrator.localcloud.servicebus.model import (
     MessageState,
     StoredMessage,
 )
-from orchestrator.localcloud.servicebus.store import Change, Contents, Store
+from orchestrator.localcloud.servicebus.store import Change, Contents, Store, key_of
 from orchestrator.localcloud.servicebus.store_memory import MemoryStore
 from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
 
@@ -99,6 +99,21 @@ async def test_everything_of_a_message_comes_back(shop: Shop) -> None:
     assert found.state is MessageState.SCHEDULED
     assert plain.message().payload == b""
     assert plain.message().expires_at == NEVER
+
+
+async def test_what_has_departed_does_not_come_back(shop: Shop) -> None:
+    """Not even where nothing deletes it, as when the process is killed; its number stays told."""
+    change = Change()
+    for sequence in (1, 2, 3):
+        change.put(1, message(sequence))
+        change.note_sequence(1, sequence)
+    await shop.commit(change)
+    shop.store.depart(key_of(1, 1))
+    shop.store.depart(key_of(1, 3))
+    for _ in range(2):
+        contents = await shop.reopen()
+        assert [row.message().sequence for row, _ in contents.messages] == [2]
+        assert contents.last == {1: 3}
 
 
 async def test_messages_come_in_order_of_queue_and_sequence(shop: Shop) -> None:

@@ -56,7 +56,7 @@ async def test_the_index_of_the_log_is_no_file_at_a_restart_and_after_a_crash(
     for _ in range(2):
         store = SqliteStore(state / "broker.sqlite")
         await store.open()
-        assert files(state) == ["broker.sqlite", "broker.sqlite-wal"]
+        assert files(state) == ["broker.sqlite", "broker.sqlite-departed", "broker.sqlite-wal"]
         await store.close()
     await store.open()
     await durably(lambda done: store.commit(put(1, 10), done))
@@ -64,7 +64,7 @@ async def test_the_index_of_the_log_is_no_file_at_a_restart_and_after_a_crash(
     await store.close()
     store = SqliteStore(crashed / "broker.sqlite")
     contents = await store.open()
-    assert files(crashed) == ["broker.sqlite", "broker.sqlite-wal"]
+    assert files(crashed) == ["broker.sqlite", "broker.sqlite-departed", "broker.sqlite-wal"]
     assert [row.key for row, _ in contents.messages] == [(1 << SEQUENCE_BITS) + 1]
     await store.close()
 
