@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+from io import FileIO
 from pathlib import Path
 
 _SIZE = 8
@@ -28,34 +29,38 @@ class Departures:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: int | None = None
+        self._file: FileIO | None = None
         self._next = 0
 
     def open(self) -> list[int]:
         """The keys that a former process noted, in any order. Raises OSError."""
-        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-        found = os.pread(self._file, _ROOM * _SIZE, 0)
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._file = FileIO(self._path, "r+")
+        found = self._file.readall()
         whole = len(found) // _SIZE
         return [key for key in struct.unpack(f"<{whole}q", found[: whole * _SIZE]) if key]
 
     def clear(self) -> None:
         """What was noted is dealt with. Raises OSError."""
         assert self._file is not None
-        os.ftruncate(self._file, 0)
+        self._file.truncate(0)
         self._next = 0
         with contextlib.suppress(OSError):  # a full disk: then it may be that no key is noted
-            os.pwrite(self._file, bytes(_ROOM * _SIZE), 0)
+            self._write(bytes(_ROOM * _SIZE), 0)
 
     def note(self, key: int) -> None:
         """This message is gone."""
-        if self._file is None:
-            return
         with contextlib.suppress(OSError):
-            os.pwrite(self._file, struct.pack("<q", key), self._next * _SIZE)
+            self._write(struct.pack("<q", key), self._next * _SIZE)
         self._next = (self._next + 1) % _ROOM
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
         file, self._file = self._file, None
         if file is not None:
-            os.close(file)
+            file.close()
+
+    def _write(self, content: bytes, at: int) -> None:
+        if self._file is not None:
+            self._file.seek(at)
+            self._file.write(content)
