@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.resourcegraph import ResourceGraphClient
@@ -17,12 +19,13 @@ from tests.conftest import CloudInThread
 
 
 @pytest.fixture(scope="module")
-def graph(cloud: CloudInThread) -> ResourceGraphClient:
-    return ResourceGraphClient(
+def graph(cloud: CloudInThread) -> Iterator[ResourceGraphClient]:
+    with ResourceGraphClient(
         cloud.credential,
         base_url=cloud.connection["resource_manager"],
         connection_verify=cloud.ca,
-    )
+    ) as client:
+        yield client
 
 
 def test_a_query_is_answered_page_by_page(graph: ResourceGraphClient) -> None:
