@@ -315,7 +315,7 @@ def _translated(error: ServiceBusError, profile: Profile, doing: str) -> Orchest
     if any(words in str(error) for words in _NO_SESSION_NAMED):
         return InvalidRequest(
             said,
-            "Its messages belong to sessions: name one (--session ID); which there are, says "
+            "Its messages belong to sessions: name one (--session ID); they are listed by "
             "orchestrator queues sessions",
         )
     if "auto-forwarding" in str(error):
