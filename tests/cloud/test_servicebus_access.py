@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,13 +24,6 @@ from azure.servicebus.exceptions import (
 from orchestrator.localcloud.servicebus.model import EntityStatus, Right
 from tests.cloud.servicebus_bus import NAMESPACE, Bus, Credential
 from tests.cloud.servicebus_signature import signature
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 async def there_and_back(client: AsyncServiceBusClient, queue: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -45,13 +44,6 @@ somehow = st.one_of(
     st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
     st.lists(st.dictionaries(st.sampled_from(["message", "message-id"]), values), max_size=2),
 )
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -18,13 +18,6 @@ from orchestrator.localcloud.amqp.framing import EMPTY_FRAME
 from orchestrator.localcloud.servicebus.front_peer import HELD_HIGH, WRITE_FLOOD
 from tests.cloud.servicebus_bus import Bus, linked, take
 from tests.cloud.servicebus_wire import Wire, request, terminus
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 @asynccontextmanager

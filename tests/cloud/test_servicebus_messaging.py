@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,13 +26,6 @@ from tests.cloud.servicebus_bus import NAMESPACE, Bus, linked, take, texts
 
 DELETE = ServiceBusReceiveMode.RECEIVE_AND_DELETE
 DEAD = ServiceBusSubQueue.DEAD_LETTER
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 async def test_one_message_a_list_and_a_batch_arrive_in_order(bus: Bus) -> None:

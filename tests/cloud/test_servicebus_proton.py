@@ -25,13 +25,6 @@ from proton.utils import BlockingConnection, LinkDetached, SendException  # noqa
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
-
-
 @contextmanager
 def connected(bus: Bus, key: str | None = None, **options: Any) -> Iterator[BlockingConnection]:
     connection = BlockingConnection(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,13 +20,6 @@ from orchestrator.localcloud.servicebus.topic_definitions import (
 )
 from tests.cloud.servicebus_bus import NAMESPACE, Bus
 from tests.cloud.servicebus_wire import Wire, request
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 def asked(bus: Bus, entity: str, *requests: tuple[str, dict[Any, Any]]) -> list[tuple[int, Any]]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
@@ -25,13 +22,6 @@ from tests.cloud.servicebus_transacting import (
     client,
 )
 from tests.cloud.servicebus_wire import Wire, terminus
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 async def attach_via(one: Client, handle: int, via: str, destination: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage, ServiceBusReceiveMode
@@ -21,13 +20,6 @@ from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.servicebus import links_session
 from tests.cloud.servicebus_bus import Bus
 from tests.cloud.servicebus_wire import Wire, terminus
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 def messages(session: str, *bodies: object) -> list[ServiceBusMessage]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from tests.cloud.servicebus_wire import Wire
 BATCH_SIZE = "com.microsoft:max-message-batch-size"
 # Fields of an attach (AMQP 1.0 part 2, 2.7.3).
 MAX_MESSAGE_SIZE, PROPERTIES = 10, 13
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 def fill(batch: ServiceBusMessageBatch, **properties: Any) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,13 +25,6 @@ from tests.cloud.servicebus_bus import NAMESPACE, Bus
 
 NODE = shutil.which("node")
 FOLDER = Path(__file__).parent / "javascript"
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 def topic(bus: Bus, name: str, **subscriptions: Rule | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,14 +25,6 @@ from tests.cloud.servicebus_transacting import (
     within,
 )
 from tests.cloud.servicebus_wire import request, terminus
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
-
 
 MANAGEMENT, ANSWERS = 8, 9
 BODY = s.section(s.DATA, b"x")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 
 import pytest
 
@@ -31,13 +30,6 @@ from tests.cloud.servicebus_transacting import (
     within,
 )
 from tests.cloud.servicebus_wire import terminus
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 async def test_what_is_sent_and_settled_in_a_transaction_happens_when_it_is_discharged(

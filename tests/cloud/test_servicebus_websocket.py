@@ -6,7 +6,6 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,13 +27,6 @@ def queue(cloud: CloudInThread) -> str:
     cloud.call(broker.put_namespace(NAMESPACE))
     cloud.call(broker.put_queue(NAMESPACE, "over-websocket", QueueProperties()))
     return "over-websocket"
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
-    running = Bus(tmp_path_factory.mktemp("bus"))
-    yield running
-    running.close()
 
 
 def options(cloud: CloudInThread) -> dict[str, Any]:
