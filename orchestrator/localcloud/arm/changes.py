@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.localcloud.arm.content import merge, strip_nulls
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId, group_id, missing, parse
+from orchestrator.localcloud.arm.ids import ResourceId, group_id, missing, parse, resource_id
 from orchestrator.localcloud.arm.managed_identities import assign
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import JSON, Call, Reply, ResourceType
@@ -104,6 +104,14 @@ class Changes:
                 await held.enter_async_context(self._turns.take(tree))
             yield
 
+    def _concerned(self, call: Call, body: JSON) -> Iterator[ResourceId]:
+        """Whose turns a change of `call.id` needs: its own, and of what others may want, too."""
+        kind = self._arm.kind(call.id)
+        yield call.id
+        if kind.named_in_cloud:
+            yield resource_id("/", kind.type, call.id.name)
+        yield from kind.shares(call, body)
+
     # -------------------------------------------------------------------- PUT ----
 
     async def put(self, call: Call) -> Reply:
@@ -113,7 +121,7 @@ class Changes:
             return await self._put(call, body)
 
     async def _put(self, call: Call, body: JSON) -> Reply:
-        async with self.turns((call.id, *self._arm.kind(call.id).shares(body))):
+        async with self.turns(self._concerned(call, body)):
             record = self._arm.store.record(call.id)
             _conditions(call, record)
             self._group_open(call.id)
@@ -130,7 +138,7 @@ class Changes:
             return await self._patch(call, patch)
 
     async def _patch(self, call: Call, patch: JSON) -> Reply:
-        async with self.turns((call.id, *self._arm.kind(call.id).shares(patch))):
+        async with self.turns(self._concerned(call, patch)):
             record = self._arm.store.record(call.id)
             if record is None:
                 await self._arm.require_scope(call.id)

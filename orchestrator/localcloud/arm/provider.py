@@ -139,6 +139,8 @@ class ResourceType:
             Resource").
         page_size: How many items one page of a list holds.
         tells_system_data: Whether the service shows `systemData`; some do not.
+        named_in_cloud: Whether no two resources of the type may have one name, whatever group they
+            are in: who wants a name waits for whoever is about to take it. `prepare` still refuses.
         shape: The form that a body must have before `prepare` looks at it (`shapes.py`).
         stored: False for what lives elsewhere (executions): then override `get` and `members`; PUT,
             PATCH and DELETE are refused with 405.
@@ -153,6 +155,7 @@ class ResourceType:
     patch_merges_tags: ClassVar[bool] = False
     delete_status: ClassVar[int] = 200
     stored: ClassVar[bool] = True
+    named_in_cloud: ClassVar[bool] = False
     shape: ClassVar[Shape] = {}
     page_size: ClassVar[int] = PAGE
     tells_system_data: ClassVar[bool] = True
@@ -169,8 +172,8 @@ class ResourceType:
         """The body of a request for this type; JSON unless overridden."""
         return parse_body(raw)
 
-    def shares(self, body: JSON) -> Iterable[ResourceId]:
-        """What a resource of this body gets its part of, as an address of a network: such changes
+    def shares(self, call: Call, body: JSON) -> Iterable[ResourceId]:
+        """What a change of `call.id` takes its part of, as an address of a network: such changes
         take turns. The body is as it came."""
         return ()
 

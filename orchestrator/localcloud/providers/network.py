@@ -39,7 +39,7 @@ from orchestrator.localcloud.providers.network_views import (
     usages,
     with_state,
 )
-from orchestrator.localcloud.providers.private_dns import dns_types
+from orchestrator.localcloud.providers.private_dns import dns_types, links_of
 from orchestrator.localcloud.providers.private_link import (
     NetworkInterfaces,
     PrivateEndpoints,
@@ -212,6 +212,12 @@ class VirtualNetworks(_Numbered):
         """Not while something is in a subnet."""
         for item in resource["properties"].get("subnets", []):
             check_unused(call, item)
+
+    async def deleted(self, call: Call, resource: JSON) -> None:
+        """Its links to private DNS zones go with it."""
+        links = [record.id for record in links_of(call, parse(resource["id"]))]
+        if links:
+            await call.arm.store.write(delete=links)
 
 
 def _prefixes(properties: JSON) -> list[Any]:

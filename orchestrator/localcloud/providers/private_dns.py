@@ -6,6 +6,7 @@ those of the REST reference of Private DNS (2024-06-01).
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
@@ -17,9 +18,12 @@ from orchestrator.localcloud.arm.entity_tags import tagged
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, Reply, ResourceType
+from orchestrator.localcloud.arm.store import Record
 from orchestrator.localcloud.providers.embedded import existing, group_deleting
 
 ZONES = "Microsoft.Network/privateDnsZones"
+LINKS = f"{ZONES}/virtualNetworkLinks"
+_LINK = "virtualnetworklinks"
 _RECORDS: Mapping[str, str] = {
     # type of record set: where its records are
     "A": "aRecords",
@@ -87,17 +91,18 @@ class PrivateDnsZones(ResourceType):
 
     async def show(self, call: Call, resource: JSON) -> JSON:
         """With live counts."""
-        kinds = [item.id.types[-1].lower() for item in call.arm.store.inside(resource["id"])]
-        links = kinds.count("virtualnetworklinks")
+        inside = call.arm.store.inside(resource["id"])
+        kinds = [item.id.types[-1].lower() for item in inside]
+        links = [item.read() for item in inside if item.id.types[-1].lower() == _LINK]
         # The SOA record is there whether somebody has changed it or not.
         sets = 1 + sum(kind.upper() in _RECORDS and kind != "soa" for kind in kinds)
         resource["properties"] |= {
             "maxNumberOfRecordSets": 25000,
             "numberOfRecordSets": sets,
             "maxNumberOfVirtualNetworkLinks": 1000,
-            "numberOfVirtualNetworkLinks": links,
+            "numberOfVirtualNetworkLinks": len(links),
             "maxNumberOfVirtualNetworkLinksWithRegistration": 100,
-            "numberOfVirtualNetworkLinksWithRegistration": 0,
+            "numberOfVirtualNetworkLinksWithRegistration": sum(map(_registers, links)),
         }
         return tagged(call, resource)
 
@@ -120,7 +125,7 @@ class PrivateDnsZones(ResourceType):
         links = [
             item.id.name
             for item in call.arm.store.inside(resource["id"])
-            if item.id.types[-1].lower() == "virtualnetworklinks"
+            if item.id.types[-1].lower() == _LINK
         ]
         if links:
             raise ArmError(
@@ -275,9 +280,14 @@ class _Authority(_RecordSets):
 
 
 class PrivateDnsLinks(ResourceType):
-    """`virtualNetworkLinks` of a zone."""
+    """`virtualNetworkLinks` of a zone.
 
-    type: ClassVar[str] = f"{ZONES}/virtualNetworkLinks"
+    A network has one link to a zone, is linked to one zone of a name, and registers its machines in
+    one zone ("What is a virtual network link?"); its links go with it. What the service says of the
+    rest is what its users report of it.
+    """
+
+    type: ClassVar[str] = LINKS
     create_status: ClassVar[int] = 201
     delete_status: ClassVar[int] = 202
 
@@ -285,10 +295,67 @@ class PrivateDnsLinks(ResourceType):
         """Check the network."""
         properties: dict[str, Any] = resource["properties"]
         path = "properties.virtualNetwork"
-        properties["virtualNetwork"] = {
-            "id": existing(call, properties.get("virtualNetwork"), path).text
-        }
+        network = existing(call, properties.get("virtualNetwork"), path)
+        properties["virtualNetwork"] = {"id": network.text}
         resource.setdefault("location", "global")
         properties.setdefault("registrationEnabled", False)
         properties["virtualNetworkLinkState"] = "Completed"
+        for link in links_of(call, network):
+            if link.id.key != call.id.key:
+                _check_beside(call.id.top, resource, link)
         return resource
+
+    def shares(self, call: Call, body: JSON) -> Iterable[ResourceId]:
+        """Its network, and that it is linked to already."""
+        for link in (body, call.arm.store.get(call.id)):
+            with contextlib.suppress(ArmError):
+                yield parse(_network(link or {})).top
+
+
+def links_of(call: Call, network: ResourceId) -> list[Record]:
+    """The links of a network to zones, whatever groups those are in."""
+    return [
+        record
+        for record in call.arm.store.records(LINKS)
+        if _network(record.read()).lower() == network.key
+    ]
+
+
+def _network(link: JSON) -> str:
+    """The id of the network that a link names; "" where it names none."""
+    found: Any = link.get("properties")
+    for step in ("virtualNetwork", "id"):
+        found = found.get(step) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _registers(link: JSON) -> bool:
+    return link["properties"].get("registrationEnabled") is True
+
+
+def _check_beside(zone: ResourceId, link: JSON, other: Record) -> None:
+    """See to it that a network may have `link` to a zone beside the `other` one.
+
+    Raises:
+        ArmError: 400 or 409.
+    """
+    network, there = link["properties"]["virtualNetwork"]["id"], other.id.top
+    if there.key == zone.key:
+        raise ArmError(
+            "Conflict",
+            f"Private zone '{zone.name}' is already linked to the virtual network '{network}'.",
+            409,
+        )
+    if there.name.lower() == zone.name.lower():
+        raise ArmError(
+            "BadRequest",
+            "A virtual network cannot be linked to multiple zones with overlapping namespaces. You "
+            f"tried to link virtual network with '{zone.name}' and '{there.name}' zones.",
+        )
+    if _registers(link) and _registers(other.read()):
+        raise ArmError(
+            "Conflict",
+            "A virtual network can only be linked to 1 Private DNS zone(s) with auto-registration "
+            f'enabled; conflicting Private DNS zone is "{there.text}".',
+            409,
+        )

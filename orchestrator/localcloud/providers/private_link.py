@@ -72,7 +72,7 @@ class PrivateEndpoints(ResourceType):
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 
-    def shares(self, body: JSON) -> Iterable[ResourceId]:
+    def shares(self, call: Call, body: JSON) -> Iterable[ResourceId]:
         """The addresses of its network."""
         return _networks(body)
 
@@ -210,7 +210,7 @@ class NetworkInterfaces(ResourceType):
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 
-    def shares(self, body: JSON) -> Iterable[ResourceId]:
+    def shares(self, call: Call, body: JSON) -> Iterable[ResourceId]:
         """The addresses of its networks."""
         return _networks(body)
 

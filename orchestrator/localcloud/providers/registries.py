@@ -61,6 +61,7 @@ class Registries(ResourceType):
     """A registry; no image lies in it yet. Its admin's passwords are told by `listCredentials`."""
 
     type: ClassVar[str] = REGISTRIES
+    named_in_cloud: ClassVar[bool] = True
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 

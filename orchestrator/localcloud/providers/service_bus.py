@@ -79,6 +79,7 @@ class Namespace(ResourceType):
     """A namespace; its name is unique in the local cloud, as it is in the world."""
 
     type: ClassVar[str] = NAMESPACES
+    named_in_cloud: ClassVar[bool] = True
     tells_system_data: ClassVar[bool] = False
     tracked: ClassVar[bool] = True
 

@@ -73,6 +73,7 @@ class Accounts(ResourceType):
     """A storage account."""
 
     type: ClassVar[str] = ACCOUNTS
+    named_in_cloud: ClassVar[bool] = True
     tracked: ClassVar[bool] = True
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:

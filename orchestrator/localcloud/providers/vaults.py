@@ -73,6 +73,7 @@ class Vaults(ResourceType):
     """A vault."""
 
     type: ClassVar[str] = VAULTS
+    named_in_cloud: ClassVar[bool] = True
     tracked: ClassVar[bool] = True
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:

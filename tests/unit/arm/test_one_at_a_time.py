@@ -1,4 +1,4 @@
-"""A type that takes one change at a time refuses the second; others let it wait."""
+"""Changes at the same time: of one resource, and of those that want one name in the whole cloud."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.provider import Call, Provider, ResourceType
-from tests.unit.arm.world import GROUP, World, world
+from orchestrator.localcloud.providers.registries import ContainerRegistry
+from orchestrator.localcloud.providers.storage import Storage
+from orchestrator.localcloud.providers.vaults import KeyVault
+from tests.unit.arm.world import GROUP, SUBSCRIPTION, World, world
 
 
 class Strict(ResourceType):
@@ -49,3 +52,26 @@ async def test_changes_at_the_same_time(
 async def _beside(arm: World, kind: str) -> None:
     paths = [f"{GROUP}/providers/Microsoft.Portal/{kind}/y{number}" for number in range(3)]
     await asyncio.gather(*(arm.put(path, {}) for path in paths))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "code"),
+    [
+        ("ContainerRegistry/registries", "Taken1", "AlreadyInUse"),
+        ("KeyVault/vaults", "Taken1", "VaultAlreadyExists"),
+        ("Storage/storageAccounts", "taken1", "StorageAccountAlreadyTaken"),
+    ],
+)
+async def test_a_name_that_is_asked_for_at_once_is_given_once(
+    tmp_path: Path, kind: str, name: str, code: str
+) -> None:
+    body = {"location": "westeurope", "sku": {"name": "Standard"}, "kind": "StorageV2"}
+    async with world(tmp_path, ContainerRegistry(), KeyVault(), Storage()) as arm:
+        asked = []
+        for number in range(4):
+            await arm.group(f"g{number}")
+            group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/g{number}"
+            asked.append(arm.put(f"{group}/providers/Microsoft.{kind}/{name}", body))
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        errors = [it for it in found if isinstance(it, ArmError)]
+        assert [(error.code, error.status) for error in errors] == [(code, 409)] * 3

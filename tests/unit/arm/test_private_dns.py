@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,76 @@ async def test_records_are_of_their_kind(arm: World, kind: str, record: Any) -> 
     with pytest.raises(ArmError) as caught:
         await arm.put(f"{ZONE}/{kind}/www", {"properties": {"ttl": 5, **record}})
     assert (caught.value.status, caught.value.code) == (400, "BadRequest")
+
+
+def network(name: str) -> str:
+    return f"{GROUP}/providers/Microsoft.Network/virtualNetworks/{name}"
+
+
+def link(to: str, *, registers: bool = False) -> dict[str, Any]:
+    inner = {"virtualNetwork": {"id": network(to)}, "registrationEnabled": registers}
+    return {"location": "global", "properties": inner}
+
+
+async def networks(arm: World, *names: str) -> None:
+    for name in names:
+        space = {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}
+        await arm.put(network(name), {"location": "westeurope", "properties": space})
+
+
+async def test_a_network_has_one_link_to_a_zone(arm: World) -> None:
+    await networks(arm, "one", "two")
+    links = f"{ZONE}/virtualNetworkLinks"
+    await arm.put(f"{links}/a", link("one"))
+    await arm.put(f"{links}/a", link("one"))
+    with pytest.raises(ArmError, match="is already linked to the") as refused:
+        await arm.put(f"{links}/b", link("ONE"))
+    assert (refused.value.code, refused.value.status) == ("Conflict", 409)
+    await arm.put(f"{links}/b", link("two", registers=True))
+    properties = (await arm.get(ZONE))["properties"]
+    assert properties["numberOfVirtualNetworkLinks"] == 2
+    assert properties["numberOfVirtualNetworkLinksWithRegistration"] == 1
+
+
+async def test_a_network_is_linked_to_one_zone_of_a_name(arm: World) -> None:
+    await networks(arm, "one")
+    await arm.group("other")
+    other = ZONE.replace("/g/", "/other/").lower()
+    await arm.put(other, {"location": "global"})
+    await arm.put(f"{ZONE}/virtualNetworkLinks/a", link("one"))
+    with pytest.raises(ArmError, match="multiple zones with overlapping namespaces") as refused:
+        await arm.put(f"{other}/virtualNetworkLinks/a", link("one"))
+    assert (refused.value.code, refused.value.status) == ("BadRequest", 400)
+
+
+async def test_a_network_registers_in_one_zone(arm: World) -> None:
+    await networks(arm, "one")
+    other = ZONE.replace("Lab", "other")
+    await arm.put(other, {"location": "global"})
+    await arm.put(f"{ZONE}/virtualNetworkLinks/a", link("one", registers=True))
+    await arm.put(f"{other}/virtualNetworkLinks/a", link("one"))
+    change = {"properties": {"registrationEnabled": True}}
+    with pytest.raises(ArmError, match="only be linked to 1 Private DNS") as refused:
+        await arm.ask("PATCH", f"{other}/virtualNetworkLinks/a", change)
+    assert refused.value.status == 409
+    await arm.ask("PATCH", f"{ZONE}/virtualNetworkLinks/a", {"properties": change["properties"]})
+
+
+async def test_links_asked_for_at_once_are_not_both_given(arm: World) -> None:
+    await networks(arm, "one")
+    zones = [ZONE, *(ZONE.replace("Lab", f"zone{n}") for n in range(5))]
+    for zone in zones[1:]:
+        await arm.put(zone, {"location": "global"})
+    wanted = link("one", registers=True)
+    asked = [arm.ask("PUT", f"{zone}/virtualNetworkLinks/a", wanted) for zone in zones]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [getattr(it, "status", it) for it in found].count(409) == len(zones) - 1
+
+
+async def test_links_go_with_their_network(arm: World) -> None:
+    await networks(arm, "one", "two")
+    links = f"{ZONE}/virtualNetworkLinks"
+    await arm.put(f"{links}/a", link("one"))
+    await arm.put(f"{links}/b", link("two"))
+    await arm.ask("DELETE", network("one"))
+    assert [it["name"] for it in (await arm.get(links))["value"]] == ["b"]
