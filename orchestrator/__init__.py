@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.alerts import Alert, AlertHistory, AlertRule, AlertRules
+    from orchestrator.alerts.verbs import Alert, AlertHistory, AlertRule, AlertRules
     from orchestrator.client import Orchestrator, connect, local_cloud
     from orchestrator.doctor.findings import Finding, Findings
     from orchestrator.errors import (
@@ -46,13 +46,14 @@ if TYPE_CHECKING:
         Throttled,
         WaitTimeout,
     )
-    from orchestrator.messages import DeadLetterMessages, Message, Messages, Outcome, Sent
-    from orchestrator.metric_series import MetricPoint, MetricPoints, MetricSeries, MetricTable
+    from orchestrator.executions.run import Run
+    from orchestrator.metrics.series import MetricPoint, MetricPoints, MetricSeries, MetricTable
     from orchestrator.notebook import ProgressBar, progress
-    from orchestrator.planning import Drift, Drifted, Plan, PlannedJob
-    from orchestrator.query import QueryResult, QueryTable
-    from orchestrator.queue_handle import QueueHandle
-    from orchestrator.queue_records import Queue, Queues, QueueSession, QueueSessions
+    from orchestrator.planning.verbs import Drift, Drifted, Plan, PlannedJob
+    from orchestrator.queries.result import QueryResult, QueryTable
+    from orchestrator.queues.handle import QueueHandle
+    from orchestrator.queues.messages import DeadLetterMessages, Message, Messages, Outcome, Sent
+    from orchestrator.queues.records import Queue, Queues, QueueSession, QueueSessions
     from orchestrator.results import (
         Change,
         Changes,
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
         Replica,
         Step,
     )
-    from orchestrator.run import Run
     from orchestrator.settings import Settings
     from orchestrator.settings import load as load_settings
     from orchestrator.status import JobStatus, Status
@@ -75,7 +75,7 @@ __version__ = "0.1.0"
 
 # Public name -> the module it lives in.
 _HOMES = {
-    **dict.fromkeys(("Alert", "AlertHistory", "AlertRule", "AlertRules"), "alerts"),
+    **dict.fromkeys(("Alert", "AlertHistory", "AlertRule", "AlertRules"), "alerts.verbs"),
     **dict.fromkeys(("Orchestrator", "connect", "local_cloud"), "client"),
     **dict.fromkeys(
         (
@@ -105,19 +105,19 @@ _HOMES = {
         ),
         "errors",
     ),
-    "Run": "run",
+    "Run": "executions.run",
     **dict.fromkeys(
         ("DeadLetterMessages", "Message", "Messages", "Outcome", "Sent"),
-        "messages",
+        "queues.messages",
     ),
-    **dict.fromkeys(("Drift", "Drifted", "Plan", "PlannedJob"), "planning"),
+    **dict.fromkeys(("Drift", "Drifted", "Plan", "PlannedJob"), "planning.verbs"),
     **dict.fromkeys(("Finding", "Findings"), "doctor.findings"),
     **dict.fromkeys(("ProgressBar", "progress"), "notebook"),
-    "QueueHandle": "queue_handle",
+    "QueueHandle": "queues.handle",
     **dict.fromkeys(
-        ("MetricPoint", "MetricPoints", "MetricSeries", "MetricTable"), "metric_series"
+        ("MetricPoint", "MetricPoints", "MetricSeries", "MetricTable"), "metrics.series"
     ),
-    **dict.fromkeys(("QueryResult", "QueryTable"), "query"),
+    **dict.fromkeys(("QueryResult", "QueryTable"), "queries.result"),
     **dict.fromkeys(
         (
             "Change",
@@ -136,7 +136,7 @@ _HOMES = {
     ),
     "Settings": "settings",
     "load_settings": "settings",
-    **dict.fromkeys(("Queue", "QueueSession", "QueueSessions", "Queues"), "queue_records"),
+    **dict.fromkeys(("Queue", "QueueSession", "QueueSessions", "Queues"), "queues.records"),
     **dict.fromkeys(("JobStatus", "Status"), "status"),
 }
 # … and its name there, where that is another.

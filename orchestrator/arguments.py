@@ -12,7 +12,7 @@ from orchestrator.results import STATUSES
 from orchestrator.waiting import Time, now
 
 if TYPE_CHECKING:
-    from orchestrator.azure import Clients
+    from orchestrator.azure.clients import Clients
     from orchestrator.client import Since
 
 
@@ -47,7 +47,7 @@ def moment_of(since: Since, time: Time, clients: Clients | None = None) -> datet
         if isinstance(found, datetime):
             return found
         if clients is not None:
-            from orchestrator.service_time import service_now
+            from orchestrator.azure.service_time import service_now
 
             return as_moment(since, service_now(time, clients))
         return as_moment(since, now(time))

@@ -18,17 +18,17 @@ from orchestrator.nouns import Since as Since  # the other modules know it from 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.alerts import AlertVerbs
+    from orchestrator.alerts.verbs import AlertVerbs
     from orchestrator.doctor.findings import Findings
-    from orchestrator.explanation import Explanation
+    from orchestrator.executions.explanation import Explanation
+    from orchestrator.executions.run import Run
     from orchestrator.images import ImageVerbs
-    from orchestrator.infra import InfraVerbs
-    from orchestrator.metrics import MetricVerbs
-    from orchestrator.planning import Drift, Plan
-    from orchestrator.queue_records import Queue
-    from orchestrator.queues import QueueVerbs
+    from orchestrator.infra.verbs import InfraVerbs
+    from orchestrator.metrics.verbs import MetricVerbs
+    from orchestrator.planning.verbs import Drift, Plan
+    from orchestrator.queues.records import Queue
+    from orchestrator.queues.verbs import QueueVerbs
     from orchestrator.results import Change, Changes, Execution, Executions, Job, Jobs, Step
-    from orchestrator.run import Run
     from orchestrator.settings import Settings
     from orchestrator.status import Status
 
@@ -44,7 +44,7 @@ def connect(
 
     Nothing is contacted yet. Raises SettingsError, ProfileError.
     """
-    from orchestrator.profile import resolve
+    from orchestrator.azure.profile import resolve
     from orchestrator.settings import Settings, load
 
     read = settings if isinstance(settings, Settings) else load(settings)
@@ -67,8 +67,8 @@ def local_cloud(
     """
     from pathlib import Path
 
+    from orchestrator.azure.profile import resolve
     from orchestrator.local_server import start, stop
-    from orchestrator.profile import resolve
     from orchestrator.settings import Settings, load
 
     read = settings if isinstance(settings, Settings) else load(settings)
@@ -197,8 +197,8 @@ class Orchestrator(LogClient):
 
     def status(self) -> Status:
         """Jobs with their last executions, queue depths, endpoints."""
-        from orchestrator.executions import newest_first
-        from orchestrator.queue_records import Queues
+        from orchestrator.executions.verbs import newest_first
+        from orchestrator.queues.records import Queues
         from orchestrator.status import JobStatus, JobStatuses, Status
 
         jobs = self.jobs()
@@ -248,7 +248,7 @@ class Orchestrator(LogClient):
     def export_job(self, name: str, form: Literal["bicep", "json", "toml"] = "bicep") -> str:
         """The live job as text to keep: Bicep or an ARM template that deploys it again, or its
         table of orchestrator.toml. Secrets' values are in none of them. Raises JobNotFound."""
-        from orchestrator import job_export
+        from orchestrator.jobs import export as job_export
 
         resource = self._jobs.resource(name)
         if form == "toml":
@@ -285,8 +285,8 @@ class Orchestrator(LogClient):
         `env` sets these variables and keeps the others. What was perhaps misspelt is in the run's
         `notes`. Raises JobNotFound, JobSuspended, BadInput.
         """
-        from orchestrator.foresight import image_note
-        from orchestrator.run import Run
+        from orchestrator.executions.run import Run
+        from orchestrator.planning.foresight import image_note
 
         name, notes = self._executions.start(job, env=env, args=args, command=command, image=image)
         spec = self.settings.jobs.get(job)
@@ -296,7 +296,7 @@ class Orchestrator(LogClient):
 
     def run(self, execution: str, job: str | None = None) -> Run:
         """A handle on an execution: its name, "@latest" (with `job`), or "sender@latest"."""
-        from orchestrator.run import Run
+        from orchestrator.executions.run import Run
 
         return Run(self, *self._executions.resolve(execution, job))
 
@@ -354,14 +354,14 @@ class Orchestrator(LogClient):
     def retry(self, execution: str, job: str | None = None) -> Run:
         """Start again with the template and overrides that an execution had; `execution` as in
         `run`. Raises InvalidRequest when its template is not kept any more, JobSuspended."""
-        from orchestrator.run import Run
+        from orchestrator.executions.run import Run
 
         return Run(self, *self._executions.retry(execution, job))
 
     def explain(self, execution: str, job: str | None = None) -> Explanation:
         """Why an execution ended as it did: status, exit codes, its last lines, system events;
         `paragraph` says it in one. `execution` as in `run`."""
-        from orchestrator.explanation import explain
+        from orchestrator.executions.explanation import explain
 
         found = self.execution(execution, job)
         return explain(found, self._logs, self._system_log)

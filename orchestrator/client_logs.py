@@ -10,12 +10,12 @@ from orchestrator.nouns import Nouns, Since
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.query import QueryResult
-    from orchestrator.query_parts import PartsProgress
+    from orchestrator.azure.service_time import Until
+    from orchestrator.logs.system_log import SystemEvent, SystemEvents
+    from orchestrator.queries.parts import PartsProgress
+    from orchestrator.queries.result import QueryResult
+    from orchestrator.queries.saved import SavedQueries, SavedQuery
     from orchestrator.results import LogLine, Logs
-    from orchestrator.saved_queries import SavedQueries, SavedQuery
-    from orchestrator.service_time import Until
-    from orchestrator.system_log import SystemEvent, SystemEvents
 
 
 class LogClient(Nouns):
@@ -39,7 +39,7 @@ class LogClient(Nouns):
         line's text must match somewhere. `stream`: stdout or stderr. When there are none, `state`
         of the result says why.
         """
-        from orchestrator.late_logs import why_none
+        from orchestrator.following.late import why_none
 
         if execution is not None:
             execution, job = self._executions.resolve(execution, job)
@@ -102,9 +102,9 @@ class LogClient(Nouns):
         """
         from orchestrator.arguments import moment_of
         from orchestrator.errors import BadInput
-        from orchestrator.follow import Follower
-        from orchestrator.log_stream import Streams
-        from orchestrator.logs import check_stream
+        from orchestrator.following.lines import Follower
+        from orchestrator.following.stream import Streams
+        from orchestrator.logs.verbs import check_stream
 
         if execution is not None:
             execution, job = self._executions.resolve(execution, job)
@@ -147,8 +147,8 @@ class LogClient(Nouns):
         """
         from orchestrator.arguments import moment_of
         from orchestrator.errors import BadInput
-        from orchestrator.follow_events import EventFollower
-        from orchestrator.log_stream import Streams
+        from orchestrator.following.events import EventFollower
+        from orchestrator.following.stream import Streams
 
         if execution is not None:
             execution, job = self._executions.resolve(execution, job)
@@ -170,7 +170,7 @@ class LogClient(Nouns):
 
     def _until(self, until: Since) -> Until | None:
         from orchestrator.arguments import moment_of
-        from orchestrator.service_time import Until
+        from orchestrator.azure.service_time import Until
 
         moment = moment_of(until, self._time, self._clients)
         return None if moment is None else Until(moment, self._clients, self._time)
@@ -203,13 +203,13 @@ class LogClient(Nouns):
     @property
     def saved_queries(self) -> SavedQueries:
         """The saved queries: those that come along, and those of the project's `queries` folder."""
-        from orchestrator.saved_queries import find_all
+        from orchestrator.queries.saved import find_all
 
         return find_all(self.queries_folder)
 
     def saved_query(self, name: str) -> SavedQuery:
         """One of them. Raises NotFound, BadInput (its declaration of parameters is not right)."""
-        from orchestrator.saved_queries import find
+        from orchestrator.queries.saved import find
 
         return find(name, self.queries_folder)
 

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from orchestrator.bicep.diagnostics import Diagnostic
-    from orchestrator.infra_following import Failure
+    from orchestrator.infra.following import Failure
     from orchestrator.results import Execution
 
 

@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from orchestrator.azure import Clients
+from orchestrator.azure.clients import Clients
+from orchestrator.azure.profile import Profile
 from orchestrator.container_engine import EngineUnavailable, connect, said
 from orchestrator.errors import BadInput, NotFound, NotReachable, OrchestratorError
-from orchestrator.job_body import full_image
-from orchestrator.profile import Profile
+from orchestrator.jobs.body import full_image
 from orchestrator.records import Column, Records
 from orchestrator.results import Record
 from orchestrator.settings import ImageSpec, Settings

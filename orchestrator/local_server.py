@@ -13,7 +13,7 @@ import msgspec
 from orchestrator.errors import NotReachable, ProfileError
 
 if TYPE_CHECKING:
-    from orchestrator.profile import Profile
+    from orchestrator.azure.profile import Profile
     from orchestrator.settings import Settings
 
 

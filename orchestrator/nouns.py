@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from typing import Self
 
-    from orchestrator.alerts import AlertVerbs
-    from orchestrator.azure import Clients
+    from orchestrator.alerts.verbs import AlertVerbs
+    from orchestrator.azure.clients import Clients
+    from orchestrator.azure.profile import Profile
+    from orchestrator.azure.service_time import ServiceTime
     from orchestrator.doctor.patient import Rooms
-    from orchestrator.executions import ExecutionVerbs
-    from orchestrator.infra import InfraVerbs
-    from orchestrator.jobs import JobVerbs
-    from orchestrator.logs import LogVerbs
-    from orchestrator.metrics import MetricVerbs
-    from orchestrator.planning import PlanVerbs
-    from orchestrator.profile import Profile
-    from orchestrator.queues import QueueVerbs
-    from orchestrator.service_time import ServiceTime
+    from orchestrator.executions.verbs import ExecutionVerbs
+    from orchestrator.infra.verbs import InfraVerbs
+    from orchestrator.jobs.verbs import JobVerbs
+    from orchestrator.logs.system_log import SystemLog
+    from orchestrator.logs.verbs import LogVerbs
+    from orchestrator.metrics.verbs import MetricVerbs
+    from orchestrator.planning.verbs import PlanVerbs
+    from orchestrator.queues.verbs import QueueVerbs
     from orchestrator.settings import Settings
-    from orchestrator.system_log import SystemLog
     from orchestrator.waiting import Time
 
 # A moment or how far back: a datetime, a timedelta, seconds, or text such as "2h".
@@ -75,7 +75,7 @@ class Nouns:
 
     @cached_property
     def _clients(self) -> Clients:
-        from orchestrator.azure import Clients
+        from orchestrator.azure.clients import Clients
 
         return self._given_clients or Clients(self.profile)
 
@@ -87,61 +87,61 @@ class Nouns:
 
     @cached_property
     def _service_time(self) -> ServiceTime:
-        from orchestrator.service_time import ServiceTime
+        from orchestrator.azure.service_time import ServiceTime
 
         return ServiceTime(self._time, self._clients)
 
     @cached_property
     def _jobs(self) -> JobVerbs:
-        from orchestrator.jobs import JobVerbs
+        from orchestrator.jobs.verbs import JobVerbs
 
         return JobVerbs(self._clients)
 
     @cached_property
     def _plans(self) -> PlanVerbs:
-        from orchestrator.planning import PlanVerbs
+        from orchestrator.planning.verbs import PlanVerbs
 
         return PlanVerbs(self._clients, self._jobs, self._time)
 
     @cached_property
     def _executions(self) -> ExecutionVerbs:
-        from orchestrator.executions import ExecutionVerbs
+        from orchestrator.executions.verbs import ExecutionVerbs
 
         return ExecutionVerbs(self._clients, self._jobs, self._time, self._system_log)
 
     @cached_property
     def _system_log(self) -> SystemLog:
-        from orchestrator.system_log import SystemLog
+        from orchestrator.logs.system_log import SystemLog
 
         return SystemLog(self._clients, lambda: self._logs)
 
     @cached_property
     def _logs(self) -> LogVerbs:
-        from orchestrator.logs import LogVerbs
+        from orchestrator.logs.verbs import LogVerbs
 
         return LogVerbs(self._clients, self._jobs, self._time)
 
     @cached_property
     def _queues(self) -> QueueVerbs:
-        from orchestrator.queues import QueueVerbs
+        from orchestrator.queues.verbs import QueueVerbs
 
         return QueueVerbs(self._clients, self._time)
 
     @cached_property
     def _infra(self) -> InfraVerbs:
-        from orchestrator.infra import InfraVerbs
+        from orchestrator.infra.verbs import InfraVerbs
 
         return InfraVerbs(self._clients, self.settings, self._time)
 
     @cached_property
     def _metrics(self) -> MetricVerbs:
-        from orchestrator.metrics import MetricVerbs
+        from orchestrator.metrics.verbs import MetricVerbs
 
         return MetricVerbs(self._clients, self._jobs, self._queues, self._executions, self._time)
 
     @cached_property
     def _alerts(self) -> AlertVerbs:
-        from orchestrator.alerts import AlertVerbs
+        from orchestrator.alerts.verbs import AlertVerbs
 
         return AlertVerbs(self._clients, self.settings)
 

@@ -199,7 +199,7 @@ class Executions(Records[Execution]):
         (`pip install "aca-orchestrator[notebook]"`). Raises OrchestratorError without it, BadInput
         for a kind of file that there is not, and when there is nothing to draw.
         """
-        from orchestrator.execution_plot import draw
+        from orchestrator.executions.plot import draw
         from orchestrator.waiting import SystemTime, now
 
         return draw(list(self._items), kind, path, now(SystemTime()))

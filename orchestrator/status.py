@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.queue_records import Queues
+from orchestrator.queues.records import Queues
 from orchestrator.records import Column, Records
 from orchestrator.results import Execution, Job, Record
 

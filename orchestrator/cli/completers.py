@@ -94,7 +94,7 @@ def complete_query_parameters(
 
 def _saved_queries(ctx: click.Context) -> list[Any]:
     try:
-        from orchestrator.saved_queries import find_all
+        from orchestrator.queries.saved import find_all
 
         folder = str(_settings(ctx).get("queries_folder", "queries"))
         return list(find_all(_settings_folder() / folder))

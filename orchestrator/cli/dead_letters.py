@@ -16,8 +16,8 @@ from orchestrator.cli.queues import counted, show_messages, stopped
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
-    from orchestrator.dead_letters import DeadLetters
-    from orchestrator.messages import Outcome
+    from orchestrator.queues.dead_letters import DeadLetters
+    from orchestrator.queues.messages import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 _HERE = "dead_letters"

@@ -24,10 +24,10 @@ from orchestrator.cli.session import Session
 
 if TYPE_CHECKING:
     from orchestrator.display.loglines import Prefix
+    from orchestrator.executions.run import Run
+    from orchestrator.logs.system_log import SystemEvent
     from orchestrator.records import Records
     from orchestrator.results import Execution, LogLine, Record
-    from orchestrator.run import Run
-    from orchestrator.system_log import SystemEvent
 
 
 _R = TypeVar("_R", "LogLine", "SystemEvent")
@@ -99,7 +99,7 @@ def event_writer(session: Session) -> Callable[[SystemEvent], None]:
         from orchestrator.display.loglines import EventPrinter
 
         return EventPrinter(sys.stdout).print
-    from orchestrator.system_log import SystemEvents
+    from orchestrator.logs.system_log import SystemEvents
 
     return record_writer(session, SystemEvents)
 

@@ -17,8 +17,8 @@ from orchestrator.cli.session import Session, current
 if TYPE_CHECKING:
     from orchestrator.client import Orchestrator
     from orchestrator.display.progress import Progress
-    from orchestrator.infra_changes import Deployed
-    from orchestrator.infra_removal import Doomed
+    from orchestrator.infra.changes import Deployed
+    from orchestrator.infra.removal import Doomed
     from orchestrator.results import Step
 
 _HERE = "infra"
@@ -107,7 +107,7 @@ def build(template: str | None, shown: bool, target: str | None) -> None:
     """
     from orchestrator import shipped
     from orchestrator.errors import BadInput
-    from orchestrator.infra_template import infra_file
+    from orchestrator.infra.template import infra_file
 
     session = current()
     orc = session.connect()

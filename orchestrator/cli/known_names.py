@@ -78,8 +78,8 @@ def _alerts(orc: Orchestrator, queue: str) -> list[str]:
 
 
 def _faults(orc: Orchestrator, queue: str) -> list[str]:
+    from orchestrator.azure.profile import CONNECTION_FILE
     from orchestrator.localcloud.steering.client import SteeringClient
-    from orchestrator.profile import CONNECTION_FILE
 
     if orc.profile.state is None:
         return []

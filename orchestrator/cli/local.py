@@ -407,9 +407,9 @@ def env(state: str | None, shell: str, for_az: bool) -> None:
     """
     import json
 
+    from orchestrator.azure.profile import CONNECTION_FILE, connection
     from orchestrator.cli.shell_exports import exports, hints, variables
     from orchestrator.display.views import of_data
-    from orchestrator.profile import CONNECTION_FILE, connection
 
     session = current()
     folder = config_of(session, state).state

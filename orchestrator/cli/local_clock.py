@@ -45,8 +45,8 @@ def steering(session: Session, state: str | None) -> SteeringClient:
     """The running local cloud, to be steered. Raises NotReachable."""
     import json
 
+    from orchestrator.azure.profile import CONNECTION_FILE, connection
     from orchestrator.localcloud.steering.client import SteeringClient
-    from orchestrator.profile import CONNECTION_FILE, connection
 
     folder = config_of(session, state).state
     connection(folder)  # raises NotReachable if the file is missing, damaged or of a dead process

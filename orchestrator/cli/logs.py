@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from orchestrator.client import Orchestrator
     from orchestrator.display.loglines import Prefix
+    from orchestrator.logs.system_log import SystemEvents
     from orchestrator.results import Logs
-    from orchestrator.system_log import SystemEvents
 
 
 def _complete_names(

@@ -15,7 +15,7 @@ from orchestrator.cli.session import Session, current
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from orchestrator.metric_series import MetricTable
+    from orchestrator.metrics.series import MetricTable
 
 TREND = 24
 """Columns of a terminal that the trend has at least."""
@@ -46,7 +46,7 @@ def _complete_metrics(
     """Azure Monitor's names, of the job or of the queue that is named."""
     from click.shell_completion import CompletionItem
 
-    from orchestrator.metrics import JOB_METRICS, QUEUE_METRICS
+    from orchestrator.metrics.verbs import JOB_METRICS, QUEUE_METRICS
 
     known = {**({} if ctx.params.get("queue") else JOB_METRICS)}
     known |= {} if ctx.params.get("named") or ctx.params.get("job") else QUEUE_METRICS
@@ -134,7 +134,7 @@ def metrics(
     elif points or session.format in ("csv", "tsv"):
         session.show(found.points, empty=found.silence)
     elif session.plain and found.silent:
-        from orchestrator.metric_series import MetricTable
+        from orchestrator.metrics.series import MetricTable
 
         session.show(MetricTable(), empty=found.silence)
         return

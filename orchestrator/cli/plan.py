@@ -12,7 +12,7 @@ from orchestrator.cli.grammar import DIFFERENT, command
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
-    from orchestrator.planning import Plan
+    from orchestrator.planning.verbs import Plan
 
 
 @command(

@@ -16,8 +16,8 @@ from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
     from orchestrator.errors import BadInput, QueryError
-    from orchestrator.query import QueryResult
-    from orchestrator.query_parts import PartsProgress
+    from orchestrator.queries.parts import PartsProgress
+    from orchestrator.queries.result import QueryResult
 
 
 @command(
@@ -118,7 +118,7 @@ def query(
         session.show(result, empty="No rows.")
     session.tell_missing(result.partial)
     if result.partial and not whole:
-        from orchestrator.query_parts import is_too_large
+        from orchestrator.queries.parts import is_too_large
 
         if is_too_large(result.partial):
             session.say("All of it, where the query works row by row: --all --since 7d")
@@ -126,7 +126,7 @@ def query(
 
 def _list(session: Session) -> None:
     from orchestrator.display.terminal import is_terminal
-    from orchestrator.saved_queries import find_all
+    from orchestrator.queries.saved import find_all
 
     broken: list[BadInput] = []
     found = find_all(session.connect().queries_folder, broken.append)
@@ -176,7 +176,7 @@ def _saved(
 
 def _bound(kql: str | None, file: str | None, params: tuple[tuple[str, str], ...]) -> str:
     """The query's text, the parameters that it declares bound."""
-    from orchestrator.saved_queries import SavedQuery, declaration
+    from orchestrator.queries.saved import SavedQuery, declaration
 
     text = _text(kql, file)
     from_file = file if file and file != "-" else ""
@@ -201,7 +201,7 @@ def _no_name(kql: str) -> None:
     name = kql.strip()
     if not re.fullmatch(r"[\w.-]+", name):
         return
-    from orchestrator.saved_queries import names
+    from orchestrator.queries.saved import names
 
     if name.lower() in names(current().connect().queries_folder):
         from orchestrator.errors import BadInput

@@ -189,7 +189,7 @@ def receive(queue: str, limit: int, wait: timedelta, session_id: str | None) -> 
     taking: orchestrator queues peek.
     """
     from orchestrator.cli.following import record_writer
-    from orchestrator.messages import Messages
+    from orchestrator.queues.messages import Messages
     from orchestrator.records import one_line
 
     session = current()

@@ -13,7 +13,7 @@ from orchestrator.cli.parameters import Regex, queue_argument, since_option
 from orchestrator.cli.session import Session, current
 
 if TYPE_CHECKING:
-    from orchestrator.messages import Messages
+    from orchestrator.queues.messages import Messages
 
 _HERE = "queues"
 _QUEUES, _MESSAGES = "Queues", "Messages"

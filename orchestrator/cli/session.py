@@ -68,8 +68,8 @@ class Session:
         """Where nothing runs since this is no project's folder, have the error say that."""
         if not self._no_project:
             return
+        from orchestrator.azure.profile import START_HINT
         from orchestrator.errors import OrchestratorError
-        from orchestrator.profile import START_HINT
 
         if isinstance(error, OrchestratorError) and error.hint == START_HINT:
             error.message = (

@@ -14,15 +14,15 @@ from orchestrator.display.tables import write_table
 from orchestrator.display.terminal import colour, is_terminal
 from orchestrator.display.terminal import width as columns
 from orchestrator.display.views import of_records
-from orchestrator.infra_changes import order, short
+from orchestrator.infra.changes import order, short
 from orchestrator.records import one_line
 from orchestrator.results import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.infra_changes import Deployed, Resource
-    from orchestrator.infra_removal import Doomed
+    from orchestrator.infra.changes import Deployed, Resource
+    from orchestrator.infra.removal import Doomed
     from orchestrator.results import Change
 
 

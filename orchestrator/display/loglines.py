@@ -18,8 +18,8 @@ from orchestrator.display.moments import machine
 from orchestrator.display.terminal import colour, is_terminal
 
 if TYPE_CHECKING:
+    from orchestrator.logs.system_log import SystemEvent
     from orchestrator.results import LogLine
-    from orchestrator.system_log import SystemEvent
 
 Prefix = Literal["auto", "none", "replica", "execution"]
 _COLOURS = ("cyan", "magenta", "green", "blue", "bright_cyan", "bright_magenta", "bright_green")

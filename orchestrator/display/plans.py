@@ -15,7 +15,7 @@ from orchestrator.waiting import SystemTime
 from orchestrator.waiting import now as time_now
 
 if TYPE_CHECKING:
-    from orchestrator.planning import Drift, Drifted, Plan
+    from orchestrator.planning.verbs import Drift, Drifted, Plan
     from orchestrator.results import FieldChange
 
 SIGNS = {

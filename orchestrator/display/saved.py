@@ -9,7 +9,7 @@ from orchestrator.display.terminal import console
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.saved_queries import SavedQuery
+    from orchestrator.queries.saved import SavedQuery
 
 
 def write_saved(queries: Iterable[SavedQuery], stream: TextIO) -> None:

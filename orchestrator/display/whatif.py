@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from orchestrator.display.terminal import can_encode, colour
-from orchestrator.infra_changes import order, short
+from orchestrator.infra.changes import order, short
 from orchestrator.records import one_line
 
 if TYPE_CHECKING:
-    from orchestrator.infra_changes import Effect, ResourceChange, WhatIf
+    from orchestrator.infra.changes import Effect, ResourceChange, WhatIf
 
 SIGNS = {
     "create": ("+", "green"),

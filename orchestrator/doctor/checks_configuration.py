@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.doctor.findings import Finding
 from orchestrator.doctor.patient import Patient
 from orchestrator.errors import OrchestratorError
-from orchestrator.queue_body import resource_name
+from orchestrator.queues.body import resource_name
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/integration
 DATA_OWNER = "090c5cfd-751d-490a-894a-3ce6f1109419"

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from orchestrator.doctor.findings import Finding
 from orchestrator.doctor.patient import RECENT, Patient
+from orchestrator.logs.system_log import ENDINGS
 from orchestrator.records import show
-from orchestrator.system_log import ENDINGS
 
 USUAL = timedelta(minutes=10)  # Azure says "a few minutes"; longer than this is not usual
 

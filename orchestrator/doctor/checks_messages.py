@@ -15,7 +15,7 @@ from orchestrator.doctor.checks_configuration import watches_another_namespace
 from orchestrator.doctor.findings import Finding
 from orchestrator.doctor.patient import RECENT, Patient
 from orchestrator.errors import NotReachable, OrchestratorError
-from orchestrator.queue_records import Queue
+from orchestrator.queues.records import Queue
 from orchestrator.records import show
 from orchestrator.results import Execution
 

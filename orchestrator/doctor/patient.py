@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import kql
-from orchestrator.failures import told
+from orchestrator.azure.failures import told
+from orchestrator.queries import kql
 from orchestrator.records import one_line
 from orchestrator.waiting import now as time_now
 
 if TYPE_CHECKING:
-    from orchestrator.azure import Clients
-    from orchestrator.executions import ExecutionVerbs
-    from orchestrator.jobs import JobVerbs
-    from orchestrator.logs import LogVerbs
-    from orchestrator.metrics import MetricVerbs
-    from orchestrator.planning import PlanVerbs
-    from orchestrator.queue_records import Queue
-    from orchestrator.queues import QueueVerbs
+    from orchestrator.azure.clients import Clients
+    from orchestrator.executions.verbs import ExecutionVerbs
+    from orchestrator.jobs.verbs import JobVerbs
+    from orchestrator.logs.system_log import SystemEvent, SystemLog
+    from orchestrator.logs.verbs import LogVerbs
+    from orchestrator.metrics.verbs import MetricVerbs
+    from orchestrator.planning.verbs import PlanVerbs
+    from orchestrator.queues.records import Queue
+    from orchestrator.queues.verbs import QueueVerbs
     from orchestrator.results import Execution
     from orchestrator.settings import JobSpec
-    from orchestrator.system_log import SystemEvent, SystemLog
     from orchestrator.waiting import Time
 
 RECENT = timedelta(hours=24)  # how far back events are read
@@ -85,7 +85,7 @@ class Ward:
 
     def identity(self, resource_id: str) -> Mapping[str, Any] | None:
         """A user-assigned identity, None when there is none of that id."""
-        from orchestrator.jobs import IDENTITY_VERSION
+        from orchestrator.jobs.verbs import IDENTITY_VERSION
 
         return self.resource(resource_id, IDENTITY_VERSION)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.azure.failures import told
 from orchestrator.doctor import (
     checks_configuration,
     checks_logs,
@@ -19,11 +20,10 @@ from orchestrator.doctor import (
 from orchestrator.doctor.findings import Finding, Findings
 from orchestrator.doctor.patient import Patient, Rooms, Ward
 from orchestrator.errors import NotFound, NotReachable, OrchestratorError, SettingsError
-from orchestrator.failures import told
 from orchestrator.records import show
 
 if TYPE_CHECKING:
-    from orchestrator.planning import Drifted
+    from orchestrator.planning.verbs import Drifted
     from orchestrator.settings import Settings
 
 # Tokens are refused by a service whose clock is further away (Microsoft Entra allows 5 minutes).

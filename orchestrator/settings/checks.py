@@ -180,7 +180,7 @@ def check_queue_names(reader: Reader, values: Mapping[str, Any]) -> None:
                     )
 
 
-# Azure's own steps, in minutes: of log alerts and of metric alerts (see `alert_body`).
+# Azure's own steps, in minutes: of log alerts and of metric alerts (see `alerts.body`).
 _LOG_STEPS = (1, 5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440, 2880)
 _METRIC_STEPS = (1, 5, 15, 30, 60, 360, 720, 1440)
 

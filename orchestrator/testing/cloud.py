@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from orchestrator.client import Orchestrator
     from orchestrator.clock import Clock
     from orchestrator.localcloud.steering.client import SteeringClient
-    from orchestrator.queue_handle import QueueHandle
-    from orchestrator.queue_records import Queue
+    from orchestrator.queues.handle import QueueHandle
+    from orchestrator.queues.records import Queue
 
 T = TypeVar("T")
 
@@ -124,8 +124,8 @@ class IsolatedCloud:
     def orc(self) -> Orchestrator:
         """The library on this cloud; all that was declared is there."""
         if self._orchestrator is None:
+            from orchestrator.azure.profile import resolve
             from orchestrator.client import Orchestrator
-            from orchestrator.profile import resolve
 
             settings = self._project.load()
             made = Orchestrator(settings, resolve(settings, environ={}))

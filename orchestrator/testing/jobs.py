@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from orchestrator.executions.run import Run
     from orchestrator.results import Execution, LogLine
-    from orchestrator.run import Run
     from orchestrator.testing.cloud import IsolatedCloud
 
 _SHOWN = 20

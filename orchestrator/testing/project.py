@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import toml_text
 from orchestrator.errors import SettingsNotFound
+from orchestrator.settings import toml_text
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings

@@ -29,7 +29,7 @@ def many_jobs(world: World, count: int) -> list[str]:
     """Names of jobs that are like `nightly`, put into Resource Manager's store."""
     pattern = world.orc.job("nightly").raw
     profile = world.profile()
-    from orchestrator.azure import Clients
+    from orchestrator.azure.clients import Clients
 
     clients = Clients(profile)
     names = [f"batch-{n:04d}" for n in range(count)]

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.cli.demo.account import Account, kql
 from orchestrator.cli.demo.summary import Summary, write_summary
-from orchestrator.queue_records import Queues
+from orchestrator.queues.records import Queues
 from orchestrator.results import Executions
 
 RUN = "sender-abc1234"

@@ -22,8 +22,8 @@ from orchestrator.display.progress import Progress
 from orchestrator.display.selection import Selection, SelectionError
 from orchestrator.display.terminal import colour, disable_colour
 from orchestrator.display.views import View, of_data, of_records
-from orchestrator.messages import DeadLetterMessages, Message
-from orchestrator.query import QueryTable
+from orchestrator.queries.result import QueryTable
+from orchestrator.queues.messages import DeadLetterMessages, Message
 from orchestrator.results import Execution, Executions, LogLine, Logs
 from tests.cli.conftest import ANSI
 
@@ -450,7 +450,7 @@ def test_a_narrow_terminal_shows_what_saved_queries_tell_and_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from orchestrator.display.saved import write_saved
-    from orchestrator.saved_queries import find_all
+    from orchestrator.queries.saved import find_all
 
     monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal()
@@ -468,7 +468,7 @@ def test_a_narrow_terminal_shows_what_saved_queries_tell_and_take(
 
 def test_resources_that_are_told_alike_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     from orchestrator.display.deployed import write_resources
-    from orchestrator.infra_changes import Deployed, Resource
+    from orchestrator.infra.changes import Deployed, Resource
 
     monkeypatch.setenv("COLUMNS", "60")
     path = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/n/queues/q"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.client import Orchestrator
-from orchestrator.query import QueryResult, QueryTable
+from orchestrator.queries.result import QueryResult, QueryTable
 from orchestrator.results import LogLine, Logs
 from tests.cli.conftest import Cli
 

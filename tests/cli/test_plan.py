@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.display.plans import write_plan
-from orchestrator.planning import Plan, PlannedJob
+from orchestrator.planning.verbs import Plan, PlannedJob
 from orchestrator.results import FieldChange
 from tests.cli.asking import ok
 from tests.cli.conftest import SETTINGS, Cli

@@ -339,7 +339,7 @@ def test_a_long_look_tells_how_far_it_is_and_is_not_called_resubmitting(
 def test_what_is_left_is_told_and_is_no_success(
     cli: Cli, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.dead_letters.WAIT", 0.3)
+    monkeypatch.setattr("orchestrator.queues.dead_letters.WAIT", 0.3)
     ok(cli("queues", "send", queue, "a"))
     dead_letter(cli, queue, "Bad")
     with (
@@ -374,7 +374,7 @@ def test_a_sending_that_is_interrupted_tells_how_far_it_was(
         sent(1)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("orchestrator.bus.send_all", interrupted)
+    monkeypatch.setattr("orchestrator.queues.bus.send_all", interrupted)
     result = cli("queues", "send", queue, "-", "--lines", stdin="a\nb\nc\n")
     assert result.status == 130
     assert "Stopped: 1 of 3 messages are sent for certain" in result.err
@@ -393,10 +393,10 @@ def test_a_purge_that_is_interrupted_tells_how_far_it_was(
     ok(cli("queues", "send", queue, "-", "--lines", stdin="a\nb\nc\n"))
     if dead:
         dead_letter(cli, queue, "Bad", "Bad", "Bad")
-        monkeypatch.setattr("orchestrator.dead_letters.drained", interrupted)
+        monkeypatch.setattr("orchestrator.queues.dead_letters.drained", interrupted)
         result = cli("queues", "dead-letters", "purge", queue, "--yes")
     else:
-        monkeypatch.setattr("orchestrator.queue_handle.drained", interrupted)
+        monkeypatch.setattr("orchestrator.queues.handle.drained", interrupted)
         result = cli("queues", "purge", queue, "--yes")
     assert result.status == 130
     assert f"Stopped after 2 {'dead letters' if dead else 'messages'} or a few more" in result.err

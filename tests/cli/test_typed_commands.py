@@ -15,7 +15,7 @@ import pytest
 from orchestrator.cli.demo.account import Account
 from orchestrator.cli.demo.summary import Summary, write_summary
 from orchestrator.display.commands import typed
-from orchestrator.queue_records import Queues
+from orchestrator.queues.records import Queues
 from orchestrator.results import Executions
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.queue_handle import QueueHandle
+from orchestrator.queues.handle import QueueHandle
 from orchestrator.settings import QueueSpec
 from tests.cloud.library_world import World
 from tests.cloud.servicebus_pace import brisk_sdk

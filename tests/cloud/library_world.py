@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestrator.azure import Clients
+from orchestrator.azure.clients import Clients
+from orchestrator.azure.profile import Profile, resolve
 from orchestrator.client import Orchestrator
-from orchestrator.profile import Profile, resolve
 from orchestrator.settings import Settings, load
 from tests.conftest import CloudInThread
 

@@ -10,8 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from orchestrator import dead_letters, errors
-from orchestrator.queue_handle import QueueHandle
+from orchestrator import errors
+from orchestrator.queues import dead_letters
+from orchestrator.queues.handle import QueueHandle
 from tests.cloud.library_queues import dead_letter, queue_of, queues_world, raw_messages
 from tests.cloud.library_world import World
 

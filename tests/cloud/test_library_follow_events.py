@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.steering.client import SteeringClient
-from orchestrator.system_log import SystemEvent
+from orchestrator.logs.system_log import SystemEvent
 from tests.cloud.library_world import World
 from tests.cloud.test_library_follow import BreakingStreams
 

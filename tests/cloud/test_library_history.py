@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
-from orchestrator import system_log
-from orchestrator.azure import Clients
+from orchestrator.azure.clients import Clients
 from orchestrator.errors import ExecutionNotFound, InvalidRequest, JobNotFound
 from orchestrator.localcloud.runtime.model import ExecutionRecord, Status
 from orchestrator.localcloud.steering.client import SteeringClient
+from orchestrator.logs import system_log
 from tests.cloud.library_world import World
 
 T0 = 1_790_000_000.0

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from orchestrator import errors
-from orchestrator.azure import Clients
+from orchestrator.azure.clients import Clients
+from orchestrator.azure.profile import resolve
 from orchestrator.client import Orchestrator
-from orchestrator.profile import resolve
 from orchestrator.results import Step
 from orchestrator.settings import load
 from tests.conftest import CloudInThread

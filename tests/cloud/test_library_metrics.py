@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator import errors
 from orchestrator.localcloud.steering.client import SteeringClient
-from orchestrator.metrics import MetricVerbs
+from orchestrator.metrics.verbs import MetricVerbs
 from orchestrator.results import Execution
 from tests.cli.conftest import Cli
 from tests.cloud.library_world import World

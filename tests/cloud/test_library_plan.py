@@ -8,7 +8,7 @@ import pytest
 from azure.mgmt.appcontainers.models import JobPatchProperties
 
 from orchestrator.errors import BadInput, Conflict, JobNotFound
-from orchestrator.planning import PROJECT_TAG
+from orchestrator.planning.verbs import PROJECT_TAG
 from tests.cloud.library_world import SETTINGS, World
 
 MORE = SETTINGS + '[jobs.extra]\ntrigger = "manual"\nimage = "talker"\n'

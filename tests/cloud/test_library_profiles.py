@@ -20,9 +20,9 @@ import msgspec
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
-from orchestrator.azure import Clients
+from orchestrator.azure.clients import Clients
+from orchestrator.azure.profile import reach, resolve
 from orchestrator.client import Orchestrator
-from orchestrator.profile import reach, resolve
 from orchestrator.settings import ProfileSpec, Settings, load
 from tests.cloud.library_world import SETTINGS, make_project
 from tests.conftest import CloudInThread

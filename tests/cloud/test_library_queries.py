@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator import errors
 from orchestrator.localcloud.logs.result import Limits
-from orchestrator.query_parts import PartsProgress
+from orchestrator.queries.parts import PartsProgress
 from tests.cli.conftest import Cli
 from tests.cloud.library_world import World
 

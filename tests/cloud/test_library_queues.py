@@ -12,13 +12,14 @@ import pytest
 from azure.servicebus import exceptions as sdk
 from azure.servicebus._pyamqp.error import TokenAuthFailure
 
-from orchestrator import errors, queue_handle
-from orchestrator.bus import bus_told
+from orchestrator import errors
+from orchestrator.azure.profile import resolve
 from orchestrator.client import Orchestrator
 from orchestrator.localcloud.servicebus.model import QueueProperties
-from orchestrator.messages import Message
-from orchestrator.profile import resolve
-from orchestrator.queue_records import Queue
+from orchestrator.queues import handle as queue_handle
+from orchestrator.queues.bus import bus_told
+from orchestrator.queues.messages import Message
+from orchestrator.queues.records import Queue
 from orchestrator.settings import QueueSpec, load
 from tests.cloud.library_queues import dead_letter, queue_of, queues_world
 from tests.cloud.library_world import World, make_project

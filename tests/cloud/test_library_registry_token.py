@@ -14,9 +14,9 @@ import pytest
 import trustme
 import urllib3.util.connection
 
+from orchestrator.azure.profile import resolve
 from orchestrator.errors import BadInput, OrchestratorError
 from orchestrator.images import ImageVerbs
-from orchestrator.profile import resolve
 from orchestrator.settings import check
 
 REGISTRY = "acr.azurecr.io"
@@ -100,7 +100,7 @@ AZURE = {
 @pytest.fixture
 def someone(monkeypatch: pytest.MonkeyPatch) -> Someone:
     made = Someone()
-    monkeypatch.setattr("orchestrator.azure.Clients.credential", made)
+    monkeypatch.setattr("orchestrator.azure.clients.Clients.credential", made)
     return made
 
 

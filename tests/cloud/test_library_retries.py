@@ -14,9 +14,9 @@ import pytest
 import trustme
 
 from orchestrator import errors
-from orchestrator.azure import Clients
+from orchestrator.azure.clients import Clients
+from orchestrator.azure.profile import resolve
 from orchestrator.client import Orchestrator
-from orchestrator.profile import resolve
 from orchestrator.settings import check
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"

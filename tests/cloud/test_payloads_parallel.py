@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.azure import Clients
+from orchestrator.azure.clients import Clients
+from orchestrator.azure.profile import resolve
 from orchestrator.client import Orchestrator
-from orchestrator.profile import resolve
 from orchestrator.settings import load
 from tests.conftest import CloudInThread
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.azure import Clients
+from orchestrator.azure.clients import Clients
 from orchestrator.client import Orchestrator
+from orchestrator.executions.run import Run
 from orchestrator.localcloud.steering.client import SteeringClient
-from orchestrator.run import Run
 from orchestrator.waiting import SystemTime
 from tests.cloud.library_world import World
 from tests.cloud.test_library_follow import BreakingStreams, expected

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import dead_letters
-from orchestrator.queue_handle import QueueHandle
+from orchestrator.queues import dead_letters
+from orchestrator.queues.handle import QueueHandle
 from orchestrator.settings import QueueSpec
 from tests.cloud.library_world import World
 from tests.cloud.servicebus_pace import brisk_sdk

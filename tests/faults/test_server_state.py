@@ -71,8 +71,8 @@ REPLICA = "import time\nopen('made', 'w').close()\nprint('here', flush=True)\nti
 
 def start_replica(state: Path, project: Path) -> tuple[psutil.Process, psutil.Process]:
     """A server whose job has written a line and sleeps; gives (server, replica)."""
+    from orchestrator.azure.profile import resolve
     from orchestrator.client import Orchestrator
-    from orchestrator.profile import resolve
     from orchestrator.settings import load
 
     project.mkdir()

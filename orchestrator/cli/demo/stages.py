@@ -20,8 +20,8 @@ from orchestrator.waiting import SystemTime
 if TYPE_CHECKING:
     from orchestrator.client import Orchestrator
     from orchestrator.display.progress import Progress
+    from orchestrator.executions.run import Run
     from orchestrator.results import Execution
-    from orchestrator.run import Run
 
 PATIENCE = timedelta(seconds=20)  # a cron fire further away is not waited for
 GRACE = 8.0  # seconds after a due cron fire in which its execution must have shown up

@@ -14,7 +14,7 @@ from orchestrator.records import show_duration
 
 if TYPE_CHECKING:
     from orchestrator.cli.demo.account import Account
-    from orchestrator.queue_records import Queues
+    from orchestrator.queues.records import Queues
     from orchestrator.results import Executions, LogLine
 
 NEXT = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.errors import InvalidRequest
-from orchestrator.planning import _all_of
+from orchestrator.planning.verbs import _all_of
 from orchestrator.results import Change
 
 

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from orchestrator.doctor import checks_configuration, checks_logs, checks_running
 from orchestrator.doctor.findings import Finding, Findings
 from orchestrator.doctor.patient import Patient
-from orchestrator.queue_records import Queue
+from orchestrator.logs.system_log import SystemEvent
+from orchestrator.queues.records import Queue
 from orchestrator.results import Execution
-from orchestrator.system_log import SystemEvent
 
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 

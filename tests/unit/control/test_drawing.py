@@ -9,9 +9,9 @@ import pytest
 
 import orchestrator
 from orchestrator.errors import BadInput
-from orchestrator.execution_plot import rows_of
+from orchestrator.executions.plot import rows_of
 from orchestrator.notebook import ProgressBar
-from orchestrator.query_parts import PartsProgress
+from orchestrator.queries.parts import PartsProgress
 from orchestrator.results import Change, Execution, Executions, Step
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

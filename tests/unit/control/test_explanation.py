@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.execution_record import execution_record
-from orchestrator.explanation import Explanation
+from orchestrator.executions.explanation import Explanation
+from orchestrator.executions.record import execution_record
+from orchestrator.logs.system_log import SystemEvents
 from orchestrator.results import Logs
-from orchestrator.system_log import SystemEvents
 
 
 def paragraph(*containers: dict[str, Any]) -> str:

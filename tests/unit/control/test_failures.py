@@ -22,9 +22,9 @@ from azure.core.exceptions import (
 )
 
 from orchestrator import errors
+from orchestrator.azure.failures import told
+from orchestrator.azure.profile import Profile, resolve
 from orchestrator.errors import JobNotFound, OrchestratorError
-from orchestrator.failures import told
-from orchestrator.profile import Profile, resolve
 from orchestrator.settings import check
 
 SETTINGS = check(

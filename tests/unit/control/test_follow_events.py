@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.follow_events import Pairs, Source
-from orchestrator.system_log import SystemEvent
+from orchestrator.following.events import Pairs, Source
+from orchestrator.logs.system_log import SystemEvent
 
 
 def event(at: float, reason: str = "Completed", replica: str = "") -> SystemEvent:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.foresight import image_note, variable_notes
-from orchestrator.profile import Profile
+from orchestrator.azure.profile import Profile
+from orchestrator.planning.foresight import image_note, variable_notes
 from orchestrator.settings import ImageSpec, ProfileSpec, Settings
 
 KNOWN = ("MESSAGE_COUNT", "MIN_NUMBER", "WORD")

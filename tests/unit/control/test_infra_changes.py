@@ -10,10 +10,10 @@ import pytest
 
 from orchestrator.display.whatif import write_what_if
 from orchestrator.errors import Conflict
-from orchestrator.infra import _refuse_impossible
-from orchestrator.infra_changes import parse_id, title, what_if
-from orchestrator.infra_following import Follower, failures_of, innermost
-from orchestrator.infra_stack import description_of, kept_of
+from orchestrator.infra.changes import parse_id, title, what_if
+from orchestrator.infra.following import Follower, failures_of, innermost
+from orchestrator.infra.stack import description_of, kept_of
+from orchestrator.infra.verbs import _refuse_impossible
 
 RG = "/subscriptions/s/resourceGroups/rg"
 BUS = f"{RG}/providers/Microsoft.ServiceBus/namespaces/bus"
@@ -268,8 +268,8 @@ def test_a_quoted_finding_keeps_the_quotes_of_its_own(end: str) -> None:
 
 def deployed(**profile: str) -> Any:
     """What `show` makes of a stack of two resources, one of them failed."""
-    from orchestrator.infra import InfraVerbs
-    from orchestrator.profile import resolve
+    from orchestrator.azure.profile import resolve
+    from orchestrator.infra.verbs import InfraVerbs
     from orchestrator.settings import ProfileSpec, Settings
 
     given: Any = {

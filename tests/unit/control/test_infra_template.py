@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import infra_template
+from orchestrator.azure.profile import Profile, resolve
 from orchestrator.errors import BadInput
-from orchestrator.profile import Profile, resolve
+from orchestrator.infra import template as infra_template
 from orchestrator.settings import Settings, load
 
 TOML = """

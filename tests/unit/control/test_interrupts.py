@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from orchestrator import interrupts
+from orchestrator.queues import interrupts
 
 
 def press() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import ProfileError, SettingsError
-from orchestrator.job_body import (
+from orchestrator.jobs.body import (
     Surroundings,
     full_image,
     job_record,
     job_resource,
     secret_values,
 )
-from orchestrator.job_diff import HIDDEN, changes
+from orchestrator.jobs.diff import HIDDEN, changes
 from orchestrator.settings import JobSpec, Settings, check
 
 ENVIRONMENT = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/managedEnvironments/e"

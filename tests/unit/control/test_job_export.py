@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.bicep_text import bicep, identifier, literal
-from orchestrator.job_body import Surroundings, job_resource, secret_values
-from orchestrator.job_diff import changes
-from orchestrator.job_export import as_bicep, as_json, as_toml
+from orchestrator.jobs.bicep_text import bicep, identifier, literal
+from orchestrator.jobs.body import Surroundings, job_resource, secret_values
+from orchestrator.jobs.diff import changes
+from orchestrator.jobs.export import as_bicep, as_json, as_toml
 from orchestrator.settings import Settings, check
 
 BASE = "/subscriptions/s/resourceGroups/rg/providers"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import kql
 from orchestrator.errors import BadInput, QueryError, TableNotFound
-from orchestrator.logs import check_grep, epoch_moment, execution_of, query_error, timespan
+from orchestrator.logs.verbs import check_grep, epoch_moment, execution_of, query_error, timespan
+from orchestrator.queries import kql
 
 UNESCAPED = {"\\\\": "\\", "\\'": "'", "\\n": "\n", "\\r": "\r", "\\t": "\t"}
 

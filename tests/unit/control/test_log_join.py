@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.log_join import beginning, ending
-from orchestrator.log_stream import StreamedLine
+from orchestrator.following.join import beginning, ending
+from orchestrator.following.stream import StreamedLine
 from orchestrator.results import LogLine
 
 T0 = 1_790_000_000.0

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput
-from orchestrator.message_copy import ID_LENGTH, resubmitted_id, typed
-from orchestrator.messages import (
+from orchestrator.queues.message_copy import ID_LENGTH, resubmitted_id, typed
+from orchestrator.queues.messages import (
     Filter,
     Message,
     Messages,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput
-from orchestrator.metric_series import BLOCKS, MetricSeries, MetricTable, amount, sparkline
-from orchestrator.metrics import _grain
+from orchestrator.metrics.series import BLOCKS, MetricSeries, MetricTable, amount, sparkline
+from orchestrator.metrics.verbs import _grain
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
+from orchestrator.azure.names import Names
+from orchestrator.azure.profile import resolve
 from orchestrator.errors import ProfileError
-from orchestrator.names import Names
-from orchestrator.profile import resolve
 from orchestrator.settings import ProfileSpec, Settings
 
 OUTPUTS = {

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput, ServiceFailed, Throttled
-from orchestrator.query import QueryResult, QueryTable
-from orchestrator.query_parts import LargeAnswer, PartsProgress, is_too_large, span_of
-from orchestrator.row_wise import shape_of
+from orchestrator.queries.parts import LargeAnswer, PartsProgress, is_too_large, span_of
+from orchestrator.queries.result import QueryResult, QueryTable
+from orchestrator.queries.row_wise import shape_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=1)

@@ -21,10 +21,10 @@ from azure.core.exceptions import (
 from azure.core.rest import HttpRequest
 
 from orchestrator import errors
+from orchestrator.azure.failures import translated
+from orchestrator.azure.profile import resolve
+from orchestrator.azure.reading_transport import ReadingTransport, suits
 from orchestrator.errors import OrchestratorError
-from orchestrator.failures import translated
-from orchestrator.profile import resolve
-from orchestrator.reading_transport import ReadingTransport, suits
 from orchestrator.settings.loading import check
 
 LOCAL = resolve(

@@ -10,11 +10,11 @@ import msgspec
 import pandas as pd
 import pytest
 
-from orchestrator.alerts import AlertRule, AlertRules
+from orchestrator.alerts.verbs import AlertRule, AlertRules
 from orchestrator.errors import OrchestratorError
-from orchestrator.messages import Sent
-from orchestrator.query import QueryResult, QueryTable
-from orchestrator.queue_records import Queue, Queues
+from orchestrator.queries.result import QueryResult, QueryTable
+from orchestrator.queues.messages import Sent
+from orchestrator.queues.records import Queue, Queues
 from orchestrator.records import show, show_bytes, show_duration
 from orchestrator.results import Change, Changes, Execution, Executions, FieldChange, LogLine, Logs
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput, NotFound
-from orchestrator.saved_queries import (
+from orchestrator.queries.saved import (
     LITERALS,
     Parameter,
     SavedQuery,
@@ -104,7 +104,7 @@ def test_values_of_another_type_are_refused(kind: str, value: Any) -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_stays_one_value(text: str) -> None:
-    from orchestrator.kql_words import words
+    from orchestrator.queries.kql_words import words
 
     made = literal(Parameter(name="p", type="string"), text)
     assert [w.kind for w in words(made)] == ["text"]
@@ -113,7 +113,7 @@ def test_any_text_stays_one_value(text: str) -> None:
 
 @given(st.text(max_size=40), st.sampled_from([k for k in LITERALS if k != "string"]))
 def test_any_text_is_a_literal_or_refused(text: str, kind: str) -> None:
-    from orchestrator.kql_words import statements
+    from orchestrator.queries.kql_words import statements
 
     try:
         made = literal(Parameter(name="p", type=kind), text)

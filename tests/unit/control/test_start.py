@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.arguments import moment_of, seconds_of, statuses
 from orchestrator.errors import BadInput
-from orchestrator.execution_record import execution_record, job_of_id, moment, start_template
-from orchestrator.executions import newest_first
+from orchestrator.executions.record import execution_record, job_of_id, moment, start_template
+from orchestrator.executions.verbs import newest_first
 from orchestrator.results import Execution
 from orchestrator.waiting import backoff
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.azure.profile import resolve
 from orchestrator.bicep import compile_file, compile_params
-from orchestrator.infra_template import from_settings, load
-from orchestrator.job_export import as_bicep, as_json
-from orchestrator.profile import resolve
+from orchestrator.infra.template import from_settings, load
+from orchestrator.jobs.export import as_bicep, as_json
 from orchestrator.settings import load as load_settings
 from tests.unit.control.test_job_export import live
 

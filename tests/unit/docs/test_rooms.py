@@ -240,8 +240,8 @@ def test_who_needs_the_time_is_given_a_clock() -> None:
     given = {
         "orchestrator.clock",
         "orchestrator.waiting",
-        "orchestrator.identity",  # when a token is old: of real tokens, whatever the clock says
-        "orchestrator.query_parts",  # where the service does not tell its own
+        "orchestrator.azure.identity",  # when a real token is old, whatever the clock says
+        "orchestrator.queries.parts",  # where the service does not tell its own
         "orchestrator.cli.known_names",  # the age of a file
         f"{CLOUD}.process",  # the age of a process
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.alert_body import differences, every, metric_alert, query_rule
+from orchestrator.alerts.body import differences, every, metric_alert, query_rule
 from orchestrator.errors import SettingsError
 from orchestrator.settings import Settings, check
 

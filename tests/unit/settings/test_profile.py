@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.azure.profile import Profile, connection, reach, resolve
 from orchestrator.errors import NotReachable, ProfileError, SettingsError
-from orchestrator.profile import Profile, connection, reach, resolve
 from orchestrator.settings import Settings, check
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"

@@ -1,0 +1,1 @@
+"""Alert rules from the settings, and what has fired."""

@@ -1,0 +1,1 @@
+"""Infrastructure: a template is deployed, followed, compared, listed and taken down again."""

@@ -1,0 +1,1 @@
+"""Stored lines and system events, as the log workspace answers for them."""

@@ -1,0 +1,1 @@
+"""What Azure Monitor measured: series, tables, sparklines, plots."""

@@ -1,0 +1,1 @@
+"""What `deploy` would do and does, what has drifted, and what will probably not work."""

@@ -1,0 +1,1 @@
+"""Queues and their messages: depth, peek, send, receive, purge; dead letters without loss."""
