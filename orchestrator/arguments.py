@@ -13,7 +13,7 @@ from orchestrator.waiting import Time, now
 
 if TYPE_CHECKING:
     from orchestrator.azure.clients import Clients
-    from orchestrator.client import Since
+    from orchestrator.quantities import Since
 
 
 def statuses(status: str | Sequence[str] | None) -> frozenset[str]:

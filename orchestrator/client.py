@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.client_logs import LogClient
-from orchestrator.nouns import Since as Since  # the other modules know it from here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.infra.verbs import InfraVerbs
     from orchestrator.metrics.verbs import MetricVerbs
     from orchestrator.planning.verbs import Drift, Plan
+    from orchestrator.quantities import Since
     from orchestrator.queues.records import Queue
     from orchestrator.queues.verbs import QueueVerbs
     from orchestrator.results import Change, Changes, Execution, Executions, Job, Jobs, Step

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.nouns import Nouns, Since
+from orchestrator.nouns import Nouns
+from orchestrator.quantities import Since
 
 if TYPE_CHECKING:
     from pathlib import Path

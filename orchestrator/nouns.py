@@ -6,9 +6,8 @@ it does and for nothing else.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import Self
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from orchestrator.queues.verbs import QueueVerbs
     from orchestrator.settings import Settings
     from orchestrator.waiting import Time
-
-# A moment or how far back: a datetime, a timedelta, seconds, or text such as "2h".
-Since: TypeAlias = datetime | timedelta | float | str | None
 
 
 class Nouns:

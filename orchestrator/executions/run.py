@@ -11,8 +11,9 @@ from orchestrator.results import Execution, Logs
 from orchestrator.waiting import backoff
 
 if TYPE_CHECKING:
-    from orchestrator.client import Orchestrator, Since
+    from orchestrator.client import Orchestrator
     from orchestrator.executions.explanation import Explanation
+    from orchestrator.quantities import Since
     from orchestrator.results import LogLine
 
 

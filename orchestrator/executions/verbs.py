@@ -29,9 +29,9 @@ from orchestrator.results import Execution, Executions
 from orchestrator.waiting import Time, backoff
 
 if TYPE_CHECKING:
-    from orchestrator.client import Since
     from orchestrator.jobs.verbs import JobVerbs
     from orchestrator.logs.system_log import SystemLog
+    from orchestrator.quantities import Since
 
 LATEST = "@latest"
 _STOP_PATIENCE = 45.0  # seconds: SIGTERM, the platform's 30 s of grace, SIGKILL, and some to spare

@@ -19,8 +19,8 @@ from orchestrator.results import Execution, Executions, Record
 
 if TYPE_CHECKING:
     from orchestrator.azure.clients import Clients
-    from orchestrator.client import Since
     from orchestrator.logs.verbs import LogVerbs
+    from orchestrator.quantities import Since
     from orchestrator.waiting import Time
 
 # The reason of an execution's last event -> its status. Of the service's own wording

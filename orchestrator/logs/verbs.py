@@ -20,8 +20,8 @@ from orchestrator.results import LogLine, Logs
 from orchestrator.waiting import Time, now
 
 if TYPE_CHECKING:
-    from orchestrator.client import Since
     from orchestrator.jobs.verbs import JobVerbs
+    from orchestrator.quantities import Since
     from orchestrator.queries.parts import PartsProgress
 
 _NO_TABLE = re.compile(r"[Ff]ailed to resolve table or column expression named '([^']+)'")

@@ -27,9 +27,9 @@ from orchestrator.records import show
 from orchestrator.waiting import Time, now
 
 if TYPE_CHECKING:
-    from orchestrator.client import Since
     from orchestrator.executions.verbs import ExecutionVerbs
     from orchestrator.jobs.verbs import JobVerbs
+    from orchestrator.quantities import Since
     from orchestrator.queues.verbs import QueueVerbs
 
 AGGREGATIONS = ("Average", "Minimum", "Maximum", "Total", "Count")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage, ServiceBusReceiver
 
     from orchestrator.azure.clients import Clients
-    from orchestrator.client import Since
+    from orchestrator.quantities import Since
     from orchestrator.queues.handle import OnLook, OnProgress, QueueHandle
     from orchestrator.queues.records import Queue
     from orchestrator.waiting import Time

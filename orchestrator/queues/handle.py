@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
 
     from orchestrator.azure.clients import Clients
-    from orchestrator.client import Since
+    from orchestrator.quantities import Since
     from orchestrator.queues.dead_letters import DeadLetters
     from orchestrator.queues.records import Queue, QueueSessions
     from orchestrator.queues.verbs import QueueVerbs
