@@ -43,7 +43,10 @@ _WITHHELD: Sequence[Sequence[str]] = (
 
 
 def keep_secrets(properties: JSON, before: JSON) -> None:
-    """Who puts an environment again as it was read leaves its secrets as they are."""
+    """Who sends an environment as it was read, nulls for its secrets, leaves them as they are.
+
+    Of a PATCH a null deletes (RFC 7396); what holds a secret is deleted so, the secret with it.
+    """
     for path in _WITHHELD:
         _keep(properties, before, path)
 

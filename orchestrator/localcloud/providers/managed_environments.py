@@ -86,8 +86,7 @@ class ManagedEnvironments(ResourceType):
                 required=True,
             )
             analytics.setdefault("dynamicJsonColumns", False)
-        if call.method == "PUT":
-            keep_secrets(properties, before)
+        keep_secrets(properties, before)
         # An environment that names no profiles has none: it is of the older kind, whose jobs have
         # two cores at most.
         if before.get("workloadProfiles"):
