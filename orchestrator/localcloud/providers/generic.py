@@ -8,21 +8,31 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
-from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
+from orchestrator.localcloud.arm.provider import (
+    JSON,
+    Answer,
+    Call,
+    Handler,
+    Reply,
+    ResourceType,
+)
 from orchestrator.localcloud.providers.published import (
-    Action,
     Published,
+    Regeneration,
     Seen,
     action_names,
     of_type,
 )
 
 _SEED = "publishedSeed"
+_TURNS = "publishedTurns"
+"""Of a top-level resource: how often keys of it, and of what lies in it, were regenerated."""
 
 
 class Generic(ResourceType):
@@ -37,8 +47,12 @@ class Generic(ResourceType):
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Draw what keys and ids are made of; fill in the defaults that are known."""
         published = of_type(call.id.type)
+        for name in (_SEED, _TURNS):
+            resource.pop(name, None)
         if published is not None:
             resource[_SEED] = (old or {}).get(_SEED) or secrets.token_hex(16)
+            if old is not None and _TURNS in old:
+                resource[_TURNS] = old[_TURNS]
             for name, value in published.defaults.items():
                 resource["properties"].setdefault(name, value)
         return resource
@@ -52,7 +66,8 @@ class Generic(ResourceType):
             resource["properties"] = _merged(resource.get("properties") or {}, facts)
             for path in published.hidden:
                 _hide(resource["properties"], path.split("."))
-        resource.pop(_SEED, None)
+        for name in (_SEED, _TURNS):
+            resource.pop(name, None)
         return resource
 
     async def get(self, call: Call) -> JSON | None:
@@ -68,26 +83,56 @@ class Generic(ResourceType):
         return _standing(call.id)
 
     def actions(self) -> Mapping[str, Handler]:
-        """The actions that give keys, of all types."""
+        """The actions that give keys and make them anew, of all types."""
         return {name: partial(self._act, name) for name in action_names()}
 
     async def _act(self, name: str, call: Call) -> Answer:
-        published = of_type(call.id.type)
-        action = None if published is None else _action(published, name)
-        if published is None or action is None:
+        published = of_type(call.id.type) or Published()
+        action = _named(published.actions, name)
+        again = _named(published.regenerations, name)
+        if action is None and again is None:
             raise ArmError(
                 "NotFound", f"The resource type {call.id.type} has no action '{name}'.", 404
             )
         resource = await self.get(call)
         if resource is None:
             raise missing(call.id)
+        if again is not None:
+            return await self._regenerate(call, resource, again)
+        assert action is not None
         return action(_seen(call, call.id, resource))
 
+    async def _regenerate(self, call: Call, resource: JSON, again: Regeneration) -> Answer:
+        """Make a key anew. Raises ArmError (400) for one that there is not."""
+        seen = _seen(call, call.id, resource)
+        labels = again.labels(seen)
+        name = str(call.object().get(again.by, "")) if again.by else "".join(call.arguments)
+        label = labels.get(name.lower())
+        if label is None:
+            raise ArmError(
+                "BadRequest",
+                f"There is no key '{name}': {', '.join(labels)} are.",
+                target=again.by or None,
+            )
+        source = seen.source(label)
 
-def _action(published: Published, name: str) -> Action | None:
-    return next(
-        (act for known, act in published.actions.items() if known.lower() == name.lower()), None
-    )
+        def change(top: JSON) -> None:
+            turns = top.setdefault(_TURNS, {})
+            turns[source] = turns.get(source, 0) + 1
+
+        await call.arm.changes.alter(replace(call, id=call.id.top), change)
+        seen = _seen(call, call.id, await self.get(call) or resource)
+        if again.one is not None:
+            return again.one(seen, label)
+        return Reply(None, again.status) if again.answer is None else again.answer(seen)
+
+
+_Item = TypeVar("_Item")
+
+
+def _named(items: Mapping[str, _Item], name: str) -> _Item | None:
+    """What has that name, in any case."""
+    return next((item for known, item in items.items() if known.lower() == name.lower()), None)
 
 
 def _id_of(call: Call, resource: JSON) -> ResourceId:
@@ -109,7 +154,8 @@ def _seen(call: Call, id: ResourceId, resource: JSON) -> Seen:
     def find(text: str) -> JSON | None:
         return call.arm.store.get(parse(text))
 
-    return Seen(id=id, resource=resource, top=top, seed=seed, top_seed=of_top, find=find)
+    turns = top.get(_TURNS, {})
+    return Seen(id, resource, top, seed, of_top, find, turns)
 
 
 def _merged(properties: JSON, facts: JSON) -> JSON:
@@ -124,10 +170,13 @@ def _merged(properties: JSON, facts: JSON) -> JSON:
     return found
 
 
-def _hide(properties: JSON, path: list[str]) -> None:
-    *above, last = path
-    holder: object = properties
-    for step in above:
-        holder = holder.get(step) if isinstance(holder, dict) else None
-    if isinstance(holder, dict):
-        holder.pop(last, None)
+def _hide(properties: Any, path: list[str]) -> None:
+    step, *rest = path
+    if step == "[]":
+        for item in properties if isinstance(properties, list) else ():
+            _hide(item, rest)
+    elif isinstance(properties, dict):
+        if rest:
+            _hide(properties.get(step), rest)
+        else:
+            properties.pop(step, None)

@@ -269,3 +269,96 @@ async def test_what_is_kept_can_be_shown(tmp_path: Path, path: str, body: Any) -
         assert (await arm.get(f"{AT}/{path}"))["name"] == path.rpartition("/")[2]
         if "IotHubKeys" in path:
             assert (await posted(arm, f"{path}/listKeys"))["keyName"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("path", "regenerate", "body", "keys", "changed"),
+    [
+        ("CognitiveServices/accounts/ai", "regenerateKey", {"keyName": "Key2"}, "listKeys", "key2"),
+        ("Cache/redis/c", "regenerateKey", {"keyType": "Primary"}, "listKeys", "primaryKey"),
+        ("Search/searchServices/s", "regenerateAdminKey/secondary", {}, "listAdminKeys", "second"),
+        (
+            *("DocumentDB/databaseAccounts/db", "regenerateKey", {"keyKind": "primaryReadonly"}),
+            *("listKeys", "primaryReadonly"),
+        ),
+        (
+            "SignalRService/signalR/r",
+            "regenerateKey",
+            {"keyType": "Primary"},
+            "listKeys",
+            "primary",
+        ),
+        ("Maps/accounts/m", "regenerateKey", {"keyType": "primary"}, "listKeys", "primaryKey"),
+        (
+            *("EventHub/namespaces/n/authorizationRules/RootManageSharedAccessKey",),
+            *("regenerateKeys", {"keyType": "PrimaryKey"}, "listKeys", "primary"),
+        ),
+        ("EventGrid/topics/t", "regenerateKey", {"keyName": "key1"}, "listKeys", "key1"),
+        ("Batch/batchAccounts/b", "regenerateKeys", {"keyName": "Secondary"}, "listKeys", "second"),
+        ("Web/staticSites/w", "resetapikey", {}, "listSecrets", "properties"),
+        (
+            *("ApiManagement/service/a/subscriptions/master", "regeneratePrimaryKey", {}),
+            *("listSecrets", "primaryKey"),
+        ),
+    ],
+)
+async def test_a_key_is_made_anew_and_the_others_stay(
+    tmp_path: Path, path: str, regenerate: str, body: dict[str, Any], keys: str, changed: str
+) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        namespace, kind, name, *_ = path.split("/")
+        await made(arm, f"Microsoft.{namespace}/{kind}/{name}")
+        at = f"Microsoft.{path}"
+        before = await posted(arm, f"{at}/{keys}")
+        answer = await arm.ask("POST", f"{AT}/{at}/{regenerate}", body)
+        after = await posted(arm, f"{at}/{keys}")
+        assert answer.body in (None, after)
+        other = {key for key in before if before[key] != after[key]}
+        assert other
+        assert all(key.startswith(changed) for key in other)
+        # A change of the account leaves them as they are.
+        await arm.ask("PATCH", f"{AT}/Microsoft.{namespace}/{kind}/{name}", {"tags": {"a": "b"}})
+        assert await posted(arm, f"{at}/{keys}") == after
+        shown = await arm.get(f"{AT}/Microsoft.{namespace}/{kind}/{name}")
+        assert not [key for key in shown if key.startswith("published")]
+
+
+async def test_a_key_of_a_configuration_store_is_made_anew_by_its_id(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        at = "Microsoft.AppConfiguration/configurationStores/c"
+        await made(arm, at)
+        before = (await posted(arm, f"{at}/listKeys"))["value"]
+        answer = await arm.ask("POST", f"{AT}/{at}/regenerateKey", {"id": before[1]["id"]})
+        after = (await posted(arm, f"{at}/listKeys"))["value"]
+        assert answer.body == after[1]
+        assert after[1]["value"] != before[1]["value"]
+        assert [after[n] for n in (0, 2, 3)] == [before[n] for n in (0, 2, 3)]
+
+
+async def test_a_key_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        at = "Microsoft.CognitiveServices/accounts/ai"
+        await made(arm, at, kind="OpenAI")
+        with pytest.raises(ArmError, match="There is no key 'key3': key1, key2 are"):
+            await arm.ask("POST", f"{AT}/{at}/regenerateKey", {"keyName": "key3"})
+
+
+async def test_secrets_in_lists_are_not_shown(tmp_path: Path) -> None:
+    variables = [{"name": "A", "secureValue": "hush"}, {"name": "B", "value": "b"}]
+    container = {"name": "c", "properties": {"image": "x", "environmentVariables": variables}}
+    async with world(tmp_path) as arm:
+        await arm.group()
+        given = {
+            "containers": [container],
+            "imageRegistryCredentials": [{"server": "s", "username": "u", "password": "hush"}],
+        }
+        shown = await made(arm, "Microsoft.ContainerInstance/containerGroups/g", properties=given)
+        assert "hush" not in str(shown)
+        assert shown["containers"][0]["properties"]["environmentVariables"] == [
+            {"name": "A"},
+            {"name": "B", "value": "b"},
+        ]
+        assert shown["imageRegistryCredentials"] == [{"server": "s", "username": "u"}]

@@ -8,9 +8,9 @@ The tables name the types; what they do not name has only what was sent.
 from __future__ import annotations
 
 from orchestrator.localcloud.providers.published import data, messaging, platform, web
-from orchestrator.localcloud.providers.published.seen import Action, Published, Seen
+from orchestrator.localcloud.providers.published.seen import Action, Published, Regeneration, Seen
 
-__all__ = ["Action", "Published", "Seen", "action_names", "of_type"]
+__all__ = ["Action", "Published", "Regeneration", "Seen", "action_names", "of_type"]
 
 _TABLE = {
     type.lower(): published
@@ -26,4 +26,8 @@ def of_type(type: str) -> Published | None:
 
 def action_names() -> set[str]:
     """The names of all actions."""
-    return {name for published in _TABLE.values() for name in published.actions}
+    return {
+        name
+        for published in _TABLE.values()
+        for name in (*published.actions, *published.regenerations)
+    }

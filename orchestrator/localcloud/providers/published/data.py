@@ -6,11 +6,15 @@ Host names and the answers of the key actions are those of the services' REST re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.localcloud.arm.provider import JSON, Answer
 from orchestrator.localcloud.providers.published.seen import (
     Published,
+    Regeneration,
     Seen,
     Table,
+    either,
     two_keys,
 )
 
@@ -139,20 +143,18 @@ def _configuration(seen: Seen) -> JSON:
 
 
 def _configuration_keys(seen: Seen) -> Answer:
-    found = []
-    for name in ("Primary", "Secondary", "Primary Read Only", "Secondary Read Only"):
-        id, value = seen.base64(f"{name} id", 6), seen.base64(name)
-        text = f"Endpoint=https://{seen.host}.azconfig.io;Id={id};Secret={value}"
-        found.append(
-            {
-                "id": id,
-                "name": name,
-                "value": value,
-                "connectionString": text,
-                "readOnly": name.endswith("Only"),
-            }
-        )
-    return {"value": found}
+    return {"value": [_configuration_key(seen, name) for name in _CONFIGURATION_KEYS]}
+
+
+def _configuration_key(seen: Seen, name: str) -> JSON:
+    id, value = seen.base64(f"{name} id", 6), seen.base64(name)
+    return {
+        "id": id,
+        "name": name,
+        "value": value,
+        "connectionString": f"Endpoint=https://{seen.host}.azconfig.io;Id={id};Secret={value}",
+        "readOnly": name.endswith("Only"),
+    }
 
 
 def _synapse(seen: Seen) -> JSON:
@@ -198,6 +200,22 @@ def _purview(seen: Seen) -> JSON:
     }
 
 
+_REDIS_KEYS = two_keys("primaryKey", "secondaryKey")
+_REDIS_AGAIN = {
+    "regenerateKey": Regeneration(either("primary", "secondary"), _REDIS_KEYS, "keyType")
+}
+_SEARCH_KEYS = two_keys("primaryKey", "secondaryKey", 39)
+_CONFIGURATION_KEYS = ("Primary", "Secondary", "Primary Read Only", "Secondary Read Only")
+
+
+def _cosmos_kinds(seen: Seen) -> Mapping[str, str]:
+    return {name.replace("Master", "").removesuffix("Key").lower(): name for name in _COSMOS_KEYS}
+
+
+def _configuration_ids(seen: Seen) -> Mapping[str, str]:
+    return {seen.base64(f"{name} id", 6).lower(): name for name in _CONFIGURATION_KEYS}
+
+
 _POSTGRES, _MYSQL = "postgres.database.azure.com", "mysql.database.azure.com"
 
 TABLE: Table = {
@@ -210,6 +228,7 @@ TABLE: Table = {
                 name: seen.base64(name, 64) for name in _COSMOS_KEYS if "Readonly" in name
             },
         },
+        regenerations={"regenerateKey": Regeneration(_cosmos_kinds, None, "keyKind")},
     ),
     "Microsoft.DocumentDB/mongoClusters": Published(
         _mongo,
@@ -234,13 +253,15 @@ TABLE: Table = {
     "Microsoft.Cache/redis": Published(
         _redis,
         defaults={"redisVersion": "6.0", "enableNonSslPort": False},
-        actions={"listKeys": two_keys("primaryKey", "secondaryKey")},
+        actions={"listKeys": _REDIS_KEYS},
+        regenerations=_REDIS_AGAIN,
     ),
     "Microsoft.Cache/redisEnterprise": Published(_redis_enterprise),
     "Microsoft.Cache/redisEnterprise/databases": Published(
         lambda seen: {"resourceState": "Running"},
         defaults={"port": 10000},
-        actions={"listKeys": two_keys("primaryKey", "secondaryKey")},
+        actions={"listKeys": _REDIS_KEYS},
+        regenerations=_REDIS_AGAIN,
     ),
     "Microsoft.Search/searchServices": Published(
         _search,
@@ -250,13 +271,17 @@ TABLE: Table = {
             "hostingMode": "default",
             "publicNetworkAccess": "enabled",
         },
-        actions={
-            "listAdminKeys": two_keys("primaryKey", "secondaryKey", 39),
-            "listQueryKeys": _query_keys,
+        actions={"listAdminKeys": _SEARCH_KEYS, "listQueryKeys": _query_keys},
+        regenerations={
+            "regenerateAdminKey/{}": Regeneration(either("primary", "secondary"), _SEARCH_KEYS, "")
         },
     ),
     "Microsoft.AppConfiguration/configurationStores": Published(
-        _configuration, actions={"listKeys": _configuration_keys}
+        _configuration,
+        actions={"listKeys": _configuration_keys},
+        regenerations={
+            "regenerateKey": Regeneration(_configuration_ids, None, "id", one=_configuration_key)
+        },
     ),
     "Microsoft.Synapse/workspaces": Published(_synapse, hidden=("sqlAdministratorLoginPassword",)),
     "Microsoft.Kusto/clusters": Published(_kusto),

@@ -6,11 +6,15 @@ Host names and the answers of the key actions are those of the services' REST re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.localcloud.arm.provider import JSON, Answer
 from orchestrator.localcloud.providers.published.seen import (
     Published,
+    Regeneration,
     Seen,
     Table,
+    either,
     two_keys,
 )
 
@@ -133,12 +137,22 @@ def _mail_domain(seen: Seen) -> JSON:
     return {"fromSenderDomain": domain, "mailFromSenderDomain": domain, "dataLocation": "Europe"}
 
 
-_RULES = Published(actions={"listKeys": _rule_keys}, standing=(_ROOT,))
-_ENTITY_RULES = Published(actions={"listKeys": _rule_keys})
+def _rule_labels(seen: Seen) -> Mapping[str, str]:
+    of = seen.id.text.lower()
+    return {f"{which}key": f"{of}/{which}" for which in ("primary", "secondary")}
+
+
+_RULE_AGAIN = {"regenerateKeys": Regeneration(_rule_labels, _rule_keys, "keyType")}
+_RULES = Published(actions={"listKeys": _rule_keys}, regenerations=_RULE_AGAIN, standing=(_ROOT,))
+_ENTITY_RULES = Published(actions={"listKeys": _rule_keys}, regenerations=_RULE_AGAIN)
+_GRID_KEYS = two_keys("key1", "key2")
+_GRID_AGAIN = {"regenerateKey": Regeneration(either("key1", "key2"), _GRID_KEYS)}
+_BOTH = ("primary", "secondary")
 _TOPIC = Published(
     _topic,
     defaults={"inputSchema": "EventGridSchema", "publicNetworkAccess": "Enabled"},
-    actions={"listKeys": two_keys("key1", "key2")},
+    actions={"listKeys": _GRID_KEYS},
+    regenerations=_GRID_AGAIN,
 )
 
 TABLE: Table = {
@@ -160,7 +174,7 @@ TABLE: Table = {
         lambda seen: {"metricResourceId": seen.guid("metrics")}
     ),
     "Microsoft.EventGrid/namespaces": Published(
-        _grid_namespace, actions={"listKeys": two_keys("key1", "key2")}
+        _grid_namespace, actions={"listKeys": _GRID_KEYS}, regenerations=_GRID_AGAIN
     ),
     "Microsoft.Devices/IotHubs": Published(_iot_hub, actions={"listKeys": _iot_keys}),
     "Microsoft.Devices/IotHubs/IotHubKeys": Published(
@@ -168,7 +182,11 @@ TABLE: Table = {
     ),
     "Microsoft.Devices/provisioningServices": Published(_provisioning),
     "Microsoft.Communication/communicationServices": Published(
-        _communication, actions={"listKeys": _communication_keys}
+        _communication,
+        actions={"listKeys": _communication_keys},
+        regenerations={
+            "regenerateKey": Regeneration(either(*_BOTH, *_BOTH), _communication_keys, "keyType")
+        },
     ),
     "Microsoft.Communication/emailServices/domains": Published(_mail_domain),
 }

@@ -13,8 +13,10 @@ from orchestrator.localcloud.arm.ids import ResourceId
 from orchestrator.localcloud.arm.provider import JSON, Answer
 from orchestrator.localcloud.providers.published.seen import (
     Published,
+    Regeneration,
     Seen,
     Table,
+    either,
     two_hex_keys,
     two_keys,
 )
@@ -289,20 +291,30 @@ _APPLICATION_GATEWAY = (
     "rewriteRuleSets",
 )
 
+_HEX_KEYS = two_hex_keys("key1", "key2")
+_HEX_AGAIN = {"regenerateKey": Regeneration(either("key1", "key2"), _HEX_KEYS)}
+_BOTH = ("primary", "secondary")
+_GROUPED = ("containers", "initContainers")
+_MAPS_KEYS = two_keys("primaryKey", "secondaryKey", 48)
+_ONLINE_KEYS = two_keys("primaryKey", "secondaryKey")
+
 TABLE: Table = {
     "Microsoft.CognitiveServices/accounts": Published(
         _ai,
         defaults={"publicNetworkAccess": "Enabled"},
-        actions={"listKeys": two_hex_keys("key1", "key2")},
+        actions={"listKeys": _HEX_KEYS},
+        regenerations=_HEX_AGAIN,
     ),
     "Microsoft.CognitiveServices/accounts/projects": Published(_project),
     "Microsoft.Bing/accounts": Published(
         lambda seen: {"endpoint": "https://api.bing.microsoft.com/"},
-        actions={"listKeys": two_hex_keys("key1", "key2")},
+        actions={"listKeys": _HEX_KEYS},
+        regenerations=_HEX_AGAIN,
     ),
     "Microsoft.Maps/accounts": Published(
         lambda seen: {"uniqueId": seen.guid("account")},
-        actions={"listKeys": two_keys("primaryKey", "secondaryKey", 48)},
+        actions={"listKeys": _MAPS_KEYS},
+        regenerations={"regenerateKey": Regeneration(either(*_BOTH), _MAPS_KEYS, "keyType")},
     ),
     "Microsoft.VideoIndexer/accounts": Published(lambda seen: {"accountId": seen.guid("account")}),
     "Microsoft.ContainerService/managedClusters": Published(
@@ -313,16 +325,36 @@ TABLE: Table = {
         },
         hidden=("windowsProfile.adminPassword", "servicePrincipalProfile.secret"),
     ),
-    "Microsoft.ContainerInstance/containerGroups": Published(_containers),
+    "Microsoft.ContainerInstance/containerGroups": Published(
+        _containers,
+        hidden=(
+            *(f"{name}.[].properties.environmentVariables.[].secureValue" for name in _GROUPED),
+            "imageRegistryCredentials.[].password",
+            "volumes.[].azureFile.storageAccountKey",
+            "diagnostics.logAnalytics.workspaceKey",
+        ),
+    ),
+    "Microsoft.Resources/deploymentScripts": Published(
+        hidden=(
+            "environmentVariables.[].secureValue",
+            "storageAccountSettings.storageAccountKey",
+        )
+    ),
     "Microsoft.App/sessionPools": Published(_sessions),
     "Microsoft.DurableTask/schedulers": Published(_scheduler),
     "Microsoft.MachineLearningServices/workspaces": Published(_learning),
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints": Published(
-        _online, actions={"listKeys": two_keys("primaryKey", "secondaryKey")}
+        _online,
+        actions={"listKeys": _ONLINE_KEYS},
+        regenerations={"regenerateKeys": Regeneration(either(*_BOTH), None, "keyType")},
     ),
     "Microsoft.Dashboard/grafana": Published(_grafana),
     "Microsoft.Monitor/accounts": Published(_prometheus),
-    "Microsoft.Batch/batchAccounts": Published(_batch, actions={"listKeys": _batch_keys}),
+    "Microsoft.Batch/batchAccounts": Published(
+        _batch,
+        actions={"listKeys": _batch_keys},
+        regenerations={"regenerateKeys": Regeneration(either(*_BOTH, *_BOTH), _batch_keys)},
+    ),
     "Microsoft.Logic/workflows": Published(_workflow),
     "Microsoft.Logic/workflows/triggers": Published(
         actions={"listCallbackUrl": _callback}, standing=None

@@ -1,7 +1,8 @@
 """A resource as its service sees it when it says what it has given it: addresses, keys, state.
 
 What is random in Azure (keys, ids) comes of a seed that is drawn once, when the resource is made:
-the same each time it is read, another when it is made anew.
+the same each time it is read, another when it is made anew. A key that is regenerated comes of the
+seed and of how often it was.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Seen:
         top: The top-level resource that it is or lies in.
         seed, top_seed: What keys and ids of its own, and of that, are made of.
         find: Another resource by its id, as it is stored; None where there is none.
+        turns: How often keys were regenerated, by `source` of them.
     """
 
     id: ResourceId
@@ -40,6 +42,7 @@ class Seen:
     seed: str
     top_seed: str
     find: Callable[[str], JSON | None]
+    turns: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def above(self) -> Seen:
@@ -104,8 +107,34 @@ class Seen:
         """An id."""
         return str(uuid.UUID(bytes=self._bytes(label, 16), version=4))
 
+    def source(self, label: str) -> str:
+        """What a key or id is made of as long as it is not regenerated."""
+        return f"{self.seed}/{label}"
+
     def _bytes(self, label: str, size: int) -> bytes:
-        return hashlib.shake_256(f"{self.seed}/{label}".encode()).digest(size)
+        text = self.source(label)
+        if turn := self.turns.get(text):
+            text += f"/{turn}"
+        return hashlib.shake_256(text.encode()).digest(size)
+
+
+@dataclass(frozen=True, slots=True)
+class Regeneration:
+    """A POST that makes a key anew.
+
+    Attributes:
+        labels: Names of keys as a caller says them, in small letters -> what they are made of.
+        answer: What is answered then; None: nothing.
+        one: What is answered in its place, of what the new key is made of: that key alone.
+        by: The member of the body that names the key; "": the path does.
+        status: Of the answer.
+    """
+
+    labels: Callable[[Seen], Mapping[str, str]]
+    answer: Action | None
+    by: str = "keyName"
+    status: int = 200
+    one: Callable[[Seen, str], JSON] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +145,9 @@ class Published:
         facts: The read-only properties.
         defaults: Properties that a resource has when nothing was said of them.
         actions: Its POSTs that give keys, by name.
-        hidden: Paths of properties that are written and never shown: `osProfile.adminPassword`.
+        regenerations: Its POSTs that make keys anew, by name, `{}` where the key's name stands.
+        hidden: Paths of properties that are written and never shown: `osProfile.adminPassword`;
+            `[]` stands for each item of a list.
         standing: Names of resources that every parent has without their having been made; None:
             whatever is asked for is one, because what runs in the parent makes them.
     """
@@ -124,6 +155,7 @@ class Published:
     facts: Facts = field(default=lambda seen: {})
     defaults: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Action] = field(default_factory=dict)
+    regenerations: Mapping[str, Regeneration] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     standing: tuple[str, ...] | None = ()
 
@@ -151,3 +183,8 @@ def two_hex_keys(first: str, second: str) -> Action:
         return {first: seen.hex("key1"), second: seen.hex("key2")}
 
     return keys
+
+
+def either(first: str, second: str, *labels: str) -> Callable[[Seen], Mapping[str, str]]:
+    """The labels of two keys that callers name so; those of `two_keys` unless others are given."""
+    return lambda seen: dict(zip((first, second), labels or ("key1", "key2"), strict=True))

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.localcloud.arm.provider import JSON, Answer
-from orchestrator.localcloud.providers.published.seen import Published, Seen, Table
+from orchestrator.localcloud.providers.published.seen import (
+    Published,
+    Regeneration,
+    Seen,
+    Table,
+    either,
+)
 
 _STAGES = ("z01", "z02", "z03")
 
@@ -138,10 +144,11 @@ def _named_value(seen: Seen) -> Answer:
 
 
 def _subscription_keys(seen: Seen) -> Answer:
-    return {
-        "primaryKey": seen.prop("primaryKey") or seen.hex("key1"),
-        "secondaryKey": seen.prop("secondaryKey") or seen.hex("key2"),
-    }
+    found: JSON = {}
+    for name, label in (("primaryKey", "key1"), ("secondaryKey", "key2")):
+        given = None if seen.turns.get(seen.source(label)) else seen.prop(name)
+        found[name] = given or seen.hex(label)
+    return found
 
 
 def _front_door(seen: Seen) -> JSON:
@@ -183,7 +190,9 @@ def _real_time(suffix: str) -> Published:
             )
         return found
 
-    return Published(facts, actions={"listKeys": keys})
+    both = ("primary", "secondary")
+    again = {"regenerateKey": Regeneration(either(*both, *both), keys, "keyType")}
+    return Published(facts, actions={"listKeys": keys}, regenerations=again)
 
 
 _SITE_PARTS = (
@@ -212,6 +221,7 @@ TABLE: Table = {
     "Microsoft.Web/staticSites": Published(
         _static_site,
         actions={"listSecrets": lambda seen: {"properties": {"apiKey": seen.hex("api", 80)}}},
+        regenerations={"resetapikey": Regeneration(lambda seen: {"": "api"}, None, "")},
     ),
     "Microsoft.Insights/components": Published(
         _component,
@@ -228,7 +238,12 @@ TABLE: Table = {
     "Microsoft.ApiManagement/service": Published(_gateway),
     "Microsoft.ApiManagement/service/namedValues": Published(actions={"listValue": _named_value}),
     "Microsoft.ApiManagement/service/subscriptions": Published(
-        actions={"listSecrets": _subscription_keys}, standing=("master",)
+        actions={"listSecrets": _subscription_keys},
+        regenerations={
+            "regeneratePrimaryKey": Regeneration(lambda seen: {"": "key1"}, None, "", 204),
+            "regenerateSecondaryKey": Regeneration(lambda seen: {"": "key2"}, None, "", 204),
+        },
+        standing=("master",),
     ),
     "Microsoft.Cdn/profiles": Published(_front_door),
     "Microsoft.Cdn/profiles/endpoints": Published(_cdn_endpoint),
