@@ -37,6 +37,7 @@ TABLES: dict[str, type[tables.Table]] = {
     "`[profiles.<name>]`": tables.ProfileSpec,
     "`[queues.<name>]`": tables.QueueSpec,
     "`[images.<name>]`": tables.ImageSpec,
+    "`[scripts.<name>]`": tables.ScriptSpec,
     "`[jobs.<name>]`": tables.JobSpec,
     "`[jobs.<name>.env]`": tables.SecretRef,
     "`[jobs.<name>.secrets]`": tables.SecretSource,
@@ -100,6 +101,8 @@ def type_of(hint: Any) -> str:
         return " or ".join(type_of(a) for a in arguments)
     if origin is tuple:
         return f"list of {plural(type_of(arguments[0]))}"
+    if origin is dict and arguments[1] is Any:
+        return "table of anything"
     if origin is dict:
         return f"table of {plural(type_of(arguments[1]))}"
     words = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}

@@ -429,7 +429,7 @@ def env(state: str | None, shell: str, for_az: bool) -> None:
 
 def _with_az(values: dict[str, str], folder: Path, found: dict[str, Any]) -> dict[str, str]:
     """The variables of `az`: its own folder; the cloud stands in there."""
-    from orchestrator.cli import az_configuration
+    from orchestrator import az_configuration
     from orchestrator.errors import ProfileError
 
     try:

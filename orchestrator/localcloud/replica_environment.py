@@ -34,6 +34,8 @@ class ReplicaEnvironments:
         https: `host:port` of the HTTPS listener.
         namespaces: Names of the Service Bus namespaces there are now. Those of Azure that are not
             here stay reachable.
+        sole: Whether the only identity of what has one answers without being named, as in container
+            instances.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class ReplicaEnvironments:
         bundle: str,
         https: str,
         namespaces: Callable[[], Iterable[str]],
+        sole: bool = False,
     ) -> None:
         self._identity = identity
         self._endpoint = endpoint
         self._broker = broker
         self._https = https
         self._namespaces = namespaces
+        self._sole = sole
         self._trust = {
             "SERVICE_BUS_CUSTOM_ENDPOINT": f"sb://{broker}",
             "SERVICE_BUS_CA_BUNDLE": bundle,
@@ -93,6 +97,8 @@ class ReplicaEnvironments:
         system = None if "system" in withheld else system_principal(job)
         if not clients and system is None:
             return None
+        if self._sole and system is None and len(clients) == 1:
+            system = self._identity.directory("client_id", clients[0])
         return self._identity.replica_header(clients, system=system)
 
 

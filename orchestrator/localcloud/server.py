@@ -51,6 +51,7 @@ from orchestrator.localcloud.providers.alerts_management import AlertsManagement
 from orchestrator.localcloud.providers.authorization import Authorization, built_in
 from orchestrator.localcloud.providers.catalogue import GEOGRAPHIES, LOCATIONS
 from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
+from orchestrator.localcloud.providers.deployment_scripts import DeploymentScripts
 from orchestrator.localcloud.providers.diagnostics import Diagnostics
 from orchestrator.localcloud.providers.features import Features
 from orchestrator.localcloud.providers.generic import Generic
@@ -69,6 +70,7 @@ from orchestrator.localcloud.replica_environment import ReplicaEnvironments
 from orchestrator.localcloud.runtime.executors import executor_of
 from orchestrator.localcloud.runtime.model import RuntimeFault
 from orchestrator.localcloud.runtime.runtime import Runtime
+from orchestrator.localcloud.scripts.running import ScriptRuns
 from orchestrator.localcloud.service_bus_access import ServiceBusAccess
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import BrokerError
@@ -216,6 +218,7 @@ class LocalCloud:
         self.identity.directory = directory(store)
         self.jobs = StoredJobs(store)
         self.apps = ContainerApps(self.identity)
+        self.scripts = DeploymentScripts()
         self.service_bus = ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}")
         self.broker.sku = self.service_bus.sku
         self.metrics = metrics = Metrics(self.state.file("metrics.sqlite"), self.clock, store)
@@ -233,6 +236,7 @@ class LocalCloud:
             tenant=settings.tenant,
             providers=[
                 Resources(),
+                self.scripts,
                 Deployments(),
                 DeploymentStacks(),
                 Authorization(self.directory.principal_type),
@@ -284,7 +288,17 @@ class LocalCloud:
         )
 
     async def _run_jobs(self, connection: dict[str, Any]) -> None:
-        """Let jobs run; the endpoints that replicas talk to are served by now."""
+        """Let jobs and scripts run; the endpoints that these talk to are served by now."""
+        environments = partial(
+            ReplicaEnvironments,
+            self.identity,
+            endpoint=connection["identity"]["endpoint"],
+            broker=connection["service_bus"]["amqps"],
+            ca=connection["ca"],
+            bundle=connection["ca_bundle"],
+            https=connection["resource_manager"].removeprefix("https://"),
+            namespaces=self.broker.namespaces,
+        )
         runtime = Runtime(
             state=self.state.path,
             jobs=self.jobs,
@@ -293,15 +307,7 @@ class LocalCloud:
             ),
             logs=self.logs,
             clock=self.clock,
-            environment=ReplicaEnvironments(
-                self.identity,
-                endpoint=connection["identity"]["endpoint"],
-                broker=connection["service_bus"]["amqps"],
-                ca=connection["ca"],
-                bundle=connection["ca_bundle"],
-                https=connection["resource_manager"].removeprefix("https://"),
-                namespaces=self.broker.namespaces,
-            ),
+            environment=environments(),
             queues=WaitingMessages(self.broker, self.bus_access),
             meter=self.metrics.jobs,
         )
@@ -310,6 +316,13 @@ class LocalCloud:
             await runtime.start()
         self.runtime = runtime
         self.apps.runtime = runtime
+        self.scripts.runs = ScriptRuns(
+            state=self.state.path,
+            project=self.config.project,
+            connection=connection,
+            environment=environments(sole=True),
+            clock=self.clock,
+        )
         self._at_end("job control", self._forget_runtime)
         self.insights.alerts = self.alerts
         self.alerts.start()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -154,6 +154,20 @@ class ImageSpec(Table, frozen=True, kw_only=True):
     build: str | None = None
     dockerfile: str | None = None
     build_args: dict[str, str] = {}
+
+
+class ScriptSpec(Table, frozen=True, kw_only=True):
+    """`[scripts.<name>]`: what stands for a deployment script on the local cloud.
+
+    outputs: the outputs that the script is taken to have; it is not run.
+    process: what is run in its place: the command and its arguments; `{python}` is the interpreter
+    of the local cloud.
+    workdir: the folder that runs in, relative to the settings file (default: the file's own).
+    """
+
+    outputs: dict[str, Any] | None = None
+    process: tuple[str, ...] = ()
+    workdir: str | None = None
 
 
 # ------------------------------------------------------------------------------- jobs
@@ -357,6 +371,7 @@ class Settings(Table, frozen=True, kw_only=True):
     profiles: the places where the jobs live, each a table.
     queues: the queues, each a table.
     images: how images run on the local cloud, each a table.
+    scripts: what stands for deployment scripts on the local cloud, each a table.
     jobs: the jobs, each a table.
     queries_folder: where the project's saved queries lie.
     alerts: when somebody is told, each a table.
@@ -371,6 +386,7 @@ class Settings(Table, frozen=True, kw_only=True):
     profiles: dict[str, ProfileSpec] = {}
     queues: dict[str, QueueSpec] = {}
     images: dict[str, ImageSpec] = {}
+    scripts: dict[str, ScriptSpec] = {}
     jobs: dict[str, JobSpec] = {}
     queries_folder: str = "queries"
     alerts: dict[str, AlertSpec] = {}

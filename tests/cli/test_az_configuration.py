@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.az_configuration import CLOUD, write
 from orchestrator.bicep.__main__ import main
-from orchestrator.cli.az_configuration import CLOUD, write
 
 CONNECTION: dict[str, Any] = {
     "resource_manager": "https://127.0.0.1:14443",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli import az_configuration
+from orchestrator import az_configuration
 from orchestrator.cli.shell_exports import variables
 from tests.conftest import CloudInThread
 
@@ -210,3 +210,53 @@ def test_what_a_stranger_tries_next(az: Az, cloud: CloudInThread, tmp_path: Path
     spec = az(f"ts create -n azspec -v 1.0 -g azlab -l westeurope -f {empty}")
     done = az(f"deployment group create -g azlab -n fromspec --template-spec {spec['id']}")
     assert done["properties"]["templateLink"]["id"] == spec["id"]
+
+
+def test_a_deployment_script_runs_az_as_its_identity(
+    az: Az, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`az` is found where the local cloud looks; logged in without a step, and by one."""
+    path = os.pathsep.join([str(Path(str(AZ)).parent), os.environ["PATH"]])
+    monkeypatch.setenv("PATH", path)
+    hand = "Microsoft.ManagedIdentity/userAssignedIdentities"
+    script = {
+        "type": "Microsoft.Resources/deploymentScripts",
+        "apiVersion": "2023-08-01",
+        "name": "listing",
+        "location": "westeurope",
+        "kind": "AzureCLI",
+        "dependsOn": ["hand"],
+        "identity": {
+            "type": "UserAssigned",
+            "userAssignedIdentities": {f"[resourceId('{hand}', 'hand')]": {}},
+        },
+        "properties": {
+            "azCliVersion": "2.59.0",
+            "retentionInterval": "P1D",
+            "scriptContent": "set -e; az account show --query user.name; "
+            "az login --identity -o none; "
+            'echo "{\\"groups\\": $(az group list --query [].name)}" > $AZ_SCRIPTS_OUTPUT_PATH',
+        },
+    }
+    identity = {"type": hand, "apiVersion": "2023-01-31", "name": "hand", "location": "westeurope"}
+    template = tmp_path / "script.json"
+    template.write_text(
+        json.dumps(
+            {
+                "$schema": "https://schema.management.azure.com/schemas/2019-04-01/"
+                "deploymentTemplate.json#",
+                "contentVersion": "1.0.0.0",
+                "resources": [identity, script],
+                "outputs": {"it": {"type": "object", "value": "[reference('listing').outputs]"}},
+            }
+        )
+    )
+    done = az(f"deployment group create -g azlab -n script --template-file {template}")
+    assert "azlab" in done["properties"]["outputs"]["it"]["value"]["groups"]
+    named = "-g azlab --name listing"
+    assert az(f"deployment-scripts show {named}")["provisioningState"] == "Succeeded"
+    log = az(f"deployment-scripts show-log {named}")["value"][0]["log"]
+    assert log == '"userAssignedIdentity"\n'
+    assert [item["name"] for item in az("deployment-scripts list")] == ["listing"]
+    az(f"deployment-scripts delete {named} --yes")
+    assert az("deployment-scripts list") == []

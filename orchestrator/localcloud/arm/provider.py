@@ -223,6 +223,9 @@ class ResourceType:
     async def deleted(self, call: Call, resource: JSON) -> None:
         """It is gone from the store, durably."""
 
+    async def interrupt(self, id: ResourceId) -> None:
+        """Who has it made was canceled: end what making it takes time for."""
+
     def methods(self) -> Mapping[str, Handler]:
         """Handlers that take a method's place for one resource: `{"PATCH": self.patch}`.
 

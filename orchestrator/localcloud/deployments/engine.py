@@ -38,7 +38,7 @@ class Engine:
     """One run of one deployment.
 
     Attributes:
-        canceled: Set it, and nothing new is begun.
+        canceled: Nothing new is begun any more.
         errors: Of the resources that failed.
         detail: What operations keep beside their outcome (`records.details`).
         outputs, secure_outputs: Once it has succeeded.
@@ -57,6 +57,8 @@ class Engine:
         self.outputs: JSON = {}
         self.secure_outputs: JSON = {}
         self.made: list[str] = []
+        self._arm = arm
+        self._under_way: set[str] = set()
         self._tasks: dict[str, asyncio.Task[str]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
 
@@ -84,6 +86,12 @@ class Engine:
         if self.canceled:
             raise canceled(self._deployment)
         await self._outputs()
+
+    async def cancel(self) -> None:
+        """Begin nothing new; end what takes its time and can be ended."""
+        self.canceled = True
+        for id in [parse(text) for text in self._under_way]:
+            await self._arm.kind(id).interrupt(id)
 
     def nested(self) -> list[Instance]:
         """The deployments inside."""
@@ -114,6 +122,7 @@ class Engine:
             body = await self._known(item.body, item.id)
             if "requestContent" in self.detail:
                 record["properties"]["request"] = {"content": body}
+            self._under_way.add(item.id)
             reply = await self._client.finish("PUT", parse(item.id), body, item.api_version)
         except ArmError as error:
             return await self._failed(item, record, error)
@@ -126,6 +135,8 @@ class Engine:
                 500,
             )
             return await self._failed(item, record, inside)
+        finally:
+            self._under_way.discard(item.id)
         if "responseContent" in self.detail and reply.body is not None:
             record["properties"]["response"] = {"content": reply.body}
         await self.ledger.end(record, STATUS_WORDS.get(reply.status, str(reply.status)))
@@ -133,9 +144,11 @@ class Engine:
         return DONE
 
     async def _failed(self, item: Instance, record: JSON, error: ArmError) -> str:
-        if error.code == "DeploymentCanceled":
-            self.canceled = True
         await self.ledger.end(record, STATUS_WORDS.get(error.status, str(error.status)), error)
+        if error.code == "DeploymentCanceled":
+            # It did not fail: the whole of it is canceled.
+            self.canceled = True
+            return FAILED
         shown = ArmError(
             error.code,
             error.message,

@@ -328,10 +328,9 @@ class Deployments(Provider):
                 f"state is '{state}'.",
                 409,
             )
-        engine.canceled = True
-        for key, run in self._runs.items():
-            if any(key == made.id.lower() for made in engine.nested()):
-                run.canceled = True
+        nested = {made.id.lower() for made in engine.nested()}
+        for run in [engine, *(run for key, run in self._runs.items() if key in nested)]:
+            await run.cancel()
         return Reply(None, 204)
 
     def abandon(self, id: ResourceId) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -117,19 +117,8 @@ class ProcessExecutor:
         env["PYTHONUNBUFFERED"] = "1"
         env.update(volumes.env(container.env))
         lead_python(env)
-        loop = asyncio.get_running_loop()
-        watched = _Process(replica.name, output, self._memory)
         try:
-            await loop.subprocess_exec(
-                lambda: watched,
-                *words,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=str(folder),
-                env=env,
-                **process_tree.spawn_options(),
-            )
+            watched = await spawn(replica.name, words, folder, env, output, self._memory)
         except (OSError, ValueError) as error:
             raise _start_failure(container, words[0], error) from error
         if container.memory is not None:
@@ -168,6 +157,36 @@ def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name.upper() in INHERITED or name.upper().startswith("LC_")
     }
+
+
+async def spawn(
+    owner: str,
+    words: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    output: Output,
+    memory: MemoryWatch,
+) -> _Process:
+    """Start a program that can be ended with all it starts.
+
+    owner: Its replica's name, which stands in `env` too where what leaves its process group is to
+    be found (`process_tree.REPLICA_VARIABLE`).
+
+    Raises:
+        OSError, ValueError: It cannot be started.
+    """
+    watched = _Process(owner, output, memory)
+    await asyncio.get_running_loop().subprocess_exec(
+        lambda: watched,
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=str(folder),
+        env=env,
+        **process_tree.spawn_options(),
+    )
+    return watched
 
 
 class _Process(asyncio.SubprocessProtocol):

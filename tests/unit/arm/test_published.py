@@ -194,17 +194,6 @@ async def test_a_firewalls_address_is_of_its_subnet(tmp_path: Path) -> None:
         assert config["properties"]["privateIPAddress"] == "10.1.2.4"
 
 
-async def test_a_scripts_log_says_that_nothing_was_run(tmp_path: Path) -> None:
-    script = "Microsoft.Resources/deploymentScripts/s"
-    async with world(tmp_path) as arm:
-        await arm.group()
-        await made(arm, script, kind="AzureCLI", properties={"scriptContent": "echo"})
-        found = await arm.get(f"{AT}/{script}/logs/default")
-        assert "Nothing was run" in found["properties"]["log"]
-        with pytest.raises(ArmError):
-            await arm.get(f"{AT}/{script}-none/logs/default")
-
-
 async def test_passwords_are_not_shown(tmp_path: Path) -> None:
     async with world(tmp_path) as arm:
         await arm.group()

@@ -21,6 +21,7 @@ TABLES = {
     "[profiles.<name>]": settings.ProfileSpec,
     "[queues.<name>]": settings.QueueSpec,
     "[images.<name>]": settings.ImageSpec,
+    "[scripts.<name>]": settings.ScriptSpec,
     "[jobs.<name>]": settings.JobSpec,
     "[jobs.<name>.secrets]": settings.SecretSource,
     "[jobs.<name>.scale]": settings.Scale,

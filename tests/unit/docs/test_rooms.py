@@ -169,7 +169,7 @@ def test_the_command_imports_the_local_cloud_only_when_it_is_asked_for() -> None
 
 
 def test_the_local_cloud_never_imports_the_control_plane() -> None:
-    shared = ("clock", "azure_types", "container_engine", "image_names")
+    shared = ("az_configuration", "clock", "azure_types", "container_engine", "image_names")
     assert broken([CLOUD], [f"orchestrator.{name}" for name in shared]) == []
 
 
@@ -196,12 +196,15 @@ def test_the_library_knows_neither_the_command_nor_how_things_are_displayed() ->
         (["durations", "xml_text"], []),
         (["servicebus"], ["amqp", "durations", "identity"]),
         (["runtime"], ["logs.model", "config", "databases", "state", "umask"]),
-        (["deployments"], ["arm", "templates", "durations", "providers"]),
+        (["downloads"], []),
+        (["scripts"], ["downloads", "durations", "runtime"]),
+        (["deployments"], ["arm", "templates", "downloads", "durations", "providers"]),
     ],
     ids=lambda names: ",".join(names),
 )
 def test_a_room_of_the_local_cloud_knows_only(rooms: list[str], allowed: list[str]) -> None:
-    shared = [f"orchestrator.{name}" for name in ("clock", "container_engine", "image_names")]
+    both = ("az_configuration", "clock", "container_engine", "image_names")
+    shared = [f"orchestrator.{name}" for name in both]
     assert (
         broken([f"{CLOUD}.{name}" for name in rooms], shared + [f"{CLOUD}.{n}" for n in allowed])
         == []

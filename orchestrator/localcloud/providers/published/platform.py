@@ -267,10 +267,6 @@ def _extension(seen: Seen) -> JSON:
     return {"aksAssignedIdentity": own}
 
 
-def _script_log(seen: Seen) -> JSON:
-    return {"log": "Nothing was run: the local cloud has no deployment scripts.\n"}
-
-
 def _bastion(seen: Seen) -> JSON:
     return {"dnsName": f"bst-{seen.guid('bastion')}.bastion.azure.com"}
 
@@ -370,7 +366,6 @@ TABLE: Table = {
         lambda seen: {"jobId": seen.guid("job"), "jobState": "Created"}
     ),
     "Microsoft.KubernetesConfiguration/extensions": Published(_extension),
-    "Microsoft.Resources/deploymentScripts/logs": Published(_script_log, standing=("default",)),
     "Microsoft.KeyVault/vaults/keys": Published(_vault_key),
     "Microsoft.StorageCache/amlFilesystems": Published(_lustre),
     "Microsoft.NetApp/netAppAccounts/capacityPools/volumes": Published(_volume),

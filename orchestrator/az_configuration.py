@@ -1,8 +1,9 @@
 """A configuration folder with which the `az` command reaches the local cloud.
 
-It holds what `az cloud register`, `az cloud set` and `az login --identity` would write, so that
-nothing has to be run, and a `bicep` for `az deployment`, which it downloads otherwise. The user's
-own `~/.azure` is not touched.
+For the person at the machine (`orchestrator local env --az`) and, in the local cloud itself, for
+deployment scripts, which are logged in with their identity. It holds what `az cloud register`,
+`az cloud set` and `az login --identity` would write, so that nothing has to be run, and a `bicep`
+for `az deployment`, which it downloads otherwise. The user's own `~/.azure` is not touched.
 """
 
 from __future__ import annotations
@@ -28,12 +29,22 @@ _SETTINGS = {
 }
 
 
-def write(state: Path, connection: Mapping[str, Any]) -> Path:
+PERSON = "MSI"
+"""Logged in as the person at the machine, whose IDENTITY_HEADER is `cloud.json`'s."""
+
+
+def of_identity(client_id: str) -> str:
+    """Logged in as a user-assigned identity, as `az login --identity --client-id` notes it."""
+    return f"MSIClient-{client_id}"
+
+
+def write(state: Path, connection: Mapping[str, Any], who: str | None = PERSON) -> Path:
     """Make the folder in the state folder, or bring it up to date; returns it.
 
     Args:
-        state: The local cloud's state folder.
+        state: The local cloud's state folder, or another one to make it in.
         connection: The content of its `cloud.json`.
+        who: Who is logged in: `PERSON`, `of_identity(…)`, or None for nobody.
 
     Raises:
         OSError: It cannot be written.
@@ -49,7 +60,8 @@ def write(state: Path, connection: Mapping[str, Any]) -> Path:
     for key, value in _endpoints(connection).items():
         _set(clouds, CLOUD, key, value)
     _save(folder / "clouds.config", clouds)
-    _log_in(folder / "azureProfile.json", connection)
+    if who is not None:
+        _log_in(folder / "azureProfile.json", connection, who)
     if os.name == "posix":
         _write_bicep(folder / "bin")
     return folder
@@ -77,8 +89,8 @@ def _endpoints(connection: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _log_in(path: Path, connection: Mapping[str, Any]) -> None:
-    """Put the person at the machine into the profile, unless somebody is logged in there."""
+def _log_in(path: Path, connection: Mapping[str, Any], who: str) -> None:
+    """Put somebody into the profile, unless somebody is logged in there."""
     try:
         known = json.loads(path.read_text(encoding="utf-8-sig"))
         accounts = known.get("subscriptions", [])
@@ -93,9 +105,9 @@ def _log_in(path: Path, connection: Mapping[str, Any]) -> None:
         "name": "Local cloud",
         "state": "Enabled",
         "user": {
-            "name": "systemAssignedIdentity",
+            "name": "systemAssignedIdentity" if who == PERSON else "userAssignedIdentity",
             "type": "servicePrincipal",
-            "assignedIdentityInfo": "MSI",
+            "assignedIdentityInfo": who,
         },
         "isDefault": True,
         "tenantId": tenant,
