@@ -16,7 +16,7 @@ from typing import Any
 from duckdb_kql import ir, schema
 from duckdb_kql.errors import KqlError
 
-from orchestrator.localcloud.logs import kql_windows
+from orchestrator.localcloud.logs import functions, kql_windows
 from orchestrator.localcloud.logs.errors import semantic_error
 
 Columns = Mapping[str, Sequence[str]]
@@ -291,7 +291,44 @@ def _call(node: ir.FunctionCall, columns: list[str] | None) -> ir.Expr:
         return dataclasses.replace(node, args=(node.args[0], _folded(node.args[1])))
     elif name == "range" and len(node.args) == 3:
         _check_range(node)
-    return node
+    return _formed(name, node)
+
+
+# Functions of two arguments that KQL lets have more.
+_FOLDED = frozenset({"set_union", "set_intersect", "set_difference", "bag_merge"})
+# … whose last argument is one text, several, or an array of them.
+_LISTED = frozenset({"ipv4_is_in_any_range", "has_any_ipv4", "has_any_ipv4_prefix"})
+_BINS = {"long": "number", "int": "number", "real": "number", "timespan": "span"}
+_LONG_ADDRESSES = frozenset({"ipv6_compare", "ipv6_is_match", "ipv6_is_in_range"})
+
+
+def _formed(name: str, node: ir.FunctionCall) -> ir.Expr:
+    """A call in the form that its number of arguments asks for."""
+    count = len(node.args)
+    if name in _FOLDED and count > 2:
+        made = ir.FunctionCall(name, node.args[:2])
+        for argument in node.args[2:]:
+            made = ir.FunctionCall(name, (made, argument))
+        return made
+    if name in _LISTED and count > 2:
+        return ir.FunctionCall(name, (node.args[0], ir.FunctionCall("pack_array", node.args[1:])))
+    if name in _LONG_ADDRESSES and count in (2, 3):
+        one, other = node.args[:2]
+        prefix = node.args[2] if count > 2 else ir.Literal(None, "long")
+        plain = (ir.FunctionCall("parse_ipv6", (_without_prefix(side),)) for side in (one, other))
+        left, right = plain
+        return ir.FunctionCall(f"__local_{name}", (left, one, right, other, prefix))
+    if name == "bin_at" and count == 3 and isinstance(node.args[0], ir.Literal):
+        kind = _BINS.get(node.args[0].kind)
+        return node if kind is None else dataclasses.replace(node, name=f"__local_bin_at_{kind}")
+    form = functions.form_of(name, count)
+    return node if form is None else dataclasses.replace(node, name=form)
+
+
+def _without_prefix(address: ir.Expr) -> ir.Expr:
+    slash = ir.FunctionCall("split", (address, ir.Literal("/", "string")))
+    first = ir.PathAccess(slash, (ir.PathStep(index=ir.Literal(0, "long")),))
+    return ir.FunctionCall("tostring", (first,))
 
 
 _SPAN = re.compile(r"(\d+)([a-z]+)")

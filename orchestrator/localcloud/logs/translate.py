@@ -21,7 +21,7 @@ from duckdb_kql.translate import CLOCK_SLOT, clock, to_sql
 from duckdb_kql.translate.functions import AGGREGATE_FUNCTIONS, SCALAR_FUNCTIONS
 
 from orchestrator.localcloud.logs import (
-    kql_functions,
+    functions,
     kql_index,
     kql_nodes,
     kql_text,
@@ -33,7 +33,7 @@ from orchestrator.localcloud.logs.errors import QueryError, semantic_error
 from orchestrator.localcloud.logs.semantics import Columns
 from orchestrator.localcloud.logs.sql_messages import in_words
 
-kql_functions.register()
+functions.register()
 
 CACHED = 200
 MAX_QUERY_CHARACTERS = 2_000_000
@@ -235,7 +235,8 @@ def _plain_words(hint: str) -> str:
 def _misused(name: str) -> str | None:
     """What is wrong with the use of a function that there is."""
     if name in SCALAR_FUNCTIONS:
-        counts = " or ".join(map(str, SCALAR_FUNCTIONS[name].arities)) or "other"
+        taken = functions.COUNTS.get(name, SCALAR_FUNCTIONS[name].arities)
+        counts = " or ".join(map(str, taken)) or "other"
         return f"{name}() takes {counts} argument{'' if counts == '1' else 's'}"
     if name in AGGREGATE_FUNCTIONS:
         return f"{name}() is an aggregate, which stands in 'summarize' alone"
