@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -15,6 +17,7 @@ from azure.mgmt.servicebus.models import (
     Rule,
     SBAuthorizationRule,
     SBNamespace,
+    SBQueue,
     SBSku,
     SBSubscription,
     SBTopic,
@@ -150,12 +153,41 @@ def test_deleting_a_topic_takes_everything_of_it_along(
     assert "going" not in [topic.name for topic in client.topics.list_by_namespace(*of[:2])]
 
 
-def test_the_basic_tier_has_no_topics(client: ServiceBusManagementClient) -> None:
+@pytest.fixture(scope="module")
+def basic(client: ServiceBusManagementClient) -> str:
+    """A namespace of the tier Basic."""
     name = f"basic-{uuid.uuid4().hex[:8]}"
     client.namespaces.begin_create_or_update(
         GROUP, name, SBNamespace(location="westeurope", sku=SBSku(name="Basic"))
     ).result()
+    return name
+
+
+def test_the_basic_tier_has_no_topics(client: ServiceBusManagementClient, basic: str) -> None:
+    name = basic
     with pytest.raises(HttpResponseError) as caught:
         client.topics.create_or_update(GROUP, name, "events", SBTopic())
     assert caught.value.status_code == 400
     assert f"because the namespace '{name}' is using 'Basic' tier" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("RequiresSession", True),
+        ("RequiresDuplicateDetection", True),
+        ("ForwardTo", "plain"),
+        ("ForwardDeadLetteredMessagesTo", "plain"),
+        ("AutoDeleteOnIdle", timedelta(minutes=5)),
+    ],
+)
+def test_a_queue_of_the_basic_tier_is_plain(
+    client: ServiceBusManagementClient, basic: str, setting: str, value: Any
+) -> None:
+    client.queues.create_or_update(GROUP, basic, "plain", SBQueue(max_delivery_count=3))
+    attribute = re.sub("(?<!^)(?=[A-Z])", "_", setting).lower()
+    with pytest.raises(HttpResponseError) as caught:
+        client.queues.create_or_update(GROUP, basic, "rich", SBQueue(**{attribute: value}))
+    assert caught.value.status_code == 400
+    words = f"The property '{setting}' cannot be set when creating a Queue because the namespace"
+    assert f"{words} '{basic}' is using 'Basic' tier" in str(caught.value)

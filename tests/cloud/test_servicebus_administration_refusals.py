@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from azure.core.exceptions import (
     ClientAuthenticationError,
+    HttpResponseError,
     ResourceNotFoundError,
 )
 from azure.mgmt.servicebus.models import SBAuthorizationRule
@@ -189,3 +190,17 @@ def test_a_request_without_a_version_or_with_an_unknown_one(
     assert (status, "xml" in kind) == (400, True)
     assert "The api-version in the query string is not supported" in body
     admin.delete_queue("old")
+
+
+def test_the_basic_tier_has_plain_queues_alone(
+    world: World, admin: ServiceBusAdministrationClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.cloud.server.broker, "sku", lambda namespace: "Basic")
+    admin.create_queue("plain")
+    words = f"because the namespace '{NAMESPACE}' is using 'Basic' tier"
+    with pytest.raises(HttpResponseError, match="The property 'RequiresSession' cannot") as refused:
+        admin.create_queue("rich", requires_session=True)
+    assert words in str(refused.value)
+    with pytest.raises(HttpResponseError, match="Cannot operate on type Topic") as refused:
+        admin.create_topic("events")
+    assert words in str(refused.value)

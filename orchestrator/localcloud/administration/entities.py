@@ -21,6 +21,7 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.providers import service_bus_properties as queues
 from orchestrator.localcloud.providers import service_bus_topic_properties as topics
 from orchestrator.localcloud.servicebus.broker import Broker
+from orchestrator.localcloud.servicebus.definitions import check_tier, check_topics
 from orchestrator.localcloud.servicebus.forward_targets import check_targets
 from orchestrator.localcloud.servicebus.limits import KIBIBYTE, STRICT
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueInfo
@@ -236,11 +237,14 @@ class Entities:
                 raise _existing(name)
             settings = queues.read_properties(given, old.properties if old else None)
             before = old.properties if old else None
+            if self._broker.limits is STRICT:
+                check_tier(settings, self._namespace, self._sku, new=old is None)
             check_targets(self._broker, self._namespace, name, settings, before)
             await self._broker.put_queue(self._namespace, name, settings)
         elif description.name == "TopicDescription":
             if old is not None and not isinstance(old, TopicInfo):
                 raise _existing(name)
+            check_topics(self._namespace, self._sku)
             topic_settings = topics.read_topic(given, old.properties if old else None)
             await self._broker.put_topic(self._namespace, name, topic_settings)
         else:
@@ -249,11 +253,15 @@ class Entities:
             await self._set_access_rules(name, rules)
         return self.show(name)
 
+    @property
+    def _sku(self) -> str:
+        return self._broker.sku(self._namespace)
+
     def _check_message_size(self, given: dict[str, Any]) -> None:
         """Large messages are for Premium namespaces, and for clients of their time."""
         name = "maxMessageSizeInKilobytes"
         limits = self._broker.limits
-        sku = self._broker.sku(self._namespace)
+        sku = self._sku
         if name not in given or limits is not STRICT or sku == "Premium":
             return
         if queues.read_value(name, given[name]) * KIBIBYTE > limits.message_size:

@@ -51,9 +51,11 @@ from orchestrator.localcloud.servicebus.definitions import (
     check_namespace_name,
     check_properties,
     check_queue_name,
+    check_tier,
 )
 from orchestrator.localcloud.servicebus.errors import BrokerError, InvalidOperation
 from orchestrator.localcloud.servicebus.forward_targets import check_targets
+from orchestrator.localcloud.servicebus.limits import STRICT
 from orchestrator.localcloud.servicebus.model import QueueCounts, QueueInfo, QueueProperties
 
 if TYPE_CHECKING:
@@ -171,6 +173,9 @@ class Queue(BrokerEntity[QueueProperties]):
         if new:
             check_queue_name(entity_name(id.name), self._broker.limits)
         check_properties(settings, self._broker.limits)
+        if self._broker.limits is STRICT:
+            namespace = id.names[0]
+            check_tier(settings, namespace, self._broker.sku(namespace), new=new)
 
     async def _put(self, id: ResourceId, settings: QueueProperties) -> None:
         namespace, name = _place(id)

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Iterable
 from typing import ClassVar
 
-from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Call, ResourceType
 from orchestrator.localcloud.providers.service_bus_entity import BrokerEntity, located
@@ -23,8 +22,12 @@ from orchestrator.localcloud.providers.service_bus_topic_properties import (
     write_topic,
 )
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.definitions import check_properties, check_queue_name
-from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.definitions import (
+    check_properties,
+    check_queue_name,
+    check_topics,
+)
+from orchestrator.localcloud.servicebus.errors import BrokerError, InvalidOperation
 from orchestrator.localcloud.servicebus.forward_targets import check_targets
 from orchestrator.localcloud.servicebus.model import QueueCounts
 from orchestrator.localcloud.servicebus.rules import CompiledRule, Rule, check_rule_name
@@ -46,13 +49,12 @@ class Topic(BrokerEntity[TopicProperties]):
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """A namespace of the tier Basic has no topics."""
-        namespace = call.arm.store.get(call.id.top) or {}
-        if old is None and (namespace.get("sku") or {}).get("name") == "Basic":
-            raise ArmError(
-                "BadRequest",
-                "SubCode=40000. Cannot operate on type Topic because the namespace "
-                f"'{call.id.top.name}' is using 'Basic' tier.",
-            )
+        namespace = call.id.top.name
+        if old is None:
+            try:
+                check_topics(namespace, self._broker.sku(namespace))
+            except InvalidOperation as error:
+                raise arm_error(error) from error
         return await super().prepare(call, resource, old)
 
     def _info(self, id: ResourceId) -> TopicInfo | None:

@@ -168,6 +168,43 @@ def check_properties(properties: QueueProperties, limits: Limits) -> None:
         _in_range("maxMessageSizeInKilobytes", size, 1, limits.message_kilobytes_max)
 
 
+def check_tier(properties: QueueProperties, namespace: str, sku: str, *, new: bool) -> None:
+    """A queue of a Basic namespace has no sessions, no detection of duplicates, forwards nothing
+    and is not deleted when idle ("Service Bus pricing", and what the service's users report).
+
+    Raises:
+        InvalidOperation: In the service's words.
+    """
+    if sku != "Basic":
+        return
+    wanted = {
+        "RequiresSession": properties.requires_session,
+        "RequiresDuplicateDetection": properties.requires_duplicate_detection,
+        "ForwardTo": properties.forward_to,
+        "ForwardDeadLetteredMessagesTo": properties.forward_dead_letters_to,
+        "AutoDeleteOnIdle": properties.auto_delete_on_idle < FOREVER,
+    }
+    for name, given in wanted.items():
+        if given:
+            raise InvalidOperation(
+                f"The property '{name}' cannot be set when {'creating' if new else 'updating'} a "
+                f"Queue because the namespace '{namespace}' is using 'Basic' tier."
+            )
+
+
+def check_topics(namespace: str, sku: str) -> None:
+    """A Basic namespace has no topics.
+
+    Raises:
+        InvalidOperation: In the service's words.
+    """
+    if sku == "Basic":
+        raise InvalidOperation(
+            f"Cannot operate on type Topic because the namespace '{namespace}' is using 'Basic' "
+            "tier."
+        )
+
+
 def check_unchanged(old: QueueProperties, new: QueueProperties) -> None:
     """Raises InvalidOperation if a property that is fixed at creation differs."""
     names = {field.name for field in fields(QueueProperties)}
