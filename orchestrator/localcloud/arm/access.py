@@ -205,6 +205,8 @@ _OPEN = (
     "/providers/microsoft.resourcegraph/resources",
 )
 
+_OPERATION_LISTS = ("operations", "provideroperations")
+
 
 def guard(access: Access, call: Call) -> None:
     """Refuse what the caller has no role for.
@@ -212,10 +214,10 @@ def guard(access: Access, call: Call) -> None:
     Raises:
         ArmError: 403 `AuthorizationFailed`.
     """
-    if call.id.text.lower() in _OPEN or (
-        # Who asks for the regions or providers need not have a role on anything in it.
-        call.method == "GET" and call.id.subscription and not call.id.group and _metadata(call.id)
-    ):
+    if call.id.text.lower() in _OPEN or (call.method == "GET" and _operations(call.id)):
+        return
+    # Who asks for the regions or providers need not have a role on anything in it.
+    if call.method == "GET" and call.id.subscription and not call.id.group and _metadata(call.id):
         return
     action, scope = operation(call.method, call.id)
     who = str(call.claims.get("oid", ""))
@@ -245,6 +247,11 @@ def _metadata(id: ResourceId) -> bool:
     return words in (["locations"], ["providers"]) or bool(
         id.namespace and (not id.types or id.types[0].lower() == "locations")
     )
+
+
+def _operations(id: ResourceId) -> bool:
+    """Whether it is a list of what roles may allow, which anybody reads."""
+    return not id.scope and bool(id.types) and id.types[0].lower() in _OPERATION_LISTS
 
 
 def _listing(id: ResourceId) -> bool:

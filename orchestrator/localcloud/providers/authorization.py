@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 from orchestrator.localcloud.arm.access import ASSIGNMENTS, DEFINITIONS, EVERYTHING, PERMISSIONS
@@ -16,7 +16,8 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.locks import LOCKS
 from orchestrator.localcloud.arm.operations import iso
-from orchestrator.localcloud.arm.provider import JSON, Call, Provider, ResourceType
+from orchestrator.localcloud.arm.provider import JSON, Call, Handler, Provider, ResourceType
+from orchestrator.localcloud.providers.provider_operations import operation_routes
 from orchestrator.localcloud.providers.roles import BUILT_IN
 from orchestrator.localcloud.providers.unassignable import PRIVILEGED, DenyAssignments, licensed
 
@@ -46,6 +47,10 @@ class Authorization(Provider):
             DenyAssignments(),
             *(licensed(name) for name in PRIVILEGED),
         ]
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """What roles may allow, of each provider."""
+        return operation_routes()
 
 
 def built_in(guid: str) -> JSON | None:

@@ -10,18 +10,26 @@ from __future__ import annotations
 from orchestrator.localcloud.providers.published import data, messaging, platform, web
 from orchestrator.localcloud.providers.published.seen import Action, Published, Regeneration, Seen
 
-__all__ = ["Action", "Published", "Regeneration", "Seen", "action_names", "of_type"]
+__all__ = ["Action", "Published", "Regeneration", "Seen", "action_names", "actions_of", "of_type"]
 
-_TABLE = {
-    type.lower(): published
-    for table in (data.TABLE, messaging.TABLE, platform.TABLE, web.TABLE)
-    for type, published in table.items()
-}
+_TABLES = (data.TABLE, messaging.TABLE, platform.TABLE, web.TABLE)
+_TABLE = {type.lower(): published for table in _TABLES for type, published in table.items()}
 
 
 def of_type(type: str) -> Published | None:
     """What is published of a type, in any case."""
     return _TABLE.get(type.lower())
+
+
+def actions_of(namespace: str) -> dict[str, list[str]]:
+    """Types of a namespace, in any case -> the names of their actions."""
+    prefix = f"{namespace}/".lower()
+    return {
+        type: [*published.actions, *published.regenerations]
+        for table in _TABLES
+        for type, published in table.items()
+        if type.lower().startswith(prefix)
+    }
 
 
 def action_names() -> set[str]:
