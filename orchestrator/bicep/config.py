@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from orchestrator.bicep.paths import path_fault
 
 _DEEPEST = 32
+_NO_PATH = re.compile(r"builtin:|br[:/]")  # types that come with the real compiler, or a registry's
 # Source: Azure's documentation of its clouds
 _MANAGERS = {
     "AzureCloud": "https://management.azure.com",
@@ -108,6 +110,17 @@ def mocked_modules(folder: Path, alias: str) -> Path | None:
     for key in ("moduleAliasesMock", "br", alias, "mapToFilePath"):
         found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, str) or nearest.path is None:
+        return None
+    return Path(os.path.normpath(nearest.path.parent / found))
+
+
+def types_path(folder: Path) -> Path | None:
+    """The library of Azure's types that `extensions.az` names by a path, if any."""
+    nearest = _nearest(folder)
+    found: Any = nearest.values
+    for key in ("extensions", "az"):
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, str) or nearest.path is None or _NO_PATH.match(found):
         return None
     return Path(os.path.normpath(nearest.path.parent / found))
 

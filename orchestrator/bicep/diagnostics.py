@@ -165,8 +165,9 @@ class Diagnostics:
         self._seen: set[tuple[Path, int, int, str]] = set()
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keep a finding. Of several at one place the first says why, the others follow from it."""
-        why = diagnostic.code if diagnostic.severity == WARNING else ERROR
+        """Keep a finding. Of several errors at one place the first says why, the others follow."""
+        warns = diagnostic.severity == WARNING
+        why = f"{diagnostic.code}: {diagnostic.message}" if warns else ERROR
         key = (diagnostic.path, diagnostic.line, diagnostic.column, why)
         if key not in self._seen:
             self._seen.add(key)
@@ -216,3 +217,31 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), list(names), n=1, cutoff=0.7)
     return names[close[0]] if close else ""
+
+
+def misspelt(word: str, known: Iterable[str]) -> str:
+    """The known word that a word differs from in no more than a third of its letters, or ""."""
+    most = len(word) * 34 // 100
+    best = ""
+    for name in known:
+        if abs(len(word) - len(name)) > min(most, 2):
+            continue
+        if name.lower() == word.lower():
+            return name
+        distance = _distance(word.lower(), name.lower())
+        if len(name) > 2 and distance <= most:
+            best, most = name, distance - 1
+    return best
+
+
+def _distance(one: str, other: str) -> int:
+    """How many letters are to be put in, left out or changed to make one word the other."""
+    row = list(range(len(other) + 1))
+    for count, letter in enumerate(one, 1):
+        before, row[0] = row[0], count
+        for place, its in enumerate(other, 1):
+            before, row[place] = (
+                row[place],
+                min(row[place] + 1, row[place - 1] + 1, before + (letter != its)),
+            )
+    return row[-1]

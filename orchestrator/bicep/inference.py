@@ -14,8 +14,9 @@ from orchestrator.bicep.interface import output_names
 from orchestrator.bicep.kinds import ANY, Kind, Property, array_of, literal, union
 from orchestrator.bicep.model import ArmFile, Model, decorator
 from orchestrator.bicep.scope_kinds import SCOPE_PROPERTIES, scope_kind
-from orchestrator.bicep.symbols import Local, Symbol
+from orchestrator.bicep.symbols import Local, Resource, Symbol
 from orchestrator.bicep.type_kinds import declared_kind, of_schema, type_kind
+from orchestrator.bicep.type_library.bodies import body_kind
 from orchestrator.bicep.unit import built_in_name
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Typing:
         self._symbols: dict[Symbol, Kind] = {}
         self._kinds: dict[s.Node, Kind] = {}
         self._running: set[Symbol] = set()
+        self._bodies: dict[Symbol, Kind | None] = {}
 
     # --- types
 
@@ -217,6 +219,9 @@ class Typing:
             return _function_result(node.symbol)
         if isinstance(node, s.MethodCall):
             base = s.unwrap(node.base)
+            given = self.of(base)
+            if given.name == "resource":
+                return self._of_function(given, node.name.name)
             if (
                 isinstance(base, s.Name)
                 and isinstance(base.symbol, Symbol)
@@ -301,6 +306,8 @@ class Typing:
         index = s.unwrap(node.index)
         name = self.of(index)
         if name.name == "string" and name.is_literal:
+            if base.name == "resource":
+                return self._of_resource(base, str(name.value), safe=node.safe)
             return self.read(base, str(name.value), safe=node.safe)
         if base.name == "array":
             found = self._item_at(base, index, from_end=node.from_end)
@@ -327,13 +334,53 @@ class Typing:
             return kinds.STRING if node.name.name == "name" else ANY
         base = kinds.without_null(self.of(node.base))
         if base.name == "resource":
-            return self._of_resource(base, node.name.name)
+            return self._of_resource(base, node.name.name, safe=node.safe)
         return self.read(base, node.name.name, safe=node.safe)
 
-    def _of_resource(self, kind: Kind, name: str) -> Kind:
-        """What the file says of a resource."""
+    def body(self, kind: Kind) -> Kind | None:
+        """What Azure's types say of a resource; None where no library is asked, or it has not the
+        type and is not whole."""
+        symbol = kind.source
+        found = symbol.model.resource_of.get(symbol) if symbol is not None else None
+        if symbol is None or found is None or symbol.model.library is None:
+            return None
+        if symbol not in self._bodies:
+            described = symbol.model.described(found)
+            self._bodies[symbol] = None
+            if described is not None or symbol.model.library.is_whole:
+                self._bodies[symbol] = body_kind(described, found, partial(self._said, found))
+        return self._bodies[symbol]
+
+    def _of_function(self, kind: Kind, name: str) -> Kind:
+        """What a function of a resource gives: `storage.listKeys()`."""
+        resource = self.model.resource_of.get(kind.source) if kind.source is not None else None
+        described = self.model.described(resource) if resource is not None else None
+        found = described.functions.get(name) if described is not None else None
+        return found() if found is not None else ANY
+
+    def _told(self, kind: Kind, name: str, found: Kind) -> Kind:
+        """Of several descriptions of a property the one that the resource's body means."""
+        resource = self.model.resource_of.get(kind.source) if kind.source is not None else None
+        if found.azure is None or not found.azure.tag or resource is None:
+            return found
+        written = resource.body.value(name)
+        tag = written.value(found.azure.tag) if isinstance(written, s.Object) else None
+        case = found.azure.cases.get(str(self.of(tag).value)) if tag is not None else None
+        return case() if case is not None else found
+
+    def _said(self, resource: Resource, name: str) -> object:
+        """The value of a property of a resource's body, where the file says it."""
+        written = resource.body.value(name)
+        found = self.of(written) if written is not None else ANY
+        return found.value if found.is_literal else None
+
+    def _of_resource(self, kind: Kind, name: str, *, safe: bool = False) -> Kind:
+        """What the file says of a resource, and what Azure's types do."""
         if name not in ("id", "name", "type", "apiVersion"):
-            return ANY
+            body = self.body(kind)
+            if body is None:
+                return ANY
+            return self._told(kind, name, self.read(body, name, safe=safe))
         found = self.model.resource_of.get(kind.source) if kind.source is not None else None
         if found is None or name == "id":
             return kinds.STRING

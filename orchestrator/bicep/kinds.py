@@ -1,7 +1,8 @@
-"""What kind of value an expression has, as far as a file says: literals, declared types, functions.
+"""What kind of value an expression has: literals, declared types, functions, parts of resources.
 
-Resources have no library of types here: what is read of one is `any`, as is what a template's
-parameter leaves open. `any` fits everywhere, so a check speaks only where it is certain.
+What a template's parameter leaves open is `any`, and so is what is read of a resource whose type
+no library describes (type_library). `any` fits everywhere, so a check speaks only where it is
+certain.
 """
 
 from __future__ import annotations
@@ -20,14 +21,39 @@ _MOST_ITEMS = 100  # of longer arrays in files it is not said what their items a
 
 @dataclass(slots=True, frozen=True, eq=False)
 class Property:
-    """A property's kind, found when it is asked for (types may contain themselves)."""
+    """A property's kind, found when it is asked for (types may contain themselves).
+
+    `common`: all resources may have it, and this one's description does not name it.
+    """
 
     find: Callable[[], Kind]
     required: bool = True
+    read_only: bool = False
+    write_only: bool = False
+    common: bool = False
 
     @property
     def kind(self) -> Kind:
         return self.find()
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Described:
+    """What Azure's types say of a kind, beyond what a Bicep file can say.
+
+    `label`: what Azure calls an object. `least`, `most`: of a number, of the length of a text or
+    an array. `tag`: the property that tells which of `cases` an object is. `body`: of a whole
+    resource.
+    """
+
+    label: str = ""
+    least: int | None = None
+    most: int | None = None
+    pattern: str = ""
+    secure: bool = False
+    tag: str = ""
+    cases: Mapping[str, Callable[[], Kind]] = field(default_factory=dict)
+    body: bool = False
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -36,7 +62,8 @@ class Kind:
 
     `value`: of a literal. `members`: of a union. `item`: of an array whose items are alike;
     `items`: of one whose items are known singly. `props`: of an object, with `closed` when it has
-    no others, and with `rest` what these are.
+    no others, and with `rest` what these are. `azure`: of a kind that Azure's types describe, which
+    may be wrong: what does not fit there is warned of.
     """
 
     name: str
@@ -49,6 +76,12 @@ class Kind:
     closed: bool = False
     literal: bool = False  # an object or array that is written out
     source: Symbol | None = None  # a resource's or module's declaration
+    azure: Described | None = None
+
+    @property
+    def is_azure(self) -> bool:
+        """Whether Azure's types describe the kind, or a member of it."""
+        return self.azure is not None or any(one.azure is not None for one in self.members)
 
     @property
     def is_literal(self) -> bool:
@@ -70,6 +103,8 @@ class Kind:
             if isinstance(self.value, bool):
                 return "true" if self.value else "false"
             return f"'{self.value}'" if isinstance(self.value, str) else str(self.value)
+        if self.azure is not None and self.azure.label:
+            return self.azure.label
         if self.name == "array" and self.item is not None and self.items is None:
             inner = self.item()
             if inner.name != "any":

@@ -29,6 +29,7 @@ from orchestrator.bicep.symbols import Resource, Symbol, Target
 if TYPE_CHECKING:
     from orchestrator.bicep.imports import Closure
     from orchestrator.bicep.kinds import Kind
+    from orchestrator.bicep.type_library import Library, ResourceType
     from orchestrator.bicep.unit import Unit
 
 Json = Any
@@ -418,6 +419,19 @@ class Model:
         from orchestrator.bicep.unit import Unit
 
         return Unit(self)
+
+    @cached_property
+    def library(self) -> Library | None:
+        """What knows Azure's types, for this file."""
+        from orchestrator.bicep.type_library import library_for
+
+        return library_for(self.path.parent)
+
+    def described(self, resource: Resource) -> ResourceType | None:
+        """The type of a resource, where the library has it."""
+        if self.library is None:
+            return None
+        return self.library.find(resource.type, resource.api_version)
 
     @cached_property
     def target_scope(self) -> str:

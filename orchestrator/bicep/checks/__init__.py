@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.bicep.checks import (
+    bodies,
     bounds,
     cycles,
     decorators,
@@ -34,6 +35,7 @@ def check(model: Model) -> None:
     loops.check(model)
     lambdas.check(model)
     resources.check(model, typing)
+    bodies.check(model, typing)
     modules.check(model, typing)
     tests.check(model, typing)
     timing.check(model, typing)

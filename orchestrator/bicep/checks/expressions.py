@@ -7,7 +7,7 @@ from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.calls import Calls
 from orchestrator.bicep.checks.values import check_value
-from orchestrator.bicep.diagnostics import nearest
+from orchestrator.bicep.diagnostics import misspelt, nearest
 from orchestrator.bicep.inference import Typing, parameter_type
 from orchestrator.bicep.interface import is_nullable, secure_outputs
 from orchestrator.bicep.kinds import Kind
@@ -23,6 +23,7 @@ _NO_VALUE = {
     sym.WILDCARD: "an import",
     sym.TEST: "a test",
 }
+_ALWAYS = ("id", "name", "type", "apiVersion")  # that each resource has
 _WRITE_ONLY = ("dependsOn", "scope", "parent")
 _NOT_INDEXED = ("string", "int", "bool", "null")
 _MAX_INT = 2**63 - 1
@@ -276,6 +277,10 @@ class Checker:
             return
         if found.name == "resource" and name in _WRITE_ONLY:
             self.model.error(node.name, "BCP077", f'"{name}" of a resource can\'t be read.')
+        elif found.name == "resource":
+            body = self.typing.body(found)
+            if body is not None and name not in _ALWAYS:
+                self._known_property(node.name, body, name, node.safe)
         elif found.name in ("array", "string", "int", "bool", "null", "lambda"):
             self.model.error(
                 node.name, "BCP055", f"This is {found.spell()}, which has no properties."
@@ -306,6 +311,9 @@ class Checker:
             )
 
     def _known_property(self, at: s.Node, found: Kind, name: str, safe: bool) -> None:
+        if found.azure is not None:
+            self._described_property(at, found, name, safe)
+            return
         if safe or not found.closed or found.rest is not None or found.prop(name) is not None:
             return
         meant = nearest(name, found.props)
@@ -316,6 +324,30 @@ class Checker:
             f'There is no property "{name}" here.'
             + (f' Did you mean "{meant}"?' if meant else f" There are: {known}."),
         )
+
+    def _described_property(self, at: s.Node, found: Kind, name: str, safe: bool) -> None:
+        """What is read of a part of a resource: its description may be wrong."""
+        described = found.azure
+        assert described is not None
+        say = self.model.error if described.body and not safe else self.model.warning
+        known = found.props.get(name)
+        if known is not None and known.write_only:
+            say(at, "BCP077", f'"{name}" of {described.label} can\'t be read: Azure hides it.')
+        elif known is not None and known.common and not safe:
+            self.model.warning(
+                at,
+                "BCP187",
+                f'"{name}" is no property of {described.label}, as far as Azure describes it.',
+            )
+        elif known is None and found.closed and found.rest is None:
+            names = sorted(one for one, prop in found.props.items() if not prop.write_only)
+            meant = misspelt(name, names)
+            say(
+                at,
+                "BCP083" if meant else "BCP053",
+                f'{described.label} has no property "{name}".'
+                + (f' Did you mean "{meant}"?' if meant else f" There are: {', '.join(names)}."),
+            )
 
     def _module_member(self, node: s.Member, name: str) -> bool:
         module = self.typing.module_of(node.base)

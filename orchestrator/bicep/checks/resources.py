@@ -6,6 +6,7 @@ from orchestrator import azure_types
 from orchestrator.bicep import kinds, scopes
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.described import lacking
 from orchestrator.bicep.config import experimental
 from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.model import Model
@@ -87,7 +88,10 @@ def _body(model: Model, typing: Typing, resource: Resource) -> None:
     name = body.prop("name")
     if name is None:
         if not any(isinstance(item, s.Spread) for item in body.items):
-            model.error(resource.decl.name, "BCP035", 'A resource needs the property "name".')
+            others = _lacking(typing, resource)
+            names = ", ".join(f'"{one}"' for one in sorted({"name", *others}))
+            plural = "properties" if others else "property"
+            model.error(resource.decl.name, "BCP035", f"A resource needs the {plural} {names}.")
     else:
         found = typing.of(name.value)
         if not kinds.fits(found, kinds.STRING) or found.name == "null":
@@ -110,6 +114,14 @@ def _body(model: Model, typing: Typing, resource: Resource) -> None:
             model.error(
                 prop.key, "BCP173", f'An existing resource has no "{prop.name}" to be given.'
             )
+
+
+def _lacking(typing: Typing, resource: Resource) -> list[str]:
+    """What a resource's type requires and its body has not, where a library says it."""
+    wanted = typing.body(kinds.Kind(sym.RESOURCE, source=resource.symbol))
+    if wanted is None or resource.existing:
+        return []
+    return lacking(wanted, {prop.name or "" for prop in resource.body.props})
 
 
 def _segments(model: Model, resource: Resource, node: s.Node) -> None:

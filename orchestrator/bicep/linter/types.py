@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 from orchestrator import azure_types
 from orchestrator.bicep import kinds
+from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.inference import Typing
+from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.model import Model
+from orchestrator.bicep.symbols import Resource
 
 # at the top of a resource's body. Source: Resource Manager's common properties, and Bicep's own
 _COMMON = (
@@ -49,7 +52,7 @@ _KINDS = {
 def wrong_kinds(model: Model, typing: Typing) -> Iterator[tuple[s.Node, str]]:
     """A common property whose value is of another kind than all types take."""
     for resource in model.resources:
-        if not azure_types.is_known(resource.type):
+        if not azure_types.is_known(resource.type) or is_described(typing, resource):
             continue
         for prop in resource.body.props:
             wanted = _KINDS.get(prop.name or "")
@@ -59,9 +62,16 @@ def wrong_kinds(model: Model, typing: Typing) -> Iterator[tuple[s.Node, str]]:
                 yield prop.value, said
 
 
-def almost_common(model: Model, _: Typing) -> Iterator[tuple[s.Node, str]]:
+def is_described(typing: Typing, resource: Resource) -> bool:
+    """Whether a library of types says what the resource has: then that is checked, and told."""
+    return typing.body(Kind(sym.RESOURCE, source=resource.symbol)) is not None
+
+
+def almost_common(model: Model, typing: Typing) -> Iterator[tuple[s.Node, str]]:
     """A property that no type is known to have, spelt almost as one that all may have."""
     for resource in model.resources:
+        if is_described(typing, resource):
+            continue
         for prop in resource.body.props:
             name = prop.name
             if name is None or name in _COMMON:
@@ -71,8 +81,10 @@ def almost_common(model: Model, _: Typing) -> Iterator[tuple[s.Node, str]]:
                 yield prop.key, f'Is "{name}" meant to be "{close[0]}"? It is written as it is.'
 
 
-def unknown(model: Model, _: Typing) -> Iterator[tuple[s.Node, str]]:
+def unknown(model: Model, typing: Typing) -> Iterator[tuple[s.Node, str]]:
     for resource in model.resources:
+        if is_described(typing, resource):
+            continue
         if azure_types.is_known(resource.type):
             continue
         parent, _slash, last = resource.type.rpartition("/")
