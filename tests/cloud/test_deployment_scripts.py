@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from azure.mgmt.resource.deployments import DeploymentsMgmtClient
@@ -16,6 +14,7 @@ from azure.mgmt.resource.deployments import DeploymentsMgmtClient
 from orchestrator.clock import ManualClock
 from tests.cloud.wire import Answer, Wire
 from tests.conftest import CloudInThread
+from tests.file_server import Files, file_server
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 
@@ -33,28 +32,10 @@ process = "bash"
 """
 
 
-class Files(BaseHTTPRequestHandler):
-    """Files at addresses: what is here, and 404."""
-
-    files: ClassVar[dict[str, bytes]] = {}
-
-    def do_GET(self) -> None:
-        found = self.files.get(self.path.partition("?")[0])
-        self.send_response(404 if found is None else 200)
-        self.end_headers()
-        self.wfile.write(found or b"")
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def files() -> Iterator[Files]:
+    with file_server() as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -233,19 +214,19 @@ def test_outputs_are_an_object(scripts: Scripts, text: str) -> None:
 
 
 def test_files_are_downloaded_and_lie_where_the_script_looks(
-    scripts: Scripts, address: str
+    scripts: Scripts, files: Files
 ) -> None:
-    Files.files["/main.sh"] = b'./helper.sh "$1"'
-    Files.files["/more/helper.sh"] = b'echo "{\\"got\\": \\"$1\\"}" > $AZ_SCRIPTS_OUTPUT_PATH'
+    files.files["/main.sh"] = b'./helper.sh "$1"'
+    files.files["/more/helper.sh"] = b'echo "{\\"got\\": \\"$1\\"}" > $AZ_SCRIPTS_OUTPUT_PATH'
     found = scripts.run(
         "files",
         None,
-        primaryScriptUri=f"{address}/main.sh?sig=secret",
-        supportingScriptUris=[f"{address}/more/helper.sh"],
+        primaryScriptUri=f"{files.address}/main.sh?sig=secret",
+        supportingScriptUris=[f"{files.address}/more/helper.sh"],
         arguments="blue",
     )
     assert found["properties"]["outputs"] == {"got": "blue"}
-    missing = scripts.run("files", None, primaryScriptUri=f"{address}/none.sh?sig=secret")
+    missing = scripts.run("files", None, primaryScriptUri=f"{files.address}/none.sh?sig=secret")
     error = missing["properties"]["status"]["error"]
     assert error["code"] == "DeploymentScriptDownloadFailure"
     assert "none.sh" in error["message"]

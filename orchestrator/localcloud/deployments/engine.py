@@ -15,6 +15,7 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON, Reply
 from orchestrator.localcloud.deployments.calls import Client
+from orchestrator.localcloud.deployments.linking import Link, beside
 from orchestrator.localcloud.deployments.records import STATUS_WORDS, Ledger, failure, reference_to
 from orchestrator.localcloud.templates.errors import ExpressionError, NotYetKnown, Request
 from orchestrator.localcloud.templates.plan import Instance, Plan
@@ -40,6 +41,7 @@ class Engine:
     Attributes:
         canceled: Nothing new is begun any more.
         errors: Of the resources that failed.
+        link: Where its template is from.
         detail: What operations keep beside their outcome (`records.details`).
         outputs, secure_outputs: Once it has succeeded.
     """
@@ -52,6 +54,7 @@ class Engine:
         self._client = client
         self.ledger = Ledger(arm, deployment)
         self.detail: frozenset[str] = frozenset()
+        self.link: Link | None = None
         self.canceled = False
         self.errors: list[ArmError] = []
         self.outputs: JSON = {}
@@ -122,6 +125,8 @@ class Engine:
             body = await self._known(item.body, item.id)
             if "requestContent" in self.detail:
                 record["properties"]["request"] = {"content": body}
+            if item.is_deployment:
+                body = beside(body, self.link)
             self._under_way.add(item.id)
             reply = await self._client.finish("PUT", parse(item.id), body, item.api_version)
         except ArmError as error:

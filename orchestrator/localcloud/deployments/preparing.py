@@ -17,6 +17,7 @@ from orchestrator.localcloud.arm.provider import JSON, Call
 from orchestrator.localcloud.deployments import records
 from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import remove_the_rest
+from orchestrator.localcloud.deployments.linking import Link, beside, linked
 from orchestrator.localcloud.deployments.records import STATUS_WORDS
 from orchestrator.localcloud.deployments.request import PROVIDER, TEMPLATE, Wanted, wanted
 from orchestrator.localcloud.deployments.rollback import only_at_the_root
@@ -26,7 +27,6 @@ from orchestrator.localcloud.deployments.scopes import (
     kind_of,
     scope_of,
 )
-from orchestrator.localcloud.deployments.vault_references import with_secrets
 from orchestrator.localcloud.templates.environment import Scope
 from orchestrator.localcloud.templates.graph import connect
 from orchestrator.localcloud.templates.placing import GROUP
@@ -49,6 +49,7 @@ class Prepared:
         plan: What it deploys.
         bodies: Each resource to deploy, with its body as far as it is known.
         open: The keys of those whose bodies hold what only the running cloud can tell.
+        link: Where the template is from; None: it was sent.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Prepared:
     level: str
     bodies: list[tuple[Instance, Any]] = field(default_factory=list)
     open: set[str] = field(default_factory=set)
+    link: Link | None = None
 
     async def complete(self, arm: ResourceManager, engine: Engine) -> None:
         """Delete from the group what the template does not have. Raises ArmError."""
@@ -144,8 +146,7 @@ async def _looked_over(
             continue
         try:
             only_at_the_root(body)
-            asked = wanted(with_secrets(arm, caller, body))
-            inner = await prepare(arm, parse(item.id), asked, caller, assumed=groups)
+            inner = await prepare_nested(arm, item, body, prepared, groups)
         except ArmError as error:
             if closed:  # else: checked once the values are known
                 errors.append(_not_valid(item.name, item.id, error))
@@ -272,6 +273,24 @@ def _check_request(arm: ResourceManager, name: str, kind: str, request: Wanted) 
         )
 
 
+async def prepare_nested(
+    arm: ResourceManager,
+    item: Instance,
+    body: JSON,
+    above: Prepared,
+    assumed: Mapping[str, str],
+) -> Prepared:
+    """Check a deployment that lies in another one, `above`, with what it links to. See `prepare`.
+
+    Raises:
+        ArmError: It is refused.
+    """
+    depth = above.link.depth + 1 if above.link is not None else 0
+    whole, link = await linked(arm, above.caller, beside(body, above.link), depth)
+    at = parse(item.id)
+    return await prepare(arm, at, wanted(whole), above.caller, assumed=assumed, link=link)
+
+
 async def prepare(
     arm: ResourceManager,
     id: ResourceId,
@@ -279,6 +298,7 @@ async def prepare(
     caller: Caller,
     *,
     assumed: Mapping[str, str] | None = None,
+    link: Link | None = None,
 ) -> Prepared:
     """Check a deployment.
 
@@ -286,6 +306,7 @@ async def prepare(
         id: Of the deployment, or of an action on it.
         assumed: Resource groups (ids in small letters) that will exist by then, with their
             locations.
+        link: Where the template is from.
 
     Raises:
         ArmError: It is refused, and nothing has happened.
@@ -308,6 +329,8 @@ async def prepare(
     }
     if request.location:
         deployment["location"] = request.location
+    if link is not None:
+        deployment["properties"]["templateLink"] = link.told()
     environment = await environment_of(arm, caller, scope, deployment, assumed or {})
     plan = Plan(document, request.given, environment)
     plan.inputs.references = request.references
@@ -321,6 +344,7 @@ async def prepare(
         hash_,
         caller,
         request.level,
+        link=link,
     )
 
     def seen(item: Instance, body: Any, known: bool) -> None:

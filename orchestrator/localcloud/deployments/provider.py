@@ -39,7 +39,7 @@ from orchestrator.localcloud.deployments.kinds import (
     OperationType,
     stored_deployment,
 )
-from orchestrator.localcloud.deployments.linking import linked
+from orchestrator.localcloud.deployments.linking import Link, linked
 from orchestrator.localcloud.deployments.preparing import Prepared, prepare, validated
 from orchestrator.localcloud.deployments.records import PRIVATE, TERMINAL, details, shown
 from orchestrator.localcloud.deployments.request import debug_setting, validation_level, wanted
@@ -101,7 +101,7 @@ class Deployments(Provider):
         """Check a deployment, keep it, run it."""
         arm = call.arm
         body, link = await linked(arm, Caller.of(call), call.body)
-        prepared = await prepare(arm, call.id, wanted(body), Caller.of(call))
+        prepared = await prepare(arm, call.id, wanted(body), Caller.of(call), link=link)
         check_location(arm, call.id, prepared.location)
         await validated(arm, prepared.caller, prepared)
         back = on_error(arm, call.id, body)
@@ -119,7 +119,8 @@ class Deployments(Provider):
             id = parse(old["id"]) if old is not None else call.id
             record = self._record(id, prepared, call)
             if link is not None:
-                record["properties"]["templateLink"] = link
+                record["properties"]["templateLink"] = link.shown
+                record[PRIVATE]["link"] = link.stored()
             if (debug := debug_setting(body)) is not None:
                 record["properties"]["debugSetting"] = debug
             if back is not None:
@@ -173,6 +174,7 @@ class Deployments(Provider):
 
     def _engine(self, arm: ResourceManager, id: ResourceId, prepared: Prepared) -> Engine:
         engine = Engine(arm, id, prepared.plan, Client(arm, prepared.caller))
+        engine.link = prepared.link
         self._runs[id.key] = engine
         return engine
 
@@ -276,6 +278,7 @@ class Deployments(Provider):
             # Secret parameters are kept while the deployment may have to go on or be run again.
             if changes["provisioningState"] != "Succeeded" or id.group is None:
                 record[PRIVATE].pop("inputs", None)
+                record[PRIVATE].pop("link", None)
             if engine.secure_outputs:
                 record[PRIVATE]["secureOutputs"] = engine.secure_outputs
         await arm.store.write(put=[(id, record, secrets.token_hex(8))])
@@ -285,7 +288,7 @@ class Deployments(Provider):
     async def validate(self, call: Call) -> Answer:
         """What a PUT would check, and what it would deploy; nothing is kept."""
         body, link = await linked(call.arm, Caller.of(call), call.body)
-        prepared = await prepare(call.arm, call.id, wanted(body), Caller.of(call))
+        prepared = await prepare(call.arm, call.id, wanted(body), Caller.of(call), link=link)
         debug_setting(body)
         check_location(call.arm, call.id, prepared.location)
         plan = prepared.plan
@@ -304,7 +307,7 @@ class Deployments(Provider):
             "validatedResources": [{"id": id} for id in ids],
         }
         if link is not None:
-            properties["templateLink"] = link
+            properties["templateLink"] = link.shown
         if back is not None:
             properties["onErrorDeployment"] = back
         if (level := validation_level(body)) is not None:
@@ -372,13 +375,15 @@ class Deployments(Provider):
         location = stored.get("location") if id.group is None else None
         body = {"properties": properties, "location": location}
         caller = Caller.read(private["caller"])
+        link = Link(**private["link"]) if "link" in private else None
         try:
-            prepared = await prepare(arm, id, wanted(body), caller)
+            prepared = await prepare(arm, id, wanted(body), caller, link=link)
         except ArmError as refusal:
             # What it was to be deployed to has changed meanwhile.
             stored["properties"] |= {"provisioningState": "Failed", "error": refusal.inner()}
             stored["properties"]["timestamp"] = iso(arm.clock.time())
             private.pop("inputs", None)
+            private.pop("link", None)
             await arm.store.write(put=[(id, stored, secrets.token_hex(8))])
             raise
         engine = self._engine(arm, id, prepared)

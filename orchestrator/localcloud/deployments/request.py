@@ -161,11 +161,10 @@ def _template(properties: JSON) -> JSON:
             "The deployment has both 'template' and 'templateLink'; only one can be given.",
         )
     if link is not None:
-        where = member(link, "uri") or member(link, "id") if isinstance(link, dict) else link
         raise ArmError(
-            "TemplateLinkNotSupported",
-            f"The template '{where}' is linked. This local cloud fetches nothing from elsewhere; "
-            "send the template itself (`az deployment … --template-file`).",
+            "InvalidContentLink",
+            "The provided content link is invalid or not supported: 'templateLink' needs the 'id' "
+            "of a version of a template spec, or a 'uri'.",
             target="properties.templateLink",
         )
     if template is None:
@@ -189,13 +188,6 @@ def given_parameters(properties: JSON) -> JSON:
     Raises:
         ArmError: One has no value that can be had here.
     """
-    if member(properties, "parametersLink") is not None:
-        raise ArmError(
-            "ParametersLinkNotSupported",
-            "The parameters are linked. This local cloud fetches nothing from elsewhere; send the "
-            "parameters themselves.",
-            target="properties.parametersLink",
-        )
     values: JSON = {}
     inputs = member(properties, "externalInputs") or {}
     for name, item in _items(properties).items():

@@ -177,7 +177,7 @@ class DeploymentStacks(Provider):
                 },
             }
             if link is not None:
-                record["properties"]["templateLink"] = link
+                record["properties"]["templateLink"] = link.shown
             for name in ("location", "tags"):
                 if call.object().get(name):
                     record[name] = call.object()[name]
@@ -311,7 +311,7 @@ class DeploymentStacks(Provider):
                 "denySettings": member(properties, "denySettings") or {"mode": "none"},
                 "parameters": prepared.plan.inputs.shown(),
                 "validatedResources": [{"id": item} for item in ids],
-                **({} if link is None else {"templateLink": link}),
+                **({} if link is None else {"templateLink": link.shown}),
             },
         }
 

@@ -21,10 +21,9 @@ from orchestrator.localcloud.deployments.calls import Caller, Client
 from orchestrator.localcloud.deployments.complete import beyond
 from orchestrator.localcloud.deployments.differences import differences, ineffective, without
 from orchestrator.localcloud.deployments.linking import linked
-from orchestrator.localcloud.deployments.preparing import Prepared, prepare
+from orchestrator.localcloud.deployments.preparing import Prepared, prepare, prepare_nested
 from orchestrator.localcloud.deployments.request import wanted
 from orchestrator.localcloud.deployments.scopes import check_location, kind_of
-from orchestrator.localcloud.deployments.vault_references import with_secrets
 from orchestrator.localcloud.templates.errors import (
     ExpressionError,
     NotYetKnown,
@@ -78,7 +77,7 @@ class Prediction:
                 self._unsupported(item, error.message)
                 continue
             if item.is_deployment:
-                await self._nested(item, body)
+                await self._nested(item, body, prepared)
             else:
                 await self._resource(item, body)
 
@@ -132,12 +131,9 @@ class Prediction:
         except ArmError:
             return None
 
-    async def _nested(self, item: Instance, body: JSON) -> None:
+    async def _nested(self, item: Instance, body: JSON, above: Prepared) -> None:
         try:
-            body = with_secrets(self.arm, self.caller, body)
-            inner = await prepare(
-                self.arm, parse(item.id), wanted(body), self.caller, assumed=self.groups
-            )
+            inner = await prepare_nested(self.arm, item, body, above, self.groups)
         except ArmError as error:
             self._unsupported(item, error.message)
             return
@@ -294,8 +290,8 @@ async def what_if(call: Call) -> Answer:
         )
     caller = Caller.of(call)
     target = call.id.parent or call.id
-    body, _ = await linked(call.arm, caller, call.body)
-    prepared = await prepare(call.arm, target, wanted(body), caller)
+    body, link = await linked(call.arm, caller, call.body)
+    prepared = await prepare(call.arm, target, wanted(body), caller, link=link)
     check_location(call.arm, target, prepared.location)
     prediction = Prediction(call.arm, caller, form.lower() == "resourceidonly")
     await prediction.look_into(prepared, target.text)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
+from tests.file_server import file_server
 from tests.unit.deployments.world import (
     DEPLOYMENTS,
     GROUP,
@@ -93,7 +95,10 @@ async def test_a_module_and_a_stack_link_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("link", "code"),
     [
-        ({"uri": "https://example.com/main.json"}, "TemplateLinkNotSupported"),
+        ({}, "InvalidContentLink"),
+        ({"relativePath": "deep.json"}, "InvalidContentLink"),
+        ({"uri": "file:///etc/hostname"}, "InvalidContentLink"),
+        ({"uri": "main.json"}, "InvalidContentLink"),
         ({"id": SPEC}, "InvalidTemplateSpecLink"),
         ({"id": f"{SPEC}/versions/2.0"}, "ResourceNotFound"),
     ],
@@ -106,6 +111,144 @@ async def test_what_cannot_be_had_is_refused(
         with pytest.raises(ArmError) as caught:
             await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named(link))
         assert caught.value.code == code
+
+
+def linked(name: str, link: dict[str, Any], **parameters: Any) -> dict[str, Any]:
+    """A nested deployment that links to its template."""
+    nested = module(name, {})
+    del nested["properties"]["template"]
+    nested["properties"] |= {
+        "templateLink": link,
+        "parameters": {key: {"value": value} for key, value in parameters.items()},
+    }
+    return nested
+
+
+async def test_what_is_packed_sees_its_own_parameters(tmp_path: Path) -> None:
+    nested = linked("in", {"relativePath": "artifacts/deep.json"}, n="[parameters('n')]")
+    nested["properties"].pop("expressionEvaluationOptions", None)
+    inner = template(
+        parameters={"n": {"type": "string"}},
+        variables={"name": "[concat(parameters('n'), '-own')]"},
+        resources=[machine("[variables('name')]")],
+    )
+    main = template(
+        parameters={"n": {"type": "string", "defaultValue": "x"}},
+        variables={"name": "outer"},
+        resources=[nested],
+    )
+    async with deploying(tmp_path) as d:
+        await keep(d, main, deep=inner)
+        await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named({"id": VERSION}))
+        found = await d.ended(f"{DEPLOYMENTS}/d")
+        assert [it["id"] for it in found["outputResources"]] == [f"{LAB}/machines/x-own"]
+
+
+async def test_templates_and_parameters_at_addresses_are_deployed(tmp_path: Path) -> None:
+    inner = template(parameters={"n": {"type": "string"}}, resources=[machine("[parameters('n')]")])
+    mark = {"type": "string", "value": "[deployment().properties.templateLink.uri]"}
+    base = "[uri(deployment().properties.templateLink.uri, 'nested/deep.json')]"
+    main = template(
+        parameters={"n": {"type": "string"}},
+        resources=[
+            linked("one", {"uri": base, "contentVersion": "1.0.0.0"}, n="[parameters('n')]"),
+            linked("two", {"relativePath": "nested/deep.json"}, n="beside"),
+        ],
+        outputs={"mark": mark},
+    )
+    with file_server() as served:
+        served.files["/t/main.json"] = json.dumps(main).encode()
+        served.files["/t/nested/deep.json"] = (
+            b"\xef\xbb\xbf// a comment\n" + json.dumps(inner).encode()
+        )
+        values = {"parameters": {"n": {"value": "given"}}, "contentVersion": "1.0.0.0"}
+        served.files["/p.json"] = json.dumps(values).encode()
+        link = {"uri": f"{served.address}/t/main.json", "queryString": "sig=secret"}
+        body = named(link, parametersLink={"uri": f"{served.address}/p.json?sig=secret"})
+        async with deploying(tmp_path) as d:
+            await d.world.ask("PUT", f"{DEPLOYMENTS}/d", body)
+            found = await d.ended(f"{DEPLOYMENTS}/d")
+            assert found["provisioningState"] == "Succeeded", found
+            made = {item["id"] for item in found["outputResources"]}
+            assert made == {f"{LAB}/machines/given", f"{LAB}/machines/beside"}
+            told = {"uri": f"{served.address}/t/main.json", "contentVersion": "1.0.0.0"}
+            assert found["templateLink"] == told
+            assert found["outputs"]["mark"]["value"] == link["uri"]
+            nested = (await d.world.get(f"{DEPLOYMENTS}/two"))["properties"]["templateLink"]
+            assert nested["uri"] == f"{served.address}/t/nested/deep.json"
+            assert nested["relativePath"] == "nested/deep.json"
+            whole = [d.world.arm.store.get(f"{DEPLOYMENTS}/{name}") for name in ("d", "two")]
+            shown = [await d.world.get(f"{DEPLOYMENTS}/{name}") for name in ("d", "two")]
+            assert "secret" not in str(shown)
+            assert [bool(it and it["private"].get("link")) for it in whole] == [True, True]
+            # What lies beside a template is asked for with what the template was asked for.
+            assert "/t/nested/deep.json?sig=secret" in served.asked
+            reply = await d.world.ask("POST", f"{DEPLOYMENTS}/w/whatIf", body)
+            path = reply.headers["Location"].removeprefix("https://here")
+            changes = (await d.world.get(path))["properties"]["changes"]
+            assert {it["changeType"] for it in changes} == {"NoChange"}
+            valid = (await d.world.ask("POST", f"{DEPLOYMENTS}/d/validate", body)).body
+            assert valid["properties"]["templateLink"] == told
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "code", "words"),
+    [
+        ("none.json", {}, "InvalidContentLink", "Unable to download deployment content from 'http"),
+        ("none.json", {}, "InvalidContentLink", "404"),
+        ("big.json", {}, "InvalidContentLink", "more than"),
+        ("list.json", {}, "InvalidContentLink", "no JSON object"),
+        ("text.json", {}, "InvalidContentLink", "no JSON"),
+        ("good.json", {"contentVersion": "2.0.0.0"}, "InvalidTemplate", "'1.0.0.0' does not match"),
+    ],
+)
+async def test_what_no_address_gives_is_said(
+    tmp_path: Path, path: str, more: dict[str, Any], code: str, words: str
+) -> None:
+    with file_server() as served:
+        served.files["/big.json"] = b" " * (4 * 1024 * 1024 + 1)
+        served.files["/list.json"] = b"[]"
+        served.files["/text.json"] = b"{ text"
+        served.files["/good.json"] = json.dumps(template()).encode()
+        link = {"uri": f"{served.address}/{path}?sig=secret", **more}
+        async with deploying(tmp_path) as d:
+            with pytest.raises(ArmError) as caught:
+                await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named(link))
+            assert caught.value.code == code
+            assert words in caught.value.message
+            assert "secret" not in caught.value.message
+            # A nested one is told before anything is deployed.
+            raw = template(resources=[linked("in", link), machine("a")])
+            with pytest.raises(ArmError) as caught:
+                await d.world.ask("PUT", f"{DEPLOYMENTS}/d", {"properties": sent(raw)})
+            assert caught.value.details[0].code == code
+            with pytest.raises(ArmError):
+                await d.world.get(f"{LAB}/machines/a")
+    (tmp_path / "later").mkdir()
+    async with deploying(tmp_path / "later") as d:
+        with pytest.raises(ArmError, match="cannot be reached"):
+            await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named(link))
+
+
+def sent(raw: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"mode": "Incremental", "template": raw, **more}
+
+
+async def test_a_template_that_links_to_itself_is_refused(tmp_path: Path) -> None:
+    with file_server() as served:
+        link = {"uri": f"{served.address}/self.json"}
+        served.files["/self.json"] = json.dumps(template(resources=[linked("in", link)])).encode()
+        async with deploying(tmp_path) as d:
+            with pytest.raises(ArmError) as caught:
+                await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named(link))
+            assert "more than 5 deep" in str(caught.value.details[0].message)
+
+
+async def test_parameters_and_a_link_to_them_are_one_too_many(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        body = sent(template(), parameters={"a": {"value": 1}}, parametersLink={"uri": "http://x"})
+        with pytest.raises(ArmError, match="parametersLink"):
+            await d.world.ask("PUT", f"{DEPLOYMENTS}/d", {"properties": body})
 
 
 async def test_a_deployment_to_a_subscription_stays_in_its_location(tmp_path: Path) -> None:

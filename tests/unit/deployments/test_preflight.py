@@ -33,7 +33,7 @@ async def test_what_cannot_be_had_is_refused_before_anything_happens(tmp_path: P
         vault = {"p": {"reference": {"keyVault": {"id": "/x"}, "secretName": "s"}}}
         raw = template(parameters={"p": {"type": "string"}})
         assert (await refusal(template=raw, parameters=vault)).code.startswith("KeyVault")
-        assert (await refusal(templateLink={"uri": "https://x/y"})).code.startswith("TemplateLink")
+        assert (await refusal(templateLink={"uri": "x/y"})).code == "InvalidContentLink"
         assert (await refusal(template=raw)).code == "InvalidTemplate"
         assert (await refusal(template=raw, mode="Half")).code == "InvalidDeploymentMode"
         assert (await refusal(template=raw, parameters={"p": 1})).code == (
