@@ -251,14 +251,18 @@ class Clients:
                 **self._options(),
             )
 
-    def bus(self) -> ServiceBusClient:
-        """A new client of the namespace's queues and their messages; close it after use."""
+    def bus(self, *, patient: bool = True) -> ServiceBusClient:
+        """A new client of the namespace's queues and their messages; close it after use.
+
+        patient: it tries again what failed, as the SDK does: also to have a session that somebody
+        else holds, for a quarter of a minute.
+        """
         from azure.servicebus import ServiceBusClient, TransportType
 
         from orchestrator import __version__
 
         namespace = self.names.need("namespace")
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {} if patient else {"retry_total": 0}
         if self.endpoints.service_bus:
             # A custom address would mean web sockets unless told otherwise.
             options["custom_endpoint_address"] = f"sb://{self.endpoints.service_bus}"

@@ -181,12 +181,15 @@ def _text(content: bytes) -> str | bytes:
 @click.option(
     "--wait", type=Duration(), default="5s", show_default=True, help="How long for a message."
 )
-@click.option("--session", "session_id", metavar="ID", help="Of a queue with sessions: which.")
+@click.option(
+    "--session", "session_id", metavar="ID", help="Of a queue with sessions: only this one."
+)
 def receive(queue: str, limit: int, wait: timedelta, session_id: str | None) -> None:
     """Take messages off QUEUE, oldest first, and print them.
 
-    Each is printed first and taken off then, so that an interruption loses none. To look without
-    taking: orchestrator queues peek.
+    Each is printed first and taken off then, so that an interruption loses none. Of a queue with
+    sessions, one session after the other that nobody holds. To look without taking: orchestrator
+    queues peek.
     """
     from orchestrator.cli.following import record_writer
     from orchestrator.queues.messages import Messages

@@ -206,7 +206,9 @@ def delete(names: tuple[str, ...], yes: bool) -> None:
 )
 @since_option("Only what was enqueued so recently (2h), or since a time.")
 @click.option("--grep", type=Regex(), help="Only those whose body, id or property matches.")
-@click.option("--session", "session_id", metavar="ID", help="Of a queue with sessions: which.")
+@click.option(
+    "--session", "session_id", metavar="ID", help="Of a queue with sessions: only this one."
+)
 @click.option("--full", is_flag=True, help="Each message in full, one below the other.")
 def peek(
     queue: str,
@@ -219,7 +221,8 @@ def peek(
 ) -> None:
     """Look at the messages of QUEUE, oldest first; nothing is locked or taken.
 
-    Scheduled, deferred and locked messages are among them.
+    Scheduled, deferred and locked messages are among them. Of a queue with sessions, those of one
+    session after the other.
     """
     session = current()
     handle = session.connect().queues[queue]
@@ -231,11 +234,7 @@ def peek(
     "sessions",
     examples=[
         ("which sessions have messages or a state", "orchestrator queues sessions orders"),
-        (
-            "look into each",
-            "orchestrator queues sessions orders --query '[].id' -o tsv |\n"
-            "    xargs -I ID orchestrator queues peek orders --session ID",
-        ),
+        ("look into one of them", "orchestrator queues peek orders --session customer-17"),
     ],
 )
 @queue_argument
@@ -266,7 +265,8 @@ def sessions(queue: str, limit: int | None) -> None:
 def purge(queue: str, dry_run: bool, yes: bool) -> None:
     """Delete the messages that wait in QUEUE, as many as there are when it begins.
 
-    Scheduled, deferred and locked messages and dead letters stay.
+    Scheduled, deferred and locked messages and dead letters stay; of a queue with sessions, what
+    is in those that somebody holds.
     """
     from orchestrator.cli.jobs import ask
     from orchestrator.display.progress import Progress
@@ -333,3 +333,9 @@ def show_messages(session: Session, found: Messages, *, full: bool) -> None:
     if found.more:
         shown = "this one" if len(found) == 1 else f"these {len(found)}"
         session.say(f"There are more than {shown}; --limit N shows more.")
+    if found.held:
+        some = ", ".join(found.held[:5]) + (", …" if len(found.held) > 5 else "")
+        session.say(
+            f"Not looked into: {counted(len(found.held), 'session')} that somebody else holds "
+            f"({some})."
+        )

@@ -94,17 +94,32 @@ class Bus:
             receive_mode=mode.RECEIVE_AND_DELETE if delete else mode.PEEK_LOCK,
         )
 
+    def next_session(self, wait: float) -> ServiceBusReceiver:
+        """As `receiver`, of a session with messages that nobody holds; opening it, one is waited
+        for for `wait` seconds."""
+        from azure.servicebus import NEXT_AVAILABLE_SESSION
+
+        return self._client.get_queue_receiver(
+            self.queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=wait
+        )
+
 
 @contextmanager
 def opened(
-    clients: Clients, queue: str, doing: str, missing: Callable[[], OrchestratorError]
+    clients: Clients,
+    queue: str,
+    doing: str,
+    missing: Callable[[], OrchestratorError],
+    *,
+    patient: bool = True,
 ) -> Iterator[Bus]:
-    """A `Bus` to `queue`. `doing` and `missing` as for `bus_told`."""
+    """A `Bus` to `queue`. `doing` and `missing` as for `bus_told`, `patient` as for
+    `Clients.bus`."""
     # Without any handler Python prints the SDK's own warnings, tracebacks and all, on stderr.
     logger = logging.getLogger("azure.servicebus")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
-    with bus_told(clients.profile, doing, missing), clients.bus() as client:
+    with bus_told(clients.profile, doing, missing), clients.bus(patient=patient) as client:
         yield Bus(client, queue)
 
 
@@ -273,6 +288,16 @@ class _NoSuchQueueError(OrchestratorError):
     """Until `missing` has found better words."""
 
 
+class SessionNeeded(InvalidRequest):
+    """A receiver was refused, for its queue has sessions and none was named."""
+
+
+_NAME_SESSION = (
+    "Its messages belong to sessions: name one (--session ID); they are listed by "
+    "orchestrator queues sessions"
+)
+
+
 def _translated(error: ServiceBusError, profile: Profile, doing: str) -> OrchestratorError:
     """The error for one of the SDK's."""
     from azure.servicebus import exceptions as sdk
@@ -312,12 +337,11 @@ def _translated(error: ServiceBusError, profile: Profile, doing: str) -> Orchest
         return _no_connection(error, profile, doing)
     if "does not require sessions" in str(error):
         return InvalidRequest(said, "Its messages belong to no session: name none.")
-    if any(words in str(error) for words in _NO_SESSION_NAMED):
-        return InvalidRequest(
-            said,
-            "Its messages belong to sessions: name one (--session ID); they are listed by "
-            "orchestrator queues sessions",
-        )
+    # The service's words; the names of queues may have "session" in them, too.
+    if "that requires sessions" in str(error):
+        return SessionNeeded(said, _NAME_SESSION)
+    if "The SessionId was not set" in str(error):
+        return InvalidRequest(said, _NAME_SESSION)
     if "auto-forwarding" in str(error):
         return InvalidRequest(
             said,
@@ -328,9 +352,6 @@ def _translated(error: ServiceBusError, profile: Profile, doing: str) -> Orchest
         return InvalidRequest(said, "See what it is: orchestrator queues show")
     return ServiceFailed(said, "Try again.")
 
-
-# The service's words; the names of queues may have "session" in them, too.
-_NO_SESSION_NAMED = ("that requires sessions", "The SessionId was not set")
 
 # What the SDK leaves of the socket's own error is its text.
 _REFUSED = ("connection refused", "actively refused", "[errno 111]", "[errno 61]", "10061")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
 
 from orchestrator.arguments import check_limit, moment_of, seconds_of
-from orchestrator.errors import BadInput, InvalidRequest, OrchestratorError
+from orchestrator.errors import BadInput, OrchestratorError
 from orchestrator.quantities import as_moment, as_seconds
 from orchestrator.queues import bus
 from orchestrator.queues.message_copy import typed
@@ -100,10 +100,15 @@ class QueueHandle:
 
         return DeadLetters(self, self._clients, self._time, transfer=True)
 
-    def opened(self, doing: str) -> AbstractContextManager[bus.Bus]:
-        """Links to this queue, for a `with` block; `doing` as for `failures.told`."""
+    def opened(self, doing: str, *, patient: bool = True) -> AbstractContextManager[bus.Bus]:
+        """Links to this queue, for a `with` block; `doing` as for `failures.told`, `patient` as
+        for `Clients.bus`."""
         return bus.opened(
-            self._clients, self.name, f"{doing} {self.name}", lambda: self._verbs.missing(self.name)
+            self._clients,
+            self.name,
+            f"{doing} {self.name}",
+            lambda: self._verbs.missing(self.name),
+            patient=patient,
         )
 
     # ---------------------------------------------------------------- look
@@ -122,16 +127,24 @@ class QueueHandle:
         Scheduled, deferred and locked ones are among them. `limit`: at most so many (None: all);
         the result's `more` tells whether there are others. `start`: from this sequence number on.
         `since`: enqueued since then. `grep`: a regular expression found in the body, the id or a
-        property. `session`: of a queue with sessions, which one; it is locked meanwhile.
+        property. `session`: of a queue with sessions, which one; without it, one after the other.
+        A session is held while it is looked into: the result's `held` names those that somebody
+        else holds, whose messages are not among it.
         """
         check_limit(limit)
         wanted = Filter(since=moment_of(since, self._time, self._clients), grep=pattern_of(grep))
-        with (
-            self.opened("peek into the queue") as links,
-            links.receiver(session=session) as receiver,
-        ):
-            items, more = look(receiver, wanted, limit, start)
-        return Messages(items, more=more)
+        doing = "peek into the queue"
+        try:
+            with self.opened(doing) as links, links.receiver(session=session) as receiver:
+                items, more = look(receiver, wanted, limit, start)
+            return Messages(items, more=more)
+        except bus.SessionNeeded:
+            from orchestrator.queues.sessions import look_into
+        with self.opened(doing, patient=False) as links:
+            items, more, held = look_into(
+                links, limit, lambda receiver, most: look(receiver, wanted, most, start)
+            )
+        return Messages(items, more=more, held=held)
 
     def sessions(self, limit: int | None = None) -> QueueSessions:
         """The sessions of a queue with sessions: those with messages, and those with a state.
@@ -229,8 +242,9 @@ class QueueHandle:
         """Take up to `limit` messages off the queue.
 
         `wait`: how long for the first (seconds, "10s", a timedelta); then until none comes for a
-        moment. `session`: of a queue with sessions, which one. To keep a message in the queue
-        until it is dealt with, use `consume`.
+        moment. `session`: of a queue with sessions, which one; without it, one after the other that
+        has messages and nobody holds. To keep a message in the queue until it is dealt with, use
+        `consume`.
         """
         return Messages(self._consume(limit, wait, session, min(limit, RECEIVE_BATCH)))
 
@@ -258,24 +272,21 @@ class QueueHandle:
     ) -> Iterator[Message]:
         check_limit(limit)
         seconds = max(seconds_of(wait), 0.1)  # the SDK refuses 0
-        with (
-            self.opened("receive from the queue") as links,
-            links.receiver(session=session) as receiver,
-        ):
-            taken = 0
-            while limit is None or taken < limit:
-                most = batch if limit is None else min(batch, limit - taken)
-                held = receiver.receive_messages(most, max_wait_time=seconds)
-                if not held:
-                    return
-                try:
-                    while held:
-                        yield message_of(held[0])
-                        receiver.complete_message(held[0])
-                        held.pop(0)
-                        taken += 1
-                finally:
-                    give_back(receiver, held)
+        doing = "receive from the queue"
+        try:
+            with self.opened(doing) as links, links.receiver(session=session) as receiver:
+                yield from _taken(receiver, limit, seconds, batch)
+            return
+        except bus.SessionNeeded:
+            from orchestrator.queues.sessions import received
+        with self.opened(doing, patient=False) as links:
+            yield from received(
+                links,
+                limit,
+                seconds,
+                lambda receiver, most, wait: _taken(receiver, most, wait, batch),
+                self._time,
+            )
 
     # ---------------------------------------------------------------- purge
 
@@ -283,23 +294,25 @@ class QueueHandle:
         """Delete the messages that are waiting, as many as there are when it begins.
 
         Scheduled and deferred messages, those that somebody has locked, and dead letters stay.
-        `dry_run`: only count them. Raises InvalidRequest for a queue with sessions.
+        Of a queue with sessions, all are emptied but those that somebody holds. `dry_run`: only
+        count them.
         """
         queue = self.show()
         count = queue.active
-        if (queue.raw.get("properties") or {}).get("requiresSession"):
-            raise InvalidRequest(
-                f"The queue {queue.name} has sessions, and a purge takes messages of no session.",
-                f"Receive them: orchestrator queues receive {queue.name} --session ID; or delete "
-                "the queue and create it again.",
-            )
         if dry_run or not count:
             return Outcome(
                 queue=queue.name, action="purged", matched=count, done=0, dry_run=dry_run
             )
-        with self.opened("purge the queue") as links, links.receiver(delete=True) as receiver:
-            size = queue.size // count
-            done = drained(receiver, count, size, lambda: self.show().active, on_progress)
+        doing, size = "purge the queue", queue.size // count
+        if (queue.raw.get("properties") or {}).get("requiresSession"):
+            from orchestrator.queues.sessions import purge
+
+            with self.opened(doing, patient=False) as links:
+                done = purge(links, count, _at_once(size), on_progress)
+            count = max(count, done)  # meanwhile there may have come some
+        else:
+            with self.opened(doing) as links, links.receiver(delete=True) as receiver:
+                done = drained(receiver, count, size, lambda: self.show().active, on_progress)
         return Outcome(
             queue=queue.name, action="purged", matched=count, done=done, left=count - done
         )
@@ -322,7 +335,7 @@ def drained(
         left: How many there are now, as the service says.
     """
     done = silences = 0
-    at_once = max(1, min(PURGE_BATCH, PURGE_BYTES // max(1, size)))
+    at_once = _at_once(size)
     while done < count:
         batch = receiver.receive_messages(min(at_once, count - done), max_wait_time=LAST_WAIT)
         if not batch:
@@ -335,6 +348,32 @@ def drained(
         if on_progress:
             on_progress(done, count)
     return done
+
+
+def _at_once(size: int) -> int:
+    """How many messages of about `size` bytes a purge lets come at once."""
+    return max(1, min(PURGE_BATCH, PURGE_BYTES // max(1, size)))
+
+
+def _taken(
+    receiver: ServiceBusReceiver, limit: int | None, wait: float, batch: int
+) -> Iterator[Message]:
+    """Up to `limit` messages, each completed when the next is asked for; until none has come for
+    `wait` seconds."""
+    taken = 0
+    while limit is None or taken < limit:
+        most = batch if limit is None else min(batch, limit - taken)
+        held = receiver.receive_messages(most, max_wait_time=wait)
+        if not held:
+            return
+        try:
+            while held:
+                yield message_of(held[0])
+                receiver.complete_message(held[0])
+                held.pop(0)
+                taken += 1
+        finally:
+            give_back(receiver, held)
 
 
 LOOKED = 100  # messages between two words about a long look

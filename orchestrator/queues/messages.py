@@ -134,7 +134,8 @@ _BODY = Column("text", "body")
 
 
 class Messages(Records[Message]):
-    """Messages, in the order of the queue. `more`: there are more than were asked for."""
+    """Messages, in the order of the queue. `more`: there are more than were asked for. `held`: the
+    sessions that somebody else held, so that their messages are not among them."""
 
     noun = "messages"
     columns: tuple[Column, ...] = (
@@ -147,9 +148,12 @@ class Messages(Records[Message]):
         _BODY,
     )
 
-    def __init__(self, items: Iterable[Message] = (), *, more: bool = False) -> None:
+    def __init__(
+        self, items: Iterable[Message] = (), *, more: bool = False, held: Iterable[str] = ()
+    ) -> None:
         super().__init__(items)
         self.more = more
+        self.held = tuple(held)
 
 
 class DeadLetterMessages(Messages):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from orchestrator.azure.profile import resolve
 from orchestrator.client import Orchestrator
 from orchestrator.localcloud.servicebus.model import QueueProperties
 from orchestrator.queues import handle as queue_handle
-from orchestrator.queues.bus import bus_told
+from orchestrator.queues.bus import SessionNeeded, bus_told
+from orchestrator.queues.handle import QueueHandle
 from orchestrator.queues.messages import Message
 from orchestrator.queues.records import Queue
 from orchestrator.settings import QueueSpec, load
@@ -275,15 +277,71 @@ def test_a_queue_with_sessions_says_what_it_wants(world: World) -> None:
     with pytest.raises(errors.InvalidRequest, match="SessionId") as caught:
         queue.send("b")
     assert "--session ID" in caught.value.hint
-    with pytest.raises(errors.InvalidRequest) as caught:
-        queue.receive(wait=1)
-    assert "--session ID" in caught.value.hint
     assert "queues sessions" in caught.value.hint
-    with pytest.raises(errors.InvalidRequest, match="has sessions"):
-        queue.purge()
     with pytest.raises(errors.InvalidRequest) as caught:
         queue_of(world).receive(wait=1, session="s")
     assert "name none" in caught.value.hint
+
+
+@contextmanager
+def somebody_holds(world: World, queue: QueueHandle, session: str) -> Iterator[None]:
+    with (
+        world.orc._clients.bus() as bus,
+        bus.get_queue_receiver(queue.name, session_id=session),
+    ):
+        yield
+
+
+def test_a_queue_with_sessions_is_peeked_session_by_session(world: World) -> None:
+    queue = queue_of(world, sessions=True)
+    for number in range(40):
+        queue.send(f"{number}", session_id=f"s-{number % 10}")
+    with somebody_holds(world, queue, "s-7"):
+        found = queue.peek(limit=None)
+    assert found.held == ("s-7",)
+    of_session = [(m.session_id, m.body) for m in found]
+    assert of_session == [
+        (f"s-{session}", f"{number}")
+        for session in range(10)
+        if session != 7
+        for number in range(session, 40, 10)
+    ]
+    few = queue.peek(limit=6)
+    assert [m.session_id for m in few] == ["s-0"] * 4 + ["s-1"] * 2
+    assert few.more
+    assert [m.body for m in queue.peek(grep="^3.$", limit=10)] == [f"{n}" for n in range(30, 40)]
+    exactly = queue.peek(limit=40)
+    assert len(exactly) == 40
+    assert not exactly.more
+
+
+def test_a_queue_with_sessions_is_purged_but_for_sessions_that_are_held(world: World) -> None:
+    queue = queue_of(world, sessions=True)
+    for number in range(30):
+        queue.send(f"{number}", session_id=f"s-{number % 10}")
+    queue.send("later", session_id="s-1", at="1h")
+    assert queue.purge(dry_run=True).matched == 30
+    reached: list[int] = []
+    with somebody_holds(world, queue, "s-7"):
+        outcome = queue.purge(on_progress=lambda done, of: reached.append(done))
+    assert (outcome.matched, outcome.done, outcome.left) == (30, 27, 3)
+    assert reached[-1] == 27
+    assert sorted(m.body for m in queue.peek(limit=None)) == ["17", "27", "7", "later"]
+    assert queue.purge().done == 3
+
+
+def test_sessions_are_received_one_after_the_other(world: World) -> None:
+    queue = queue_of(world, sessions=True)
+    for number in range(6):
+        queue.send(f"{number}", session_id=f"s-{number % 3}")
+    with somebody_holds(world, queue, "s-1"):
+        taken = queue.receive(4, wait=1)
+    assert [m.body for m in taken] == ["0", "3", "2", "5"]
+    for message in queue.consume(wait=0.5):
+        assert message.body == "1"
+        break  # it is not taken off
+    assert [m.body for m in queue.receive(5, wait=0.5)] == ["1", "4"]
+    assert len(queue.receive(wait=0.2)) == 0
 
 
 def test_the_sessions_of_a_queue_are_listed(world: World) -> None:
@@ -329,7 +387,7 @@ def test_a_cloud_that_does_not_run_is_told_at_once(world: World, tmp_path: Path)
         (sdk.ServiceBusAuthorizationError(message="no"), "rights", "no"),
         (sdk.MessagingEntityDisabledError(message="off"), "conflict", "off"),
         (sdk.MessageLockLostError(message="gone"), "conflict", "gone"),
-        (sdk.ServiceBusError("It is an entity that requires sessions."), "invalid", "sessions"),
+        (sdk.ServiceBusError("It is an entity that requires sessions."), "session", "sessions"),
         (sdk.ServiceBusError("ns/my-sessions failed."), "failed", "my-sessions"),
         (sdk.ServiceBusError("an entity with auto-forwarding enabled"), "invalid", "enabled"),
         (sdk.ServiceBusError("a topic", condition="amqp:not-allowed"), "invalid", "topic"),
@@ -346,6 +404,7 @@ def test_what_the_sdk_raises_is_told_in_a_sentence_with_a_next_step(
         "rights": errors.PermissionDenied,
         "conflict": errors.Conflict,
         "invalid": errors.InvalidRequest,
+        "session": SessionNeeded,
         "failed": errors.ServiceFailed,
     }
     with (
