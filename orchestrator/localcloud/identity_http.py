@@ -152,7 +152,7 @@ def add_login_routes(app: web.Application, identity: Identity) -> None:
 
     async def metadata(request: web.Request) -> web.Response:
         return web.json_response(
-            cloud_metadata(base_of(request), identity.tenant, request.query.get("api-version", ""))
+            cloud_metadata(base_of(request), request.query.get("api-version", ""))
         )
 
     async def instance(request: web.Request) -> web.Response:
@@ -346,18 +346,20 @@ def _openid(identity: Identity, base: str) -> dict[str, Any]:
     }
 
 
-def cloud_metadata(base: str, tenant: str, api_version: str) -> Any:
+def cloud_metadata(base: str, api_version: str) -> Any:
     """`/metadata/endpoints`: this cloud as one object since 2022-09-01, a list of clouds from
     2019-05-01 on, and only the three oldest endpoints before.
 
     `az cloud register` asks with 2022-09-01; `ARM_CLOUD_METADATA_URL` wants the list.
     `az cloud register` indexes `name`, `authentication.loginEndpoint` and
-    `authentication.audiences[0]` without asking whether they are there.
+    `authentication.audiences[0]` without asking whether they are there. The tenant is `common` and
+    the identity provider `AAD`, as in each of Azure's clouds: by anything else go-azure-sdk knows
+    an Azure Stack, which Terraform's azurerm provider refuses.
     """
     authentication = {
         "loginEndpoint": base,
         "audiences": [f"{ARM}/", f"{ARM_AUDIENCES[1]}/"],
-        "tenant": tenant,
+        "tenant": "common",
         "identityProvider": "AAD",
     }
     if api_version and api_version < "2019":
@@ -386,10 +388,18 @@ def cloud_metadata(base: str, tenant: str, api_version: str) -> Any:
         "vmImageAliasDoc": "",
         "suffixes": {
             "acrLoginServer": "azurecr.io",
-            "storage": "core.windows.net",
+            "attestationEndpoint": "attest.azure.net",
+            "azureFrontDoorEndpointSuffix": "azurefd.net",
             "keyVaultDns": "vault.azure.net",
-            "sqlServerHostname": "database.windows.net",
+            "mariadbServerEndpoint": "mariadb.database.azure.com",
+            "mhsmDns": "managedhsm.azure.net",
+            "mysqlServerEndpoint": "mysql.database.azure.com",
+            "postgresqlServerEndpoint": "postgres.database.azure.com",
             "serviceBus": "servicebus.windows.net",
+            "sqlServerHostname": "database.windows.net",
+            "storage": "core.windows.net",
+            "storageSyncEndpointSuffix": "afs.azure.net",
+            "synapseAnalytics": "dev.azuresynapse.net",
         },
     }
     return cloud if api_version >= "2022" else [cloud]

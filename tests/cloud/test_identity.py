@@ -280,6 +280,10 @@ def test_cloud_metadata_comes_in_all_shapes(cloud: CloudInThread) -> None:
     assert entry["name"]
     assert entry["authentication"]["loginEndpoint"] == base
     assert entry["authentication"]["audiences"][0]
+    # By any other pair go-azure-sdk takes a cloud for an Azure Stack, which Terraform refuses.
+    assert entry["authentication"]["tenant"] == "common"
+    assert entry["authentication"]["identityProvider"] == "AAD"
+    assert entry["suffixes"]["mhsmDns"] == "managedhsm.azure.net"
     assert entry["resourceManager"].startswith(base)
     # What the extension log-analytics of `az` looks for.
     assert entry["logAnalyticslogAnalyticsResourceId"] == entry["logAnalyticsResourceId"] == base
