@@ -226,6 +226,21 @@ def test_settings_are_kept_and_shown_as_dotnet_writes_them(
     assert properties["messageCount"] == 0
 
 
+@pytest.mark.parametrize("kind", ["queues", "topics"])
+@pytest.mark.parametrize(("partitioned", "size"), [(False, 1024), (True, 16384)])
+def test_a_size_of_0_asks_for_the_default(
+    cloud: CloudInThread, namespace: str, kind: str, partitioned: bool, size: int
+) -> None:
+    """So does Terraform's azurerm provider for each entity whose size is not configured."""
+    name = f"sized-{uuid.uuid4().hex[:8]}"
+    path = (
+        f"{group_path(cloud)}/providers/Microsoft.ServiceBus/namespaces/{namespace}/{kind}/{name}"
+    )
+    properties = {"maxSizeInMegabytes": 0, "enablePartitioning": partitioned}
+    status, body = rest(cloud, "PUT", path, {"properties": properties})
+    assert (status, body["properties"]["maxSizeInMegabytes"]) == (200, size)
+
+
 @pytest.mark.parametrize(
     ("properties", "words"),
     [

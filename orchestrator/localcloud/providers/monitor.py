@@ -88,6 +88,9 @@ class Workspaces(ResourceType):
                     target="properties.sku.name",
                 )
             sku |= {"name": found, "lastSkuUpdate": before.get("createdDate") or now}
+        if properties.get("retentionInDays") == 0:
+            # What Terraform's azurerm provider sends for a retention that is not configured.
+            del properties["retentionInDays"]
         days = properties.setdefault("retentionInDays", before.get("retentionInDays", 30))
         if isinstance(days, bool) or not isinstance(days, int) or not (7 <= days <= 730):
             raise ArmError(

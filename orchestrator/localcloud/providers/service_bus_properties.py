@@ -143,8 +143,12 @@ def read_properties(given: JSON, old: QueueProperties | None) -> QueueProperties
 
 
 def unscale(values: JSON) -> None:
-    """Read the size of a partitioned entity as it is shown: that of all its partitions."""
+    """Read the size of an entity: 0 asks for the default, as Terraform's azurerm provider does
+    where none is configured; of a partitioned one it may be as it is shown, that of all parts."""
     size = values.get("max_size_in_megabytes")
+    if size == 0:
+        del values["max_size_in_megabytes"]
+        return
     if values.get("enable_partitioning") and isinstance(size, int) and size % PARTITIONS == 0:
         asked = size // PARTITIONS
         if asked and asked % 1024 == 0:

@@ -49,6 +49,14 @@ async def test_what_the_service_fills_in_stays_the_same(arm: World) -> None:
     assert made["properties"]["workspaceCapping"] == {**before, "dailyQuotaGb": 2}
 
 
+async def test_a_retention_of_0_days_asks_for_the_default(arm: World) -> None:
+    body = {"location": "westeurope", "properties": {"retentionInDays": 0}}
+    other = await arm.put(f"{WORKSPACE}-2", body)
+    assert other["properties"]["retentionInDays"] == 30
+    with pytest.raises(ArmError, match="retentionInDays"):
+        await arm.put(f"{WORKSPACE}-3", {**body, "properties": {"retentionInDays": 6}})
+
+
 async def test_some_lists_are_bare_arrays(arm: World) -> None:
     tiers = await arm.get(f"{WORKSPACE}/availableServiceTiers")
     assert "PerGB2018" in [it["serviceTier"] for it in tiers if it["enabled"]]
