@@ -83,5 +83,8 @@ def _secrets(configuration: Any) -> list[JSON]:
 def _keep_secrets(configuration: JSON, before: JSON) -> None:
     known = {secret.get("name"): secret.get("value") for secret in _secrets(before)}
     for secret in _secrets(configuration):
+        for name in ("identity", "keyVaultUrl"):
+            if secret.get(name) == "":
+                del secret[name]
         if "value" not in secret and "keyVaultUrl" not in secret and secret.get("name") in known:
             secret["value"] = known[secret["name"]]
