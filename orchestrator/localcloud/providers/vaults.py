@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
+from orchestrator.localcloud.arm.ids import missing
 from orchestrator.localcloud.arm.provider import (
     JSON,
     Answer,
@@ -49,8 +50,8 @@ class KeyVault(Provider):
     namespace: ClassVar[str] = "Microsoft.KeyVault"
 
     def types(self) -> Iterable[ResourceType]:
-        """Vaults and their secrets."""
-        return [Vaults(), Secrets()]
+        """Vaults, their secrets, changes of their access policies."""
+        return [Vaults(), Secrets(), AccessPolicies()]
 
     def actions(self) -> Mapping[str, Handler]:
         """checkNameAvailability."""
@@ -162,3 +163,95 @@ def current_version(secret: JSON) -> str:
     """The version of a stored secret's value."""
     address = str(secret["properties"].get("secretUriWithVersion", ""))
     return address.rpartition("/")[2].lower()
+
+
+class AccessPolicies(ResourceType):
+    """`accessPolicies/add`, `/replace` and `/remove`: what a vault's own policies are changed by.
+
+    "Vaults - Update Access Policy". The change is kept under its name, so that a deployment finds
+    again what it has made; what holds is what stands in the vault.
+    """
+
+    type: ClassVar[str] = f"{VAULTS}/accessPolicies"
+    shape: ClassVar[Shape] = {"properties": {}}
+    provisioning: ClassVar[bool] = False
+    create_status: ClassVar[int] = 201
+    create_polled: ClassVar[bool] = False
+
+    async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
+        """Check the operation and its policies."""
+        if call.id.name.lower() not in _CHANGES:
+            raise ArmError(
+                "BadRequest",
+                f"'{call.id.name}' is no change of access policies: {', '.join(_CHANGES)} are.",
+            )
+        policies = resource["properties"].get("accessPolicies")
+        if not isinstance(policies, list) or not all(_is_policy(policy) for policy in policies):
+            raise ArmError(
+                "BadRequest",
+                "'properties.accessPolicies' must be a list of objects with 'objectId', 'tenantId' "
+                "and 'permissions'.",
+                target="properties.accessPolicies",
+            )
+        return resource
+
+    async def apply(self, call: Call, resource: JSON, old: JSON | None) -> None:
+        """Change the vault; whoever keeps this holds the turn to."""
+        vault = call.arm.store.get(call.id.top)
+        if vault is None:
+            raise missing(call.id.top)
+        properties = vault["properties"]
+        properties["accessPolicies"] = _changed(
+            properties.get("accessPolicies") or [],
+            resource["properties"]["accessPolicies"],
+            call.id.name.lower(),
+        )
+        await call.arm.store.write(put=[(call.id.top, vault, secrets.token_hex(8))])
+
+
+_CHANGES = ("add", "replace", "remove")
+_KINDS = ("certificates", "keys", "secrets", "storage")
+
+
+def _is_policy(policy: Any) -> bool:
+    return (
+        isinstance(policy, dict)
+        and all(isinstance(policy.get(name), str) for name in ("objectId", "tenantId"))
+        and isinstance(policy.get("permissions"), dict)
+    )
+
+
+def _whose(policy: Any) -> tuple[str, ...]:
+    names = ("tenantId", "objectId", "applicationId")
+    return tuple(str(policy.get(name, "")).lower() for name in names)
+
+
+def _changed(policies: list[Any], given: list[JSON], change: str) -> list[Any]:
+    """The policies of a vault after a change; who has no permission left has no policy."""
+    found = {_whose(policy): policy for policy in policies if isinstance(policy, dict)}
+    for policy in given:
+        known = found.get(_whose(policy))
+        permissions = policy["permissions"]
+        if known is not None and change != "replace":
+            permissions = {
+                kind: _joined(known["permissions"].get(kind), permissions.get(kind), change)
+                for kind in _KINDS
+                if kind in known["permissions"] or kind in permissions
+            }
+        elif change == "remove":
+            continue
+        found[_whose(policy)] = {**(known or policy), "permissions": permissions}
+        if change == "remove" and not any(permissions.values()):
+            del found[_whose(policy)]
+    return list(found.values())
+
+
+def _joined(known: Any, given: Any, change: str) -> list[Any]:
+    """Permissions in any case, each once; removed ones are away, `all` takes all."""
+    before = known if isinstance(known, list) else []
+    asked = given if isinstance(given, list) else []
+    names = {str(name).lower() for name in asked}
+    if change == "remove":
+        return [] if "all" in names else [n for n in before if str(n).lower() not in names]
+    had = {str(name).lower() for name in before}
+    return [*before, *(name for name in asked if str(name).lower() not in had)]
