@@ -213,13 +213,12 @@ class Changes:
         await kind.apply(call, resource, old)
         etag = secrets.token_hex(8)
         operations = []
-        status, headers = 200, {"ETag": f'"{etag}"'}
-        if old is None and kind.create_status == 201:
-            status = 201
-            if kind.create_polled:
-                operation = arm.operations.finished(id)
-                operations.append(operation)
-                headers |= arm.operations.async_operation(call, id, operation)
+        headers = {"ETag": f'"{etag}"'}
+        status = kind.put_status(id, old is None) if call.method == "PUT" else 200
+        if status != 200 and kind.create_polled:
+            operation = arm.operations.finished(id)
+            operations.append(operation)
+            headers |= arm.operations.async_operation(call, id, operation)
         try:
             await arm.store.write(put=[(id, resource, etag)], operations=operations)
         except ArmError:
@@ -327,8 +326,8 @@ class Changes:
                 return Reply(None, 204)
             _conditions(call, record)
             operations = []
-            reply = Reply(None, kind.delete_status)
-            if kind.delete_status == 202:
+            reply = Reply(None, kind.gone_status(record.id))
+            if reply.status == 202:
                 operation = arm.operations.finished(record.id)
                 operations.append(operation)
                 reply.headers = arm.operations.location(call, record.id, operation)
@@ -432,22 +431,20 @@ def check_tags(tags: Any) -> None:
 
 
 def _conditions(call: Call, record: Record | None) -> None:
-    """`If-Match` and `If-None-Match` (RFC 9110, section 13)."""
-    wanted = call.headers.get("if-match")
-    if wanted is not None and (
-        record is None or (wanted.strip() != "*" and not _matches(wanted, record.etag))
-    ):
+    """`If-Match` and `If-None-Match` (RFC 9110, section 13).
+
+    An empty one asks for nothing: the models of hashicorp/go-azure-sdk send both with every change
+    of a private DNS zone, and Azure takes them.
+    """
+    wanted = call.headers.get("if-match", "").strip()
+    if wanted and (record is None or (wanted != "*" and not _matches(wanted, record.etag))):
         raise ArmError(
             "PreconditionFailed",
             f"The resource '{call.id.text}' is not in the state that If-Match {wanted[:80]} names.",
             412,
         )
-    unwanted = call.headers.get("if-none-match")
-    if (
-        unwanted is not None
-        and record is not None
-        and (unwanted.strip() == "*" or _matches(unwanted, record.etag))
-    ):
+    unwanted = call.headers.get("if-none-match", "").strip()
+    if unwanted and record is not None and (unwanted == "*" or _matches(unwanted, record.etag)):
         raise ArmError(
             "PreconditionFailed",
             f"The resource '{call.id.text}' exists already, and If-None-Match forbids that.",

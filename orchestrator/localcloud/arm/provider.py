@@ -131,7 +131,7 @@ class ResourceType:
         provisioning: Whether `properties.provisioningState` is kept for it.
         create_status: What a PUT that creates answers: 200, or 201 (then with
             `Azure-AsyncOperation`, which `az` demands, unless `create_polled` is False).
-        create_polled: Whether the 201 of a create leads to an operation.
+        create_polled: Whether the 201 of a create, or 202, leads to an operation.
         delete_shows: Whether a DELETE answers with what was deleted.
         delete_status: 200 (or 204 when there was nothing) or 202 with `Location`.
         patch_merges_tags: Whether a PATCH merges `tags` into those that are there, as the services
@@ -159,6 +159,14 @@ class ResourceType:
     shape: ClassVar[Shape] = {}
     page_size: ClassVar[int] = PAGE
     tells_system_data: ClassVar[bool] = True
+
+    def put_status(self, id: ResourceId, created: bool) -> int:
+        """What a PUT answers: 200, or 201 or 202, which may lead to an operation."""
+        return self.create_status if created else 200
+
+    def gone_status(self, id: ResourceId) -> int:
+        """What a DELETE answers of what was there."""
+        return self.delete_status
 
     def always_there(self, arm: ResourceManager, id: ResourceId) -> bool:
         """Whether a stored type has this one without anybody having made it."""

@@ -134,7 +134,6 @@ class QueryRules(_Rules):
     def defaults(self, call: Call, resource: JSON, properties: JSON) -> None:
         super().defaults(call, resource, properties)
         resource.setdefault("kind", "LogAlert")
-        properties.setdefault("displayName", call.id.name)
         properties.setdefault("autoMitigate", not properties.get("muteActionsDuration"))
         properties.setdefault("createdWithApiVersion", call.query.get("api-version", ""))
         properties.setdefault("isLegacyLogAnalyticsRule", False)

@@ -70,6 +70,10 @@ class RoleDefinitions(ResourceType):
     create_polled: ClassVar[bool] = False
     delete_shows: ClassVar[bool] = True
 
+    def put_status(self, id: ResourceId, created: bool) -> int:
+        """201 for a change as well ("Role Definitions - Create Or Update", Responses)."""
+        return 201
+
     async def show(self, call: Call, resource: JSON) -> JSON:
         """Without `systemData`: this provider says who and when among the properties.
 

@@ -22,6 +22,7 @@ from orchestrator.localcloud.arm.provider import (
     Reply,
     ResourceType,
 )
+from orchestrator.localcloud.providers import answer_statuses
 from orchestrator.localcloud.providers.published import (
     Published,
     Regeneration,
@@ -38,11 +39,18 @@ _TURNS = "publishedTurns"
 class Generic(ResourceType):
     """PUT, GET, PATCH, DELETE, HEAD and list, for every type and every scope.
 
-    A create answers 201 with `Azure-AsyncOperation`, which long-running and plain clients take.
+    What is not 200 comes with `Azure-AsyncOperation`, which long-running and plain clients take.
     """
 
     type: ClassVar[str] = "*"
-    create_status: ClassVar[int] = 201
+
+    def put_status(self, id: ResourceId, created: bool) -> int:
+        """That of the type's service."""
+        return answer_statuses.of_put(id.type)
+
+    def gone_status(self, id: ResourceId) -> int:
+        """That of the type's service."""
+        return answer_statuses.of_delete(id.type)
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Draw what keys and ids are made of; fill in the defaults that are known."""
