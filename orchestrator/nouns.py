@@ -6,8 +6,9 @@ it does and for nothing else.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from orchestrator.built_once import built_once
 
 if TYPE_CHECKING:
     from typing import Self
@@ -51,7 +52,7 @@ class Nouns:
         if clients is not None:
             clients.close()
         for noun, made in vars(Nouns).items():
-            if isinstance(made, cached_property):
+            if isinstance(made, built_once):
                 self.__dict__.pop(noun, None)
 
     def __enter__(self) -> Self:
@@ -69,73 +70,73 @@ class Nouns:
                 "Make one: orchestrator init",
             )
 
-    @cached_property
+    @built_once
     def _clients(self) -> Clients:
         from orchestrator.azure.clients import Clients
 
         return self._given_clients or Clients(self.profile)
 
-    @cached_property
+    @built_once
     def _time(self) -> Time:
         from orchestrator.waiting import SystemTime
 
         return self._given_time or SystemTime()
 
-    @cached_property
+    @built_once
     def _service_time(self) -> ServiceTime:
         from orchestrator.azure.service_time import ServiceTime
 
         return ServiceTime(self._time, self._clients)
 
-    @cached_property
+    @built_once
     def _jobs(self) -> JobVerbs:
         from orchestrator.jobs.verbs import JobVerbs
 
         return JobVerbs(self._clients)
 
-    @cached_property
+    @built_once
     def _plans(self) -> PlanVerbs:
         from orchestrator.planning.verbs import PlanVerbs
 
         return PlanVerbs(self._clients, self._jobs, self._time)
 
-    @cached_property
+    @built_once
     def _executions(self) -> ExecutionVerbs:
         from orchestrator.executions.verbs import ExecutionVerbs
 
         return ExecutionVerbs(self._clients, self._jobs, self._time, self._system_log)
 
-    @cached_property
+    @built_once
     def _system_log(self) -> SystemLog:
         from orchestrator.logs.system_log import SystemLog
 
         return SystemLog(self._clients, lambda: self._logs)
 
-    @cached_property
+    @built_once
     def _logs(self) -> LogVerbs:
         from orchestrator.logs.verbs import LogVerbs
 
         return LogVerbs(self._clients, self._jobs, self._time)
 
-    @cached_property
+    @built_once
     def _queues(self) -> QueueVerbs:
         from orchestrator.queues.verbs import QueueVerbs
 
         return QueueVerbs(self._clients, self._time)
 
-    @cached_property
+    @built_once
     def _infra(self) -> InfraVerbs:
         from orchestrator.infra.verbs import InfraVerbs
 
         return InfraVerbs(self._clients, self.settings, self._time)
 
-    @cached_property
+    @built_once
     def _metrics(self) -> MetricVerbs:
         from orchestrator.metrics.verbs import MetricVerbs
 
         return MetricVerbs(self._clients, self._jobs, self._queues, self._executions, self._time)
 
-    @cached_property
+    @built_once
     def _alerts(self) -> AlertVerbs:
         from orchestrator.alerts.verbs import AlertVerbs
 

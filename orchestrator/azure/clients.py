@@ -8,13 +8,12 @@ imported by the first client.
 
 from __future__ import annotations
 
-import threading
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator.azure.profile import Endpoints, Profile, reach
 from orchestrator.azure.service_time import Dates, date_policy
+from orchestrator.built_once import built_once
 
 if TYPE_CHECKING:
     from azure.core import PipelineClient
@@ -61,16 +60,14 @@ class Clients:
         self._credential = credential
         self._transport = transport
         self.dates = Dates()
-        self._lock = threading.RLock()  # cached properties are read from the pools' threads
 
     # ---------------------------------------------------------------- what they are made of
 
-    @cached_property
+    @built_once
     def endpoints(self) -> Endpoints:
-        with self._lock:
-            return reach(self.profile)
+        return reach(self.profile)
 
-    @cached_property
+    @built_once
     def credential(self) -> TokenCredential:
         """The profile's token source: a managed-identity endpoint, or DefaultAzureCredential."""
         if self._credential is not None:
@@ -88,7 +85,7 @@ class Clients:
         assert found is not None
         return found
 
-    @cached_property
+    @built_once
     def transport(self) -> HttpTransport[Any, Any]:
         if self._transport is not None:
             return self._transport
@@ -108,7 +105,7 @@ class Clients:
         host = urlsplit(self.endpoints.resource_manager).hostname or ""
         return host not in ("127.0.0.1", "::1", "localhost")
 
-    @cached_property
+    @built_once
     def _reading_transport(self) -> HttpTransport[Any, Any]:
         """One that is quickly imported, unless the SDK's own is there already, or is needed."""
         from orchestrator.azure.reading_transport import ReadingTransport, suits
@@ -144,112 +141,102 @@ class Clients:
             "custom_hook_policy": date_policy(self.dates),
         }
 
-    @cached_property
+    @built_once
     def names(self) -> Names:
         """The names of what the jobs use: the profile's, else those of its deployment."""
-        with self._lock:
-            from orchestrator.azure.names import Names
+        from orchestrator.azure.names import Names
 
-            return Names(self)
+        return Names(self)
 
     # ---------------------------------------------------------------- the clients
 
-    @cached_property
+    @built_once
     def containers(self) -> ContainerAppsAPIClient:
         """Jobs, executions, environments."""
-        with self._lock:
-            from azure.mgmt.appcontainers import ContainerAppsAPIClient
+        from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
-            return ContainerAppsAPIClient(
-                self.credential,
-                self.endpoints.subscription,
-                api_version=CONTAINERS_VERSION,
-                **self._manager_options(),
-            )
+        return ContainerAppsAPIClient(
+            self.credential,
+            self.endpoints.subscription,
+            api_version=CONTAINERS_VERSION,
+            **self._manager_options(),
+        )
 
-    @cached_property
+    @built_once
     def service_bus(self) -> ServiceBusManagementClient:
         """Namespaces and queues."""
-        with self._lock:
-            from azure.mgmt.servicebus import ServiceBusManagementClient
+        from azure.mgmt.servicebus import ServiceBusManagementClient
 
-            return ServiceBusManagementClient(
-                self.credential, self.endpoints.subscription, **self._manager_options()
-            )
+        return ServiceBusManagementClient(
+            self.credential, self.endpoints.subscription, **self._manager_options()
+        )
 
-    @cached_property
+    @built_once
     def resources(self) -> ResourceManagementClient:
         """Resource groups, and resources of any type by id."""
-        with self._lock:
-            from azure.mgmt.resource.resources import ResourceManagementClient
+        from azure.mgmt.resource.resources import ResourceManagementClient
 
-            return ResourceManagementClient(
-                self.credential, self.endpoints.subscription, **self._manager_options()
-            )
+        return ResourceManagementClient(
+            self.credential, self.endpoints.subscription, **self._manager_options()
+        )
 
-    @cached_property
+    @built_once
     def deployments(self) -> DeploymentsMgmtClient:
         """Deployments of templates: validate, what-if, operations."""
-        with self._lock:
-            from azure.mgmt.resource.deployments import DeploymentsMgmtClient
+        from azure.mgmt.resource.deployments import DeploymentsMgmtClient
 
-            return DeploymentsMgmtClient(
-                self.credential, self.endpoints.subscription, **self._manager_options()
-            )
+        return DeploymentsMgmtClient(
+            self.credential, self.endpoints.subscription, **self._manager_options()
+        )
 
-    @cached_property
+    @built_once
     def stacks(self) -> DeploymentStacksOperations:
         """Deployment stacks: what a template made, as one thing."""
-        with self._lock:
-            from azure.mgmt.resource.deploymentstacks import DeploymentStacksClient
+        from azure.mgmt.resource.deploymentstacks import DeploymentStacksClient
 
-            self._stacks_client: DeploymentStacksClient = DeploymentStacksClient(
-                self.credential, self.endpoints.subscription, **self._manager_options()
-            )
-            return self._stacks_client.deployment_stacks
+        self._stacks_client: DeploymentStacksClient = DeploymentStacksClient(
+            self.credential, self.endpoints.subscription, **self._manager_options()
+        )
+        return self._stacks_client.deployment_stacks
 
-    @cached_property
+    @built_once
     def authorization(self) -> AuthorizationManagementClient:
         """Role assignments."""
-        with self._lock:
-            from azure.mgmt.authorization import AuthorizationManagementClient
+        from azure.mgmt.authorization import AuthorizationManagementClient
 
-            return AuthorizationManagementClient(
-                self.credential, self.endpoints.subscription, **self._manager_options()
-            )
+        return AuthorizationManagementClient(
+            self.credential, self.endpoints.subscription, **self._manager_options()
+        )
 
-    @cached_property
+    @built_once
     def monitor(self) -> MonitorManagementClient:
         """Metrics, alert rules, action groups."""
-        with self._lock:
-            from azure.mgmt.monitor import MonitorManagementClient
+        from azure.mgmt.monitor import MonitorManagementClient
 
-            return MonitorManagementClient(
-                self.credential, self.endpoints.subscription, **self._manager_options()
-            )
+        return MonitorManagementClient(
+            self.credential, self.endpoints.subscription, **self._manager_options()
+        )
 
-    @cached_property
+    @built_once
     def alerts(self) -> AlertsManagementClient:
         """The alerts that have fired."""
-        with self._lock:
-            from azure.mgmt.alertsmanagement import AlertsManagementClient
+        from azure.mgmt.alertsmanagement import AlertsManagementClient
 
-            return AlertsManagementClient(
-                self.credential, self.endpoints.subscription, **self._manager_options()
-            )
+        return AlertsManagementClient(
+            self.credential, self.endpoints.subscription, **self._manager_options()
+        )
 
-    @cached_property
+    @built_once
     def logs(self) -> LogsQueryClient:
         """KQL over the log workspace."""
-        with self._lock:
-            from azure.monitor.query import LogsQueryClient
+        from azure.monitor.query import LogsQueryClient
 
-            return LogsQueryClient(
-                self.credential,
-                endpoint=self.endpoints.logs,
-                audience=self.endpoints.logs_audience,
-                **self._options(),
-            )
+        return LogsQueryClient(
+            self.credential,
+            endpoint=self.endpoints.logs,
+            audience=self.endpoints.logs_audience,
+            **self._options(),
+        )
 
     def bus(self, *, patient: bool = True) -> ServiceBusClient:
         """A new client of the namespace's queues and their messages; close it after use.
@@ -276,39 +263,38 @@ class Clients:
             **options,
         )
 
-    @cached_property
+    @built_once
     def reading(self) -> PipelineClient[Any, Any]:
         """A pipeline to Resource Manager without any service's models (`resource_lists`).
 
         Its policies are those of the SDK's clients, in their order, as azure-core has them; the
         registration of providers is left out, which only a PUT can want.
         """
-        with self._lock:
-            from azure.core import PipelineClient
-            from azure.core.pipeline import policies
+        from azure.core import PipelineClient
+        from azure.core.pipeline import policies
 
-            options = self._manager_options(self._reading_transport)
-            return PipelineClient(
-                base_url=options["base_url"],
-                policies=[
-                    policies.RequestIdPolicy(),
-                    policies.HeadersPolicy(),
-                    policies.UserAgentPolicy(sdk_name(), user_agent=options["user_agent"]),
-                    policies.ProxyPolicy(),
-                    policies.ContentDecodePolicy(),
-                    policies.RedirectPolicy(),
-                    options["retry_policy"],
-                    policies.BearerTokenCredentialPolicy(
-                        self.credential, *options["credential_scopes"]
-                    ),
-                    options["custom_hook_policy"],
-                    policies.NetworkTraceLoggingPolicy(),
-                    policies.DistributedTracingPolicy(),
-                    policies.SensitiveHeaderCleanupPolicy(),
-                    policies.HttpLoggingPolicy(),
-                ],
-                transport=options["transport"],
-            )
+        options = self._manager_options(self._reading_transport)
+        return PipelineClient(
+            base_url=options["base_url"],
+            policies=[
+                policies.RequestIdPolicy(),
+                policies.HeadersPolicy(),
+                policies.UserAgentPolicy(sdk_name(), user_agent=options["user_agent"]),
+                policies.ProxyPolicy(),
+                policies.ContentDecodePolicy(),
+                policies.RedirectPolicy(),
+                options["retry_policy"],
+                policies.BearerTokenCredentialPolicy(
+                    self.credential, *options["credential_scopes"]
+                ),
+                options["custom_hook_policy"],
+                policies.NetworkTraceLoggingPolicy(),
+                policies.DistributedTracingPolicy(),
+                policies.SensitiveHeaderCleanupPolicy(),
+                policies.HttpLoggingPolicy(),
+            ],
+            transport=options["transport"],
+        )
 
     def plain_pipeline(self) -> PipelineClient[Any, Any]:
         """The same transport, retries and name without a credential: for other tokens than ours."""
@@ -337,10 +323,16 @@ class Clients:
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, of the credential that was made here, too.
+
+        A credential that was given is its giver's to close.
+        """
         for name in ("transport", "_reading_transport"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+        made = self.__dict__.get("credential") if self._credential is None else None
+        if made is not None and hasattr(made, "close"):  # azure-identity's have connections
+            made.close()
 
 
 def sdk_name() -> str:

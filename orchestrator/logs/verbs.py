@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.arguments import moment_of
 from orchestrator.azure.clients import QUERY_TIMEOUT, READ_TIMEOUT, Clients
 from orchestrator.azure.failures import Refusal, told
+from orchestrator.built_once import built_once
 from orchestrator.errors import BadInput, NotFound, OrchestratorError, QueryError, TableNotFound
 from orchestrator.queries import kql
 from orchestrator.queries.result import QueryResult, QueryTable
@@ -36,7 +36,7 @@ class LogVerbs:
         self._jobs = jobs
         self._time = time
 
-    @cached_property
+    @built_once
     def workspace(self) -> str:
         """The customer id of the workspace that the environment sends its logs to."""
         profile = self._clients.profile

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+import psutil
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
@@ -296,3 +297,27 @@ def test_the_hosts_and_the_tokens_differ_and_are_the_profiles(sides: tuple[Side,
     for side in sides:
         agents = {dict(r.headers)["user-agent"] for r in side.recorder.requests}
         assert all(agent.startswith("aca-orchestrator/") for agent in agents)
+
+
+def test_what_asked_azure_for_tokens_is_closed_with_the_rest(
+    cloud: CloudInThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile on Azure makes a DefaultAzureCredential, which has connections of its own."""
+    identity = cloud.connection["identity"]
+    monkeypatch.setenv("IDENTITY_ENDPOINT", identity["endpoint"])
+    monkeypatch.setenv("IDENTITY_HEADER", identity["header"])
+
+    def kept() -> set[int]:
+        """The ports of this process that are connected to that endpoint."""
+        port = urlsplit(identity["endpoint"]).port
+        links = psutil.Process().net_connections("tcp")
+        return {one.laddr.port for one in links if one.raddr and one.raddr.port == port}
+
+    before = kept()
+    spec = ProfileSpec(kind="azure", subscription=cloud.connection["subscription"], **NAMES)  # type: ignore[arg-type]
+    settings = Settings(profiles={"azure": spec}, default_profile="azure")
+    clients = Clients(resolve(settings, environ={}))
+    assert clients.credential.get_token("https://management.azure.com/.default").token
+    assert kept() - before
+    clients.close()
+    assert not kept() - before
