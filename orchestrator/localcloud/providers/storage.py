@@ -28,6 +28,7 @@ from orchestrator.localcloud.providers.availability import (
     is_taken,
     unavailable,
 )
+from orchestrator.localcloud.providers.storage_services import service_types
 
 ACCOUNTS = "Microsoft.Storage/storageAccounts"
 _NAME = re.compile(r"[a-z0-9]{3,24}")
@@ -52,8 +53,8 @@ class Storage(Provider):
     namespace: ClassVar[str] = "Microsoft.Storage"
 
     def types(self) -> Iterable[ResourceType]:
-        """Accounts."""
-        return [Accounts()]
+        """Accounts, their services and what lies in these."""
+        return [Accounts(), *service_types()]
 
     def actions(self) -> Mapping[str, Handler]:
         """checkNameAvailability."""
@@ -108,6 +109,7 @@ class Accounts(ResourceType):
         properties = resource["properties"]
         for key, value in _DEFAULTS.items():
             properties.setdefault(key, value)
+        properties["networkAcls"] = _acls(properties.get("networkAcls"))
         before = (old or {}).get("properties") or {}
         properties["creationTime"] = before.get("creationTime") or iso(call.arm.clock.time())
         properties["primaryEndpoints"] = {
@@ -152,6 +154,17 @@ class Accounts(ResourceType):
 
         await call.arm.changes.alter(call, change)
         return await self._keys(call)
+
+
+def _acls(given: object) -> JSON:
+    """The firewall, with what was not said of it."""
+    return {
+        "bypass": "AzureServices",
+        "defaultAction": "Allow",
+        "ipRules": [],
+        "virtualNetworkRules": [],
+        **(given if isinstance(given, dict) else {}),
+    }
 
 
 def _key() -> str:
