@@ -351,3 +351,20 @@ async def test_secrets_in_lists_are_not_shown(tmp_path: Path) -> None:
             {"name": "B", "value": "b"},
         ]
         assert shown["imageRegistryCredentials"] == [{"server": "s", "username": "u"}]
+
+
+async def test_a_webhook_of_a_registry_tells_its_address_when_asked_for_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await made(arm, "Microsoft.ContainerRegistry/registries/images", sku={"name": "Basic"})
+        path = "Microsoft.ContainerRegistry/registries/images/webhooks/told"
+        given = {"serviceUri": "https://x.example/hook", "actions": ["push"]}
+        shown = await made(arm, path, properties=given)
+        assert "serviceUri" not in shown
+        assert (shown["status"], shown["actions"]) == ("enabled", ["push"])
+        assert await posted(arm, f"{path}/getCallbackConfig") == {
+            "serviceUri": "https://x.example/hook",
+            "customHeaders": {},
+        }
+        assert await posted(arm, f"{path}/listEvents") == {"value": []}
+        assert (await posted(arm, f"{path}/ping"))["id"]

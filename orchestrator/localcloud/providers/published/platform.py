@@ -122,6 +122,14 @@ def _outbound(seen: Seen, group: str) -> JSON:
     return {profile[kind]: {"effectiveOutboundIPs": [{"id": address}]}}
 
 
+def _webhook(seen: Seen) -> Answer:
+    """Whom a registry's webhook tells; its own properties do not say."""
+    return {
+        "serviceUri": seen.prop("serviceUri") or "",
+        "customHeaders": seen.prop("customHeaders") or {},
+    }
+
+
 def _kubeconfig(seen: Seen) -> Answer:
     """Credentials whose server nobody runs: the file's form, and a token that opens nothing."""
     server = f"https://{_cluster(seen)['fqdn']}:443"
@@ -320,6 +328,21 @@ TABLE: Table = {
             "listClusterAdminCredential": _kubeconfig,
         },
         hidden=("windowsProfile.adminPassword", "servicePrincipalProfile.secret"),
+    ),
+    "Microsoft.ContainerRegistry/registries/webhooks": Published(
+        defaults={"status": "enabled", "scope": ""},
+        actions={
+            "getCallbackConfig": _webhook,
+            "listEvents": lambda seen: {"value": []},
+            "ping": lambda seen: {"id": seen.guid("ping")},
+        },
+        hidden=("serviceUri", "customHeaders"),
+    ),
+    "Microsoft.ContainerRegistry/registries/tokens": Published(
+        defaults={"status": "enabled", "credentials": {}}
+    ),
+    "Microsoft.ContainerRegistry/registries/scopeMaps": Published(
+        lambda seen: {"type": "UserDefined"}
     ),
     "Microsoft.ContainerInstance/containerGroups": Published(
         _containers,
