@@ -16,6 +16,7 @@ from orchestrator.localcloud.metrics.catalogue import metrics_of, type_name
 from orchestrator.localcloud.metrics.question import AGGREGATIONS, GRAINS, bad
 from orchestrator.localcloud.metrics.room import Metrics
 from orchestrator.localcloud.providers.alert_rules import ActionGroups, MetricAlerts, QueryRules
+from orchestrator.localcloud.providers.billing_features import billing_routes
 
 _RESOURCE = "/subscriptions/{}/resourceGroups/{}/providers/{}" + "/{}/{}"
 _BELOW = "/providers/Microsoft.Insights/"
@@ -48,7 +49,7 @@ class Insights(Provider):
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """What every resource has below it, in this provider's name."""
-        found: dict[tuple[str, str], Handler] = {}
+        found: dict[tuple[str, str], Handler] = dict(billing_routes())
         for deeper in ("", "/{}/{}"):
             at = _RESOURCE + deeper + _BELOW
             found["GET", at + "metrics"] = self._read
