@@ -81,6 +81,20 @@ async def test_what_its_destination_does_not_take_is_a_transfer_dead_letter_on_t
         await one.wire.until(p.DETACH)
 
 
+async def put_tokens(wire: Wire, *tokens: tuple[str, str, float]) -> None:
+    """Signed by the rule "mouth" of each entity: the entity, the key, until when."""
+    wire.attach(SENDER, "$cbs", receive=False)
+    await wire.until(p.FLOW)
+    for number, (entity, key, until) in enumerate(tokens, 1):
+        name = f"sb://contoso.servicebus.windows.net/{entity}"
+        put = {"operation": "put-token", "name": name, "type": "servicebus.windows.net:sastoken"}
+        token = signature(name, "mouth", key, until)
+        wire.transfer(
+            SENDER, number, s.section(s.APPLICATION_PROPERTIES, put) + s.section(s.VALUE, token)
+        )
+        await wire.until(p.DISPOSITION)
+
+
 async def test_the_destination_must_be_there_and_open_to_the_sender(bus: Bus) -> None:
     source, target = bus.queue(), bus.queue()
     for name, entity, right in (("ear", None, Right.LISTEN), ("mouth", source, Right.SEND)):
@@ -92,17 +106,34 @@ async def test_the_destination_must_be_there_and_open_to_the_sender(bus: Bus) ->
         assert await attach_via(one, 3, source, "nowhere") == "amqp:not-found"
     wire = await Wire.opened(bus, key=ear.primary_key, rule="ear")
     try:
-        name = f"sb://contoso.servicebus.windows.net/{source}"
-        token = signature(name, "mouth", mouth.primary_key, time.time() + 600)
-        put = {"operation": "put-token", "name": name, "type": "servicebus.windows.net:sastoken"}
-        wire.attach(SENDER, "$cbs", receive=False)
-        await wire.until(p.FLOW)
-        wire.transfer(
-            SENDER, 1, s.section(s.APPLICATION_PROPERTIES, put) + s.section(s.VALUE, token)
-        )
-        await wire.until(p.DISPOSITION)
+        await put_tokens(wire, (source, mouth.primary_key, time.time() + 600))
         one = Client(wire)
         assert "com.microsoft:max-message-batch-size" in await attach_via(one, 3, source, source)
         assert await attach_via(one, 4, source, target) == "amqp:unauthorized-access"
+    finally:
+        await wire.drop()
+
+
+async def test_the_link_ends_with_the_token_for_its_destination(bus: Bus) -> None:
+    source, target = bus.queue(), bus.queue()
+    bus.call(bus.broker.put_rule("contoso", "ear", frozenset({Right.LISTEN}), None))
+    keys = {}
+    for entity in (source, target):
+        bus.call(bus.broker.put_rule("contoso", "mouth", frozenset({Right.SEND}), entity))
+        rule = bus.broker.rule("contoso", "mouth", entity)
+        assert rule is not None
+        keys[entity] = rule.primary_key
+    ear = bus.broker.rule("contoso", "ear")
+    assert ear is not None
+    wire = await Wire.opened(bus, key=ear.primary_key, rule="ear")
+    try:
+        now = time.time()
+        tokens = (source, keys[source], now + 600), (target, keys[target], now + 2)
+        await put_tokens(wire, *tokens)
+        one = Client(wire)
+        assert "com.microsoft:max-message-batch-size" in await attach_via(one, 3, source, target)
+        error = p.read_error((await wire.until(p.DETACH))[2])
+        assert error.condition == "amqp:unauthorized-access"
+        assert target in error.description
     finally:
         await wire.drop()

@@ -292,8 +292,10 @@ class Peer(asyncio.BufferedProtocol):
         """Detach the links whose tokens have expired; when to look again (epoch seconds)."""
         now = self._token_now()
         for door in list(self._doors):
-            if door.path and not self.allows(door.namespace, door.path, door.right):
-                self.detach(door, expired(door.path))
+            for path in door.entities:
+                if not self.allows(door.namespace, path, door.right):
+                    self.detach(door, expired(path))
+                    break
         self._grants.drop_expired(now)
         return self._grants.next_expiry(now)
 

@@ -30,6 +30,11 @@ class Door:
     path: str
     right: Right | None = None
 
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The paths on which `right` must hold, for as long as the link does."""
+        return (self.path,) if self.path else ()
+
     def on_received(self, event: Received) -> None:
         """A message came in (incoming links)."""
 

@@ -70,6 +70,11 @@ class SenderDoor(Door):
         self.link.tolerate(self._peer.batch_slack)
         self.link.open_window(CREDIT)
 
+    @property
+    def entities(self) -> tuple[str, ...]:
+        via = super().entities
+        return via if self._destination is None else (*via, self._destination.path)
+
     def _find(self, address: str) -> Queue:
         found = self._peer.broker.queue(self.namespace, parse(address).path)
         if found is None:
