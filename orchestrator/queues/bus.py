@@ -6,6 +6,7 @@ Every exception of azure-servicebus becomes one of this library's: one sentence 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -382,7 +383,12 @@ def _role_hint(profile: Profile) -> str:
     )
 
 
+# What the service said, where the SDK puts the bytes of it into its own sentence.
+_BYTES = re.compile(r"""\bb(?P<quote>['"])(?P<text>.*)(?P=quote)""")
+
+
 def _first_line(error: BaseException) -> str:
     text = " ".join(str(error).partition("\n")[0].split())
     text = text.partition(" Error condition:")[0].strip() or type(error).__name__
+    text = _BYTES.sub(r"\g<text>", text)
     return text if text[-1] in ".!?" else f"{text}."

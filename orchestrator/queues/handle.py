@@ -196,7 +196,7 @@ class QueueHandle:
         try:
             life = None if time_to_live is None else timedelta(seconds=as_seconds(time_to_live))
         except (ValueError, OverflowError) as error:
-            raise BadInput(f"The time to live is wrong: {error}.") from None
+            raise BadInput(f"The time to live is wrong: {error}.", "Give it as in 10m.") from None
         if life is not None and life < _SHORTEST_LIFE:  # the SDK sends 0, which says: for ever
             raise BadInput(
                 f"A time to live of {life.total_seconds():g} s is not possible.",
@@ -436,7 +436,10 @@ def _outgoing(
             **common,
         )
     except (ValueError, TypeError) as error:
-        raise BadInput(f"That message cannot be: {error}") from None
+        raise BadInput(
+            f"That message cannot be: {error}",
+            "An id, a session's id and a partition key have up to 128 characters.",
+        ) from None
 
 
 def _properties(given: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -471,4 +474,7 @@ def _moment_ahead(at: Ahead, time: Time) -> datetime | None:
             return moment_now + timedelta(seconds=as_seconds(at))
         return as_moment(at, moment_now).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise BadInput(f"The time to send at is wrong: {error}.") from None
+        raise BadInput(
+            f"The time to send at is wrong: {error}.",
+            "Give how far ahead it is (10m), or when (2026-11-24T06:00Z).",
+        ) from None

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.azure.clients import Clients
 from orchestrator.azure.failures import Refusal, told
-from orchestrator.errors import Conflict, NotFound, OrchestratorError, QueueNotFound
+from orchestrator.errors import (
+    BadInput,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    OrchestratorError,
+    QueueNotFound,
+)
 from orchestrator.queues.records import Queue, Queues
 from orchestrator.results import Change
 
@@ -70,7 +77,8 @@ class QueueVerbs:
     def create(self, name: str, spec: QueueSpec | None = None) -> Change:
         """Make it, as `spec` says (None: as a queue is by default).
 
-        One that is there and is so already is left. Raises Conflict when it is there and differs.
+        One that is there and is so already is left. Raises Conflict when it is there and differs,
+        or a topic has that name; BadInput for a name that no queue can have.
         """
         from orchestrator.queues.body import queue_changes, queue_properties
         from orchestrator.settings import QueueSpec
@@ -96,12 +104,26 @@ class QueueVerbs:
         from azure.mgmt.servicebus.models import SBQueue
 
         from orchestrator.queues.body import resource_name
+        from orchestrator.settings.rules import QUEUE_NAME
 
-        namespace = self._clients.names.need("namespace")
-        with told(self._clients.profile, f"make the queue {name}"):
-            self._clients.service_bus.queues.create_or_update(
-                self._group, namespace, resource_name(name), SBQueue({"properties": properties})
+        if not QUEUE_NAME.fullmatch(name):
+            raise BadInput(
+                f'No queue can be named "{name}".',
+                "A name has 1 to 260 letters, digits, periods, hyphens, underscores and slashes; "
+                "it begins and ends with a letter or digit.",
             )
+        namespace = self._clients.names.need("namespace")
+        try:
+            with told(self._clients.profile, f"make the queue {name}"):
+                self._clients.service_bus.queues.create_or_update(
+                    self._group, namespace, resource_name(name), SBQueue({"properties": properties})
+                )
+        except Conflict as error:  # queues and topics share the namespace's names
+            error.hint = error.hint or "Choose another name; the queues: orchestrator queues list"
+            raise
+        except InvalidRequest as error:
+            error.hint = error.hint or "What a queue may be: orchestrator queues create --help"
+            raise
         return Change(name=name, kind="queue", action="created")
 
     def delete(self, name: str) -> Change:

@@ -64,6 +64,27 @@ def depths(cli: Cli, queue: str) -> list[int]:
 # ------------------------------------------------------------------------------- queues
 
 
+@pytest.mark.parametrize(
+    ("given", "status", "said"),
+    [
+        (["create", "a b"], 2, "No queue can be named"),
+        (["create", ""], 2, "No queue can be named"),
+        (["create", "/x"], 2, "No queue can be named"),
+        (["create", "large", "--max-size", "50GiB"], 1, "maxSizeInMegabytes"),
+        (["send", "work", "1", "--at", "yesterday"], 2, "to send at"),
+        (["send", "work", "1", "--id", "i" * 129], 2, "128"),
+        (["sessions", "work"], 1, "failed. work is not"),
+    ],
+)
+def test_what_is_refused_has_a_next_step(
+    cli: Cli, given: list[str], status: int, said: str
+) -> None:
+    refused = cli("queues", *given)
+    assert refused.status == status
+    assert said in refused.err
+    assert "Next: " in refused.err
+
+
 def test_queues_are_listed_and_shown_in_every_format(cli: Cli) -> None:
     assert ok(cli("queues", "list")).splitlines()[0].split()[:3] == [
         "queue",
