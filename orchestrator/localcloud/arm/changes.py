@@ -239,6 +239,9 @@ class Changes:
 
     def _envelope(self, call: Call, kind: ResourceType, resource: JSON, old: JSON | None) -> None:
         """Check and complete what every resource has around its properties."""
+        if resource.get("properties") == "":
+            # As Azure's reader of JSON has it: an empty text where an object may be is nothing.
+            resource["properties"] = {}
         properties = resource.setdefault("properties", {})
         if not isinstance(properties, dict):
             raise ArmError(

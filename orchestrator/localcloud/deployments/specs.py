@@ -65,6 +65,10 @@ class TemplateSpecVersions(ResourceType):
         """It has a template, and lies with its spec."""
         properties = resource["properties"]
         _check_description(properties)
+        # As in 2019-06-01-preview.
+        for name, older in (("mainTemplate", "template"), ("linkedTemplates", "artifacts")):
+            if older in properties:
+                properties.setdefault(name, properties.pop(older))
         if not isinstance(properties.get("mainTemplate"), dict):
             raise ArmError(
                 "InvalidTemplateSpecVersion",

@@ -229,7 +229,13 @@ class Prediction:
             after = await self._preview(id, known)
         except ArmError:
             # Values that come later cannot be completed by the service: compare what is said.
-            return _overlaid(before, _plain(body)), []
+            plain = _plain(body)
+            if not self.arm.kind(id).stored:
+                # A part of another resource is nowhere of its own, whatever is said.
+                plain = {
+                    key: value for key, value in plain.items() if key not in ("location", "tags")
+                }
+            return _overlaid(before, plain), []
         unsteady = differences(after, await self._preview(id, known))
         after.pop("systemData", None)
         try:

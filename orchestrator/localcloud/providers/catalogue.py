@@ -92,7 +92,7 @@ NAMESPACES = {
     ],
     "Microsoft.Insights": [
         *("diagnosticSettings", "metricAlerts", "actionGroups", "scheduledQueryRules"),
-        *("components", "eventtypes", "metrics", "metricDefinitions"),
+        *("components", "eventtypes", "metrics", "metricDefinitions", "alertrules"),
     ],
     "Microsoft.KeyVault": ["vaults", "vaults/secrets", "checkNameAvailability"],
     "Microsoft.ManagedIdentity": [

@@ -129,6 +129,10 @@ def _check_categories(scope: ResourceId, chosen: Iterable[JSON]) -> None:
 
 def _rules(properties: JSON, name: str) -> list[Any]:
     given = properties.get(name, [])
+    for rule in given if name == "metrics" and isinstance(given, list) else ():
+        # As before the api-version 2017-05-01-preview: one setting for all metrics of a grain.
+        if isinstance(rule, dict) and rule.get("timeGrain") and not rule.get("categoryGroup"):
+            rule.setdefault("category", "AllMetrics")
     if not isinstance(given, list) or not all(
         isinstance(rule, dict) and (rule.get("category") or rule.get("categoryGroup"))
         for rule in given

@@ -191,8 +191,9 @@ def existing(call: Call, value: Any, path: str) -> ResourceId:
     parent = id.parent
     found = id in call.arm.store
     if not found and parent is not None and (holder := call.arm.store.get(parent)):
-        items = holder["properties"].get(id.types[-1], [])
-        found = any(
+        lists = {name.lower(): items for name, items in holder["properties"].items()}
+        items = lists.get(id.types[-1].lower())
+        found = isinstance(items, list) and any(
             str(item.get("name", "")).lower() == id.name.lower()
             for item in items
             if isinstance(item, dict)

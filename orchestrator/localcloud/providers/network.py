@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from orchestrator.localcloud.arm.entity_tags import WEAK, tagged
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import parse
+from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import (
     JSON,
     Call,
@@ -414,7 +414,26 @@ class PublicAddresses(_Numbered):
         properties.setdefault("idleTimeoutInMinutes", 4)
         if properties["publicIPAllocationMethod"] == "Static":
             before = old["properties"] if old else {}
-            # RFC 5737: an address that nobody has.
-            number = int(stable_guid(call.id.text)[:8], 16) % 254 + 1
-            properties["ipAddress"] = before.get("ipAddress") or f"203.0.113.{number}"
+            properties["ipAddress"] = before.get("ipAddress") or _address(call.id)
+        dns = properties.get("dnsSettings")
+        if isinstance(dns, dict) and dns.get("domainNameLabel"):
+            label = f"{dns['domainNameLabel']}.{resource['location']}.cloudapp.azure.com"
+            properties["dnsSettings"] = {**dns, "fqdn": label.lower()}
         return resource
+
+    async def show(self, call: Call, resource: JSON) -> JSON:
+        """One that is not static has an address as long as an interface has it."""
+        resource = await super().show(call, resource)
+        if resource["properties"]["publicIPAllocationMethod"] == "Dynamic" and any(
+            str((config.get("properties", {}).get("publicIPAddress") or {}).get("id", "")).lower()
+            == call.id.key
+            for interface in call.arm.store.of_type("Microsoft.Network/networkInterfaces")
+            for config in interface["properties"].get("ipConfigurations") or ()
+        ):
+            resource["properties"]["ipAddress"] = _address(call.id)
+        return resource
+
+
+def _address(id: ResourceId) -> str:
+    """RFC 5737: an address that nobody has."""
+    return f"203.0.113.{int(stable_guid(id.text)[:8], 16) % 254 + 1}"

@@ -228,6 +228,8 @@ class NetworkInterfaces(ResourceType):
             inner.setdefault("privateIPAllocationMethod", "Dynamic")
             inner.setdefault("privateIPAddressVersion", "IPv4")
             inner.setdefault("primary", number == 0)
+            if inner["privateIPAddressVersion"] == "IPv6" and "subnet" not in inner:
+                continue  # behind a load balancer it may be without one, and has no address then
             subnet = existing(call, inner.get("subnet"), "properties.ipConfigurations.subnet")
             had = before.get(name.lower(), {})
             if had.get("subnet") == inner["subnet"]:

@@ -89,6 +89,10 @@ class Accounts(ResourceType):
                     f"The storage account named {name} is already taken.",
                     409,
                 )
+        # As before the api-version 2016-01-01, whose accounts are all of the first kind.
+        given = resource["properties"].pop("accountType", None)
+        if isinstance(given, str) and "sku" not in resource:
+            resource["sku"] = {"name": given}
         sku = resource.get("sku") or (old or {}).get("sku")
         if not isinstance(sku, dict) or not isinstance(sku.get("name"), str):
             raise ArmError(
@@ -98,7 +102,8 @@ class Accounts(ResourceType):
             )
         tier = sku["name"].partition("_")[0].capitalize()
         resource["sku"] = {"name": sku["name"], "tier": tier}
-        kind = resource.get("kind") or (old or {}).get("kind")
+        # Required by the reference; templates without one are deployed as accounts of this kind.
+        kind = resource.get("kind") or (old or {}).get("kind") or "Storage"
         if kind not in _KINDS:
             raise ArmError(
                 "InvalidValuesForRequestParameters",
@@ -136,6 +141,8 @@ class Accounts(ResourceType):
         if _KEYS not in resource:
             # It was made before accounts had keys here.
             resource = await call.arm.changes.alter(call, _give_keys)
+        if "" < call.query.get("api-version", "") < "2016":
+            return {f"key{number}": value for number, value in enumerate(resource[_KEYS], 1)}
         return {
             "keys": [
                 {"keyName": f"key{number}", "value": value, "permissions": "FULL"}

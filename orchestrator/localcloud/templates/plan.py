@@ -125,6 +125,7 @@ class Plan:
         self.inputs = Inputs(document, given, environment)
         self.instances: dict[str, Instance] = {}
         self._index: dict[str, list[str]] = {}
+        self._short: dict[str, list[str]] = {}
         self.evaluation = self.inputs.evaluation(self.find)
         for symbol, resource in document.resources:
             self._add(symbol, resource, self.evaluation, None)
@@ -217,6 +218,10 @@ class Plan:
                 "template. Please see https://aka.ms/arm-syntax-resources for usage details"
             )
         self._keep(made)
+        if "/" in name and symbol is None:
+            # A child is known in the whole template by its own name, where nothing else has that
+            # (found with templates that Azure deploys; it is documented nowhere).
+            self._short.setdefault(name.rpartition("/")[2].lower(), []).append(made.key)
         inner = member(resource, "resources")
         if isinstance(inner, (list, dict)):
             pairs = inner.items() if isinstance(inner, dict) else ((None, item) for item in inner)
@@ -331,7 +336,7 @@ class Plan:
 
     def _keys(self, name: str) -> list[str]:
         lower = name.lower().rstrip("/")
-        found = self._index.get(lower)
+        found = self._index.get(lower) or self._short.get(lower)
         if found:
             return found
         if "/" in lower and not lower.startswith("/"):

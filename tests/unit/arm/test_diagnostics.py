@@ -56,3 +56,10 @@ async def test_what_a_type_has_is_told_and_a_slip_of_the_pen_refused(arm: World)
     with pytest.raises(ArmError, match="Category 'LoginEvents' is not supported"):
         await arm.put(f"{REGISTRY}/{SETTINGS}/its", setting("LoginEvents"))
     await arm.put(f"{WORKSPACE}/{SETTINGS}/its", setting("SomethingNew"))
+
+
+async def test_metrics_may_be_named_by_their_grain(arm: World) -> None:
+    metrics = [{"timeGrain": "PT1M", "enabled": True}]
+    body = {"properties": {"workspaceId": WORKSPACE, "metrics": metrics}}
+    made = await arm.put(f"{REGISTRY}/{SETTINGS}/its", body)
+    assert made["properties"]["metrics"][0]["category"] == "AllMetrics"

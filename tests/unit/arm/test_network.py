@@ -235,3 +235,41 @@ async def test_a_vault_has_an_address_and_a_name_of_its_own(arm: World) -> None:
     elsewhere = path.replace("Groups/g/", "Groups/other/")
     assert await refused(arm, "PUT", elsewhere, WEST) == "VaultAlreadyExists"
     assert await refused(arm, "PUT", f"{path[:-3]}-", WEST) == "VaultNameNotValid"
+
+
+async def test_a_public_address_has_the_name_that_its_label_gives_it(tmp_path: Path) -> None:
+    async with world(tmp_path, Network()) as arm:
+        await arm.group()
+        path = f"{GROUP}/providers/Microsoft.Network/publicIPAddresses/ip"
+        dns = {"domainNameLabel": "Shop"}
+        made = await arm.put(path, {"location": "westeurope", "properties": {"dnsSettings": dns}})
+        assert made["properties"]["dnsSettings"]["fqdn"] == "shop.westeurope.cloudapp.azure.com"
+
+
+async def test_a_dynamic_address_is_there_as_long_as_an_interface_has_it(tmp_path: Path) -> None:
+    async with world(tmp_path, Network()) as arm:
+        await arm.group()
+        at = f"{GROUP}/providers/Microsoft.Network"
+        body = {"location": "westeurope", "sku": {"name": "Basic"}}
+        made = await arm.put(f"{at}/publicIPAddresses/ip", body)
+        assert made["properties"]["publicIPAllocationMethod"] == "Dynamic"
+        assert "ipAddress" not in made["properties"]
+        subnets = [{"name": "one", "properties": {"addressPrefix": "10.0.0.0/24"}}]
+        space = {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": subnets}
+        net = f"{at}/virtualNetworks/net"
+        await arm.put(net, {"location": "westeurope", "properties": space})
+        configs = [
+            {
+                "properties": {
+                    "subnet": {"id": f"{net}/Subnets/One"},
+                    "publicIPAddress": {"id": f"{at}/publicIPAddresses/IP"},
+                }
+            },
+            {"properties": {"privateIPAddressVersion": "IPv6"}},
+        ]
+        interface = {"location": "westeurope", "properties": {"ipConfigurations": configs}}
+        await arm.put(f"{at}/networkInterfaces/nic", interface)
+        found = (await arm.get(f"{at}/publicIPAddresses/ip"))["properties"]
+        assert found["ipAddress"].startswith("203.0.113.")
+        await arm.ask("DELETE", f"{at}/networkInterfaces/nic")
+        assert "ipAddress" not in (await arm.get(f"{at}/publicIPAddresses/ip"))["properties"]

@@ -368,3 +368,31 @@ async def test_a_webhook_of_a_registry_tells_its_address_when_asked_for_it(tmp_p
         }
         assert await posted(arm, f"{path}/listEvents") == {"value": []}
         assert (await posted(arm, f"{path}/ping"))["id"]
+
+
+async def test_a_zone_has_four_name_servers(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        path = f"{AT}/Microsoft.Network/dnsZones/example.com"
+        found = (await arm.put(path, {"location": "global"}))["properties"]
+        assert [server[2] for server in found["nameServers"]] == ["1", "2", "3", "4"]
+        assert found["zoneType"] == "Public"
+
+
+async def test_what_older_templates_ask_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        account = "Microsoft.Automation/automationAccounts/a"
+        assert "/accounts/" in (await made(arm, account))["RegistrationUrl"]
+        keys = (await posted(arm, f"{account}/listKeys"))["keys"]
+        assert [key["KeyName"] for key in keys] == ["Primary", "Secondary"]
+        await made(arm, "Microsoft.Web/sites/shop")
+        told = await posted(arm, "Microsoft.Web/sites/shop/functions/run/listSecrets")
+        assert told["trigger_url"].startswith("https://shop.azurewebsites.net/api/run?code=")
+        await made(arm, "Microsoft.Logic/integrationAccounts/i")
+        found = await posted(arm, "Microsoft.Logic/integrationAccounts/i/listCallbackUrl")
+        assert "/integrationAccounts/" in found["value"]
+        # An empty text where an object may be is nothing.
+        assert await made(arm, "Microsoft.Portal/dashboards/d", properties="") == {
+            "provisioningState": "Succeeded"
+        }

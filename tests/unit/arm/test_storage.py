@@ -134,3 +134,16 @@ async def test_an_account_is_open_until_somebody_closes_it(tmp_path: Path) -> No
         closed = {**BODY, "properties": {"networkAcls": {"defaultAction": "Deny"}}}
         found = (await arm.put(ACCOUNT, closed))["properties"]["networkAcls"]
         assert (found["defaultAction"], found["ipRules"]) == ("Deny", [])
+
+
+async def test_an_account_of_the_first_api_has_its_kind(tmp_path: Path) -> None:
+    async with world(tmp_path, Storage()) as arm:
+        await arm.group()
+        body = {"location": "westeurope", "properties": {"accountType": "Premium_LRS"}}
+        made = await arm.put(ACCOUNT, body)
+        assert (made["kind"], made["sku"]["name"]) == ("Storage", "Premium_LRS")
+        assert "accountType" not in made["properties"]
+        path = f"{ACCOUNT}/listKeys?api-version"
+        old = (await arm.ask("POST", f"{path}=2015-06-15")).body
+        new = (await arm.ask("POST", f"{path}=2023-01-01")).body["keys"]
+        assert old == {key["keyName"]: key["value"] for key in new}

@@ -357,3 +357,14 @@ async def test_a_stack_that_is_not_there_is_told_as_one(tmp_path: Path) -> None:
         with pytest.raises(ArmError) as caught:
             await d.world.get(f"{STACKS}/none")
         assert (caught.value.status, caught.value.code) == (404, "DeploymentStackNotFound")
+
+
+async def test_a_version_of_the_first_preview_is_kept(tmp_path: Path) -> None:
+    async with deploying(tmp_path) as d:
+        await keep(d, template())
+        older = {"template": template(resources=[machine("a")]), "artifacts": []}
+        second = f"{SPEC}/versions/2.0"
+        await d.world.put(second, {"location": "westeurope", "properties": older})
+        await d.world.ask("PUT", f"{DEPLOYMENTS}/d", named({"id": second}))
+        found = await d.ended(f"{DEPLOYMENTS}/d")
+        assert [it["id"] for it in found["outputResources"]] == [f"{LAB}/machines/a"]

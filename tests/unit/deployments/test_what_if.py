@@ -97,6 +97,7 @@ async def test_what_if_finds_what_is_a_part_of_another_resource(tmp_path: Path) 
             "type": "Microsoft.Network/virtualNetworks/subnets",
             "apiVersion": "2024-05-01",
             "name": "net/one",
+            "location": "westeurope",  # a subnet has none
             "properties": {"addressPrefix": prefix},
             "dependsOn": ["net"],
         }

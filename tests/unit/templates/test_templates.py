@@ -426,3 +426,29 @@ def test_evaluating_does_not_change_the_template() -> None:
     for item in plan(raw).instances.values():
         item.body()
     assert json.dumps(raw) == before
+
+
+def test_a_child_is_known_by_its_own_name_where_nothing_else_is() -> None:
+    def child(name: str, *depends: str) -> dict[str, Any]:
+        made = thing(name, dependsOn=list(depends))
+        return made | {"type": "parts"}
+
+    raw = template(
+        resources=[
+            thing("top", resources=[child("a", "top"), child("b", "top", "a"), child("c")]),
+            thing("after", dependsOn=["b"]),
+            thing("c"),
+            thing("last", dependsOn=["c"]),
+        ],
+        outputs={"it": {"type": "string", "value": "[reference('b').x]"}},
+    )
+    made = plan(raw)
+    waits = {
+        item.name: {made.instances[key].name for key in item.depends}
+        for item in made.instances.values()
+    }
+    assert waits["top/b"] == {"top", "top/a"}
+    assert waits["after"] == {"top/b"}
+    # The resource that has the whole name goes before a child that has it for its last part.
+    assert waits["last"] == {"c"}
+    assert [target.id for target in made.find("b")] == [f"{THING}/top/parts/b"]

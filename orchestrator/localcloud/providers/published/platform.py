@@ -221,6 +221,31 @@ def _callback(seen: Seen) -> Answer:
     return {"value": f"{path}?{query}", "method": "POST", "basePath": path}
 
 
+def _integration(seen: Seen) -> Answer:
+    account, signature = seen.guid("integration account"), seen.hex("signature", 43)
+    base = f"https://prod-00.{seen.location}.logic.azure.com:443/integrationAccounts/{account}"
+    query = f"api-version=2015-08-01-preview&sp=%2F%2Fread&sv=1.0&sig={signature}"
+    return {"value": f"{base}?{query}"}
+
+
+def _automation(seen: Seen) -> JSON:
+    account = seen.guid("account")
+    at = f"{seen.location}.azure-automation.net"
+    return {
+        "RegistrationUrl": f"https://{account}.agentsvc.{at}/accounts/{account}",
+        "automationHybridServiceUrl": f"https://{account}.jrds.{at}/automationAccounts/{account}",
+    }
+
+
+def _automation_keys(seen: Seen) -> Answer:
+    return {
+        "keys": [
+            {"KeyName": name, "Permissions": "Full", "Value": seen.base64(name, 64)}
+            for name in ("Primary", "Secondary")
+        ]
+    }
+
+
 def _parts(*lists: str) -> Published:
     """A network resource of whose lists each item is a resource of its own, with an id."""
 
@@ -282,6 +307,16 @@ def _bastion(seen: Seen) -> JSON:
 def _traffic(seen: Seen) -> JSON:
     name = seen.prop("dnsConfig", "relativeName") or seen.host
     return {"dnsConfig": {"fqdn": f"{name}.trafficmanager.net"}}
+
+
+def _zone(seen: Seen) -> JSON:
+    group = int(seen.hex("name servers", 2), 16) % 9 + 1
+    servers = [
+        f"ns{number}-0{group}.azure-dns.{domain}."
+        for number, domain in enumerate(("com", "net", "org", "info"), 1)
+    ]
+    # Its SOA and NS records are there from the beginning.
+    return {"nameServers": servers, "numberOfRecordSets": 2, "maxNumberOfRecordSets": 10_000}
 
 
 _LOAD_BALANCER = (
@@ -378,6 +413,10 @@ TABLE: Table = {
     "Microsoft.Logic/workflows/triggers": Published(
         actions={"listCallbackUrl": _callback}, standing=None
     ),
+    "Microsoft.Logic/integrationAccounts": Published(actions={"listCallbackUrl": _integration}),
+    "Microsoft.Automation/automationAccounts": Published(
+        _automation, defaults={"publicNetworkAccess": True}, actions={"listKeys": _automation_keys}
+    ),
     "Microsoft.Compute/virtualMachines": Published(
         lambda seen: {"vmId": seen.guid("machine")}, hidden=("osProfile.adminPassword",)
     ),
@@ -398,4 +437,5 @@ TABLE: Table = {
     "Microsoft.Network/virtualNetworkGateways": _parts("ipConfigurations"),
     "Microsoft.Network/bastionHosts": Published(_bastion),
     "Microsoft.Network/trafficManagerProfiles": Published(_traffic),
+    "Microsoft.Network/dnsZones": Published(_zone, defaults={"zoneType": "Public"}),
 }

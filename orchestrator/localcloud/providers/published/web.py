@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from orchestrator.localcloud.arm.provider import JSON, Answer
 from orchestrator.localcloud.providers.published.seen import (
@@ -202,8 +203,20 @@ _SITE_PARTS = (
 _SITE = Published(_site, defaults={"enabled": True, "httpsOnly": False})
 _CONFIG = Published(actions={"list": _settings}, standing=_SITE_PARTS)
 _HOST = Published(actions={"listKeys": _host_keys}, standing=("default",))
+
+
+def _function_secrets(seen: Seen) -> Answer:
+    key = seen.base64("default", 40)
+    url = f"https://{seen.host}.azurewebsites.net/api/{seen.name}?code={quote(key, safe='')}"
+    return {"key": key, "trigger_url": url}
+
+
 _FUNCTION = Published(
-    actions={"listKeys": lambda seen: {"default": seen.base64("default", 40)}}, standing=None
+    actions={
+        "listKeys": lambda seen: {"default": seen.base64("default", 40)},
+        "listSecrets": _function_secrets,
+    },
+    standing=None,
 )
 
 TABLE: Table = {
