@@ -1,12 +1,23 @@
 """`resourceInput<'type@version'>.properties.x`: what kind of value a part of a resource is.
 
-The real compiler knows from Azure's library of types, which no package holds. What all resource
-types share is known here; what a parameter's values and uses say is read by use_kinds.py. Else no
-kind is written, and the service checks the value itself, which it does in either case.
+A library of Azure's types knows, where one is named. Without it, what all resource types share is
+known here; what a parameter's values and uses say is read by use_kinds.py. Else no kind is written,
+and the service checks the value itself, which it does in either case.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from orchestrator.bicep import kinds
+from orchestrator.bicep import syntax as s
+from orchestrator.bicep.kinds import Kind
+from orchestrator.bicep.literals import spelled
+from orchestrator.bicep.model import Model
+from orchestrator.bicep.type_library.bodies import part_kind
+
+_DEEPEST = 40
+_NAMED = {"string", "int", "bool", "object", "array"}
 _TOP = {
     "id": "string",
     "name": "string",
@@ -58,8 +69,42 @@ _SECRETS = {
 }
 
 
-def derived_kind(resource_type: str, segments: tuple[str, ...]) -> str | None:
+def described_part(model: Model, node: s.Node) -> Kind | None:
+    """What a library says of a type that is a part of a resource's; None of every other type."""
+    segments: list[str] = []
+    for _ in range(_DEEPEST):
+        where = spelled(model, node)
+        if where is None:
+            return None
+        model, node = where
+        match node:
+            case s.TypeDerived(args=[s.TypeLiteral(value=str() as source)]):
+                return _described(model, source, segments)
+            case s.TypeMember():
+                segments[:0] = ["properties", node.name.name]
+            case s.TypeItems():
+                segments.insert(0, "items")
+            case s.TypeRest():
+                segments.insert(0, "additionalProperties")
+            case _:
+                return None
+        node = node.base
+    return None
+
+
+def _described(model: Model, source: str, segments: Sequence[str]) -> Kind | None:
+    type_, _, version = source.removeprefix("az:").partition("@")
+    found = model.described(type_, version)
+    return part_kind(found, segments) if found is not None else None
+
+
+def derived_kind(model: Model, resource_type: str, segments: tuple[str, ...]) -> str | None:
     """string, int, bool, object or array; None when it is not known."""
+    described = _described(model, resource_type, segments)
+    if described is not None:
+        plain = kinds.without_null(described)
+        names = {one.name for one in plain.members or (plain,)}
+        return names.pop() if len(names) == 1 and names < _NAMED else None
     if not segments:
         return "object"
     if len(segments) == 2 and segments[0] == "properties":

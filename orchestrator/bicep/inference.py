@@ -345,7 +345,7 @@ class Typing:
         if symbol is None or found is None or symbol.model.library is None:
             return None
         if symbol not in self._bodies:
-            described = symbol.model.described(found)
+            described = symbol.model.described(found.type, found.api_version)
             self._bodies[symbol] = None
             if described is not None or symbol.model.library.is_whole:
                 self._bodies[symbol] = body_kind(described, found, partial(self._said, found))
@@ -354,7 +354,9 @@ class Typing:
     def _of_function(self, kind: Kind, name: str) -> Kind:
         """What a function of a resource gives: `storage.listKeys()`."""
         resource = self.model.resource_of.get(kind.source) if kind.source is not None else None
-        described = self.model.described(resource) if resource is not None else None
+        if resource is None:
+            return ANY
+        described = self.model.described(resource.type, resource.api_version)
         found = described.functions.get(name) if described is not None else None
         return found() if found is not None else ANY
 

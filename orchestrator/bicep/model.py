@@ -427,11 +427,9 @@ class Model:
 
         return library_for(self.path.parent)
 
-    def described(self, resource: Resource) -> ResourceType | None:
-        """The type of a resource, where the library has it."""
-        if self.library is None:
-            return None
-        return self.library.find(resource.type, resource.api_version)
+    def described(self, type_: str, version: str) -> ResourceType | None:
+        """A resource type, where the library has it."""
+        return self.library.find(type_, version) if self.library is not None else None
 
     @cached_property
     def target_scope(self) -> str:

@@ -313,7 +313,7 @@ class Schemas:
         elif node.name.name == "resource":
             mark = text
         schema: Schema = {}
-        kind = derived_kind(str(source), pointer.segments)
+        kind = derived_kind(self.model, str(source), pointer.segments)
         if kind is not None:
             schema["type"] = kind
         schema["metadata"] = {DERIVED_MARK: mark}

@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.bicep import kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.derived import described_part
 from orchestrator.bicep.kinds import ANY, Kind, Property, literal, union
 from orchestrator.bicep.literals import alias, part
 from orchestrator.bicep.model import ArmFile, Model, has_decorator
@@ -93,6 +94,9 @@ def type_kind(
     inner = part(model, node)
     if inner is not None:
         return type_kind(inner[0], inner[1], depth + 1, within)
+    described = described_part(model, node)
+    if described is not None:
+        return described
     if isinstance(node, s.TypeMember):
         return kinds.NAMED.get(node.name.name, ANY) if _is_sys(node.base) else ANY
     return ANY

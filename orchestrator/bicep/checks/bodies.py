@@ -17,7 +17,7 @@ def check(model: Model, typing: Typing) -> None:
     if model.library is None:
         return
     for resource in model.resources:
-        found = model.described(resource)
+        found = model.described(resource.type, resource.api_version)
         if found is None and model.library.is_whole:
             model.warning(
                 resource.decl.type,

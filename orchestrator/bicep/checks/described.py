@@ -236,7 +236,7 @@ class Values:
         """Properties by name: as they are written, or what is known of them."""
         if isinstance(node, s.Object):
             return {prop.name: prop for prop in node.props if prop.name is not None}
-        return {name: prop.kind for name, prop in found.props.items()}
+        return {name: prop.kind for name, prop in found.props.items() if not prop.read_only}
 
     def _case(
         self, node: s.Node | None, found: Kind, wanted: Described, place: Place

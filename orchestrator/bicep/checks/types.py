@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from orchestrator.bicep import kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.decorators import derived
 from orchestrator.bicep.config import not_built_in
-from orchestrator.bicep.diagnostics import UNSUPPORTED
+from orchestrator.bicep.derived import described_part
+from orchestrator.bicep.diagnostics import UNSUPPORTED, misspelt
+from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.literals import alias, is_literal, leaves, spelled
 from orchestrator.bicep.model import Model, decorator, has_decorator
 from orchestrator.bicep.resource_types import is_resource_type
@@ -134,6 +137,10 @@ def _access(model: Model, node: s.TypeMember | s.TypeItems | s.TypeRest | s.Type
     where = spelled(model, node.base)
     if where is None:
         return
+    described = described_part(model, node.base)
+    if described is not None:
+        _described_access(model, node, kinds.without_null(described))
+        return
     base = where[1]
     if isinstance(base, (s.TypeDerived, s.TypeMember, s.TypeItems, s.TypeRest, s.TypeIndex)):
         return
@@ -161,6 +168,30 @@ def _access(model: Model, node: s.TypeMember | s.TypeItems | s.TypeRest | s.Type
         case s.TypeIndex():
             if not isinstance(base, s.TypeTuple) or node.index >= len(base.items):
                 model.error(node, "BCP311", f"The type has no item {node.index}.")
+
+
+def _described_access(
+    model: Model, node: s.TypeMember | s.TypeItems | s.TypeRest | s.TypeIndex, base: Kind
+) -> None:
+    """A part of what Azure's types describe."""
+    if base.name == "any":
+        return
+    match node:
+        case s.TypeMember() if base.name != "object":
+            model.error(node.name, "BCP055", "Only an object type has properties.")
+        case s.TypeMember() if base.closed and node.name.name not in base.props:
+            names = sorted(base.props)
+            meant = misspelt(node.name.name, names)
+            hint = f' Did you mean "{meant}"?' if meant else f" There are: {', '.join(names)}."
+            model.error(
+                node.name,
+                "BCP083" if meant else "BCP053",
+                f'{base.spell()} has no property "{node.name.name}".{hint}',
+            )
+        case s.TypeItems() if base.name != "array":
+            model.error(node, "BCP390", "[*] is the item type of an array type.")
+        case s.TypeRest() if base.rest is None:
+            model.error(node, "BCP389", "The type has no further properties (*).")
 
 
 def _tag_name(decl: s.Node) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.bicep import kinds
 from orchestrator.bicep import syntax as s
+from orchestrator.bicep.checks.described import Place, Values
 from orchestrator.bicep.diagnostics import nearest
 from orchestrator.bicep.inference import Typing, item_of
 from orchestrator.bicep.kinds import Kind
@@ -14,6 +15,9 @@ def check_value(
     model: Model, typing: Typing, node: s.Node, wanted: Kind, where: str, code: str = "BCP033"
 ) -> None:
     """`where`: what the value is for, as it is said ("The default value")."""
+    if wanted.is_azure:
+        Values(model, typing).check(node, wanted, Place(where, code))
+        return
     inner = s.unwrap(node)
     if isinstance(inner, s.Ternary):
         _choice(model, typing, inner, wanted, where, code)

@@ -6,7 +6,7 @@ type's description, its compiler's warnings BCP037 and BCP187.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from orchestrator.bicep import kinds
@@ -74,20 +74,46 @@ def body_kind(
     `value`: of a property of the body, where the file says it: which of several descriptions is
     meant may hang on it.
     """
+    type_ = resource.type
     if found is None:
-        return _whole(_generic(resource, tuple(_COMMON)), resource)
+        return _whole(_generic(resource, tuple(_COMMON)), type_)
     kind = found.body
     described = kind.azure
     if described is None or not described.tag:
-        return _whole(kind, resource)
+        return _whole(kind, type_)
     named = described.tag == "name"
     fixed = len(resource.type_segments) == 2 or resource.parent is not None
     if (named and not fixed) or (not named and resource.existing):
         # of the whole name only the last part would tell; the tag of what exists is not known
         known = {name for case in described.cases.values() for name in case().props}
-        return _whole(_generic(resource, tuple(_COMMON.keys() & known)), resource)
+        return _whole(_generic(resource, tuple(_COMMON.keys() & known)), type_)
     case = described.cases.get(str(value(described.tag)))
-    return _whole(case() if case is not None else kind, resource)
+    return _whole(case() if case is not None else kind, type_)
+
+
+def part_kind(found: ResourceType, segments: Sequence[str]) -> Kind:
+    """The kind of a part of a type, named as a template names it: `properties`, `tags`; of an
+    array's items `items`, of further properties `additionalProperties`."""
+    kind = _whole(found.body, found.name)
+    steps = iter(segments)
+    for step in steps:
+        kind = kinds.without_null(kind)
+        name = next(steps, "") if step == "properties" else ""
+        cases: Mapping[str, Callable[[], Kind]] = kind.azure.cases if kind.azure is not None else {}
+        forms = [case() for case in cases.values()] or [kind]
+        # what only some forms have is of their kind
+        inner = [find for form in forms if (find := _inner(form, step, name)) is not None]
+        kind = kinds.union(find() for find in inner)
+    return kind
+
+
+def _inner(kind: Kind, step: str, name: str) -> Callable[[], Kind] | None:
+    if step == "properties":
+        known = kind.props.get(name)
+        return known.find if known is not None else kind.rest
+    if step == "items":
+        return kind.item
+    return kind.rest if step == "additionalProperties" else None
 
 
 def _generic(resource: Resource, names: tuple[str, ...]) -> Kind:
@@ -102,7 +128,7 @@ def _generic(resource: Resource, names: tuple[str, ...]) -> Kind:
     return Kind("object", props={**texts, **props}, closed=True, azure=described)
 
 
-def _whole(kind: Kind, resource: Resource) -> Kind:
+def _whole(kind: Kind, type_: str) -> Kind:
     """A description with the properties that all resources may have, besides its own."""
     if kind.azure is not None and kind.azure.tag:
         return kind
@@ -111,7 +137,7 @@ def _whole(kind: Kind, resource: Resource) -> Kind:
         for name, one in _COMMON.items()
         if name not in kind.props
     }
-    if resource.type.lower() == _DEPLOYMENTS:
+    if type_.lower() == _DEPLOYMENTS:
         common |= {name: Property(partial(_same, kinds.STRING), False) for name in _OF_DEPLOYMENTS}
     # the assertions of a resource are a part of the language
     common["asserts"] = Property(partial(_same, _COMMON["asserts"]), False)

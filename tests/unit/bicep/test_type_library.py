@@ -177,3 +177,60 @@ def test_broken_description(tmp_path: Path, library: Path) -> None:
     (library / "garden" / "types.json").write_text('[{"$type": "ResourceType"}]')
     with pytest.raises(BicepError, match=r"where it describes Contoso\.Garden/beds@2024-01-01"):
         compile_file(write(tmp_path, {"main.bicep": bed("")}))
+
+
+PART = f"resourceInput<'{BED}'>.properties"
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ("", "object"),
+        (".soil", "string"),
+        (".plants", "array"),
+        (".plants[*].count", "int"),
+        (".labels.*", "string"),
+        (".fenced", "bool"),
+    ],
+)
+def test_kind_of_a_part(tmp_path: Path, part: str, kind: str) -> None:
+    path = write(tmp_path, {"main.bicep": f"param p {PART}{part}\noutput o object = {{ p: p }}\n"})
+    assert compile_file(path).template["parameters"]["p"]["type"] == kind
+
+
+@pytest.mark.usefixtures("library")
+def test_secret_that_is_a_part(tmp_path: Path) -> None:
+    path = write(tmp_path, {"main.bicep": f"@secure()\nparam p {PART}.code\n"})
+    assert compile_file(path).template["parameters"]["p"]["type"] == "securestring"
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        (".moat", "BCP053"),
+        (".fencd", "BCP083"),
+        (".soil.x", "BCP055"),
+        (".soil[*]", "BCP390"),
+        (".plants[*].*", "BCP389"),
+    ],
+)
+def test_no_such_part(tmp_path: Path, part: str, code: str) -> None:
+    assert [
+        one.code for one in refused(tmp_path, f"type t {PART}{part}\n".replace("t r", "t = r"))
+    ] == [code]
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"param p {PART} = {{ soil: 'loam', fencd: true }}\n", ("BCP089", 1, 86)),
+        (f"output p {PART} = {{ soil: 'lime' }}\n", ("BCP036", 1, 79)),
+        (f"var p {PART}.plants = [ {{ count: 1 }} ]\n", ("BCP035", 1, 77)),
+        (f"func f(p {PART}) string => p.soil\noutput o string = f({{ soil: 'lime' }})\n", None),
+    ],
+)
+def test_value_for_a_part(tmp_path: Path, text: str, expected: tuple[str, int, int] | None) -> None:
+    assert warned(tmp_path, text) == ([expected] if expected is not None else [])
