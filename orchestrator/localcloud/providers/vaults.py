@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import missing
+from orchestrator.localcloud.arm.ids import missing, parse
 from orchestrator.localcloud.arm.provider import (
     JSON,
     Answer,
@@ -22,6 +22,7 @@ from orchestrator.localcloud.arm.provider import (
     ResourceType,
 )
 from orchestrator.localcloud.arm.shapes import Shape
+from orchestrator.localcloud.providers import deleted_vaults
 from orchestrator.localcloud.providers.availability import (
     asked_name,
     available,
@@ -50,8 +51,13 @@ class KeyVault(Provider):
     namespace: ClassVar[str] = "Microsoft.KeyVault"
 
     def types(self) -> Iterable[ResourceType]:
-        """Vaults, their secrets, changes of their access policies."""
-        return [Vaults(), Secrets(), AccessPolicies()]
+        """Vaults, their secrets, changes of their access policies, and deleted vaults."""
+        return [Vaults(), Secrets(), AccessPolicies(), deleted_vaults.DeletedVaults()]
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """All deleted vaults."""
+        path = "/subscriptions/{}/providers/Microsoft.KeyVault/deletedVaults"
+        return {("GET", path): deleted_vaults.everywhere}
 
     def actions(self) -> Mapping[str, Handler]:
         """checkNameAvailability."""
@@ -67,6 +73,8 @@ class KeyVault(Provider):
             )
         if is_taken(call, VAULTS, name):
             return unavailable("AlreadyExists", f"The vault name '{name}' is already in use.")
+        if deleted_vaults.find(call, name) is not None:
+            return unavailable("AlreadyExists", f"{_IN_THE_WAY} ('{name}')")
         return available()
 
 
@@ -77,8 +85,12 @@ class Vaults(ResourceType):
     named_in_cloud: ClassVar[bool] = True
     tracked: ClassVar[bool] = True
 
+    def __init__(self) -> None:
+        self._inside: dict[str, list[JSON]] = {}
+
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
-        """Check its name, fill in what the service fills in."""
+        """Check its name, fill in what the service fills in; recover it where that is asked for."""
+        mode = str(resource["properties"].pop("createMode", "default"))
         if old is None:
             if not _NAME.fullmatch(call.id.name):
                 raise ArmError(
@@ -94,6 +106,7 @@ class Vaults(ResourceType):
                     f"The vault name '{call.id.name}' is already in use.",
                     409,
                 )
+            _recover(call, resource, wanted=mode.lower() == "recover")
         properties = resource["properties"]
         for key, value in _DEFAULTS.items():
             properties.setdefault(key, value)
@@ -110,6 +123,46 @@ class Vaults(ResourceType):
             )
         properties["vaultUri"] = f"https://{call.id.name.lower()}.vault.azure.net/"
         return resource
+
+    async def changed(self, call: Call, resource: JSON, old: JSON | None) -> None:
+        """What lay in a recovered vault is there again."""
+        deleted = deleted_vaults.find(call, call.id.name) if old is None else None
+        if deleted is not None:
+            await deleted_vaults.recover(call, deleted)
+
+    async def deleting(self, call: Call, resource: JSON) -> None:
+        """Remember what lies in it, which goes with it."""
+        inside = call.arm.store.inside(call.id)
+        self._inside[call.id.key] = [item.read() for item in inside]
+
+    async def deleted(self, call: Call, resource: JSON) -> None:
+        """Keep it until it is recovered or purged."""
+        await deleted_vaults.keep(call, resource, self._inside.pop(call.id.key, []))
+
+
+_IN_THE_WAY = (
+    "A vault with the same name already exists in deleted state. You need to either recover or "
+    "purge existing key vault."
+)
+
+
+def _recover(call: Call, resource: JSON, *, wanted: bool) -> None:
+    """Take what a deleted vault was. Raises ArmError: it is in the way, or there is none."""
+    deleted = deleted_vaults.find(call, call.id.name)
+    if not wanted:
+        if deleted is not None:
+            raise ArmError("ConflictError", _IN_THE_WAY, 409)
+        return
+    before = None if deleted is None else deleted_vaults.kept_vault(deleted)
+    if before is None or parse(before["id"]).key != call.id.key:
+        raise ArmError(
+            "VaultNotFound",
+            f"There is no deleted vault '{call.id.text}' that could be recovered.",
+            404,
+        )
+    resource["properties"] = dict(before["properties"])
+    resource["location"] = before["location"]
+    resource["tags"] = before.get("tags", {})
 
 
 class Secrets(ResourceType):
