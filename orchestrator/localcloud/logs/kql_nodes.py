@@ -16,8 +16,9 @@ from typing import Any
 from duckdb_kql import ir, schema
 from duckdb_kql.errors import KqlError
 
-from orchestrator.localcloud.logs import functions, kql_windows
+from orchestrator.localcloud.logs import functions, kql_groups, kql_windows
 from orchestrator.localcloud.logs.errors import semantic_error
+from orchestrator.localcloud.logs.kql_groups import Group
 
 Columns = Mapping[str, Sequence[str]]
 _INPUT = "\0input"
@@ -83,9 +84,12 @@ class _Expansion:
         self._hidden = hidden
 
     def query(
-        self, query: ir.Query, known: dict[str, list[str]]
+        self, query: ir.Query, known: dict[str, list[str]], group: Group | None = None
     ) -> tuple[ir.Query, list[str] | None]:
-        """The query without stand-ins, and its columns if they can be told."""
+        """The query without stand-ins, and its columns if they can be told.
+
+        With a group, its operators are those of each part of the rows.
+        """
         lets: list[tuple[str, ir.Query | ir.Expr]] = []
         local = dict(known)
         for name, bound in query.lets:
@@ -110,19 +114,59 @@ class _Expansion:
                 columns = [*columns, *missing]
         ordered = False
         for operator in query.operators:
+            if kql_groups.is_grouped(operator) and isinstance(operator, ir.Union):
+                in_parts, columns = self._parts(operator, columns, local)
+                operators.extend(in_parts)
+                ordered = False
+                continue
             inside = self._operator(operator, columns, local)
             if isinstance(inside, _Serialized):
                 ordered = True
                 continue
-            for one in kql_windows.staged(inside, ordered=ordered):
+            part = None if group is None else group.part()
+            forms = [inside] if group is None else kql_groups.grouped(inside, group)
+            for one in (
+                stage
+                for form in forms
+                for stage in kql_windows.staged(form, ordered=ordered, part=part)
+            ):
                 operators.append(one)
-                if columns is not None:
-                    columns = _output(
-                        ir.Query(ir.TableRef(_INPUT), [one]), {**local, _INPUT: columns}
-                    )
+                columns = _behind(one, columns, local)
             ordered = kql_windows.is_ordered(inside, before=ordered)
         changed = dataclasses.replace(query, source=source, operators=operators, lets=lets)
         return changed, columns
+
+    def _parts(
+        self, operator: ir.Union, columns: list[str] | None, known: dict[str, list[str]]
+    ) -> tuple[list[ir.Operator], list[str] | None]:
+        """`mv-apply` or `partition` as operators over all parts, and the columns behind them."""
+        by_key = operator.with_source == kql_groups.PARTITION
+        given = _told(columns, "partition" if by_key else "mv-apply")
+        branch = operator.branches[0]
+        inside = dataclasses.replace(branch, operators=kql_groups.folded(branch.operators))
+        number = f"$part{sum(name.startswith('$part') for name in given)}"
+        before: list[ir.Operator] = []
+        carried: dict[str, str] = {}
+        if not by_key:
+            before.append(ir.Extend((ir.NamedExpr(ir.FunctionCall("__local_row"), number),)))
+            carried = kql_groups.carried(inside.operators, given)
+            copies = [(name, copy) for name, copy in carried.items() if name != copy]
+            if copies:
+                made = (ir.NamedExpr(ir.ColumnRef(name), copy) for name, copy in copies)
+                before.append(ir.Extend(tuple(made)))
+        group = Group(kql_groups.KEY if by_key else number, tuple(carried.values()))
+        source: list[str] | None = given
+        for one in before:
+            source = _behind(one, source, known)
+        within = {**known, kql_groups.GIVEN: _told(source, "mv-apply")}
+        pipeline, behind = self.query(inside, within, group)
+        left = _told(behind, "mv-apply")
+        ends: list[ir.Operator] = []
+        if any(isinstance(one, ir.Summarize | ir.Distinct) for one in pipeline.operators):
+            ends.append(ir.Sort((ir.SortKey(ir.ColumnRef(group.key), ascending=True),)))
+        shown = kql_groups.shown(left, group.key, carried)
+        ends.append(ir.Project(tuple(ir.NamedExpr(ir.ColumnRef(n), name) for n, name in shown)))
+        return [*before, *pipeline.operators, *ends], [name for _, name in shown]
 
     def _operator(
         self, operator: ir.Operator, columns: list[str] | None, known: dict[str, list[str]]
@@ -158,6 +202,15 @@ def _output(query: ir.Query, known: dict[str, list[str]]) -> list[str] | None:
         return list(schema.output_columns(query, known))
     except KqlError:
         return None
+
+
+def _behind(
+    operator: ir.Operator, columns: list[str] | None, known: dict[str, list[str]]
+) -> list[str] | None:
+    """The columns behind an operator that is given these."""
+    if columns is None:
+        return None
+    return _output(ir.Query(ir.TableRef(_INPUT), [operator]), {**known, _INPUT: columns})
 
 
 def _told(columns: list[str] | None, what: str) -> list[str]:
@@ -231,11 +284,40 @@ def _distinct(columns: list[str], _: list[str]) -> ir.Operator:
     return ir.Distinct(tuple(ir.NamedExpr(ir.ColumnRef(name), name) for name in columns))
 
 
+def _find(columns: list[str], arguments: list[str]) -> ir.Operator:
+    """Where a row is from, the columns that are asked for, a bag of the others or of all."""
+    source, packed, *names = arguments
+    names = list(dict.fromkeys(names))
+    nothing = ir.Literal("", "string")
+    if packed == "rest":
+        names = [name for name in names if name in columns]
+    shown = [ir.NamedExpr(ir.ColumnRef(source), source)]
+    shown += [
+        ir.NamedExpr(ir.ColumnRef(name) if name in columns else nothing, name)
+        for name in names
+        if name != source
+    ]
+    if packed:
+        left = [
+            name for name in columns if name not in (source, *(names if packed == "rest" else ()))
+        ]
+        bag = ir.FunctionCall("__local_without_empty", (_packed(left),))
+        shown.append(ir.NamedExpr(bag, "pack_"))
+    return ir.Project(tuple(shown))
+
+
+def _packed(columns: Sequence[str]) -> ir.Expr:
+    """A bag of columns by their names."""
+    pairs = ((ir.Literal(name, "string"), ir.ColumnRef(name)) for name in columns)
+    return ir.FunctionCall("bag_pack", tuple(part for pair in pairs for part in pair))
+
+
 _COLUMN_OPERATORS: dict[str, Callable[[list[str], list[str]], ir.Operator]] = {
     "keep": _keep,
     "away": _away,
     "reorder": _reorder,
     "distinct": _distinct,
+    "find": _find,
 }
 
 
@@ -287,6 +369,13 @@ def _call(node: ir.FunctionCall, columns: list[str] | None) -> ir.Expr:
         return ir.FunctionCall("ingestion_time", (ir.ColumnRef("TimeGenerated"),))
     elif name in ("make_list", "make_set") and len(node.args) == 2:
         return ir.FunctionCall(f"{name}_of", node.args)
+    elif name == "pack_all" and len(node.args) < 2:
+        bag = _packed(_told(columns, "pack_all()"))
+        empty = _literal(node.args[0]) if node.args else None
+        skip = isinstance(empty, ir.Literal) and empty.value is True
+        return ir.FunctionCall("__local_without_empty", (bag,)) if skip else bag
+    elif name == "bag_pack_columns" and all(isinstance(one, ir.ColumnRef) for one in node.args):
+        return _packed([one.name for one in node.args if isinstance(one, ir.ColumnRef)])
     elif name == "bin" and len(node.args) == 2:
         return dataclasses.replace(node, args=(node.args[0], _folded(node.args[1])))
     elif name == "range" and len(node.args) == 3:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from orchestrator.localcloud.logs.errors import semantic_error
-from orchestrator.localcloud.logs.kql_text import listed, written
+from orchestrator.localcloud.logs.functions.aggregates import CONDITIONAL
+from orchestrator.localcloud.logs.kql_tokens import listed, written
 from orchestrator.localcloud.logs.syntax import Token, by_depth, split_statements, tokens
 
 Ask = Callable[[str], tuple[list[str], list[tuple[Any, ...]]]]
@@ -25,12 +26,6 @@ MAX_COLUMNS = 500
 _CONVERSIONS = {
     "long": "tolong", "int": "tolong", "real": "todouble", "double": "todouble", "bool": "tobool",
     "string": "tostring",
-}  # fmt: skip
-# An aggregate -> the same of those rows alone for which a condition holds.
-_CONDITIONAL = {
-    "sum": "sumif", "avg": "avgif", "min": "minif", "max": "maxif", "dcount": "dcountif",
-    "take_any": "take_anyif", "any": "take_anyif", "make_list": "make_list_if",
-    "make_set": "make_set_if", "stdev": "stdevif", "variance": "varianceif",
 }  # fmt: skip
 _PREFIX = re.compile(r"['\"](\w*)['\"]")
 _NAME = re.compile(r"\[\s*['\"](.+?)['\"]\s*\]|(\w+)")
@@ -174,11 +169,11 @@ def _pivot(before: str, columns: list[str], arguments: list[str], ask: Ask) -> s
     function, inside, rest = "count", "", arguments[1:]
     if rest and (call := re.fullmatch(r"(\w+)\s*\((.*)\)", rest[0].strip(), re.DOTALL)):
         function, inside, rest = call[1], call[2].strip(), rest[1:]
-    if function != "count" and function not in _CONDITIONAL:
+    if function != "count" and function not in CONDITIONAL:
         raise semantic_error(
             "SEM0001",
             f"pivot(): '{function}' is not supported by the local Log Analytics here; "
-            f"it can do count, {', '.join(sorted(_CONDITIONAL))}",
+            f"it can do count, {', '.join(sorted(CONDITIONAL))}",
         )
     groups = [_plain(one) for one in rest] or [
         one for one in columns if one not in (column, _plain(inside))
@@ -193,7 +188,7 @@ def _pivot(before: str, columns: list[str], arguments: list[str], ask: Ask) -> s
     for value in values:
         same = f"tostring({_name(column)}) == {_text(value)}"
         counted = f"countif({same})" if function == "count" else ""
-        cell = counted or f"{_CONDITIONAL[function]}({inside}, {same})"
+        cell = counted or f"{CONDITIONAL[function]}({inside}, {same})"
         made.append(f"{_name(value or 'Column1')} = {cell}")
     if not made:
         return f"| summarize by {', '.join(map(_name, groups))}" if groups else "| take 0"

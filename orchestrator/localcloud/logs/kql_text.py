@@ -10,35 +10,28 @@ name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from orchestrator.localcloud.logs import kql_calls
-from orchestrator.localcloud.logs.syntax import Token, by_depth, tokens
-
-Tokens = Sequence[Token]
+from orchestrator.localcloud.logs.kql_groups import APPLY, GIVEN, KEY, PARTITION
+from orchestrator.localcloud.logs.kql_nested import top_hitters, top_nested
+from orchestrator.localcloud.logs.kql_pairs import parse_kv
+from orchestrator.localcloud.logs.kql_search import find, search, where
+from orchestrator.localcloud.logs.kql_tokens import (
+    NotAsDocumented,
+    Operator,
+    Tokens,
+    after,
+    bracketed,
+    listed,
+    replaced,
+    stand_in,
+    written,
+)
+from orchestrator.localcloud.logs.kql_tuples import several
+from orchestrator.localcloud.logs.syntax import by_depth, tokens
 
 MAX_REWRITES = 200
-
-
-class NotAsDocumented(Exception):  # noqa: N818
-    """The operator is not written as its page says."""
-
-
-@dataclass(frozen=True)
-class Operator:
-    """One operator of a pipeline, or a source: its word and the tokens behind it.
-
-    Attributes:
-        start, end: Offsets in the text, the bar included.
-        source: Whether the pipeline begins with it.
-    """
-
-    word: str
-    args: Tokens
-    start: int
-    end: int
-    source: bool
 
 
 def plain(query: str) -> str:
@@ -63,7 +56,7 @@ def plain(query: str) -> str:
             text = None
         if text is None:
             refused.add((last.word, _of(query, last)))
-        elif last.word == "as":
+        elif last.word in _WHOLE:
             query = text
         else:
             query = f"{query[: last.start]}{text}{query[last.end :]}"
@@ -82,7 +75,7 @@ def _operators(query: str) -> list[Operator]:
     operators = []
     for index, token in enumerate(found):
         before = found[index - 1].text if index else ";"
-        source = token.text == "search" and before in (";", "(", "=")
+        source = token.text in _BEGIN and before in (";", "(", "=")
         if not (source or (before == "|" and token.text in _TRIGGERS)):
             continue
         depth = depths[index]
@@ -98,58 +91,12 @@ def _operators(query: str) -> list[Operator]:
     return operators
 
 
-def written(query: str, part: Tokens) -> str:
-    """The text of some tokens in a row."""
-    return query[part[0].start : part[-1].end] if part else ""
-
-
-def listed(part: Tokens, separator: str = ",") -> list[Tokens]:
-    """The parts of a list between separators, outside brackets."""
-    parts: list[list[Token]] = [[]]
-    for _, depth, token in by_depth(part):
-        if token.text == separator and depth == 0:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return [part for part in parts if part]
-
-
-def _after(part: Tokens, word: str) -> tuple[Tokens, Tokens]:
-    """What stands before and behind a word outside brackets; nothing behind if it is not there."""
-    for index, depth, token in by_depth(part):
-        if token.text == word and depth == 0:
-            return part[:index], part[index + 1 :]
-    return part, ()
-
-
-def _string(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_MEANT = {"t": "\t", "n": "\n", "r": "\r", "0": "\0"}
-
-
-def text_of(literal: str) -> str:
-    """The text that a string literal stands for."""
-    if literal[:1] in "hH":
-        literal = literal[1:]
-    if literal[:1] == "@":
-        quote = literal[1]
-        return literal[2:-1].replace(quote * 2, quote)
-    return _ESCAPE.sub(lambda found: _MEANT.get(found[1], found[1]), literal[1:-1])
-
-
-def _stand_in(name: str, *arguments: str) -> str:
-    return f"| extend ['$op'] = __local_{name}({', '.join(map(_string, arguments))})"
-
-
 # --------------------------------------------------------------------------- rows and columns
 
 
 def _serialize(query: str, operator: Operator) -> str:
     added = f" | extend {written(query, operator.args)}" if operator.args else ""
-    return _stand_in("serialize") + added
+    return stand_in("serialize") + added
 
 
 def _sample(query: str, operator: Operator) -> str:
@@ -158,7 +105,7 @@ def _sample(query: str, operator: Operator) -> str:
 
 
 def _sample_distinct(query: str, operator: Operator) -> str:
-    count, column = _after(operator.args, "of")
+    count, column = after(operator.args, "of")
     if not column:
         raise NotAsDocumented
     return f"| distinct {written(query, column)} | take {written(query, count)}"
@@ -173,21 +120,21 @@ def _patterns(query: str, part: Tokens) -> list[str]:
 
 
 def _keep(query: str, operator: Operator) -> str:
-    return _stand_in("keep", *_patterns(query, operator.args))
+    return stand_in("keep", *_patterns(query, operator.args))
 
 
 def _away(query: str, operator: Operator) -> str | None:
     if not any(token.text == "*" for token in operator.args):
         return None
-    return _stand_in("away", *_patterns(query, operator.args))
+    return stand_in("away", *_patterns(query, operator.args))
 
 
 def _reorder(query: str, operator: Operator) -> str:
-    return _stand_in("reorder", *_patterns(query, operator.args))
+    return stand_in("reorder", *_patterns(query, operator.args))
 
 
 def _distinct(_query: str, operator: Operator) -> str | None:
-    return _stand_in("distinct") if [t.text for t in operator.args] == ["*"] else None
+    return stand_in("distinct") if [t.text for t in operator.args] == ["*"] else None
 
 
 def _as(query: str, operator: Operator) -> str | None:
@@ -201,158 +148,9 @@ def _as(query: str, operator: Operator) -> str | None:
         return None  # inside brackets a name could not be told from one outside
     start = max((token.end for token in before if token.text == ";"), default=0)
     return (
-        f"{query[:start]} let {name} = materialize({query[start : operator.start].strip()}); "
+        f"{query[:start]} let {name} = materialize({query[start : operator.start].strip()}\n); "
         f"{name} {rest}"
     )
-
-
-# ------------------------------------------------------------------------------------- search
-
-_COMPARISONS = frozenset(
-    {
-        "==", "!=", "<", "<=", ">", ">=", "=~", "!~", "has", "!has", "has_cs", "contains",
-        "!contains", "contains_cs", "startswith", "endswith", "hasprefix", "hassuffix", "regex",
-        "in", "!in", ":",
-    }
-)  # fmt: skip
-_ANY = "['$any']"
-
-
-def _where(query: str, operator: Operator) -> str | None:
-    """`where * has "x"`: in any column."""
-    if not _any_column(operator.args):
-        return None
-    return "| where " + _replaced(query, operator.args, lambda index: _star(operator.args, index))
-
-
-def _any_column(part: Tokens) -> bool:
-    return any(_star(part, index) is not None for index in range(len(part)))
-
-
-def _star(part: Tokens, index: int) -> str | None:
-    token = part[index]
-    following = part[index + 1].text if index + 1 < len(part) else ""
-    before = part[index - 1].text if index else "and"
-    if (
-        token.text == "*"
-        and before in ("and", "or", "(")
-        and (following in _COMPARISONS or following.startswith("matches"))
-    ):
-        return _ANY
-    return None
-
-
-def _replaced(query: str, part: Tokens, of: Callable[[int], str | None]) -> str:
-    """The text of tokens with some of them written otherwise."""
-    text, at = "", part[0].start
-    for index, token in enumerate(part):
-        new = of(index)
-        if new is not None:
-            text += query[at : token.start] + new
-            at = token.end
-    return text + query[at : part[-1].end]
-
-
-def _term(literal: str, *, case: bool) -> str:
-    """The condition that a text of `search` stands for, `*` in it a wildcard."""
-    text, suffix = text_of(literal), "_cs" if case else ""
-    inner = text.strip("*")
-    quoted = _string(inner)
-    if not inner:
-        return "true"
-    if "*" in inner:
-        pattern = r".*".join(re.escape(piece) for piece in text.split("*"))
-        return f"{_ANY} matches regex {_string(('' if case else '(?i)') + pattern)}"
-    if text.startswith("*") and text.endswith("*"):
-        return f"{_ANY} contains{suffix} {quoted}"
-    if text.startswith("*"):
-        return f"{_ANY} hassuffix{suffix} {quoted}"
-    if text.endswith("*"):
-        return f"{_ANY} hasprefix{suffix} {quoted}"
-    return f"{_ANY} has{suffix} {quoted}"
-
-
-def _search(query: str, operator: Operator) -> str:
-    args, tables, case = list(operator.args), "*", False
-    while args and args[0].text in ("kind", "in"):
-        if args[0].text == "kind":
-            case = args[2].text == "case_sensitive"
-            args = args[3:]
-        else:
-            close = next(i for i, depth, token in by_depth(args) if token.text == ")" and not depth)
-            tables = written(query, args[2:close])
-            args = args[close + 1 :]
-    if not args:
-        raise NotAsDocumented
-
-    def rewritten(index: int) -> str | None:
-        token, before = args[index], args[index - 1].text if index else "("
-        following = args[index + 1].text if index + 1 < len(args) else ""
-        if token.text == ":":
-            return " has "
-        if token.text == "*":
-            return (
-                _ANY if (following in _COMPARISONS or following.startswith("matches")) else "true"
-            )
-        if token.kind == "STRINGLITERAL" and before in ("(", "and", "or", "not"):
-            calls = before == "(" and index > 1 and args[index - 2].kind == "IDENTIFIER"
-            if calls and args[index - 2].text != "not":
-                return None  # an argument
-            term = _term(token.text, case=case)
-            return f"({term})" if before == "not" else term
-        return None
-
-    condition = f"where {_replaced(query, args, rewritten)}"
-    if not operator.source:
-        return f"| {condition}"
-    return (
-        f"union withsource=__local_table {tables} "
-        f"| project-rename ['$table'] = __local_table | {condition} "
-    )
-
-
-# ----------------------------------------------------------------------------------- parse-kv
-
-
-def _parse_kv(query: str, operator: Operator) -> str:
-    args = operator.args
-    at = next(i for i, depth, token in by_depth(args) if token.text == "as" and not depth)
-    subject = written(query, args[:at])
-    keys = _bracketed(args, at + 1)
-    options = {"pair_delimiter": " ", "kv_delimiter": "=", "quote": '"'}
-    rest = args[at + 1 + len(keys) + 2 :]
-    if rest:
-        if rest[0].text != "with":
-            raise NotAsDocumented
-        for option in listed(_bracketed(rest, 1)):
-            if option[0].text not in options or len(option) != 3:
-                raise NotAsDocumented
-            options[option[0].text] = text_of(option[2].text)
-    pair, between, quote = (re.escape(value) for value in options.values())
-    columns = []
-    for key in listed(keys):
-        name, kind = key[0].text, key[2].text if len(key) > 2 else "string"
-        bare = re.sub(r"\[['\"](.+?)['\"]\]", r"\1", name)
-        start = f"(?:^|{pair})\\s*{re.escape(bare)}\\s*{between}\\s*"
-        quoted, open_ = f"{start}{quote}([^{quote}]*){quote}", f"{start}(.*?)(?:{pair}|$)"
-        value = (
-            f"iff({subject} matches regex {_string(quoted)}, "
-            f"extract({_string(quoted)}, 1, {subject}), extract({_string(open_)}, 1, {subject}))"
-        )
-        columns.append(f"{name} = {value if kind == 'string' else f'to{kind}({value})'}")
-    return "| extend " + ", ".join(columns)
-
-
-def _bracketed(part: Tokens, at: int) -> Tokens:
-    """What stands in the brackets that open at an index."""
-    if part[at].text != "(":
-        raise NotAsDocumented
-    depth = 0
-    for index in range(at, len(part)):
-        depth += (part[index].text == "(") - (part[index].text == ")")
-        if not depth:
-            return part[at + 1 : index]
-    raise NotAsDocumented
 
 
 # --------------------------------------------------------------------------------- make-series
@@ -362,7 +160,7 @@ def _name_of(query: str, aggregate: Tokens) -> tuple[str, str]:
     """The name and the text of `n = count()` or of `avg(x)`, named as Kusto names it."""
     if len(aggregate) > 1 and aggregate[1].text == "=":
         return written(query, aggregate[:1]), written(query, aggregate[2:])
-    arguments = _bracketed(aggregate, 1)
+    arguments = bracketed(aggregate, 1)
     column = arguments[0].text if len(arguments) == 1 else ""
     return f"{aggregate[0].text}_{column}", written(query, aggregate)
 
@@ -371,18 +169,18 @@ _NUMBERS = frozenset({"LONGLITERAL", "INTLITERAL", "REALLITERAL", "DECIMALLITERA
 
 
 def _make_series(query: str, operator: Operator) -> str:
-    asked, rest = _after(operator.args, "on")
+    asked, rest = after(operator.args, "on")
     filled = bool(asked) and asked[0].text == "kind"  # kind=nonempty: a row in any case
     asked = asked[3:] if filled else asked
-    rest, by = _after(rest, "by")
-    before, step = _after(rest, "step")
+    rest, by = after(rest, "by")
+    before, step = after(rest, "step")
     if step:
-        before, to = _after(before, "to")
-        axis, start = _after(before, "from")
+        before, to = after(before, "to")
+        axis, start = after(before, "from")
         ends = "<"
     else:
-        axis, bounds = _after(rest, "in")
-        start, to, step = listed(_bracketed(bounds, 1))
+        axis, bounds = after(rest, "in")
+        start, to, step = listed(bracketed(bounds, 1))
         ends = "<="
     name = written(query, axis)
     width = written(query, step)
@@ -396,7 +194,7 @@ def _make_series(query: str, operator: Operator) -> str:
         groups.append(text if named else f"{names[-1]} = {text}")
     values = []
     for one in listed(asked):
-        aggregate, default = _after(one, "default")
+        aggregate, default = after(one, "default")
         column, text = _name_of(query, aggregate)
         values.append((column, text, written(query, default[1:]) if default else "0"))
     bin_ = f"bin({name}, {width})"
@@ -429,7 +227,7 @@ def _make_series(query: str, operator: Operator) -> str:
 
 def _summarize(query: str, operator: Operator) -> str | None:
     """`summarize Bucket = "x"`: a constant beside the aggregates."""
-    asked, _ = _after(operator.args, "by")
+    asked, _ = after(operator.args, "by")
     constants = {
         one[2].start: one[2]
         for one in listed(asked)
@@ -439,7 +237,25 @@ def _summarize(query: str, operator: Operator) -> str | None:
         return None
     args = operator.args
     new = {i: f"take_any({t.text})" for i, t in enumerate(args) if t.start in constants}
-    return f"| summarize {_replaced(query, args, new.get)}"
+    return f"| summarize {replaced(query, args, new.get)}"
+
+
+def _mv_apply(query: str, operator: Operator) -> str:
+    spread, pipeline = after(operator.args, "on")
+    inside = written(query, bracketed(pipeline, 0))
+    return (
+        f"| union withsource={APPLY} (['{GIVEN}'] | mv-expand {written(query, spread)} | {inside})"
+    )
+
+
+def _partition(query: str, operator: Operator) -> str:
+    _, rest = after(operator.args, "by")
+    # The pipeline is in the last brackets; what it is divided by may have some of its own.
+    at = max(i for i, depth, token in by_depth(rest) if token.text == "(" and depth == 0)
+    if not at or rest[-1].text != ")":
+        raise NotAsDocumented
+    key, inside = written(query, rest[:at]), written(query, bracketed(rest, at))
+    return f"| union withsource={PARTITION} (['{GIVEN}'] | extend ['{KEY}'] = {key} | {inside})"
 
 
 _REWRITERS: dict[str, Callable[[str, Operator], str | None]] = {
@@ -451,11 +267,21 @@ _REWRITERS: dict[str, Callable[[str, Operator], str | None]] = {
     "project-away": _away,
     "project-reorder": _reorder,
     "distinct": _distinct,
-    "where": _where,
-    "filter": _where,
-    "search": _search,
+    "where": where,
+    "filter": where,
+    "search": search,
     "summarize": _summarize,
-    "parse-kv": _parse_kv,
+    "parse-kv": parse_kv,
+    "find": find,
+    "top-hitters": top_hitters,
+    "top-nested": top_nested,
+    "extend": several,
+    "project": several,
     "make-series": _make_series,
+    "mv-apply": _mv_apply,
+    "partition": _partition,
 }
 _TRIGGERS = frozenset(_REWRITERS)
+# Those that a pipeline may begin with; those that are given the whole query and give another.
+_BEGIN = frozenset({"search", "find"})
+_WHOLE = frozenset({"as", "top-nested"})

@@ -38,13 +38,20 @@ def is_ordered(operator: ir.Operator, *, before: bool) -> bool:
     return isinstance(operator, _MAKES_ORDER) or (before and isinstance(operator, _KEEPS_ORDER))
 
 
-def staged(operator: ir.Operator, *, ordered: bool) -> list[ir.Operator]:
+def staged(
+    operator: ir.Operator, *, ordered: bool, part: ir.Expr | None = None
+) -> list[ir.Operator]:
     """The operator, with stages before and behind it for the window functions that it calls.
+
+    Args:
+        operator: The operator.
+        ordered: Whether the rows are in an order before it.
+        part: What divides the rows into parts that know nothing of one another, if anything does.
 
     Raises:
         QueryError: 400; the rows are in no order, or a call has too few or too many arguments.
     """
-    stages = _Stages()
+    stages = _Stages(part)
     inside = stages.replaced(operator)
     if not stages.made:
         return [operator]
@@ -64,7 +71,8 @@ def staged(operator: ir.Operator, *, ordered: bool) -> list[ir.Operator]:
 
 
 class _Stages:
-    def __init__(self) -> None:
+    def __init__(self, part: ir.Expr | None) -> None:
+        self._whole = part
         self.made: list[ir.Operator] = []
         self.names: list[str] = []
         self.first = ""
@@ -100,7 +108,10 @@ class _Stages:
             )
         self.first = self.first or call.name
         if call.name in ("prev", "next"):
-            return self._column(f"__local_{call.name}_{len(call.args)}", *call.args, _row())
+            name = f"__local_{call.name}_{len(call.args)}"
+            if self._whole is not None:
+                return self._column(f"{name}_of", *call.args, _row(), self._whole)
+            return self._column(name, *call.args, _row())
         if call.name == "row_number":
             start = call.args[0] if call.args else ir.Literal(1, "long")
             part = self._part(call.args[1] if len(call.args) > 1 else None)
@@ -116,7 +127,10 @@ class _Stages:
     def _part(self, restart: ir.Expr | None) -> ir.Expr:
         """The number of the part of the rows that begins where `restart` is true."""
         if restart is None:
-            return ir.Literal(0, "long")
+            return self._whole or ir.Literal(0, "long")
+        if self._whole is not None:
+            first = self._column("__local_changed", self._whole, ir.Literal(0, "long"), _row())
+            restart = ir.BinaryOp("or", restart, first)
         return self._column("__local_part", restart, _row())
 
     def _column(self, function: str, *arguments: ir.Expr) -> ir.Expr:

@@ -98,3 +98,10 @@ AGGREGATES: tuple[AggregateSpec, ...] = (
     AggregateSpec("make_bag", _bags(""), (1,), "bag"),
     AggregateSpec("make_bag_if", _bags(" AND ({1})"), (2,), "bag"),
 )
+
+CONDITIONAL = {
+    "sum": "sumif", "avg": "avgif", "min": "minif", "max": "maxif", "dcount": "dcountif",
+    "take_any": "take_anyif", "any": "take_anyif", "make_list": "make_list_if",
+    "make_set": "make_set_if", "stdev": "stdevif", "variance": "varianceif",
+}  # fmt: skip
+"""An aggregate -> the same of those rows alone for which a condition holds."""

@@ -24,7 +24,7 @@ _ISO = (
 )
 
 _AXIS = _steps("{0}", "{1}", "{2}", "{3}")
-_STAND_INS = ("serialize", "keep", "away", "reorder", "distinct")
+_STAND_INS = ("serialize", "keep", "away", "reorder", "distinct", "find")
 
 SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     *((f"__local_{name}", "NULL", ()) for name in _STAND_INS),
@@ -37,6 +37,16 @@ SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("__local_next_1", "lead({0}) OVER (ORDER BY {1})", (2,)),
     ("__local_next_2", "lead({0}, {1}) OVER (ORDER BY {2})", (3,)),
     ("__local_next_3", "lead({0}, {1}, {2}) OVER (ORDER BY {3})", (4,)),
+    *(
+        (
+            f"__local_{word}_{count}_of",
+            f"{sql}({', '.join(f'{{{n}}}' for n in range(count))}) "
+            f"OVER (PARTITION BY {{{count + 1}}} ORDER BY {{{count}}})",
+            (count + 2,),
+        )
+        for word, sql in (("prev", "lag"), ("next", "lead"))
+        for count in (1, 2, 3)
+    ),
     ("__local_part", f"{_UP} OVER (ORDER BY {{1}} ROWS UNBOUNDED PRECEDING)", (2,)),
     ("__local_row_number", f"(row_number() {_PARTED} - 1 + {{0}})", (3,)),
     (
