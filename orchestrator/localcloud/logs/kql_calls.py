@@ -16,6 +16,8 @@ _SOURCES = frozenset({"union", "search", "datatable", "range", "print"})
 MAX_INLINED = 20_000
 """Characters by which calls of functions may grow a query: a thousand take a tenth of a second."""
 
+# What a name stands behind that is being given.
+_NAMING = frozenset({"extend", "project", "summarize", "by", "print", ",", "let"})
 _WORD = re.compile(r"[A-Za-z_]\w*\Z")
 _TYPE = re.compile(r"typeof\s*\(\s*(\w+)\s*\)")
 _TO = {
@@ -69,6 +71,49 @@ def inlined(query: str) -> str:
             return query
         query = query[:start] + " " * (end - start) + rest
     return query
+
+
+def in_order(query: str) -> str:
+    """The query with named arguments (`f(c=7, a=12)`) in the places of their parameters."""
+    found = tokens(query)
+    for index, token in enumerate(found):
+        begins = token.text == "let" and (index == 0 or found[index - 1].text == ";")
+        if not begins or [t.text for t in found[index + 2 : index + 4]] != ["=", "("]:
+            continue
+        close = _closing(found, index + 3)
+        read = None if close is None else _parameters(query, found[index + 4 : close])
+        if close is not None and read is not None and found[close + 1 : close + 2]:
+            start = found[close + 1].start
+            query = query[:start] + _placed_calls(query[start:], found[index + 1].text, read[0])
+            return query[:start] + in_order(query[start:])
+    return query
+
+
+def _placed_calls(text: str, name: str, parameters: list[tuple[str, str | None]]) -> str:
+    names = [parameter for parameter, _ in parameters]
+    found = tokens(text)
+    for index in reversed(range(len(found) - 1)):
+        if found[index].text != name or found[index + 1].text != "(":
+            continue
+        close = _closing(found, index + 1)
+        given = [] if close is None else _listed(found[index + 2 : close])
+        if close is None or not any(_name_of(one) in names for one in given):
+            continue
+        values: dict[str, str] = {p: default for p, default in parameters if default is not None}
+        for place, one in enumerate(given):
+            named = _name_of(one)
+            key = named if named in names else names[place] if place < len(names) else ""
+            value = one[2:] if named in names else one
+            values[key] = text[value[0].start : value[-1].end]
+        if set(names) <= values.keys():
+            inside = ", ".join(values[one] for one in names)
+            text = f"{text[: found[index + 1].start]}({inside}){text[found[close].end :]}"
+            found = tokens(text)
+    return text
+
+
+def _name_of(argument: Sequence[Token]) -> str | None:
+    return argument[0].text if len(argument) > 2 and argument[1].text == "=" else None
 
 
 _Function = tuple[int, int, str, list[tuple[str, str | None]], str]
@@ -218,7 +263,7 @@ def quoted_keywords(query: str) -> str:
             continue
         if before == "." and following != "(":
             places[index] = "."
-        elif following == "=" and before in ("extend", "project", "summarize", "by", "print", ","):
+        elif following == "=" and before in _NAMING:
             if operator in _OWNERS or token.text not in _NAMES:
                 continue
             own.add(token.text)
@@ -242,6 +287,28 @@ def quoted_keywords(query: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------- calls
+
+# Names that functions had before; queries written then still use them.
+_OLD_NAMES = {
+    "argmax": "arg_max", "argmin": "arg_min", "arraylength": "array_length",
+    "array_strcat": "strcat_array", "makelist": "make_list", "makeset": "make_set",
+    "make_dictionary": "make_bag", "notempty": "isnotempty", "pack_dictionary": "bag_pack",
+    "parsejson": "parse_json", "parseurl": "parse_url", "parseurlquery": "parse_urlquery",
+    "parsepath": "parse_path",
+}  # fmt: skip
+
+
+def renamed(query: str) -> str:
+    """The query with functions under their present names, and without hints how to run it."""
+    found = tokens(query)
+    for index in reversed(range(len(found) - 1)):
+        token, following = found[index], found[index + 1]
+        if following.text == "(" and token.text in _OLD_NAMES:
+            query = query[: token.start] + _OLD_NAMES[token.text] + query[token.end :]
+        elif token.text.startswith("hint.") and following.text == "=" and index + 2 < len(found):
+            blank = re.sub(r"[^\n]", " ", query[token.start : found[index + 2].end])
+            query = query[: token.start] + blank + query[found[index + 2].end :]
+    return query
 
 
 def rewritten(query: str) -> str:
@@ -310,7 +377,20 @@ def _any(
     return (found[index].start, "take_any(__local_all())") if texts == ["*"] else None
 
 
+def _count(
+    found: Sequence[Token], index: int, arguments: list[list[Token]], _texts: list[str]
+) -> _Rewritten:
+    """`count(x)` counts rows, too, whatever `x` is, and is named after it."""
+    if not arguments:
+        return None
+    before = found[index - 1].text if index else ""
+    column = arguments[0][0].text if len(arguments[0]) == 1 else ""
+    name = f"['count_{column}'] = " if before in ("summarize", ",") else ""
+    return found[index].start, f"{name}count()"
+
+
 _CALLS = {
+    "count": _count,
     "extract": _typed,
     "extract_json": _typed,
     "extractjson": _typed,

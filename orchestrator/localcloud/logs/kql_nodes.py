@@ -41,7 +41,10 @@ def expand(query: ir.Query, known: Columns) -> ir.Query:
             over rows in no order.
     """
     hidden = tuple(name for name in _HIDDEN if _reads(query, name))
-    return _Expansion(hidden).query(query, {name: list(cols) for name, cols in known.items()})[0]
+    bound = {name for node in walk(query) if isinstance(node, ir.Query) for name, _ in node.lets}
+    return _Expansion(hidden, bound).query(
+        query, {name: list(cols) for name, cols in known.items()}
+    )[0]
 
 
 def _reads(node: object, name: str) -> bool:
@@ -80,8 +83,9 @@ def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
 
 
 class _Expansion:
-    def __init__(self, hidden: tuple[str, ...]) -> None:
+    def __init__(self, hidden: tuple[str, ...], bound: set[str]) -> None:
         self._hidden = hidden
+        self._bound = bound
 
     def query(
         self, query: ir.Query, known: dict[str, list[str]], group: Group | None = None
@@ -107,12 +111,17 @@ class _Expansion:
         columns = _output(ir.Query(source), local)
         if isinstance(source, ir.TableRef) and source.name not in local:
             columns = []  # refused later, or left out of a union that is fuzzy
+        if isinstance(source, ir.WildcardTableRef) and columns is None:
+            columns = []  # no table has such a name: refused later
         if isinstance(source, ir.TableRef) and source.name in known and columns is not None:
             missing = [name for name in self._hidden if name not in columns]
             if missing:
                 operators.append(_hidden_columns(missing, columns))
                 columns = [*columns, *missing]
         ordered = False
+        # Tables that are not there are refused later, by their names.
+        named = {node.name for node in walk(query) if isinstance(node, ir.TableRef)}
+        local.update({name: [] for name in named - local.keys() - self._bound})
         for operator in query.operators:
             if kql_groups.is_grouped(operator) and isinstance(operator, ir.Union):
                 in_parts, columns = self._parts(operator, columns, local)

@@ -83,9 +83,9 @@ def _condition(query: str, args: Tokens, *, case: bool) -> str:
         if token.text == ":":
             return " has "
         if token.text == "*":
-            return (
-                _ANY if (following in _COMPARISONS or following.startswith("matches")) else "true"
-            )
+            if following in _COMPARISONS or following.startswith("matches"):
+                return _ANY
+            return "true" if before in ("(", "and", "or", "not") else None
         if token.kind == "STRINGLITERAL" and before in ("(", "and", "or", "not"):
             calls = before == "(" and index > 1 and args[index - 2].kind == "IDENTIFIER"
             if calls and args[index - 2].text != "not":

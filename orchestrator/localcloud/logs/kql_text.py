@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from orchestrator.localcloud.logs import kql_calls
 from orchestrator.localcloud.logs.kql_groups import APPLY, GIVEN, KEY, PARTITION
+from orchestrator.localcloud.logs.kql_literals import plain_literals
 from orchestrator.localcloud.logs.kql_nested import top_hitters, top_nested
 from orchestrator.localcloud.logs.kql_pairs import parse_kv
 from orchestrator.localcloud.logs.kql_search import find, search, where
@@ -24,7 +25,6 @@ from orchestrator.localcloud.logs.kql_tokens import (
     after,
     bracketed,
     listed,
-    replaced,
     stand_in,
     written,
 )
@@ -36,7 +36,10 @@ MAX_REWRITES = 200
 
 def plain(query: str) -> str:
     """The query in operators that duckdb-kql knows; the same text where it is so already."""
+    query = plain_literals(query)
     query = kql_calls.without_settings(query)
+    query = kql_calls.renamed(query)
+    query = kql_calls.in_order(query)
     query = kql_calls.inlined(query)
     query = kql_calls.quoted_keywords(query)
     query = kql_calls.rewritten(query)
@@ -226,18 +229,61 @@ def _make_series(query: str, operator: Operator) -> str:
 
 
 def _summarize(query: str, operator: Operator) -> str | None:
-    """`summarize Bucket = "x"`: a constant beside the aggregates."""
-    asked, _ = after(operator.args, "by")
-    constants = {
-        one[2].start: one[2]
-        for one in listed(asked)
-        if len(one) == 3 and one[1].text == "=" and one[2].kind.endswith("LITERAL")
-    }
-    if not constants:
+    """`summarize Bucket = "x"`: a constant beside the aggregates.
+
+    And `summarize (t, v) = arg_max(t, a + b)`, whose columns are made before and named behind.
+    """
+    asked, by = after(operator.args, "by")
+    made: list[str] = []
+    names: list[str] = []
+    aggregates = []
+    for one in listed(asked):
+        text = written(query, one)
+        if len(one) == 3 and one[1].text == "=" and one[2].kind.endswith("LITERAL"):
+            text = f"{one[0].text} = take_any({one[2].text})"
+        elif one[0].text == "(" and (call := _arg_max(one)):
+            columns = []
+            for part in listed(bracketed(call, 1)):
+                columns.append(written(query, part))
+                if len(part) > 1 and len(columns) > 1:
+                    columns[-1] = f"['$arg{operator.start + len(made)}']"
+                    made.append(f"{columns[-1]} = {written(query, part)}")
+            given = [written(query, name) for name in listed(bracketed(one, 0))]
+            text = f"{given[0]} = {call[0].text}({', '.join(columns)})"
+            names += [
+                f"{name} = {column}" for name, column in zip(given[1:], columns[1:], strict=False)
+            ]
+        aggregates.append(text)
+    text = f"{', '.join(aggregates)} by {written(query, by)}" if by else ", ".join(aggregates)
+    if text.split() == written(query, operator.args).split():
         return None
-    args = operator.args
-    new = {i: f"take_any({t.text})" for i, t in enumerate(args) if t.start in constants}
-    return f"| summarize {replaced(query, args, new.get)}"
+    before = f"| extend {', '.join(made)} " if made else ""
+    return f"{before}| summarize {text}" + (
+        f" | project-rename {', '.join(names)}" if names else ""
+    )
+
+
+def _arg_max(aggregate: Tokens) -> Tokens:
+    """The call in `(t, v) = arg_max(t, …)`; nothing if it is another, or of `*`."""
+    call = aggregate[len(bracketed(aggregate, 0)) + 3 :]
+    if not call or call[0].text not in ("arg_max", "arg_min"):
+        return ()
+    return () if any(part[0].text == "*" for part in listed(bracketed(call, 1))) else call
+
+
+def _parse(query: str, operator: Operator) -> str | None:
+    """`parse x with Name " is " *`: a column first, which begins where the text does."""
+    subject, pattern = after(operator.args, "with")
+    if not pattern or pattern[0].kind == "STRINGLITERAL" or pattern[0].text == "*":
+        return None
+    options = 0
+    while options + 3 < len(subject) and subject[options + 1].text == "=":
+        options += 3
+    said = written(query, subject[:options])
+    return (
+        f"| {operator.word} {said} strcat('\x01', {written(query, subject[options:])}) "
+        f"with '\x01' {written(query, pattern)}"
+    )
 
 
 def _mv_apply(query: str, operator: Operator) -> str:
@@ -271,6 +317,8 @@ _REWRITERS: dict[str, Callable[[str, Operator], str | None]] = {
     "filter": where,
     "search": search,
     "summarize": _summarize,
+    "parse": _parse,
+    "parse-where": _parse,
     "parse-kv": parse_kv,
     "find": find,
     "top-hitters": top_hitters,

@@ -215,3 +215,53 @@ async def test_what_is_not_supported_is_refused(logs: Logs, query: str, message:
     assert message in str(refusal.value)
     assert "__local" not in str(refusal.value)
     assert "$" not in str(refusal.value)
+
+
+async def test_literals_are_read_in_every_form(logs: Logs) -> None:
+    query = (
+        r"""print a = '\x41\u00e9\U0001F600', b = 'x' h'y' h"z", c = '\\u0041', d = @'\u', """
+        r"""e = 'it\u0027s', f = '\t\\d'"""
+    )
+    assert await logs.rows(query) == [["Aé😀", "xyz", "\\u0041", "\\u", "it's", "\t\\d"]]
+
+
+async def test_arguments_may_be_named(logs: Logs) -> None:
+    query = (
+        "let f = (a:long, b:string = 'B', c:long = 0) { strcat(a, '-', b, '-', c) }; "
+        "let g = (x:long) { f(c=x, a=1) }; "
+        "let T = (n:long, m:long = 2) { range x from n to m step 1 }; "
+        "print f(c=7, a=12), f(12, c=7), g(x=2), f(a=f(a=1)), toscalar(T(m=5, n=4) | count)"
+    )
+    assert await logs.rows(query) == [["12-B-7", "12-B-7", "1-B-2", "1-B-0-B-0", 2]]
+
+
+async def test_summarize_in_the_forms_that_people_write(logs: Logs) -> None:
+    for query, names, rows in (
+        (f"{ROWS} | summarize count(k), n = count(n)", ["count_k", "n"], [[5, 5]]),
+        (
+            f"{ROWS} | summarize hint.strategy=partitioned makelist(n), makeset(k)",
+            ["list_n", "set_k"],
+            [[[1, 2, 3, 5, 8], ["a", "b"]]],
+        ),
+        (f"{ROWS} | summarize argmax(n, *)", ["n", "k"], [[8, "a"]]),
+        (
+            f"{ROWS} | summarize (N, twice) = arg_max(n, n * 2), c = 'all' by k | sort by k asc",
+            ["k", "N", "twice", "c"],
+            [["a", 8, 16, "all"], ["b", 5, 10, "all"]],
+        ),
+    ):
+        assert await _answers(logs, query) == (names, rows), query
+
+
+async def test_a_pattern_may_begin_with_a_column(logs: Logs) -> None:
+    query = (
+        "print m = 'TCP request from 1.2.3.4:80' | parse m with Protocol ' request from ' IP ':' *"
+    )
+    assert await logs.rows(query) == [["TCP request from 1.2.3.4:80", "TCP", "1.2.3.4"]]
+
+
+@pytest.mark.parametrize("query", ["search in (Nope) 'x'", "find in (Nope) where * has 'x'"])
+async def test_a_table_that_is_not_there_is_named(logs: Logs, query: str) -> None:
+    with pytest.raises(QueryError) as refusal:
+        await logs.rows(query)
+    assert "table or column expression named 'Nope'" in str(refusal.value)

@@ -118,7 +118,6 @@ async def test_a_query_that_does_not_parse_says_where_and_what_was_expected(
         (f"{T} | project frob(Log_s)", "Unknown function: 'frob' (line 1, position 38)"),
         (f"{T} | project strln(Log_s)", "Did you mean 'strlen'?"),
         (f"{T} | fork (count)", "'fork' (line 1, position 30) is not supported by the local"),
-        ("find where Log_s == ''", "'find' (line 1, position 1) is not supported by the local"),
         (f"{T} | reduce by Log_s", "'reduce' (line 1, position 30) is not supported by the local"),
         (f"{T} | evaluate basket()", "'evaluate' (line 1, position 30) is not"),
         ("workspace('other').Heartbeat", "workspace() (line 1, position 1) is not supported"),

@@ -167,6 +167,25 @@ SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     *(("indexof_regex", _found(count, regex=True), (count,)) for count in (2, 3, 4, 5)),
     ("replace_strings", _REPLACED, (3,)),
     ("regex_quote", "regexp_escape({0})", (1,)),
+    (
+        "split",
+        bound(
+            3,
+            let(
+                "string_split(_p.a, _p.b)",
+                "_s",
+                "to_json(CASE WHEN _p.c BETWEEN 0 AND len(_s) - 1 "
+                "THEN [_s[CAST(_p.c + 1 AS BIGINT)]] ELSE [] END)",
+            ),
+        ),
+        (3,),
+    ),
+    (
+        "strrep",
+        "array_to_string(list_transform(generate_series(1, CAST({1} AS BIGINT)), "
+        "lambda _i: CAST({0} AS VARCHAR)), {2})",
+        (3,),
+    ),
     ("parse_csv", _CSV, (1,)),
     ("parse_urlquery", _QUERY, (1,)),
     ("parse_path", _path(), (1,)),

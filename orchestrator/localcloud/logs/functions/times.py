@@ -64,6 +64,19 @@ SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
         (0,),
     ),
     (
+        "make_datetime",
+        "TRY_CAST(CAST({0} AS VARCHAR) AS TIMESTAMP)",
+        (1,),
+    ),
+    (
+        "make_datetime",
+        bound(
+            7,
+            "make_timestamp(_p.a, _p.b, _p.c, _p.d, _p.e, _p.f + (_p.g // 10) / 1000000.0)",
+        ),
+        (7,),
+    ),
+    (
         "make_timespan",
         bound(
             4,
