@@ -286,6 +286,22 @@ def _parse(query: str, operator: Operator) -> str | None:
     )
 
 
+def _mv_expand(query: str, operator: Operator) -> str | None:
+    """`mv-expand todynamic(x)` spreads the column `x`, and keeps its name."""
+    made, named = [], False
+    for one in listed(operator.args):
+        text = written(query, one)
+        if [token.text for token in one[1:2]] == ["("] and one[0].text in _DYNAMIC:
+            inside = bracketed(one, 1)
+            if len(inside) == 1:
+                text, named = f"{inside[0].text} = {text}", True
+        made.append(text)
+    return f"| {operator.word} {', '.join(made)}" if named else None
+
+
+_DYNAMIC = frozenset({"todynamic", "parse_json"})
+
+
 def _mv_apply(query: str, operator: Operator) -> str:
     spread, pipeline = after(operator.args, "on")
     inside = written(query, bracketed(pipeline, 0))
@@ -327,6 +343,8 @@ _REWRITERS: dict[str, Callable[[str, Operator], str | None]] = {
     "project": several,
     "make-series": _make_series,
     "mv-apply": _mv_apply,
+    "mv-expand": _mv_expand,
+    "mvexpand": _mv_expand,
     "partition": _partition,
 }
 _TRIGGERS = frozenset(_REWRITERS)

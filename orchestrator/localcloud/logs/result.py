@@ -209,6 +209,11 @@ def _as_text(value: Any) -> Any:
     return None if value is None else str(value)
 
 
+def _decimal(value: Any) -> Any:
+    """Without zeros behind the digits that say something: DuckDB fills them up."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else _as_text(value)
+
+
 def _dynamic(value: Any) -> Any:
     """A dynamic value is a string that holds JSON; one from DuckDB's JSON is that already."""
     if value is None or isinstance(value, str):
@@ -235,7 +240,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "timespan": _timespan,
     "real": _real,
     "long": _long,
-    "decimal": _as_text,
+    "decimal": _decimal,
     "guid": _as_text,
     "string": _string,
     "dynamic": _dynamic,

@@ -265,3 +265,15 @@ async def test_a_table_that_is_not_there_is_named(logs: Logs, query: str) -> Non
     with pytest.raises(QueryError) as refusal:
         await logs.rows(query)
     assert "table or column expression named 'Nope'" in str(refusal.value)
+
+
+async def test_a_text_of_json_is_spread_under_its_own_name(logs: Logs) -> None:
+    query = (
+        'print d = \'[{"a": 1}, {"a": 2}]\', n = 7 | mv-expand todynamic(d) | project n, a = d.a'
+    )
+    assert (await _answers(logs, query))[1] == [[7, "1"], [7, "2"]]
+
+
+async def test_a_decimal_has_the_digits_that_it_was_written_with(logs: Logs) -> None:
+    query = "print d = todecimal('1.50'), e = todecimal('100'), f = todecimal('x')"
+    assert await logs.rows(query) == [["1.5", "100", None]]
