@@ -15,6 +15,7 @@ from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.literals import spelled
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.type_library.bodies import part_kind
+from orchestrator.bicep.type_library.described import OWN
 
 _DEEPEST = 40
 _NAMED = {"string", "int", "bool", "object", "array"}
@@ -95,7 +96,7 @@ def described_part(model: Model, node: s.Node) -> Kind | None:
 def _described(model: Model, source: str, segments: Sequence[str]) -> Kind | None:
     type_, _, version = source.removeprefix("az:").partition("@")
     found = model.described(type_, version)
-    return part_kind(found, segments) if found is not None else None
+    return part_kind(found, segments) if found is not None and found.trust == OWN else None
 
 
 def derived_kind(model: Model, resource_type: str, segments: tuple[str, ...]) -> str | None:

@@ -347,7 +347,7 @@ class Typing:
         if symbol not in self._bodies:
             described = symbol.model.described(found.type, found.api_version)
             self._bodies[symbol] = None
-            if described is not None or symbol.model.library.is_whole:
+            if symbol.model.library.is_whole:
                 self._bodies[symbol] = body_kind(described, found, partial(self._said, found))
         return self._bodies[symbol]
 

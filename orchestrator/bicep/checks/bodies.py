@@ -8,6 +8,8 @@ from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.kinds import Kind
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Resource
+from orchestrator.bicep.type_library.bodies import whole_kind
+from orchestrator.bicep.type_library.described import OWN
 
 # the language's own, and checked as such
 _OF_BICEP = frozenset({"name", "scope", "parent", "dependsOn", "id", "type", "apiVersion"})
@@ -25,6 +27,9 @@ def check(model: Model, typing: Typing) -> None:
                 f"The library of types has no {resource.type}@{resource.api_version}: "
                 "nothing inside of its properties is checked.",
             )
+        elif found is not None and found.trust != OWN:
+            whole = whole_kind(found.body, found.name)
+            _body(model, typing, resource, whole, trust=found.trust)
         elif found is not None and not found.writable and not resource.existing:
             model.warning(
                 resource.decl.type,
@@ -33,11 +38,11 @@ def check(model: Model, typing: Typing) -> None:
             )
         body = typing.body(Kind(sym.RESOURCE, source=resource.symbol))
         if body is not None:
-            _body(model, typing, resource, body, certain=found is None or found.certain)
+            _body(model, typing, resource, body)
 
 
-def _body(model: Model, typing: Typing, resource: Resource, wanted: Kind, *, certain: bool) -> None:
-    values = Values(model, typing, strict=certain)
+def _body(model: Model, typing: Typing, resource: Resource, wanted: Kind, trust: str = OWN) -> None:
+    values = Values(model, typing, trust=trust)
     if not resource.existing:
         # what is missing besides the name is told together with it
         unnamed = resource.body.prop("name") is None

@@ -18,6 +18,7 @@ from orchestrator.bicep.inference import Typing
 from orchestrator.bicep.kinds import Described, Kind, Property
 from orchestrator.bicep.model import Model
 from orchestrator.bicep.symbols import Symbol
+from orchestrator.bicep.type_library.described import ALMOST, OWN, SAME
 
 _DEEPEST = 32
 _MOST_SHOWN = 12
@@ -38,19 +39,34 @@ class Place:
     depth: int = 0
 
 
-class Values:
-    """`strict`: whether what the top of a resource's body has wrong is an error."""
+# what can be said of a body by a description that is not Azure's own; of another version
+_SAID = {
+    SAME: frozenset({"BCP034", "BCP035", "BCP036", "BCP037", "BCP073", "BCP088", "BCP089"}),
+    ALMOST: frozenset({"BCP088", "BCP089"}),
+}
 
-    def __init__(self, model: Model, typing: Typing, *, strict: bool = True) -> None:
+
+# what earlier versions had beside, or instead of, a property that is spelt almost so
+_FORMERLY = frozenset({"action", "workloadProfileType"})
+
+
+class Values:
+    """`trust`: how sure the description is, which decides what is told, and how loudly."""
+
+    def __init__(self, model: Model, typing: Typing, *, trust: str = OWN) -> None:
         self.model = model
         self.typing = typing
-        self.strict = strict
+        self.trust = trust
 
     # --- saying it
 
-    def _say(self, node: s.Node, code: str, message: str, *, error: bool = False) -> None:
-        say = self.model.error if error and self.strict else self.model.warning
-        say(node, code, message)
+    def _say(
+        self, node: s.Node, code: str, message: str, hint: str = "", *, error: bool = False
+    ) -> None:
+        if self.trust in _SAID and code not in _SAID[self.trust]:
+            return
+        say = self.model.error if error and self.trust == OWN else self.model.warning
+        say(node, code, message, hint)
 
     # --- values
 
@@ -73,7 +89,7 @@ class Values:
                 self._mismatch(at, found, plain, place)
                 return
             if found.name == "union":
-                self.model.warning(
+                self._say(
                     at,
                     "BCP321",
                     f"{place.what} is wanted as {spell(plain)}, and may be null.",
@@ -280,7 +296,7 @@ class Values:
                 f"this is '{value.value}'." + (f" Did you mean '{meant}'?" if meant else ""),
             )
         elif kinds.fits(value, kinds.STRING):
-            self.model.warning(
+            self._say(
                 at,
                 "BCP225",
                 f'What "{wanted.tag}" is, is not known before the deployment: '
@@ -342,6 +358,8 @@ class Values:
             if not prop.read_only and not prop.common and one not in given
         ]
         meant = misspelt(name, free) if place.origin is None else ""
+        if self.trust == ALMOST and name in _FORMERLY:
+            return
         self._say(
             at,
             "BCP089" if meant else "BCP037",

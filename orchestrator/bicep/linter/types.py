@@ -70,7 +70,7 @@ def is_described(typing: Typing, resource: Resource) -> bool:
 def almost_common(model: Model, typing: Typing) -> Iterator[tuple[s.Node, str]]:
     """A property that no type is known to have, spelt almost as one that all may have."""
     for resource in model.resources:
-        if is_described(typing, resource):
+        if is_described(typing, resource) or model.described(resource.type, resource.api_version):
             continue
         for prop in resource.body.props:
             name = prop.name

@@ -76,25 +76,25 @@ def body_kind(
     """
     type_ = resource.type
     if found is None:
-        return _whole(_generic(resource, tuple(_COMMON)), type_)
+        return whole_kind(_generic(resource, tuple(_COMMON)), type_)
     kind = found.body
     described = kind.azure
     if described is None or not described.tag:
-        return _whole(kind, type_)
+        return whole_kind(kind, type_)
     named = described.tag == "name"
     fixed = len(resource.type_segments) == 2 or resource.parent is not None
     if (named and not fixed) or (not named and resource.existing):
         # of the whole name only the last part would tell; the tag of what exists is not known
         known = {name for case in described.cases.values() for name in case().props}
-        return _whole(_generic(resource, tuple(_COMMON.keys() & known)), type_)
+        return whole_kind(_generic(resource, tuple(_COMMON.keys() & known)), type_)
     case = described.cases.get(str(value(described.tag)))
-    return _whole(case() if case is not None else kind, type_)
+    return whole_kind(case() if case is not None else kind, type_)
 
 
 def part_kind(found: ResourceType, segments: Sequence[str]) -> Kind:
     """The kind of a part of a type, named as a template names it: `properties`, `tags`; of an
     array's items `items`, of further properties `additionalProperties`."""
-    kind = _whole(found.body, found.name)
+    kind = whole_kind(found.body, found.name)
     steps = iter(segments)
     for step in steps:
         kind = kinds.without_null(kind)
@@ -128,7 +128,7 @@ def _generic(resource: Resource, names: tuple[str, ...]) -> Kind:
     return Kind("object", props={**texts, **props}, closed=True, azure=described)
 
 
-def _whole(kind: Kind, type_: str) -> Kind:
+def whole_kind(kind: Kind, type_: str) -> Kind:
     """A description with the properties that all resources may have, besides its own."""
     if kind.azure is not None and kind.azure.tag:
         return kind

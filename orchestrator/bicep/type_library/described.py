@@ -8,19 +8,24 @@ from typing import Protocol
 
 from orchestrator.bicep.kinds import Kind
 
+# how far a description can be trusted
+OWN = "own"  # Azure's own, of this very version
+SAME = "same"  # a package's, of this version: what it says is warned of
+ALMOST = "almost"  # a package's, of a later version: what is almost as it says is warned of
+
 
 @dataclass(slots=True, frozen=True, eq=False)
 class ResourceType:
     """A type in one version. `readable`, `writable`: the scopes, as orchestrator.azure_types sums
-    them. `functions`: what its functions give, by name. `certain`: whether the description is
-    Azure's own for this very version; else nothing that is told of it is an error."""
+    them. `functions`: what its functions give, by name. `trust`: OWN, SAME or ALMOST; only what
+    Azure itself describes is read by, and can be an error."""
 
     name: str
     body: Kind
     readable: int
     writable: int
     functions: Mapping[str, Callable[[], Kind]] = field(default_factory=dict)
-    certain: bool = True
+    trust: str = OWN
 
 
 class Library(Protocol):
