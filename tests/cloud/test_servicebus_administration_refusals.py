@@ -204,3 +204,36 @@ def test_the_basic_tier_has_plain_queues_alone(
     with pytest.raises(HttpResponseError, match="Cannot operate on type Topic") as refused:
         admin.create_topic("events")
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("given", ["target", "/target", "sb://host", "://host/target"])
+def test_an_address_to_forward_to_is_absolute(
+    world: World, admin: ServiceBusAdministrationClient, given: str
+) -> None:
+    """Clients make it so of a name: who asks by hand, or with the first releases of Java's client,
+    is refused by the service."""
+    if not any(queue.name == "target" for queue in admin.list_queues()):
+        admin.create_queue("target")
+    host = f"{NAMESPACE}.servicebus.windows.net"
+    token = signature(f"https://{host}", "RootManageSharedAccessKey", world.key, time.time() + 60)
+    body = (
+        '<entry xmlns="http://www.w3.org/2005/Atom"><content type="application/xml">'
+        '<QueueDescription xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/'
+        f'connect"><ForwardTo>{given}</ForwardTo></QueueDescription></content></entry>'
+    )
+    request = urllib.request.Request(
+        f"https://{world.address}/relative?api-version=2021-05",
+        method="PUT",
+        data=body.encode(),
+        headers={
+            "Host": host,
+            "Authorization": token,
+            "Content-Type": "application/atom+xml;type=entry;charset=utf-8",
+        },
+    )
+    context = ssl.create_default_context(cafile=world.cloud.ca)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, context=context)
+    assert caught.value.code == 400
+    assert b"BR0012" in caught.value.read()
+    assert "relative" not in [queue.name for queue in admin.list_queues()]

@@ -70,10 +70,24 @@ def settings_of(description: Element) -> JSON:
         if name in _DURATIONS and parse_duration(value, name) >= _NEARLY_FOREVER:
             # The longest TimeSpan, as clients with coarser clocks round it.
             value = LONGEST_TEXT
-        if name in _FORWARDS and "://" in value:
-            value = value.partition("://")[2].partition("/")[2].strip("/")
+        if name in _FORWARDS:
+            value = _entity_of(value, element.name)
         given[name] = value
     return given
+
+
+def _entity_of(address: str, name: str) -> str:
+    """The entity of an address to forward to, which is absolute, as clients make it of a name; in
+    the service's words (https://github.com/Azure/azure-sdk-for-java/issues/24235)."""
+    scheme, separator, rest = address.partition("://")
+    entity = rest.partition("/")[2].strip("/")
+    if not (scheme and separator and entity):
+        raise refusal(
+            "SubCode=40000. BR0012The specified value is in an invalid format. Parameter name: "
+            f"{name}.",
+            target=name,
+        )
+    return entity
 
 
 def write_settings(settings: JSON, host: str, names: Sequence[str]) -> str:
