@@ -86,7 +86,8 @@ def _send(url: str, headers: Mapping[str, str], form: Mapping[str, str] | None =
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
             return Answer(answer.status, dict(answer.headers), answer.read(_MAX_BYTES + 1))
     except urllib.error.HTTPError as error:
-        return Answer(error.code, dict(error.headers), error.read(_MAX_BYTES))
+        with error:  # it is the answer, and holds the connection
+            return Answer(error.code, dict(error.headers), error.read(_MAX_BYTES))
     except http.client.HTTPException as error:
         raise OSError(f"it breaks the rules of HTTP: {error}") from None
 
