@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import time
@@ -17,6 +18,7 @@ import pytest
 from orchestrator.clock import Clock
 from orchestrator.localcloud.server import LocalCloud
 from orchestrator.testing.host import Host
+from tests.left_open import close_what_azure_servicebus_does_not, left_open
 
 T = TypeVar("T")
 
@@ -30,6 +32,27 @@ hypothesis.settings.load_profile("house")
 # programs of the tests that press Ctrl-C would never hear of it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_UNIT = Path(__file__).parent / "unit"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is there before the first test stays; the collector need not look at it again."""
+    if any(_UNIT not in item.path.parents for item in session.items):
+        close_what_azure_servicebus_does_not()
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _everything_is_closed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each module closes what it opens. One that failed has told enough."""
+    failed = request.session.testsfailed
+    yield
+    left = left_open()
+    if request.session.testsfailed == failed:
+        assert not left, "\n".join(["this module left open:", *left])
 
 
 class Token:

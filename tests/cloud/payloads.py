@@ -79,6 +79,11 @@ class Running:
     def kill(self) -> None:
         self._process.kill()
 
+    def end(self) -> None:
+        """Whatever became of its test: it runs no longer."""
+        self._process.kill()
+        self.wait(30)
+
 
 class Place:
     """Two queues of one test's own, and what the payloads are told about them."""
@@ -86,6 +91,7 @@ class Place:
     def __init__(self, cloud: CloudInThread, *, lock: float, unique_parameters: bool) -> None:
         name = uuid.uuid4().hex[:8]
         self.cloud = cloud
+        self._started: list[Running] = []
         self.parameters, self.results = f"parameters-{name}", f"results-{name}"
         broker = cloud.server.broker
         cloud.call(broker.put_namespace(NAMESPACE))
@@ -109,7 +115,14 @@ class Place:
     def start(self, payload: str, *, code: str = "", **variables: str) -> Running:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         program = ["-c", code] if code else [str(JOBS / f"{payload}.py")]
-        return Running(program, inherited | self.environment | variables)
+        running = Running(program, inherited | self.environment | variables)
+        self._started.append(running)
+        return running
+
+    def close(self) -> None:
+        """End what it started."""
+        for running in self._started:
+            running.end()
 
     def run(self, payload: str, *, code: str = "", **variables: str) -> Running:
         process = self.start(payload, code=code, **variables)

@@ -15,15 +15,6 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 
 from tests.cloud.payloads import JOBS, STOPPED, Place, processed, received, sent
-from tests.conftest import CloudInThread
-
-
-@pytest.fixture
-def place(cloud: CloudInThread) -> Callable[..., Place]:
-    def make(*, lock: float = 300, unique_parameters: bool = False) -> Place:
-        return Place(cloud, lock=lock, unique_parameters=unique_parameters)
-
-    return make
 
 
 def test_a_hundred_messages_go_all_the_way(place: Callable[..., Place]) -> None:

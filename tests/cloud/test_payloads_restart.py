@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,11 @@ def restart(cloud: CloudInThread) -> None:
     cloud.start()
 
 
-def test_a_processor_goes_on_after_the_broker_was_restarted(cloud: CloudInThread) -> None:
+def test_a_processor_goes_on_after_the_broker_was_restarted(
+    cloud: CloudInThread, place: Callable[..., Place]
+) -> None:
     # What was on its way when the connection broke comes again when its lock has expired.
-    here = Place(cloud, lock=5, unique_parameters=False)
+    here = place(lock=5, unique_parameters=False)
     total = 6000
     here.put(*["7"] * total)
     process = here.start("processor", MAX_WAIT_TIME="6")
@@ -40,9 +42,9 @@ def test_a_processor_goes_on_after_the_broker_was_restarted(cloud: CloudInThread
 
 
 def test_a_receiver_that_waits_goes_on_after_the_broker_was_restarted(
-    cloud: CloudInThread,
+    cloud: CloudInThread, place: Callable[..., Place]
 ) -> None:
-    here = Place(cloud, lock=300, unique_parameters=False)
+    here = place(lock=300, unique_parameters=False)
     here.put("7", "8")
     process = here.start("receiver", MAX_WAIT_TIME="8")
     process.until("Receiving results")
@@ -53,8 +55,10 @@ def test_a_receiver_that_waits_goes_on_after_the_broker_was_restarted(
     assert set(received(process.stdout)) == {("put-0-result", "8"), ("put-1-result", "13")}
 
 
-def test_a_sender_sends_everything_though_the_broker_was_restarted(cloud: CloudInThread) -> None:
-    here = Place(cloud, lock=300, unique_parameters=True)
+def test_a_sender_sends_everything_though_the_broker_was_restarted(
+    cloud: CloudInThread, place: Callable[..., Place]
+) -> None:
+    here = place(lock=300, unique_parameters=True)
     process = here.start("sender", MESSAGE_COUNT="40000")
     process.until("Sent message")
     restart(cloud)

@@ -36,7 +36,9 @@ def world(running: World) -> Iterator[World]:
 @pytest.fixture
 def place(cloud: CloudInThread) -> Iterator[Place]:
     """Two queues; their broker works again afterwards, and in the machine's time."""
-    yield Place(cloud, lock=5, unique_parameters=True)
+    made = Place(cloud, lock=5, unique_parameters=True)
+    yield made
+    made.close()
     faults(cloud).clear_faults()
     faults(cloud).reset()
 
