@@ -20,7 +20,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.mgmt.servicebus.models import SBQueue
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.aio.management import (
     ServiceBusAdministrationClient as AsyncAdministrationClient,
 )
@@ -72,6 +72,8 @@ def test_forwarding_to_what_is_not_there_or_from_sessions_is_refused(
         arm.queues.create_or_update(GROUP, NAMESPACE, "source", SBQueue(forward_to="nowhere"))
     with pytest.raises(HttpResponseError, match="requires sessions cannot forward"):
         admin.create_queue("source", requires_session=True, forward_to="target")
+    assert admin.create_queue("sorted", requires_session=True, forward_to="spread").forward_to
+    admin.delete_queue("sorted")
     assert admin.create_queue("source", forward_to="target").forward_to
     # What went away since stands in no other change's way.
     admin.delete_queue("target")
@@ -83,22 +85,27 @@ def test_forwarding_to_what_is_not_there_or_from_sessions_is_refused(
     admin.delete_queue("source")
 
 
-def test_a_queue_does_not_forward_to_itself(
+def test_a_queue_may_be_changed_to_forward_to_itself_and_what_it_gets_is_kept(
     world: World, admin: ServiceBusAdministrationClient
 ) -> None:
-    itself = r"SubCode=40000\. The entity '[Ll]oop' has an auto-forwarding policy to itself"
     for forwards in ("forward_to", "forward_dead_lettered_messages_to"):
-        with pytest.raises(HttpResponseError, match=itself):
-            admin.create_queue("loop", **{forwards: "LOOP"})
+        with pytest.raises(HttpResponseError, match="entity 'loop' does not exist"):
+            admin.create_queue("loop", **{forwards: "loop"})
     loop = admin.create_queue("loop")
+    loop.forward_to = loop.forward_dead_lettered_messages_to = f"sb://{world.address}/loop"
+    admin.update_queue(loop)
+    assert str(admin.get_queue("loop").forward_to).endswith("/loop")
     with sdk(world.cloud) as arm:
-        for forwards in ("forward_to", "forward_dead_lettered_messages_to"):
-            with pytest.raises(HttpResponseError, match=itself):
-                arm.queues.create_or_update(GROUP, NAMESPACE, "loop", SBQueue(**{forwards: "loop"}))
-            setattr(loop, forwards, f"sb://{world.address}/loop")
-            with pytest.raises(HttpResponseError, match=itself):
-                admin.update_queue(loop)
-            setattr(loop, forwards, None)
+        arm.queues.create_or_update(GROUP, NAMESPACE, "loop", SBQueue(forward_to="loop"))
+    with ServiceBusClient.from_connection_string(world.messaging) as client:
+        with client.get_queue_sender("loop") as sender:
+            sender.send_messages(ServiceBusMessage("round and round"))
+        with client.get_queue_receiver(
+            "loop", sub_queue=ServiceBusSubQueue.TRANSFER_DEAD_LETTER, max_wait_time=20
+        ) as receiver:
+            (stopped,) = receiver.receive_messages()
+            assert stopped.dead_letter_reason == "MaxTransferHopCountExceeded"
+            receiver.complete_message(stopped)
     # A subscription may have the name of a queue, and forward to it.
     admin.create_topic("to-loop")
     admin.create_subscription("to-loop", "loop", forward_to="loop")

@@ -239,7 +239,7 @@ class Entities:
             before = old.properties if old else None
             if self._broker.limits is STRICT:
                 check_tier(settings, self._namespace, self._sku, new=old is None)
-            check_targets(self._broker, self._namespace, name, settings, before)
+            check_targets(self._broker, self._namespace, settings, before)
             await self._broker.put_queue(self._namespace, name, settings)
         elif description.name == "TopicDescription":
             if old is not None and not isinstance(old, TopicInfo):
@@ -310,7 +310,7 @@ class Entities:
         queues.check_metadata(given)
         settings = topics.read_subscription(given, old.properties if old else None)
         before = old.properties if old else None
-        check_targets(self._broker, self._namespace, name, settings, before)
+        check_targets(self._broker, self._namespace, settings, before)
         info = await self._broker.put_subscription(self._namespace, topic, name, settings, rule)
         return self.subscription(info)
 

@@ -180,7 +180,7 @@ class Queue(BrokerEntity[QueueProperties]):
     async def _put(self, id: ResourceId, settings: QueueProperties) -> None:
         namespace, name = _place(id)
         info = self._info(id)
-        check_targets(self._broker, namespace, name, settings, info.properties if info else None)
+        check_targets(self._broker, namespace, settings, info.properties if info else None)
         await self._broker.put_queue(namespace, name, settings)
 
     async def _delete(self, id: ResourceId) -> None:

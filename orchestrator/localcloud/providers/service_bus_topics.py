@@ -116,7 +116,7 @@ class Subscription(BrokerEntity[SubscriptionProperties]):
     async def _put(self, id: ResourceId, settings: SubscriptionProperties) -> None:
         namespace, topic, name = _place(id)
         info = self._info(id)
-        check_targets(self._broker, namespace, name, settings, info.properties if info else None)
+        check_targets(self._broker, namespace, settings, info.properties if info else None)
         await self._broker.put_subscription(namespace, topic, name, settings)
 
     async def _delete(self, id: ResourceId) -> None:

@@ -1,13 +1,11 @@
 """What the service refuses of forwarding at the time when it is asked for.
 
-A target that does not exist then (https://github.com/Azure/azure-service-bus/issues/203), and
-forwarding from an entity with sessions (https://github.com/Azure/azure-service-bus/issues/317;
-https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding), and forwarding
-of a queue to itself. A target that goes away later is another matter, and so are longer circles,
-which nobody looks for: see `forwarding`.
-
-.NET's client refuses before it asks when an entity's own name is the target, a subscription's too;
-the wording is of its predecessor, the status assumed.
+A target that does not exist then (https://github.com/Azure/azure-service-bus/issues/203), so also a
+queue that is to be made and names itself; and forwarding from an entity with sessions to a queue
+(https://github.com/Azure/azure-service-bus/issues/317 and 660). To a topic it may forward, and a
+queue may be changed to forward to itself: azure-servicebus has tests of both, recorded against the
+service. A target that goes away later is another matter, and so are circles, this shortest one
+among them, which nobody looks for: see `forwarding`.
 """
 
 from __future__ import annotations
@@ -21,14 +19,14 @@ Forwarder = QueueProperties | SubscriptionProperties
 
 
 def check_targets(
-    broker: Broker, namespace: str, entity: str, settings: Forwarder, old: Forwarder | None
+    broker: Broker, namespace: str, settings: Forwarder, old: Forwarder | None
 ) -> None:
-    """Raises InvalidOperation. entity: the queue's or subscription's name. old: the settings so
-    far; a target that they have already passes."""
-    if settings.requires_session and settings.forward_to is not None:
+    """Raises InvalidOperation. old: the settings so far; a target that they have already passes."""
+    onward = (settings.forward_to or "").strip("/")
+    if settings.requires_session and broker.queue_info(namespace, onward):
         raise InvalidOperation(
             "SubCode=40000. Bad Request. An entity that requires sessions cannot forward its "
-            "messages."
+            "messages to a queue."
         )
     for target, before in (
         (settings.forward_to, old and old.forward_to),
@@ -37,11 +35,6 @@ def check_targets(
         if target is None or target == before:
             continue
         name = target.strip("/")
-        if isinstance(settings, QueueProperties) and name.lower() == entity.strip("/").lower():
-            raise InvalidOperation(
-                f"SubCode=40000. The entity '{entity}' has an auto-forwarding policy to itself: "
-                "name another queue or topic."
-            )
         if not (broker.queue_info(namespace, name) or broker.topic_info(namespace, name)):
             raise InvalidOperation(
                 f"SubCode=40400. The auto forwarding destination entity '{name}' does not exist."
