@@ -155,8 +155,10 @@ class QueueHandle:
 
         check_limit(limit)
         with self.opened("list the sessions of the queue") as links:
-            ids = islice(links.sessions(), limit)
-            return QueueSessions([QueueSession(id=id) for id in ids])
+            # Held until the client is closed, which closes only those listings that are still
+            # referred to; and an exhausted islice lets go of its own.
+            listing = links.sessions()
+            return QueueSessions([QueueSession(id=id) for id in islice(listing, limit)])
 
     # ---------------------------------------------------------------- send
 
