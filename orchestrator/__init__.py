@@ -9,15 +9,16 @@
     orc.logs("receiver")
 
 The public names are listed in `__all__`; each is imported when it is first used (PEP 562), so
-that importing the package costs nothing.
+that importing the package costs nothing: not even `typing`, which would be most of it. Until the
+command's own module runs, nothing can keep a Ctrl-C from ending in a traceback.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # by this name every type checker takes it for True
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.alerts.verbs import Alert, AlertHistory, AlertRule, AlertRules
     from orchestrator.client import Orchestrator, connect, local_cloud
     from orchestrator.doctor.findings import Finding, Findings
@@ -221,6 +222,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"orchestrator.{home}"), _OTHER_NAMES.get(name, name))
     globals()[name] = value
     return value

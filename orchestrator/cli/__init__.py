@@ -17,4 +17,17 @@ def main() -> None:
         status = run(sys.argv[1:])
     except KeyboardInterrupt:  # before `run` could catch it: while importing
         status = 130
+    _end_by_interrupt()
     sys.exit(status)
+
+
+def _end_by_interrupt() -> None:
+    """From here on Ctrl-C ends the process as it ends any other: all is done but the tidying up,
+    where Python would print a traceback and go on.
+    """
+    try:
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except (KeyboardInterrupt, ValueError):  # pressed just now; not in the main thread
+        pass
