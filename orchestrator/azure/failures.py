@@ -7,12 +7,14 @@ requests or the socket layer reaches a user.
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from orchestrator.errors import (
     AuthenticationFailed,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     from orchestrator.azure.profile import Profile
 
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+_UNANSWERED = re.compile("Failed to establish a new connection|timed out")
 LOCAL_HINT = "See whether it runs: orchestrator local status; start it: orchestrator local up"
 
 
@@ -179,10 +183,37 @@ def sign_in_hint(profile: Profile) -> str:
 
 
 def _no_token(error: Exception, profile: Profile, doing: str) -> OrchestratorError:
+    if silent := _silent_identity_endpoint(str(error)):
+        manager = urlsplit(profile.spec.resource_manager or "").hostname
+        if profile.kind == "local" or manager in _THIS_MACHINE:
+            return NotReachable(
+                f"Could not {doing}: the local cloud does not answer at {silent}.",
+                "Start it: orchestrator local up; then renew this shell's variables: "
+                'eval "$(orchestrator local env)"',
+            )
+        return AuthenticationFailed(
+            f"Could not {doing}, for want of a token: nothing answers at {silent}, which "
+            "IDENTITY_ENDPOINT names.",
+            "It was a local cloud's, perhaps: unset IDENTITY_ENDPOINT IDENTITY_HEADER. "
+            f"{sign_in_hint(profile)}",
+        )
     first = str(error).partition("\n")[0]
     return AuthenticationFailed(
         f"Could not {doing}, for want of a token: {_sentence(first)}", sign_in_hint(profile)
     )
+
+
+def _silent_identity_endpoint(said: str) -> str:
+    """host:port of this machine's IDENTITY_ENDPOINT, if a credential says that it does not answer.
+
+    azure-identity names the reason on one of many lines, in the words of requests and urllib3; it
+    stops there, and does not ask the credentials that come after it.
+    """
+    endpoint = urlsplit(os.environ.get("IDENTITY_ENDPOINT", ""))
+    if endpoint.hostname not in _THIS_MACHINE:
+        return ""
+    lines = [line for line in said.splitlines() if f"port={endpoint.port})" in line]
+    return endpoint.netloc if any(_UNANSWERED.search(line) for line in lines) else ""
 
 
 def unreachable(error: BaseException, profile: Profile, doing: str) -> OrchestratorError:

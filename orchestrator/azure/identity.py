@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
 
+from orchestrator.azure.failures import LOCAL_HINT
 from orchestrator.errors import AuthenticationFailed, NotReachable
 
 _TIMEOUT = 10.0  # seconds
@@ -107,6 +108,11 @@ class EndpointCredential:
             )
             answer = connection.getresponse()
             body = answer.read()
+        except TimeoutError as error:  # it is there, and busy beyond all measure, or suspended
+            raise NotReachable(
+                f"The local cloud does not answer at {where.netloc} within {_TIMEOUT:g} s.",
+                LOCAL_HINT,
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise NotReachable(
                 f"No local cloud is running: nothing answers at {where.netloc}.",

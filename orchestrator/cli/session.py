@@ -62,6 +62,10 @@ class Session:
             self.begin()
             self._connected = orchestrator.connect(self.profile, settings=self.settings)
             self._no_project = self._connected.settings.path is None
+            if self._connected.profile.kind == "azure" and not self.verbose:
+                from orchestrator.cli.tracing import tell_failures_alone
+
+                tell_failures_alone()
         return self._connected
 
     def place(self, error: Exception) -> None:

@@ -37,6 +37,16 @@ class _Redacted(logging.Formatter):
         return redact(super().format(record))
 
 
+def tell_failures_alone() -> None:
+    """Keep the SDKs' warnings off stderr: what they warn of ends the command in one sentence of
+    ours (azure-identity's lists every credential that it tried, in nine lines), or passes.
+    """
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if not logger.hasHandlers():  # else it is somebody's wish to read them
+            logger.addHandler(logging.NullHandler())
+
+
 def trace_requests(level: int) -> None:
     """Log the SDKs to stderr from now on: `level` 1 requests and answers, 2 everything."""
     chosen = logging.INFO if level == 1 else logging.DEBUG

@@ -145,6 +145,58 @@ def test_no_token_at_all_is_an_authentication_failure() -> None:
     assert "long list" not in error.message
 
 
+# As azure-identity 1.25 puts it together; the words about the connection are urllib3's.
+NO_CREDENTIAL = """DefaultAzureCredential failed to retrieve a token from the included credentials.
+Attempted credentials:
+\tEnvironmentCredential: EnvironmentCredential authentication unavailable. Environment variables …
+\tManagedIdentityCredential: HTTPConnection(host='127.0.0.1', port=42911): {why}
+To mitigate this issue, please refer to the troubleshooting guidelines here at https://aka.ms/…"""
+REFUSED = "Failed to establish a new connection: [Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize("why", [REFUSED, "Read timed out. (read timeout=300)"])
+def test_an_identity_endpoint_of_a_local_cloud_that_is_gone_is_told_as_that(
+    why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = ClientAuthenticationError(NO_CREDENTIAL.format(why=why))
+    here = check(
+        {
+            "profiles": {
+                "here": {
+                    "kind": "azure",
+                    "subscription": "11111111-2222-3333-4444-555555555555",
+                    "resource_group": "rg",
+                    "environment": "e",
+                    "resource_manager": "https://127.0.0.1:4443",
+                }
+            }
+        },
+        Path("/project/orchestrator.toml"),
+    )
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:42911/msi/token")
+    error = became(said, resolve(here, environ={}))
+    assert isinstance(error, errors.NotReachable)
+    assert "the local cloud does not answer at 127.0.0.1:42911" in error.message
+    assert "orchestrator local up" in error.hint
+    # On Azure it hides the credentials that azure-identity would have tried after it.
+    error = became(said)
+    assert isinstance(error, errors.AuthenticationFailed)
+    assert "nothing answers at 127.0.0.1:42911" in error.message
+    assert "unset IDENTITY_ENDPOINT" in error.hint
+    assert "az login" in error.hint
+
+
+def test_an_identity_endpoint_elsewhere_is_not_taken_for_a_local_cloud(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = ClientAuthenticationError(NO_CREDENTIAL.format(why=REFUSED))
+    for endpoint in ("", "http://10.0.0.1:42911/msi/token", "http://127.0.0.1:1/msi/token"):
+        monkeypatch.setenv("IDENTITY_ENDPOINT", endpoint)
+        error = became(said)
+        assert isinstance(error, errors.AuthenticationFailed)
+        assert "unset" not in error.hint
+
+
 def connection_error(cause: BaseException) -> ServiceRequestError:
     """As azure-core's requests transport nests it."""
     pool: Any = None
