@@ -5,7 +5,8 @@ say, `arm.changes` does for all alike. Types that nobody registers are kept as t
 (generic.py), with what is known of their services' addresses and keys (published/).
 
 container_apps.py managed_environments.py   Microsoft.App: jobs, executions, environments;
-               job_rules.py and job_template.py say what a job must be
+               job_rules.py and job_template.py say what a job must be, app_rules.py what an app
+               (apps.py, app_revisions.py) must be, configuration_rules.py what both must
 service_bus*.py   Microsoft.ServiceBus: the broker is the truth, a resource is how it is shown
 monitor.py insights.py alert_rules.py alerts_management.py   workspaces, metrics, alerts
 managed_identity.py authorization.py roles.py   who there is, and what they may do

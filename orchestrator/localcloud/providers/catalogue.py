@@ -82,7 +82,8 @@ NAMESPACES = {
         *("jobs", "jobs/executions", "managedEnvironments", "managedEnvironments/storages"),
         *("managedEnvironments/certificates", "managedEnvironments/managedCertificates"),
         "managedEnvironments/daprComponents",
-        *("containerApps", "operations", "locations", "locations/usages"),
+        *("containerApps", "containerApps/revisions", "containerApps/revisions/replicas"),
+        *("operations", "locations", "locations/usages"),
     ],
     "Microsoft.Authorization": ["roleAssignments", "roleDefinitions", "locks"],
     "Microsoft.ContainerRegistry": [

@@ -7,7 +7,6 @@ runtime and are only shown here.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -24,17 +23,20 @@ from orchestrator.localcloud.arm.provider import (
 )
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import Identity
-from orchestrator.localcloud.providers.apps import Apps
+from orchestrator.localcloud.providers.app_revisions import Revisions
+from orchestrator.localcloud.providers.apps import Apps, verification_id
+from orchestrator.localcloud.providers.configuration_rules import check_name
 from orchestrator.localcloud.providers.environment_parts import (
     Storages,
     profile_types,
     region_usages,
 )
 from orchestrator.localcloud.providers.environment_secrets import Certificates, DaprComponents
-from orchestrator.localcloud.providers.job_rules import Surroundings, check_name, check_properties
+from orchestrator.localcloud.providers.job_rules import check_properties
 from orchestrator.localcloud.providers.managed_environments import (
-    ENVIRONMENTS,
     ManagedEnvironments,
+    environment_of,
+    surroundings,
 )
 from orchestrator.localcloud.providers.spelling import respell
 from orchestrator.localcloud.providers.stream_token import stream_token
@@ -101,10 +103,17 @@ class ContainerApps(Provider):
         self.identity = identity
 
     def types(self) -> Iterable[ResourceType]:
-        """Jobs, their executions, environments, apps."""
+        """Jobs, their executions, environments, apps, their revisions."""
         environments = ManagedEnvironments(self.identity)
         parts = [Storages(), Certificates(), DaprComponents()]
-        return [Jobs(self), Executions(self), environments, *parts, Apps()]
+        return [
+            Jobs(self),
+            Executions(self),
+            environments,
+            *parts,
+            Apps(self.identity),
+            Revisions(),
+        ]
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """What a region offers."""
@@ -152,56 +161,12 @@ class Jobs(ResourceType):
             check_name(call.id.name)
         properties = resource["properties"]
         before = old["properties"] if old else {}
-        environment = self._environment(call, properties, before)
-        profiles = environment.get("properties", {}).get("workloadProfiles", [])
-        identity = resource.get("identity", {})
-        lent = environment.get("identity", {}).get("userAssignedIdentities", {})
-        check_properties(
-            properties,
-            Surroundings(
-                workload_profiles={str(profile.get("name", "")).lower() for profile in profiles},
-                dedicated={
-                    str(profile.get("name", "")).lower()
-                    for profile in profiles
-                    if not str(profile.get("workloadProfileType", "")).startswith("Consumption")
-                },
-                identities={name.lower() for name in identity.get("userAssignedIdentities", {})},
-                system="principalId" in identity,
-                lent={name.lower() for name in lent},
-            ),
-        )
+        environment = environment_of(call, properties, before, "job")
+        check_properties(properties, surroundings(resource, environment, "job"))
         resource.setdefault("identity", {"type": "None"})
         properties["runningState"] = before.get("runningState", "Ready")
         properties["outboundIpAddresses"] = ["127.0.0.1"]
         return resource
-
-    def _environment(self, call: Call, properties: JSON, before: JSON) -> JSON:
-        given = properties.get("environmentId", before.get("environmentId"))
-        if not isinstance(given, str) or not given:
-            raise ArmError(
-                "EnvironmentIdMissing",
-                "'properties.environmentId' is missing: the resource id of a managed environment.",
-                target="properties.environmentId",
-            )
-        id = parse(given)
-        known = before.get("environmentId")
-        if known is not None and parse(known).key != id.key:
-            raise ArmError(
-                "EnvironmentIdImmutable",
-                f"The job '{call.id.name}' cannot move to another environment; delete it and "
-                "create it there.",
-                target="properties.environmentId",
-            )
-        environment = call.arm.store.get(id)
-        if environment is None or id.type.lower() != ENVIRONMENTS.lower():
-            raise ArmError(
-                "ManagedEnvironmentNotFound",
-                f"The managed environment '{given}' was not found. Create it first.",
-                400,
-                target="properties.environmentId",
-            )
-        properties["environmentId"] = environment["id"]
-        return environment
 
     async def changed(self, call: Call, resource: JSON, old: JSON | None) -> None:
         """Plan its trigger anew."""
@@ -407,5 +372,5 @@ def _execution(runtime: JobRuntime, job: ResourceId, name: str) -> JSON:
 
 
 async def _verification_id(call: Call) -> Answer:
-    """What the TXT record of a custom domain must hold: one text for the subscription."""
-    return Reply(hashlib.sha256(call.arm.subscription.lower().encode()).hexdigest().upper())
+    """What the TXT record of a custom domain must hold."""
+    return Reply(verification_id(call))

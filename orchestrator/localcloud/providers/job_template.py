@@ -1,4 +1,4 @@
-"""What a job's template must be: containers, their resources, variables and volumes."""
+"""What the template of a job or an app must be: containers, resources, variables, volumes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ TEMPLATE_FAULT = "InvalidParameterValueInContainerTemplate"
 
 
 def check_template(
-    template: JSON, secrets: Collection[str], faults: Faults, *, large: bool, paired: bool = True
+    template: JSON,
+    secrets: Collection[str],
+    faults: Faults,
+    *,
+    large: bool,
+    paired: bool = True,
+    what: str = "job",
 ) -> None:
     """Check `template` and fill in the service's defaults, in place.
 
     Args:
         template: `{containers, initContainers?, volumes?}`.
-        secrets: Names of the job's secrets.
+        secrets: Names of the secrets there are.
         faults: Where faults go.
         large: Whether the environment has workload profiles: 4 cpu are the most then, else 2.
         paired: Whether cpu and memory must be a pair that there is; not on dedicated profiles.
+        what: `job` or `app`, for messages.
     """
     volumes = _volumes(template, secrets, faults)
     names: set[str] = set()
@@ -39,7 +46,7 @@ def check_template(
     if not template.get("containers"):
         faults.add(
             "template.containers",
-            "'template.containers' is missing: a job needs at least one container.",
+            f"'template.containers' is missing: {what}s need at least one container.",
             TEMPLATE_FAULT,
         )
     # Init containers are done when the others begin: they do not count for the total.

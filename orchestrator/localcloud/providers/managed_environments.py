@@ -1,4 +1,4 @@
-"""`Microsoft.App/managedEnvironments`: where jobs live."""
+"""`Microsoft.App/managedEnvironments`: where jobs and apps live."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from orchestrator.localcloud.arm.ids import missing, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
 from orchestrator.localcloud.arm.shapes import Shape
 from orchestrator.localcloud.identity import Identity, stable_guid
+from orchestrator.localcloud.providers.configuration_rules import Surroundings
 from orchestrator.localcloud.providers.environment_parts import (
     check_certificate_name,
     check_network,
@@ -27,6 +28,7 @@ from orchestrator.localcloud.providers.spelling import respell
 from orchestrator.localcloud.providers.stream_token import stream_token
 
 ENVIRONMENTS = "Microsoft.App/managedEnvironments"
+JOBS, APPS = "Microsoft.App/jobs", "Microsoft.App/containerApps"
 _NAME = re.compile(r"[A-Za-z]([-A-Za-z0-9]{0,58}[A-Za-z0-9])?")
 _READ_ONLY = (
     *("provisioningState", "deploymentErrors", "defaultDomain", "staticIp"),
@@ -122,21 +124,22 @@ class ManagedEnvironments(ResourceType):
         return resource
 
     async def deleting(self, call: Call, resource: JSON) -> None:
-        """An environment that jobs live in stays."""
+        """An environment that jobs or apps live in stays."""
         key = parse(resource["id"]).key
-        jobs = [
-            job["name"]
-            for job in call.arm.store.of_type("Microsoft.App/jobs")
-            if str(job["properties"].get("environmentId", "")).lower() == key
-        ]
-        if jobs:
-            raise ArmError(
-                "ManagedEnvironmentInUse",
-                f"The environment '{call.id.name}' cannot be deleted: the jobs "
-                f"{', '.join(repr(name) for name in jobs[:5])}"
-                f"{' and others' if len(jobs) > 5 else ''} live in it. Delete them first.",
-                409,
-            )
+        for what, type in (("jobs", JOBS), ("apps", APPS)):
+            names = [
+                living["name"]
+                for living in call.arm.store.of_type(type)
+                if str(living["properties"].get("environmentId", "")).lower() == key
+            ]
+            if names:
+                raise ArmError(
+                    "ManagedEnvironmentInUse",
+                    f"The environment '{call.id.name}' cannot be deleted: the {what} "
+                    f"{', '.join(repr(name) for name in names[:5])}"
+                    f"{' and others' if len(names) > 5 else ''} live in it. Delete them first.",
+                    409,
+                )
 
     async def show(self, call: Call, resource: JSON) -> JSON:
         """Without its secrets, with where its logs stream from."""
@@ -162,3 +165,56 @@ class ManagedEnvironments(ResourceType):
         if resource is None:
             raise missing(call.id)
         return stream_token(self._identity, call, resource)
+
+
+def environment_of(call: Call, properties: JSON, before: JSON, what: str) -> JSON:
+    """The environment that a job or an app lives in, chosen once; its id as it is written there.
+
+    Raises:
+        ArmError: 400.
+    """
+    given = properties.get("environmentId", before.get("environmentId"))
+    if not isinstance(given, str) or not given:
+        raise ArmError(
+            "EnvironmentIdMissing",
+            "'properties.environmentId' is missing: the resource id of a managed environment.",
+            target="properties.environmentId",
+        )
+    id = parse(given)
+    known = before.get("environmentId")
+    if known is not None and parse(known).key != id.key:
+        raise ArmError(
+            "EnvironmentIdImmutable",
+            f"The {what} '{call.id.name}' cannot move to another environment; delete it and "
+            "create it there.",
+            target="properties.environmentId",
+        )
+    environment = call.arm.store.get(id)
+    if environment is None or id.type.lower() != ENVIRONMENTS.lower():
+        raise ArmError(
+            "ManagedEnvironmentNotFound",
+            f"The managed environment '{given}' was not found. Create it first.",
+            400,
+            target="properties.environmentId",
+        )
+    properties["environmentId"] = environment["id"]
+    return environment
+
+
+def surroundings(resource: JSON, environment: JSON, what: str) -> Surroundings:
+    """What the rules of a job or an app need to know of its environment and its identities."""
+    profiles = environment.get("properties", {}).get("workloadProfiles", [])
+    identity = resource.get("identity", {})
+    lent = environment.get("identity", {}).get("userAssignedIdentities", {})
+    return Surroundings(
+        workload_profiles={str(profile.get("name", "")).lower() for profile in profiles},
+        dedicated={
+            str(profile.get("name", "")).lower()
+            for profile in profiles
+            if not str(profile.get("workloadProfileType", "")).startswith("Consumption")
+        },
+        identities={name.lower() for name in identity.get("userAssignedIdentities", {})},
+        system="principalId" in identity,
+        lent={name.lower() for name in lent},
+        what=what,
+    )

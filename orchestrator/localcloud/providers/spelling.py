@@ -27,6 +27,14 @@ _NAMES: dict[str, str] = {
         *("probes", "volumeMounts", "volumeName", "mountPath", "subPath", "storageType"),
         *("storageName", "mountOptions", "path", "runningState", "provisioningState"),
         *("outboundIpAddresses", "eventStreamEndpoint"),
+        # apps
+        *("managedEnvironmentId", "activeRevisionsMode", "maxInactiveRevisions", "ingress"),
+        *("external", "targetPort", "exposedPort", "transport", "traffic", "revisionName"),
+        *("weight", "latestRevision", "label", "customDomains", "bindingType", "certificateId"),
+        *("allowInsecure", "ipSecurityRestrictions", "ipAddressRange", "action", "description"),
+        *("stickySessions", "affinity", "clientCertificateMode", "corsPolicy", "allowedOrigins"),
+        *("additionalPortMappings", "revisionSuffix", "minReplicas", "maxReplicas"),
+        *("cooldownPeriod", "azureQueue", "custom", "dapr", "appId", "appPort", "appProtocol"),
         # environments
         *("appLogsConfiguration", "destination", "logAnalyticsConfiguration", "customerId"),
         *("sharedKey", "dynamicJsonColumns", "workloadProfiles", "workloadProfileType"),
