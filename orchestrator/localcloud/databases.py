@@ -1,6 +1,6 @@
 """What the SQLite files of the state folder have in common: how they are opened, written, given up.
 
-The message store of Service Bus has ways of its own (`servicebus.store_sqlite`), and so has the
+The message store of Service Bus has ways of its own (`servicebus.store.sqlite`), and so has the
 first check of Resource Manager's file (`arm.store`); transactions are the same for all but the
 former.
 """

@@ -15,8 +15,8 @@ from orchestrator.localcloud.identity import LOG_STREAM_AUDIENCE, LOGS_AUDIENCES
 from orchestrator.localcloud.logs.api import Workspace
 from orchestrator.localcloud.logs.errors import QueryError
 from orchestrator.localcloud.logs.tables import Scope
-from orchestrator.localcloud.providers.container_apps import StoredJobs
-from orchestrator.localcloud.providers.monitor import WORKSPACES
+from orchestrator.localcloud.providers.container_apps.jobs import StoredJobs
+from orchestrator.localcloud.providers.insights.log_analytics import WORKSPACES
 
 _QUERY = "Microsoft.OperationalInsights/workspaces/query/read"
 _READ = "Microsoft.Insights/logs/read"

@@ -17,14 +17,14 @@ from aiohttp import web
 from orchestrator.clock import Clock
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.cbs import (
+from orchestrator.localcloud.servicebus.errors import BrokerError
+from orchestrator.localcloud.servicebus.front.cbs import (
     Authenticate,
     Grant,
     RightsOf,
     TokenChecker,
     TokenRefusedError,
 )
-from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.model import Right
 from orchestrator.localcloud.xml_text import raw, tag
 

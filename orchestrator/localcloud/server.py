@@ -46,26 +46,26 @@ from orchestrator.localcloud.metrics.batch import MetricsBatch
 from orchestrator.localcloud.metrics.room import Metrics
 from orchestrator.localcloud.namespace_http import NamespaceHttp
 from orchestrator.localcloud.providers import known_types
-from orchestrator.localcloud.providers.activity_log import ActivityLog
-from orchestrator.localcloud.providers.alerts_management import AlertsManagement
-from orchestrator.localcloud.providers.authorization import Authorization, built_in
+from orchestrator.localcloud.providers.authorization.provider import Authorization, built_in
 from orchestrator.localcloud.providers.catalogue import GEOGRAPHIES, LOCATIONS
-from orchestrator.localcloud.providers.container_apps import ContainerApps, StoredJobs
+from orchestrator.localcloud.providers.container_apps.jobs import ContainerApps, StoredJobs
 from orchestrator.localcloud.providers.deployment_scripts import DeploymentScripts
-from orchestrator.localcloud.providers.diagnostics import Diagnostics
 from orchestrator.localcloud.providers.features import Features
 from orchestrator.localcloud.providers.generic import Generic
-from orchestrator.localcloud.providers.insights import Insights
+from orchestrator.localcloud.providers.insights.activity_log import ActivityLog
+from orchestrator.localcloud.providers.insights.alerts_management import AlertsManagement
+from orchestrator.localcloud.providers.insights.diagnostics import Diagnostics
+from orchestrator.localcloud.providers.insights.log_analytics import OperationalInsights
+from orchestrator.localcloud.providers.insights.provider import Insights
+from orchestrator.localcloud.providers.key_vault.vaults import KeyVault
 from orchestrator.localcloud.providers.managed_identity import ManagedIdentity, directory
 from orchestrator.localcloud.providers.management_groups import ManagementGroups, scopes_above
-from orchestrator.localcloud.providers.monitor import OperationalInsights
-from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.network.networks import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
 from orchestrator.localcloud.providers.resource_graph import ResourceGraph
 from orchestrator.localcloud.providers.resources import Resources
-from orchestrator.localcloud.providers.service_bus import ServiceBus
-from orchestrator.localcloud.providers.storage import Storage
-from orchestrator.localcloud.providers.vaults import KeyVault
+from orchestrator.localcloud.providers.service_bus.namespaces import ServiceBus
+from orchestrator.localcloud.providers.storage.accounts import Storage
 from orchestrator.localcloud.replica_environment import ReplicaEnvironments
 from orchestrator.localcloud.runtime.executors import executor_of
 from orchestrator.localcloud.runtime.model import RuntimeFault
@@ -74,10 +74,10 @@ from orchestrator.localcloud.scripts.running import ScriptRuns
 from orchestrator.localcloud.service_bus_access import ServiceBusAccess
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import BrokerError
-from orchestrator.localcloud.servicebus.front import ServiceBusFront
-from orchestrator.localcloud.servicebus.front_websocket import websocket_middleware
+from orchestrator.localcloud.servicebus.front.listeners import ServiceBusFront
+from orchestrator.localcloud.servicebus.front.websocket import websocket_middleware
 from orchestrator.localcloud.servicebus.limits import BY_NAME
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 from orchestrator.localcloud.state import LocalCloudError, Settings, StateFolder, unusable
 from orchestrator.localcloud.steering.api import SteeringApi
 from orchestrator.localcloud.steering.clock import SteerableClock

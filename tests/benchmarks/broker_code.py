@@ -25,12 +25,12 @@ from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.framing import AMQP_HEADER, SASL_FRAME, SASL_HEADER, frame
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.front import ServiceBusFront
-from orchestrator.localcloud.servicebus.front_messages import BATCH_FORMAT
-from orchestrator.localcloud.servicebus.front_peer import Peer
+from orchestrator.localcloud.servicebus.front.listeners import ServiceBusFront
+from orchestrator.localcloud.servicebus.front.messages import BATCH_FORMAT
+from orchestrator.localcloud.servicebus.front.peer import Peer
 from orchestrator.localcloud.servicebus.model import QueueProperties
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 from tests.benchmarks.broker_process import NAMESPACE, QUEUE, RULE
 from tests.benchmarks.measuring import Row, table
 

@@ -18,7 +18,7 @@ from orchestrator.clock import ManualClock
 from orchestrator.localcloud.servicebus.broker import Broker, durably
 from orchestrator.localcloud.servicebus.model import IncomingMessage, QueueProperties
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 from tests.benchmarks.measuring import Row, ended, python, table
 
 DEPTH = 100_000
@@ -139,7 +139,7 @@ import psutil
 from orchestrator.clock import SystemClock
 from orchestrator.localcloud.servicebus.broker import Broker, durably
 from orchestrator.localcloud.servicebus.model import IncomingMessage, QueueProperties
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 
 COUNT, SIZE = int(os.environ["COUNT"]), int(os.environ["SIZE"])
 PROPERTIES = QueueProperties(requires_duplicate_detection=bool(os.environ["DUPLICATES"]))

@@ -16,9 +16,9 @@ from typing import Any
 from orchestrator.clock import SystemClock
 from orchestrator.localcloud.__main__ import YOUNG
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.front import ServiceBusFront
+from orchestrator.localcloud.servicebus.front.listeners import ServiceBusFront
 from orchestrator.localcloud.servicebus.model import QueueProperties
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 
 NAMESPACE = "bench"
 RULE = "RootManageSharedAccessKey"

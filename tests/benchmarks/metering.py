@@ -16,7 +16,7 @@ from orchestrator.clock import SystemClock
 from orchestrator.localcloud.metrics.history import MetricHistory
 from orchestrator.localcloud.metrics.sources import NamespaceMeter
 from orchestrator.localcloud.servicebus.broker import durably
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
 from tests.benchmarks.broker_queue import messages, open_queue
 from tests.benchmarks.measuring import Row, interleaved, table
 

@@ -24,9 +24,9 @@ from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
 from orchestrator.clock import ManualClock, SystemClock
 from orchestrator.localcloud.identity import Identity
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.front import ServiceBusFront
+from orchestrator.localcloud.servicebus.front.listeners import ServiceBusFront
 from orchestrator.localcloud.servicebus.model import QueueCounts, QueueProperties
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 from orchestrator.localcloud.state import StateFolder
 from orchestrator.localcloud.tls import Certificates
 

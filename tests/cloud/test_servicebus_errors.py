@@ -14,7 +14,7 @@ from azure.servicebus import exceptions as sdk
 from azure.servicebus.aio import ServiceBusClient as AsyncServiceBusClient
 from azure.servicebus.management import ServiceBusAdministrationClient
 
-from orchestrator.localcloud.servicebus.front_faults import Strike
+from orchestrator.localcloud.servicebus.front.faults import Strike
 from orchestrator.localcloud.servicebus.model import EntityStatus, Right
 from tests.cloud.servicebus_bus import Bus
 from tests.conftest import CloudInThread

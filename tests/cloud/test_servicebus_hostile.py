@@ -15,7 +15,7 @@ from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.framing import EMPTY_FRAME
-from orchestrator.localcloud.servicebus.front_peer import HELD_HIGH, WRITE_FLOOD
+from orchestrator.localcloud.servicebus.front.peer import HELD_HIGH, WRITE_FLOOD
 from tests.cloud.servicebus_bus import Bus, linked, take
 from tests.cloud.servicebus_wire import Wire, request, terminus
 

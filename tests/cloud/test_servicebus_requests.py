@@ -13,11 +13,11 @@ from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
-from orchestrator.localcloud.servicebus.rules import Rule, TrueFilter
-from orchestrator.localcloud.servicebus.topic_definitions import (
+from orchestrator.localcloud.servicebus.topics.definitions import (
     SubscriptionProperties,
     TopicProperties,
 )
+from orchestrator.localcloud.servicebus.topics.rules import Rule, TrueFilter
 from tests.cloud.servicebus_bus import NAMESPACE, Bus
 from tests.cloud.servicebus_wire import Wire, request
 

@@ -17,7 +17,7 @@ from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.decode import decode_whole
 from orchestrator.localcloud.amqp.encode import encode
-from orchestrator.localcloud.servicebus import links_session
+from orchestrator.localcloud.servicebus.front.links import session as session_link
 from tests.cloud.servicebus_bus import Bus
 from tests.cloud.servicebus_wire import Wire, terminus
 
@@ -143,7 +143,7 @@ async def test_a_lost_session_says_so_and_its_messages_count_a_delivery(bus: Bus
 async def test_an_idle_receiver_hears_of_its_lost_session_a_moment_later(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links_session, "LINGER", 3600)
+    monkeypatch.setattr(session_link, "LINGER", 3600)
     queue = bus.queue(requires_session=True, lock_duration=30)
     async with bus.aio(retry_total=0) as client, client.get_queue_sender(queue) as sender:
         await sender.send_messages(messages("s", "x"))
@@ -163,7 +163,7 @@ async def test_an_idle_receiver_hears_of_its_lost_session_a_moment_later(
 
 
 async def test_the_link_of_a_lost_session_goes(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links_session, "LINGER", 0)
+    monkeypatch.setattr(session_link, "LINGER", 0)
     queue = bus.queue(requires_session=True, lock_duration=30)
     async with (
         bus.aio(retry_total=0) as client,

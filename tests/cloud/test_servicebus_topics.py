@@ -16,10 +16,15 @@ from azure.servicebus.exceptions import (
     SessionCannotBeLockedError,
 )
 
-from orchestrator.localcloud.servicebus.rules import CorrelationFilter, Rule, SqlAction, SqlFilter
-from orchestrator.localcloud.servicebus.topic_definitions import (
+from orchestrator.localcloud.servicebus.topics.definitions import (
     SubscriptionProperties,
     TopicProperties,
+)
+from orchestrator.localcloud.servicebus.topics.rules import (
+    CorrelationFilter,
+    Rule,
+    SqlAction,
+    SqlFilter,
 )
 from tests.cloud.servicebus_bus import NAMESPACE, Bus
 

@@ -13,7 +13,7 @@ from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
-from orchestrator.localcloud.servicebus import links_transaction
+from orchestrator.localcloud.servicebus.front.links import transaction as transaction_link
 from tests.cloud.servicebus_bus import Bus
 from tests.cloud.servicebus_transacting import (
     DEFERRED,
@@ -155,7 +155,7 @@ async def test_a_settled_request_that_nobody_can_read_takes_the_transaction_with
 async def test_what_cancellations_hold_in_a_transaction_has_a_bound(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links_transaction, "HELD_BYTES", 20_000)
+    monkeypatch.setattr(transaction_link, "HELD_BYTES", 20_000)
     queue = bus.queue()
     async with managed(bus, queue) as (one, manager):
         numbers = await manager.schedule(bus.clock.time() + 100, None)

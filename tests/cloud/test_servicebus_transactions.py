@@ -10,8 +10,8 @@ from orchestrator.localcloud.amqp import performatives as p
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
-from orchestrator.localcloud.servicebus import links_transaction
-from orchestrator.localcloud.servicebus.front_faults import Strike
+from orchestrator.localcloud.servicebus.front.faults import Strike
+from orchestrator.localcloud.servicebus.front.links import transaction as transaction_link
 from orchestrator.localcloud.servicebus.model import (
     IncomingMessage,
     QueueCounts,
@@ -289,7 +289,7 @@ async def test_a_session_that_was_lost_takes_the_whole_transaction_with_it(bus: 
 async def test_what_open_transactions_hold_has_a_bound(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links_transaction, "HELD_BYTES", 5000)
+    monkeypatch.setattr(transaction_link, "HELD_BYTES", 5000)
     queue = bus.queue()
     full = (p.REJECTED, "amqp:resource-limit-exceeded")
     large = {t.Symbol("large"): "x" * 3000}

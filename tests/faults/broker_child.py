@@ -23,7 +23,7 @@ from orchestrator.localcloud.servicebus.model import (
     QueueProperties,
 )
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 
 
 def say(*words: object) -> None:

@@ -19,14 +19,14 @@ from orchestrator.clock import SystemClock
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import BrokerError
-from orchestrator.localcloud.servicebus.front_messages import read
+from orchestrator.localcloud.servicebus.front.messages import read
 from orchestrator.localcloud.servicebus.model import QueueProperties
-from orchestrator.localcloud.servicebus.rules import Rule, SqlFilter
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
-from orchestrator.localcloud.servicebus.topic_definitions import (
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.topics.definitions import (
     SubscriptionProperties,
     TopicProperties,
 )
+from orchestrator.localcloud.servicebus.topics.rules import Rule, SqlFilter
 
 
 def say(*words: object) -> None:

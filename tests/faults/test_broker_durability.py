@@ -18,7 +18,7 @@ from orchestrator.clock import ManualClock, SystemClock
 from orchestrator.localcloud.servicebus.broker import Broker, durably
 from orchestrator.localcloud.servicebus.model import IncomingMessage, MessageState, StoredMessage
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 
 ROUNDS = 12
 CHILD = Path(__file__).with_name("broker_child.py")
@@ -159,7 +159,7 @@ from pathlib import Path
 from orchestrator.clock import ManualClock, SystemClock
 from orchestrator.localcloud.servicebus.broker import Broker, durably
 from orchestrator.localcloud.servicebus.model import IncomingMessage, QueueProperties
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 
 async def main():
     broker = Broker(SqliteStore(Path(sys.argv[1])), SystemClock())

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.clock import SystemClock
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 from tests.faults import test_broker_durability as durability
 
 ROUNDS = 6

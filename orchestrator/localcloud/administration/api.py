@@ -33,9 +33,8 @@ from orchestrator.localcloud.namespace_http import (
     failed,
     is_namespace_host,
 )
-from orchestrator.localcloud.providers.service_bus_properties import moment
+from orchestrator.localcloud.providers.service_bus.properties import moment
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.cbs import TokenRefusedError
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     EntityAlreadyExists,
@@ -43,6 +42,7 @@ from orchestrator.localcloud.servicebus.errors import (
     QuotaExceeded,
     StoreError,
 )
+from orchestrator.localcloud.servicebus.front.cbs import TokenRefusedError
 from orchestrator.localcloud.servicebus.model import Right
 from orchestrator.localcloud.xml_text import tag
 

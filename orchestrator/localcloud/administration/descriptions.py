@@ -16,16 +16,16 @@ from orchestrator.localcloud.administration.documents import (
     Element,
 )
 from orchestrator.localcloud.durations import LONGEST_TEXT
-from orchestrator.localcloud.providers.service_bus_properties import DURATIONS as _DURATIONS
-from orchestrator.localcloud.providers.service_bus_properties import (
+from orchestrator.localcloud.providers.service_bus.properties import DURATIONS as _DURATIONS
+from orchestrator.localcloud.providers.service_bus.properties import (
     accessed,
     moment,
     parse_duration,
     refusal,
 )
-from orchestrator.localcloud.providers.service_bus_topic_properties import plain_filter
+from orchestrator.localcloud.providers.service_bus.topic_properties import plain_filter
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueCounts, Right
-from orchestrator.localcloud.servicebus.rules import (
+from orchestrator.localcloud.servicebus.topics.rules import (
     CorrelationFilter,
     FalseFilter,
     Filter,

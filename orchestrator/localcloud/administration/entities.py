@@ -18,15 +18,15 @@ from orchestrator.localcloud.administration.descriptions import (
 )
 from orchestrator.localcloud.administration.documents import Element
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers import service_bus_properties as queues
-from orchestrator.localcloud.providers import service_bus_topic_properties as topics
+from orchestrator.localcloud.providers.service_bus import properties as queues
+from orchestrator.localcloud.providers.service_bus import topic_properties as topics
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.definitions import check_tier, check_topics
 from orchestrator.localcloud.servicebus.forward_targets import check_targets
 from orchestrator.localcloud.servicebus.limits import KIBIBYTE, STRICT
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueInfo
-from orchestrator.localcloud.servicebus.rules import CorrelationFilter, Rule
-from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionInfo, TopicInfo
+from orchestrator.localcloud.servicebus.topics.definitions import SubscriptionInfo, TopicInfo
+from orchestrator.localcloud.servicebus.topics.rules import CorrelationFilter, Rule
 from orchestrator.localcloud.xml_text import tag
 
 _QUEUE = [

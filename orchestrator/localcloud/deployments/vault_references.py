@@ -14,7 +14,7 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.provider import JSON
 from orchestrator.localcloud.deployments.calls import Caller
-from orchestrator.localcloud.providers.vaults import VAULTS, current_version
+from orchestrator.localcloud.providers.key_vault.vaults import VAULTS, current_version
 from orchestrator.localcloud.templates.values import member
 
 if TYPE_CHECKING:

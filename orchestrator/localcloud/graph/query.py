@@ -109,8 +109,8 @@ def _run(
     # Loaded with the first query: they are large.
     import duckdb
 
+    from orchestrator.localcloud.logs.kql.translate import shared
     from orchestrator.localcloud.logs.sql_messages import in_words
-    from orchestrator.localcloud.logs.translate import shared
 
     statements = shared().translate(query, {name: list(COLUMNS) for name in given}, now)
     if len(statements) != 1:

@@ -36,8 +36,8 @@ from orchestrator.localcloud.logs.timespan import Timespan, parse_timespan
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from orchestrator.localcloud.logs.kql.translate import Translated, Translator
     from orchestrator.localcloud.logs.result import Limits, ResultTable
-    from orchestrator.localcloud.logs.translate import Translated, Translator
 
 log = logging.getLogger(__name__)
 
@@ -242,9 +242,9 @@ class QueryEngine:
         # to load as the rest of the server.
         import duckdb
 
+        from orchestrator.localcloud.logs.kql.translate import not_bound, shared
         from orchestrator.localcloud.logs.result import Limits, read
         from orchestrator.localcloud.logs.rewrite import faster
-        from orchestrator.localcloud.logs.translate import not_bound, shared
 
         # Loaded with the first query: the parser is large.
         translator = shared()
@@ -294,7 +294,7 @@ class QueryEngine:
         translator: Translator,
     ) -> str:
         """The query, with the operators whose columns depend on the rows in others' words."""
-        from orchestrator.localcloud.logs.kql_plugins import resolved
+        from orchestrator.localcloud.logs.kql.plugins import resolved
 
         def ask(kql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
             [statement] = translator.translate(kql, known, run.now)

@@ -52,7 +52,7 @@ from orchestrator.localcloud.servicebus.errors import (
     LockLost,
     MessageTooLarge,
 )
-from orchestrator.localcloud.servicebus.front_faults import Strike, Strikes, server_busy
+from orchestrator.localcloud.servicebus.front.faults import Strike, Strikes, server_busy
 from orchestrator.localcloud.servicebus.model import (
     IncomingMessage,
     LockedMessage,

@@ -9,7 +9,7 @@ from orchestrator.localcloud.amqp import types as t
 # By bytes: bits of the exponent, its bias (IEEE 754-2008, 3.5.2).
 _FORMS = {4: (8, 101), 8: (10, 398), 16: (14, 6176)}
 # How a decimal128 begins that .NET's `decimal` holds, and how in IEEE 754; without the sign
-# (`servicebus.content_decimals`).
+# (`servicebus.front.decimals`).
 _DOTNET, _STANDARD, _SIGN = 0x0C, 0x30, 0x80
 
 

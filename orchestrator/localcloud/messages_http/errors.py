@@ -13,7 +13,7 @@ from orchestrator.localcloud.servicebus.errors import (
     PropertiesTooLarge,
     QuotaExceeded,
 )
-from orchestrator.localcloud.servicebus.front_faults import SERVER_BUSY
+from orchestrator.localcloud.servicebus.front.faults import SERVER_BUSY
 
 
 class NotOverHttp(InvalidOperation):

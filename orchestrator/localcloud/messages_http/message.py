@@ -28,7 +28,7 @@ from orchestrator.localcloud.messages_http.properties import (
     user_properties,
 )
 from orchestrator.localcloud.servicebus.errors import BrokerError
-from orchestrator.localcloud.servicebus.front_messages import (
+from orchestrator.localcloud.servicebus.front.messages import (
     PARTITION_KEY,
     SCHEDULED_TIME,
     VIA_PARTITION_KEY,

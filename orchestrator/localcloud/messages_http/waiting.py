@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 from orchestrator.localcloud.messages_http.errors import ServerStopping
 from orchestrator.localcloud.servicebus.errors import BrokerError
-from orchestrator.localcloud.servicebus.line import Waiter
 from orchestrator.localcloud.servicebus.model import LockedMessage, StoredMessage
 from orchestrator.localcloud.servicebus.queue import Queue
+from orchestrator.localcloud.servicebus.structures.line import Waiter
 
 Found = LockedMessage | StoredMessage
 """A message under a lock; or one that was removed, which nobody else has."""

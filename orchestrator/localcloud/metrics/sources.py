@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from orchestrator.localcloud.metrics.history import RETENTION, Dimensions, MetricHistory
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.front_faults import SERVER_BUSY
-from orchestrator.localcloud.servicebus.topic import Topic
+from orchestrator.localcloud.servicebus.front.faults import SERVER_BUSY
+from orchestrator.localcloud.servicebus.topics.topic import Topic
 
 NAMESPACE_ONLY = "-NamespaceOnlyMetric-"
 """`EntityName` of what concerns a namespace as a whole (Azure's own word for it)."""

@@ -21,8 +21,8 @@ from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
 from orchestrator.localcloud.providers.app_rules import LABELS, MULTIPLE, SINGLE
+from orchestrator.localcloud.providers.container_apps.job_template import TEMPLATE_FAULT
 from orchestrator.localcloud.providers.faults import Faults
-from orchestrator.localcloud.providers.job_template import TEMPLATE_FAULT
 
 APPS = "Microsoft.App/containerApps"
 KEY = "revisions"

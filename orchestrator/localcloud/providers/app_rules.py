@@ -21,8 +21,8 @@ from orchestrator.localcloud.providers.configuration_rules import (
     check_secrets,
     template_limits,
 )
+from orchestrator.localcloud.providers.container_apps.job_template import check_template
 from orchestrator.localcloud.providers.faults import Faults
-from orchestrator.localcloud.providers.job_template import check_template
 
 JSON = dict[str, Any]
 

@@ -25,7 +25,7 @@ from orchestrator.localcloud.providers.availability import (
     is_taken,
     unavailable,
 )
-from orchestrator.localcloud.providers.private_link_connections import connections_of
+from orchestrator.localcloud.providers.network.private_link_connections import connections_of
 
 REGISTRIES = "Microsoft.ContainerRegistry/registries"
 _NAME = re.compile(r"[A-Za-z0-9]{5,50}")

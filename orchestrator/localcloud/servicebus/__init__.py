@@ -3,18 +3,17 @@
 The engine, from the inside out:
 
 model.py limits.py errors.py   its nouns, its limits, what can go wrong
+structures/    how messages, moments and waiting consumers are kept in order
 queue.py       which message goes to whom next; intake.py what is accepted, settling.py what becomes
-               of a locked message, lifecycle.py what happens by itself, session_*.py sessions
-shelf.py sequences.py line.py agenda.py history.py   the structures beneath
-topic.py rules.py sql/   a copy for each subscription whose rules want it
+               of a locked message, lifecycle.py what happens by itself, idleness.py how long nobody
+               came, session_keeping.py sessions
+topics/        a copy for each subscription whose rules want it; content.py what rules may ask
 transactions.py arrivals.py forwarding.py   what happens in several queues at once, or not at all
-store.py       what is asked of a durable store; store_sqlite.py is one, with group commit
-broker*.py     namespaces, entities, keys: what everybody outside the engine talks to
+store/         what is asked of a durable store, and the stores there are
+definitions.py registry.py   what an entity may be, and who is there
+broker*.py     namespaces, entities, keys: what everybody outside the engine talks to;
+               forward_targets.py what it refuses of forwarding
+clockwork.py memory.py meter.py   what makes things due; memory given back; what is measured
 
-The front:
-
-front.py front_peer.py   listeners, and one client connection joined to the AMQP engine
-links*.py      one door for each kind of link: senders, receivers, sessions, transactions, requests
-cbs.py front_cbs.py      tokens, and what they allow on a connection
-management*.py the `$management` node; front_messages.py messages between wire and engine
+front/         AMQP, from the listeners to the doors of links: it talks to the broker and its queues
 """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.model import StoredMessage
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.lifecycle import Lifecycle

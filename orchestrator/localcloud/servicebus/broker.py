@@ -53,13 +53,13 @@ from orchestrator.localcloud.servicebus.registry import (
     durably,
     rule_key,
 )
-from orchestrator.localcloud.servicebus.store import Change, Contents, Store
-from orchestrator.localcloud.servicebus.topic import Subscription, Topic
-from orchestrator.localcloud.servicebus.topic_definitions import (
+from orchestrator.localcloud.servicebus.store.contract import Change, Contents, Store
+from orchestrator.localcloud.servicebus.topics.definitions import (
     SUBSCRIPTIONS,
     SubscriptionRecord,
     TopicRecord,
 )
+from orchestrator.localcloud.servicebus.topics.topic import Subscription, Topic
 from orchestrator.localcloud.servicebus.transactions import Operation, carry_out
 
 __all__ = ["Broker", "durably"]
@@ -85,7 +85,7 @@ class Broker(KeyBroker):
     ) -> None:
         """content: how messages are encoded; AMQP 1.0 when left out."""
         if content is None:
-            from orchestrator.localcloud.servicebus.content_amqp import AmqpContent
+            from orchestrator.localcloud.servicebus.front.content import AmqpContent
 
             content = AmqpContent()
         self._content = content

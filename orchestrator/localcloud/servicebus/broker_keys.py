@@ -10,7 +10,7 @@ from orchestrator.localcloud.servicebus.definitions import RULE, RuleRecord, new
 from orchestrator.localcloud.servicebus.errors import EntityNotFound
 from orchestrator.localcloud.servicebus.model import AccessRule, Right
 from orchestrator.localcloud.servicebus.registry import definition_key, is_of, rule_key
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
 
 
 class KeyBroker(TopicBroker):

@@ -13,15 +13,8 @@ from orchestrator.localcloud.servicebus.errors import (
     InvalidOperation,
 )
 from orchestrator.localcloud.servicebus.registry import Home, Registry, always, definition_key
-from orchestrator.localcloud.servicebus.rules import (
-    CompiledRule,
-    Rule,
-    check_rule_name,
-    default_rule,
-)
-from orchestrator.localcloud.servicebus.store import Change
-from orchestrator.localcloud.servicebus.topic import Subscription, Topic
-from orchestrator.localcloud.servicebus.topic_definitions import (
+from orchestrator.localcloud.servicebus.store.contract import Change
+from orchestrator.localcloud.servicebus.topics.definitions import (
     SUBSCRIPTIONS,
     SubscriptionInfo,
     SubscriptionProperties,
@@ -30,6 +23,13 @@ from orchestrator.localcloud.servicebus.topic_definitions import (
     TopicProperties,
     TopicRecord,
 )
+from orchestrator.localcloud.servicebus.topics.rules import (
+    CompiledRule,
+    Rule,
+    check_rule_name,
+    default_rule,
+)
+from orchestrator.localcloud.servicebus.topics.topic import Subscription, Topic
 
 _SUBSCRIPTION_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,48}[A-Za-z0-9_-])?")
 

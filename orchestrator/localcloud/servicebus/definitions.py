@@ -12,8 +12,8 @@ import msgspec
 from orchestrator.localcloud.servicebus.errors import InvalidOperation, StoreCorrupt
 from orchestrator.localcloud.servicebus.limits import FOREVER, Limits
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueProperties, Right
-from orchestrator.localcloud.servicebus.store import Definition
-from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionRecord, TopicRecord
+from orchestrator.localcloud.servicebus.store.contract import Definition
+from orchestrator.localcloud.servicebus.topics.definitions import SubscriptionRecord, TopicRecord
 
 NAMESPACE = "namespace"
 QUEUE = "queue"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.errors import InvalidOperation
 from orchestrator.localcloud.servicebus.model import QueueProperties
-from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionProperties
+from orchestrator.localcloud.servicebus.topics.definitions import SubscriptionProperties
 
 Forwarder = QueueProperties | SubscriptionProperties
 

@@ -35,7 +35,7 @@ from orchestrator.localcloud.servicebus.model import (
     LockedMessage,
     StoredMessage,
 )
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
 
 HOPS_EXCEEDED = "MaxTransferHopCountExceeded"
 SESSION_ID_IS_NULL = "SessionIDIsNull"

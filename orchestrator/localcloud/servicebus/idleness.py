@@ -18,8 +18,8 @@ from orchestrator.localcloud.servicebus.lifecycle import NOTE_PATIENCE, RETRY_DE
 from orchestrator.localcloud.servicebus.limits import FOREVER
 from orchestrator.localcloud.servicebus.model import NEVER
 from orchestrator.localcloud.servicebus.session_keeping import SessionKeeping
-from orchestrator.localcloud.servicebus.session_shelf import SessionShelf
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
+from orchestrator.localcloud.servicebus.structures.session_shelf import SessionShelf
 
 _GRAIN = 0.1
 """How old the stored moment of the last use may become, as a part of the interval."""

@@ -28,7 +28,7 @@ from orchestrator.localcloud.servicebus.model import (
     IncomingMessage,
     StoredMessage,
 )
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
 
 
 class Intake(Lifecycle):

@@ -15,9 +15,7 @@ from orchestrator.clock import Clock
 from orchestrator.localcloud.servicebus.arrivals import Arrivals
 from orchestrator.localcloud.servicebus.content import Content
 from orchestrator.localcloud.servicebus.errors import BrokerError
-from orchestrator.localcloud.servicebus.history import DuplicateHistory
 from orchestrator.localcloud.servicebus.limits import Limits
-from orchestrator.localcloud.servicebus.line import Line
 from orchestrator.localcloud.servicebus.memory import FreedMemory
 from orchestrator.localcloud.servicebus.model import (
     ACTIVE,
@@ -33,15 +31,17 @@ from orchestrator.localcloud.servicebus.model import (
     QueueProperties,
     StoredMessage,
 )
-from orchestrator.localcloud.servicebus.session_shelf import SessionShelf
-from orchestrator.localcloud.servicebus.shelf import Shelf, message_due
-from orchestrator.localcloud.servicebus.store import (
+from orchestrator.localcloud.servicebus.store.contract import (
     Change,
     Commits,
     MessageRow,
     StateRow,
     key_of,
 )
+from orchestrator.localcloud.servicebus.structures.history import DuplicateHistory
+from orchestrator.localcloud.servicebus.structures.line import Line
+from orchestrator.localcloud.servicebus.structures.session_shelf import SessionShelf
+from orchestrator.localcloud.servicebus.structures.shelf import Shelf, message_due
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.servicebus.idleness import Idleness

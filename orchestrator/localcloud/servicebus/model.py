@@ -18,7 +18,7 @@ from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.limits import FOREVER
 
 if TYPE_CHECKING:
-    from orchestrator.localcloud.servicebus.session_shelf import SessionLock
+    from orchestrator.localcloud.servicebus.structures.session_shelf import SessionLock
 
 NEVER = float("inf")
 """An expiry that does not come."""

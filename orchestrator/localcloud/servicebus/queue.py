@@ -20,7 +20,6 @@ from orchestrator.localcloud.servicebus.errors import (
     MessageNotFound,
 )
 from orchestrator.localcloud.servicebus.lifecycle import Context
-from orchestrator.localcloud.servicebus.line import Available, Waiter
 from orchestrator.localcloud.servicebus.model import (
     DEAD_LETTER_SUFFIX,
     NEVER,
@@ -33,9 +32,10 @@ from orchestrator.localcloud.servicebus.model import (
     StoredMessage,
     new_tokens,
 )
-from orchestrator.localcloud.servicebus.session_shelf import SessionLock
 from orchestrator.localcloud.servicebus.settling import Settling
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
+from orchestrator.localcloud.servicebus.structures.line import Available, Waiter
+from orchestrator.localcloud.servicebus.structures.session_shelf import SessionLock
 
 Taken = Callable[[Sequence[StoredMessage], BrokerError | None], None]
 """Given the messages whose deletion is durable, or none and the reason."""

@@ -23,9 +23,9 @@ from orchestrator.localcloud.servicebus.limits import Limits
 from orchestrator.localcloud.servicebus.meter import Meter, Unmeasured
 from orchestrator.localcloud.servicebus.model import AccessRule, Done
 from orchestrator.localcloud.servicebus.queue import NUMBERS_PER_QUEUE, Queue
-from orchestrator.localcloud.servicebus.store import Change, Store
-from orchestrator.localcloud.servicebus.topic import Subscription, Topic
-from orchestrator.localcloud.servicebus.topic_definitions import SubscriptionRecord, TopicRecord
+from orchestrator.localcloud.servicebus.store.contract import Change, Store
+from orchestrator.localcloud.servicebus.topics.definitions import SubscriptionRecord, TopicRecord
+from orchestrator.localcloud.servicebus.topics.topic import Subscription, Topic
 
 _T = TypeVar("_T")
 

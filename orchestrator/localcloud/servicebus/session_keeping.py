@@ -25,10 +25,14 @@ from orchestrator.localcloud.servicebus.errors import (
     SessionLockLost,
 )
 from orchestrator.localcloud.servicebus.forwarding import Forwarding
-from orchestrator.localcloud.servicebus.line import Line
 from orchestrator.localcloud.servicebus.model import Done, LockedMessage, StoredMessage
-from orchestrator.localcloud.servicebus.session_shelf import Session, SessionLock, SessionShelf
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
+from orchestrator.localcloud.servicebus.structures.line import Line
+from orchestrator.localcloud.servicebus.structures.session_shelf import (
+    Session,
+    SessionLock,
+    SessionShelf,
+)
 
 _log = logging.getLogger(__name__)
 

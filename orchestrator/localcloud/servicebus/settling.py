@@ -7,7 +7,7 @@ from dataclasses import replace
 from orchestrator.localcloud.servicebus.errors import BrokerError, InvalidOperation, LockLost
 from orchestrator.localcloud.servicebus.idleness import Idleness
 from orchestrator.localcloud.servicebus.model import Done, LockedMessage, MessageState
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
 
 
 class Settling(Idleness):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from orchestrator.localcloud.servicebus.errors import BrokerError, StoreFailed
 from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.model import Done
-from orchestrator.localcloud.servicebus.store import Change, Commits, tell
+from orchestrator.localcloud.servicebus.store.contract import Change, Commits, tell
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.localcloud.servicebus.front_faults import Strike
+from orchestrator.localcloud.servicebus.front.faults import Strike
 from orchestrator.localcloud.steering.refusal import SteeringRefused
 
 HTTP = ("status", "latency", "drop")
@@ -54,7 +54,7 @@ class Fault:
         kind: One of `KINDS`.
         on: Which operations: a pattern with `*` and `?`, in any case. HTTP: `METHOD /path`, a path,
             an operation of Azure's such as `Microsoft.App/jobs/start/action`, or a room (`arm`,
-            `logs`, `logstream`, `login`, `identity`). Service Bus: see `front_faults`.
+            `logs`, `logstream`, `login`, `identity`). Service Bus: see `servicebus.front.faults`.
         queue: Of a Service Bus fault: the queues it concerns, a pattern.
         rate: From 0 to 1, of the matching operations.
         count: How often it strikes before it is spent; None: always.
@@ -160,7 +160,7 @@ class Faults:
     # ------------------------------------------------------------------ what rooms ask
 
     def service_bus(self, operation: str, namespace: str, path: str) -> Strike | None:
-        """What goes wrong with an operation of the AMQP front (`front_faults.Strikes`)."""
+        """What goes wrong with an operation of the AMQP front (`front.faults.Strikes`)."""
         if not self._faults:
             return None
         kinds = SERVICE_BUS if operation in _LOCKED else ("server-busy", "disconnect")

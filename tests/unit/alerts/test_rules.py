@@ -20,7 +20,7 @@ from orchestrator.localcloud.alerts.rules import (
 )
 from orchestrator.localcloud.alerts.webhooks import allowed
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.alert_rules import ActionGroups
+from orchestrator.localcloud.providers.insights.alert_rules import ActionGroups
 
 BUS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/bus"
 

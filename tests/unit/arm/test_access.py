@@ -12,7 +12,7 @@ from orchestrator.localcloud.arm.access import Access, operation
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.arm.provider import Call
-from orchestrator.localcloud.providers.authorization import Authorization, built_in
+from orchestrator.localcloud.providers.authorization.provider import Authorization, built_in
 from orchestrator.localcloud.service_bus_access import ServiceBusAccess
 from orchestrator.localcloud.servicebus.model import Right
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, THINGS, World, world

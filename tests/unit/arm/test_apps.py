@@ -12,7 +12,7 @@ import pytest
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.provider import Provider
 from orchestrator.localcloud.providers.app_revisions import APPS, Revisions
-from orchestrator.localcloud.providers.apps import Apps
+from orchestrator.localcloud.providers.container_apps.apps import Apps
 from tests.unit.arm.world import GROUP, World, world
 
 ENVIRONMENT = f"{GROUP}/providers/Microsoft.App/managedEnvironments/env"

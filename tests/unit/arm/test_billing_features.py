@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.provider import Handler, Provider
-from orchestrator.localcloud.providers.billing_features import billing_routes
+from orchestrator.localcloud.providers.insights.billing_features import billing_routes
 from tests.unit.arm.world import GROUP, World, world
 
 COMPONENT = f"{GROUP}/providers/Microsoft.Insights/components/web"

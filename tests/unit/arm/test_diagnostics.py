@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.diagnostics import Diagnostics
-from orchestrator.localcloud.providers.monitor import OperationalInsights
+from orchestrator.localcloud.providers.insights.diagnostics import Diagnostics
+from orchestrator.localcloud.providers.insights.log_analytics import OperationalInsights
 from orchestrator.localcloud.providers.registries import ContainerRegistry
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, World, world
 

@@ -19,7 +19,10 @@ from cryptography.x509.oid import NameOID
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.arm.provider import Provider
-from orchestrator.localcloud.providers.environment_secrets import Certificates, DaprComponents
+from orchestrator.localcloud.providers.container_apps.environment_secrets import (
+    Certificates,
+    DaprComponents,
+)
 from tests.unit.arm.world import GROUP, World, world
 
 ENVIRONMENT = f"{GROUP}/providers/Microsoft.App/managedEnvironments/env"

@@ -13,9 +13,9 @@ import pytest
 from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.store import MAX_EVENTS, ResourceStore
-from orchestrator.localcloud.providers.activity_log import ActivityLog
-from orchestrator.localcloud.providers.authorization import Authorization, built_in
-from orchestrator.localcloud.providers.roles import BUILT_IN
+from orchestrator.localcloud.providers.authorization.provider import Authorization, built_in
+from orchestrator.localcloud.providers.authorization.roles import BUILT_IN
+from orchestrator.localcloud.providers.insights.activity_log import ActivityLog
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, TENANT, THINGS, World, world
 
 SUB = f"/subscriptions/{SUBSCRIPTION}"

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.providers.configuration_rules import Surroundings, check_name
-from orchestrator.localcloud.providers.job_rules import check_properties
+from orchestrator.localcloud.providers.container_apps.job_rules import check_properties
 
 IDENTITY = "/subscriptions/s/resourcegroups/g/providers/x/userassignedidentities/jobs"
 AROUND = Surroundings(workload_profiles={"consumption"}, identities={IDENTITY})

@@ -15,8 +15,8 @@ from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.arm.linked_access import links
 from orchestrator.localcloud.deployments.provider import Deployments
 from orchestrator.localcloud.deployments.stacks import DeploymentStacks
-from orchestrator.localcloud.providers.authorization import Authorization, built_in
-from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.authorization.provider import Authorization, built_in
+from orchestrator.localcloud.providers.network.networks import Network
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, World, world
 from tests.unit.templates.world import template
 

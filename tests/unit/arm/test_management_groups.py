@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.authorization import Authorization, built_in
+from orchestrator.localcloud.providers.authorization.provider import Authorization, built_in
 from orchestrator.localcloud.providers.management_groups import ManagementGroups, scopes_above
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, TENANT, World, world
 

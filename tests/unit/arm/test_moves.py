@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.authorization import Authorization, built_in
-from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.authorization.provider import Authorization, built_in
+from orchestrator.localcloud.providers.network.networks import Network
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, THINGS, World, world
 
 SUB = f"/subscriptions/{SUBSCRIPTION}"

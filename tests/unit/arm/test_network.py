@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.diagnostics import Diagnostics
-from orchestrator.localcloud.providers.monitor import OperationalInsights
-from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.insights.diagnostics import Diagnostics
+from orchestrator.localcloud.providers.insights.log_analytics import OperationalInsights
+from orchestrator.localcloud.providers.key_vault.vaults import KeyVault
+from orchestrator.localcloud.providers.network.networks import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
-from orchestrator.localcloud.providers.vaults import KeyVault
 from tests.unit.arm.world import GROUP, THINGS, World, world
 
 NET = f"{GROUP}/providers/Microsoft.Network"

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import parse
 from orchestrator.localcloud.deployments.provider import Deployments
-from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.network.networks import Network
 from tests.unit.arm.world import GROUP, World, world
 
 NET = f"{GROUP}/providers/Microsoft.Network"

@@ -10,9 +10,9 @@ import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.provider import Call, Provider, ResourceType
+from orchestrator.localcloud.providers.key_vault.vaults import KeyVault
 from orchestrator.localcloud.providers.registries import ContainerRegistry
-from orchestrator.localcloud.providers.storage import Storage
-from orchestrator.localcloud.providers.vaults import KeyVault
+from orchestrator.localcloud.providers.storage.accounts import Storage
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, World, world
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.network.networks import Network
 from tests.unit.arm.world import GROUP, World, world
 
 ZONE = f"{GROUP}/providers/Microsoft.Network/privateDnsZones/Lab.example"

@@ -10,9 +10,9 @@ import pytest
 
 from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.authorization import Authorization, built_in
-from orchestrator.localcloud.providers.network import Network
-from orchestrator.localcloud.providers.storage import Storage
+from orchestrator.localcloud.providers.authorization.provider import Authorization, built_in
+from orchestrator.localcloud.providers.network.networks import Network
+from orchestrator.localcloud.providers.storage.accounts import Storage
 from tests.unit.arm.world import World, world
 
 LISTS = "/providers/Microsoft.Authorization/providerOperations"

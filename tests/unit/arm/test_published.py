@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.network.networks import Network
 from orchestrator.localcloud.providers.published import of_type
 from tests.unit.arm.world import GROUP, World, world
 

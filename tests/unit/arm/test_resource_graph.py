@@ -10,10 +10,10 @@ import pytest
 
 from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.authorization import Authorization, built_in
+from orchestrator.localcloud.providers.authorization.provider import Authorization, built_in
+from orchestrator.localcloud.providers.key_vault.vaults import KeyVault
 from orchestrator.localcloud.providers.management_groups import ManagementGroups
 from orchestrator.localcloud.providers.resource_graph import ResourceGraph
-from orchestrator.localcloud.providers.vaults import KeyVault
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, TENANT, THINGS, World, world
 
 QUERY = "/providers/Microsoft.ResourceGraph/resources"

@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.shapes import check_shape
-from orchestrator.localcloud.providers.monitor import OperationalInsights
-from orchestrator.localcloud.providers.network import Network
+from orchestrator.localcloud.providers.insights.log_analytics import OperationalInsights
+from orchestrator.localcloud.providers.network.networks import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
 from tests.unit.arm.world import GROUP, World, world
 

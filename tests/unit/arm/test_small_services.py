@@ -11,7 +11,7 @@ import pytest
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.deployments.provider import Deployments
 from orchestrator.localcloud.deployments.stacks import DeploymentStacks
-from orchestrator.localcloud.providers.authorization import Authorization
+from orchestrator.localcloud.providers.authorization.provider import Authorization
 from orchestrator.localcloud.providers.features import Features
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, World, world
 from tests.unit.deployments.world import LAB, STACKS, Deploying, Lab, machine

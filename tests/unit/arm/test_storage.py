@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.storage import ACCOUNTS, Storage
+from orchestrator.localcloud.providers.storage.accounts import ACCOUNTS, Storage
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, world
 
 ACCOUNT = f"{GROUP}/providers/{ACCOUNTS}/lab"

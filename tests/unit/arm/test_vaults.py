@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.vaults import VAULTS, KeyVault
+from orchestrator.localcloud.providers.key_vault.vaults import VAULTS, KeyVault
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, TENANT, World, world
 
 VAULT = f"{GROUP}/providers/{VAULTS}/lab-vault"

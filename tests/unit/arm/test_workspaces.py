@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.monitor import OperationalInsights
+from orchestrator.localcloud.providers.insights.log_analytics import OperationalInsights
 from tests.unit.arm.world import GROUP, SUBSCRIPTION, World, world
 
 WORKSPACE = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/logs"

@@ -14,8 +14,8 @@ from orchestrator.localcloud.arm.access import Access
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.deployments.provider import Deployments
 from orchestrator.localcloud.deployments.stacks import DeploymentStacks
-from orchestrator.localcloud.providers.authorization import built_in
-from orchestrator.localcloud.providers.vaults import KeyVault
+from orchestrator.localcloud.providers.authorization.provider import built_in
+from orchestrator.localcloud.providers.key_vault.vaults import KeyVault
 from tests.unit.arm.world import GROUP, world
 from tests.unit.deployments.world import (
     DEPLOYMENTS,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.localcloud.deployments.differences import ineffective
-from orchestrator.localcloud.providers.network import Network
-from orchestrator.localcloud.providers.storage import Storage
+from orchestrator.localcloud.providers.network.networks import Network
+from orchestrator.localcloud.providers.storage.accounts import Storage
 from tests.unit.deployments.world import (
     DEPLOYMENTS,
     LAB,

@@ -211,7 +211,7 @@ def test_a_room_of_the_local_cloud_knows_only(rooms: list[str], allowed: list[st
     )
 
 
-@pytest.mark.parametrize("room", ["amqp", "templates", "servicebus.sql"])
+@pytest.mark.parametrize("room", ["amqp", "templates", "servicebus.topics.sql"])
 def test_a_room_without_io_has_none(room: str) -> None:
     found = [
         one
@@ -227,6 +227,18 @@ def test_the_queue_engine_knows_no_protocol() -> None:
     seen = reached(eager(), f"{CLOUD}.servicebus.broker")
     assert f"{CLOUD}.servicebus.queue" in seen
     assert [name for name in seen if within(name, f"{CLOUD}.amqp", "aiohttp", "ssl")] == []
+
+
+def test_the_queue_engine_knows_nothing_of_its_front() -> None:
+    bus = f"{CLOUD}.servicebus"
+    found = {
+        (one.source, one.target, one.late)
+        for one in imports()
+        if within(one.source, bus)
+        and not within(one.source, f"{bus}.front")
+        and within(one.target, f"{bus}.front")
+    }
+    assert found == {(f"{bus}.broker", f"{bus}.front.content", True)}
 
 
 def _asks_the_machine(path: Path) -> bool:

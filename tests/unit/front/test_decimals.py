@@ -11,7 +11,7 @@ from azure.servicebus._pyamqp.message import Message
 
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
-from orchestrator.localcloud.servicebus.front_messages import read
+from orchestrator.localcloud.servicebus.front.messages import read
 
 
 def carried(value: object) -> object:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.errors import DecodeError
-from orchestrator.localcloud.servicebus.front_messages import (
+from orchestrator.localcloud.servicebus.front.messages import (
     BATCH_FORMAT,
     merged,
     read,

@@ -11,16 +11,16 @@ import pytest
 from orchestrator.clock import ManualClock
 from orchestrator.localcloud.identity import TokenError
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.cbs import (
+from orchestrator.localcloud.servicebus.front.addresses import Node, covers, host_label, parse
+from orchestrator.localcloud.servicebus.front.cbs import (
     ALL_RIGHTS,
     Grant,
     Grants,
     TokenChecker,
     TokenRefusedError,
 )
-from orchestrator.localcloud.servicebus.front_addresses import Node, covers, host_label, parse
 from orchestrator.localcloud.servicebus.model import QueueProperties, Right
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
 from tests.cloud.servicebus_signature import signature
 
 NOW = 1_800_000_000.0

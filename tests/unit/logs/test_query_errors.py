@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.localcloud.logs.errors import QueryError
-from orchestrator.localcloud.logs.syntax import split_statements
+from orchestrator.localcloud.logs.kql.syntax import split_statements
+from orchestrator.localcloud.logs.kql.translate import Translator
 from orchestrator.localcloud.logs.tables import COLUMNS
-from orchestrator.localcloud.logs.translate import Translator
 
 from .conftest import Logs
 

@@ -18,7 +18,7 @@ from orchestrator.localcloud.messages_http.message import (
     show,
 )
 from orchestrator.localcloud.messages_http.properties import BrokerProperties, PropertyError
-from orchestrator.localcloud.servicebus.front_messages import read
+from orchestrator.localcloud.servicebus.front.messages import read
 from orchestrator.localcloud.servicebus.model import Details, LockedMessage, StoredMessage
 
 NOW = 1_800_000_000.0

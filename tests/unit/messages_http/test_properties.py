@@ -26,7 +26,7 @@ from orchestrator.localcloud.messages_http.properties import (
     property_headers,
     user_properties,
 )
-from orchestrator.localcloud.servicebus.front_messages import read
+from orchestrator.localcloud.servicebus.front.messages import read
 
 SUNDAY = 784111777.0
 

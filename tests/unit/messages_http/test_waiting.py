@@ -23,7 +23,7 @@ from orchestrator.localcloud.servicebus.model import (
     StoredMessage,
 )
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
 
 
 class Connection(asyncio.Transport):

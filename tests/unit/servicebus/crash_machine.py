@@ -35,7 +35,7 @@ from orchestrator.localcloud.servicebus.errors import (
     SessionCannotBeLocked,
     SessionLockLost,
 )
-from orchestrator.localcloud.servicebus.front_messages import read
+from orchestrator.localcloud.servicebus.front.messages import read
 from orchestrator.localcloud.servicebus.model import (
     EntityStatus,
     LockedMessage,
@@ -44,7 +44,7 @@ from orchestrator.localcloud.servicebus.model import (
     StoredMessage,
 )
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.session_shelf import SessionLock
+from orchestrator.localcloud.servicebus.structures.session_shelf import SessionLock
 from tests.unit.servicebus.crash_ledger import Census, Copy, Fate, Found, Ledger
 from tests.unit.servicebus.crash_topology import (
     DEAD,

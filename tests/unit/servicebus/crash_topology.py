@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.model import QueueProperties
-from orchestrator.localcloud.servicebus.topic_definitions import (
+from orchestrator.localcloud.servicebus.topics.definitions import (
     SubscriptionProperties,
     TopicProperties,
 )

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from orchestrator.localcloud.servicebus.broker import durably
 from orchestrator.localcloud.servicebus.errors import BrokerError, StoreFull
 from orchestrator.localcloud.servicebus.model import Done
-from orchestrator.localcloud.servicebus.store import Change, Contents, Store
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.contract import Change, Contents, Store
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 
 
 class Disk(Protocol):

@@ -21,8 +21,8 @@ from orchestrator.localcloud.servicebus.model import (
     Right,
     StoredMessage,
 )
-from orchestrator.localcloud.servicebus.store import Change, Definition
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.contract import Change, Definition
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
 from tests.unit.servicebus.world import NAMESPACE, World, send, texts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from orchestrator.localcloud.servicebus.departures import Departures
+from orchestrator.localcloud.servicebus.store.departures import Departures
 
 
 def noted(path: Path, *keys: int) -> None:

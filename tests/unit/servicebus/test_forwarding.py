@@ -17,7 +17,7 @@ from orchestrator.localcloud.servicebus.errors import (
     QuotaExceeded,
     StoreFull,
 )
-from orchestrator.localcloud.servicebus.front_messages import read
+from orchestrator.localcloud.servicebus.front.messages import read
 from orchestrator.localcloud.servicebus.model import (
     EntityStatus,
     IncomingMessage,
@@ -26,8 +26,8 @@ from orchestrator.localcloud.servicebus.model import (
     StoredMessage,
 )
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store import Change
-from orchestrator.localcloud.servicebus.topic_definitions import (
+from orchestrator.localcloud.servicebus.store.contract import Change
+from orchestrator.localcloud.servicebus.topics.definitions import (
     SubscriptionProperties,
     TopicProperties,
 )

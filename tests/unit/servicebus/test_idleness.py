@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.rules import Rule, TrueFilter
-from orchestrator.localcloud.servicebus.topic_definitions import (
+from orchestrator.localcloud.servicebus.topics.definitions import (
     SubscriptionProperties,
     TopicProperties,
 )
+from orchestrator.localcloud.servicebus.topics.rules import Rule, TrueFilter
 from tests.unit.servicebus.world import NAMESPACE, World, complete, dead_letter, send, take
 
 MINUTE = 60.0

@@ -15,11 +15,11 @@ from orchestrator.localcloud.servicebus.errors import (
     MessageTooLarge,
     PropertiesTooLarge,
 )
-from orchestrator.localcloud.servicebus.front_messages import read
+from orchestrator.localcloud.servicebus.front.messages import read
 from orchestrator.localcloud.servicebus.limits import RELAXED, STRICT, Limits
 from orchestrator.localcloud.servicebus.model import IncomingMessage
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
-from orchestrator.localcloud.servicebus.topic_definitions import TopicProperties
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
+from orchestrator.localcloud.servicebus.topics.definitions import TopicProperties
 from tests.unit.servicebus.world import NAMESPACE, World
 
 BATCHES = {

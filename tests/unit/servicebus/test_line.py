@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from orchestrator.localcloud.servicebus.line import Waiter
 from orchestrator.localcloud.servicebus.model import EntityStatus, LockedMessage
 from orchestrator.localcloud.servicebus.queue import Queue
+from orchestrator.localcloud.servicebus.structures.line import Waiter
 from tests.unit.servicebus.world import World, abandon, send, texts
 
 

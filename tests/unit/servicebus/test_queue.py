@@ -19,7 +19,7 @@ from orchestrator.localcloud.servicebus.model import (
     QueueProperties,
     StoredMessage,
 )
-from orchestrator.localcloud.servicebus.shelf import Shelf
+from orchestrator.localcloud.servicebus.structures.shelf import Shelf
 from tests.unit.servicebus.world import (
     NAMESPACE,
     World,

@@ -41,8 +41,8 @@ from orchestrator.localcloud.servicebus.model import (
     StoredMessage,
 )
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store import Change
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.contract import Change
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
 from tests.unit.servicebus import world
 
 T = TypeVar("T")

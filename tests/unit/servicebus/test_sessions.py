@@ -17,7 +17,7 @@ from orchestrator.localcloud.servicebus.errors import (
 )
 from orchestrator.localcloud.servicebus.model import EntityStatus
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.session_shelf import SessionLock
+from orchestrator.localcloud.servicebus.structures.session_shelf import SessionLock
 from tests.unit.servicebus.world import World, abandon, complete, defer, send, texts
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from orchestrator.clock import ManualClock
 from orchestrator.localcloud.servicebus.model import LockedMessage
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.session_shelf import SessionLock
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
+from orchestrator.localcloud.servicebus.structures.session_shelf import SessionLock
 from tests.unit.servicebus.world import World, abandon, complete, send, texts
 
 STEPS = st.lists(

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.servicebus.content import MessageContent
-from orchestrator.localcloud.servicebus.sql.parser import parse_action, parse_filter
-from orchestrator.localcloud.servicebus.sql.tokens import SqlError
-from orchestrator.localcloud.servicebus.sql.values import EvaluationError
+from orchestrator.localcloud.servicebus.topics.sql.parser import parse_action, parse_filter
+from orchestrator.localcloud.servicebus.topics.sql.tokens import SqlError
+from orchestrator.localcloud.servicebus.topics.sql.values import EvaluationError
 
 MESSAGE = MessageContent(
     {"Label": "red", "MessageId": "m", "CorrelationId": None},

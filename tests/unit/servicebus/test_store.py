@@ -18,9 +18,9 @@ from orchestrator.localcloud.servicebus.model import (
     MessageState,
     StoredMessage,
 )
-from orchestrator.localcloud.servicebus.store import Change, Contents, Store, key_of
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.contract import Change, Contents, Store, key_of
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 
 TOKEN = UUID("6d2ad4ab-7ba8-4b0e-9d2c-6d8b0f8f3a01").bytes_le
 

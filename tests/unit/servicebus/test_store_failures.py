@@ -17,8 +17,8 @@ from orchestrator.localcloud.servicebus.errors import (
     StoreFull,
 )
 from orchestrator.localcloud.servicebus.model import IncomingMessage, QueueProperties
-from orchestrator.localcloud.servicebus.store import Change
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.contract import Change
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
 from tests.unit.servicebus.world import (
     NAMESPACE,
     World,

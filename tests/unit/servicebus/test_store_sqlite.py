@@ -23,8 +23,8 @@ from orchestrator.localcloud.servicebus.errors import (
     StoreFull,
 )
 from orchestrator.localcloud.servicebus.model import IncomingMessage, StoredMessage
-from orchestrator.localcloud.servicebus.store import MAX_SEQUENCE, SEQUENCE_BITS, Change
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.contract import MAX_SEQUENCE, SEQUENCE_BITS, Change
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 from tests.unit.servicebus.world import World, abandon, complete, dead_letter, send, texts
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.localcloud.servicebus.agenda import Agenda
-from orchestrator.localcloud.servicebus.history import DuplicateHistory
 from orchestrator.localcloud.servicebus.model import NEVER
-from orchestrator.localcloud.servicebus.sequences import SequenceIndex
+from orchestrator.localcloud.servicebus.structures.agenda import Agenda
+from orchestrator.localcloud.servicebus.structures.history import DuplicateHistory
+from orchestrator.localcloud.servicebus.structures.sequences import SequenceIndex
 
 _steps = st.lists(
     st.tuples(st.sampled_from(["add", "add many", "remove", "walk"]), st.integers(0, 3000)),

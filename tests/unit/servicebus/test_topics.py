@@ -14,10 +14,14 @@ from orchestrator.localcloud.servicebus.errors import (
     EntityNotFound,
     InvalidOperation,
 )
-from orchestrator.localcloud.servicebus.front_messages import read
+from orchestrator.localcloud.servicebus.front.messages import read
 from orchestrator.localcloud.servicebus.model import EntityStatus, QueueProperties, Right
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.rules import (
+from orchestrator.localcloud.servicebus.topics.definitions import (
+    SubscriptionProperties,
+    TopicProperties,
+)
+from orchestrator.localcloud.servicebus.topics.rules import (
     CorrelationFilter,
     FalseFilter,
     Filter,
@@ -26,10 +30,6 @@ from orchestrator.localcloud.servicebus.rules import (
     SqlFilter,
     TrueFilter,
     TypedValue,
-)
-from orchestrator.localcloud.servicebus.topic_definitions import (
-    SubscriptionProperties,
-    TopicProperties,
 )
 from tests.unit.servicebus.wire_messages import body, encoded
 from tests.unit.servicebus.world import NAMESPACE, World, dead_letter

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 
 from orchestrator.clock import ManualClock
 from orchestrator.localcloud.servicebus.broker import Broker, durably
-from orchestrator.localcloud.servicebus.front_messages import read
-from orchestrator.localcloud.servicebus.rules import (
+from orchestrator.localcloud.servicebus.front.messages import read
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
+from orchestrator.localcloud.servicebus.topics.definitions import (
+    SubscriptionProperties,
+    TopicProperties,
+)
+from orchestrator.localcloud.servicebus.topics.rules import (
     CorrelationFilter,
     FalseFilter,
     Filter,
@@ -22,11 +27,6 @@ from orchestrator.localcloud.servicebus.rules import (
     SqlFilter,
     TrueFilter,
     TypedValue,
-)
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
-from orchestrator.localcloud.servicebus.topic_definitions import (
-    SubscriptionProperties,
-    TopicProperties,
 )
 from tests.unit.servicebus.wire_messages import body, encoded
 

@@ -14,8 +14,8 @@ from orchestrator.localcloud.servicebus.errors import (
 )
 from orchestrator.localcloud.servicebus.model import IncomingMessage, MessageState
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.rules import SqlFilter
-from orchestrator.localcloud.servicebus.store import Change
+from orchestrator.localcloud.servicebus.store.contract import Change
+from orchestrator.localcloud.servicebus.topics.rules import SqlFilter
 from orchestrator.localcloud.servicebus.transactions import Operation
 from tests.unit.servicebus.test_store_failures import FailingStore
 from tests.unit.servicebus.test_topics import bodies, subscription, topic

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.service_bus_properties import (
+from orchestrator.localcloud.providers.service_bus.properties import (
     arm_error,
     moment,
     parse_duration,

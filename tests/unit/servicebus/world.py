@@ -17,9 +17,9 @@ from orchestrator.localcloud.servicebus.model import (
     StoredMessage,
 )
 from orchestrator.localcloud.servicebus.queue import Queue
-from orchestrator.localcloud.servicebus.store import Store
-from orchestrator.localcloud.servicebus.store_memory import MemoryStore
-from orchestrator.localcloud.servicebus.store_sqlite import SqliteStore
+from orchestrator.localcloud.servicebus.store.contract import Store
+from orchestrator.localcloud.servicebus.store.memory import MemoryStore
+from orchestrator.localcloud.servicebus.store.sqlite import SqliteStore
 
 NAMESPACE = "fibonacci"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.localcloud.servicebus.front_faults import Strike
+from orchestrator.localcloud.servicebus.front.faults import Strike
 from orchestrator.localcloud.steering.faults import Faults
 from orchestrator.localcloud.steering.http_faults import operation_names
 from orchestrator.localcloud.steering.refusal import SteeringRefused

@@ -1,0 +1,19 @@
+"""KQL to SQL by duckdb-kql, with what it lacks written with what it has.
+
+translate.py   the whole way: a query in, SQL and what it needs out
+syntax.py      a query's text, and what is wrong with it in words
+semantics.py   whether the tables and columns that it names exist
+
+Before duckdb-kql reads it, as text:
+
+text.py        operators; search.py nested.py pairs.py tuples.py those that take a module each
+calls.py literals.py   calls, names, statements, strings; tokens.py how all of them read the text
+plugins.py     `evaluate`, where the columns depend on the rows
+
+When the columns are known, as a tree, and last as SQL:
+
+nodes.py       patterns, `*`, columns if they exist
+groups.py windows.py   pipelines for each part of the rows; functions that read other rows
+index.py       `bag[name]` where the name is a column
+functions/     functions that duckdb-kql has no SQL for
+"""
