@@ -140,6 +140,8 @@ async def _looked_over(
     }
     found: list[_Found] = []
     for item, body in prepared.bodies:
+        if not known and not item.is_located:
+            continue
         closed = known and item.key not in prepared.open
         if not item.is_deployment:
             found.append((item, body, closed and not item.depends))

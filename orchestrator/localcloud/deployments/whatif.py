@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SECRET = "*******"  # noqa: S105 - what stands for one
 _FORMATS = ("fullresourcepayloads", "resourceidonly")
+_UNIDENTIFIABLE = (
+    "Changes to the resource declared as '{}' cannot be analyzed because its resource ID or API "
+    "version cannot be calculated until the deployment is under way. Please see "
+    "https://aka.ms/WhatIfUnidentifiableResource for help."
+)
 _ORDER = ("Delete", "Create", "Deploy", "Modify", "Unsupported", "NoChange", "NoEffect", "Ignore")
 
 
@@ -71,6 +76,9 @@ class Prediction:
                 self.groups[item.id.lower()] = str(body.get("location", ""))
         for item in _in_order(prepared):
             self.deployment = deployment
+            if not item.is_located:
+                self._unsupported(item, _UNIDENTIFIABLE.format(item.symbol or item.name))
+                continue
             try:
                 body = await self._body(item)
             except ArmError as error:

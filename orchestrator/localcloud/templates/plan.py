@@ -82,6 +82,16 @@ class Instance:
         """Whether it is a nested deployment."""
         return self.type.lower() == DEPLOYMENT
 
+    @property
+    def is_located(self) -> bool:
+        """Whether its id is known by now.
+
+        A nested template is looked into before it is deployed, with expressions of the template
+        around for the values that come later; an id that is made of one is no id yet. No resource
+        provider allows a name with such brackets.
+        """
+        return not {"[", "]"} & set(self.id)
+
     def body(self, evaluation: Evaluation | None = None) -> JSON:
         """What is sent to the resource provider.
 

@@ -133,6 +133,32 @@ async def test_what_only_the_running_cloud_can_tell_is_not_looked_over_beforehan
         assert d.lab.machine.puts == ["a", "b"]
 
 
+async def test_where_a_module_puts_something_may_come_later(tmp_path: Path) -> None:
+    """As AVM's role assignments of a resource have it: its id, an output, is their scope."""
+    where = {"id": {"type": "string", "value": "[reference('a').itself]"}}
+    first = template(resources=[machine("a", itself=f"{LAB}/machines/a")], outputs=where)
+    lock = {
+        "type": "Microsoft.Authorization/locks",
+        "apiVersion": "2020-05-01",
+        "scope": "[parameters('id')]",
+        "name": "stays",
+        "properties": {"level": "CanNotDelete"},
+    }
+    inner = template(parameters={"id": {"type": "string"}}, resources=[lock])
+    told = {"id": {"value": "[reference('first').outputs.id.value]"}}
+    raw = template(resources=[module("first", first), module("then", inner, parameters=told)])
+    async with deploying(tmp_path) as d:
+        [_, change] = await d.what_if(raw)
+        assert change["changeType"] == "Unsupported"
+        assert (
+            "cannot be calculated until the deployment is under way"
+            in (change["unsupportedReason"])
+        )
+        assert (await d.run("d", raw))["provisioningState"] == "Succeeded"
+        found = await d.world.get(f"{LAB}/machines/a/providers/Microsoft.Authorization/locks/stays")
+        assert found["properties"]["level"] == "CanNotDelete"
+
+
 async def test_outputs_that_are_no_expressions_are_refused_before_anything_is_done(
     tmp_path: Path,
 ) -> None:
