@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput
@@ -55,6 +55,31 @@ def moment_of(since: Since, time: Time, clients: Clients | None = None) -> datet
         raise BadInput(
             f"{error}.".replace("..", "."), "Such as 2h, or 2026-11-23T20:00Z."
         ) from None
+
+
+def since_of(since: Since, time: Time, clients: Clients) -> datetime | None:
+    """A `since` as a moment that has been, by the service's clock. Raises BadInput, NotReachable.
+
+    Nothing began or was written since a moment that is to come: an empty answer would be true, and
+    would hide what is nearly always a slip (a local time taken for UTC, another year).
+    """
+    found = moment_of(since, time, clients)
+    if found is None or found <= now(time):  # this machine's clock alone seldom errs by so much
+        return found
+    from orchestrator.azure.service_time import service_now
+
+    there = service_now(time, clients)
+    if found > there:
+        raise BadInput(
+            f"{_minute(found)} is still to come: it is {_minute(there)} by the service's clock.",
+            "Say how long ago, as in 2h; or a time with its zone, as in "
+            f"{(there - timedelta(hours=2)).strftime('%Y-%m-%dT%H:%MZ')}.",
+        )
+    return found
+
+
+def _minute(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def seconds_of(timeout: float | str | timedelta) -> float:

@@ -101,7 +101,7 @@ class LogClient(Nouns):
         any more come from the stored logs; `notice` is called with a sentence when they have to be
         waited for.
         """
-        from orchestrator.arguments import moment_of
+        from orchestrator.arguments import since_of
         from orchestrator.errors import BadInput
         from orchestrator.following.lines import Follower
         from orchestrator.following.stream import Streams
@@ -120,7 +120,7 @@ class LogClient(Nouns):
             self._service_time,
             tail=tail,
             grep=grep,
-            since=moment_of(since, self._time, self._clients),
+            since=since_of(since, self._time, self._clients),
             until=self._until(until),
             stream=check_stream(stream),
             notice=notice,
@@ -146,7 +146,7 @@ class LogClient(Nouns):
         comes from the stored ones, as soon as these are ingested. `until`, `grep`, `notice`: as in
         `follow`.
         """
-        from orchestrator.arguments import moment_of
+        from orchestrator.arguments import since_of
         from orchestrator.errors import BadInput
         from orchestrator.following.events import EventFollower
         from orchestrator.following.stream import Streams
@@ -163,7 +163,7 @@ class LogClient(Nouns):
             self._service_time,
             tail=tail,
             grep=grep,
-            since=moment_of(since, self._time, self._clients),
+            since=since_of(since, self._time, self._clients),
             until=self._until(until),
             notice=notice,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.arguments import check_limit, moment_of, seconds_of, statuses
+from orchestrator.arguments import check_limit, moment_of, seconds_of, since_of, statuses
 from orchestrator.azure.clients import Clients
 from orchestrator.azure.failures import told
 from orchestrator.errors import (
@@ -145,7 +145,7 @@ class ExecutionVerbs:
             if not history:
                 raise
             gone = error  # the log may still tell of a job that was deleted
-        after = moment_of(since, self._time, self._clients)
+        after = since_of(since, self._time, self._clients)
 
         def sifted(executions: list[Execution]) -> list[Execution]:
             kept = [

@@ -120,12 +120,12 @@ class SystemLog:
         time: Time,
     ) -> SystemEvents:
         """Events as they are asked for; raises BadInput."""
-        from orchestrator.arguments import moment_of
+        from orchestrator.arguments import moment_of, since_of
         from orchestrator.logs.verbs import check_grep, check_tail
 
         check_tail(tail)
         check_grep(grep)
-        after = moment_of(since, time, self._clients)
+        after = since_of(since, time, self._clients)
         before = moment_of(until, time, self._clients)
         return self.events(
             kql.system_events(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.arguments import moment_of
+from orchestrator.arguments import moment_of, since_of
 from orchestrator.azure.clients import QUERY_TIMEOUT, READ_TIMEOUT, Clients
 from orchestrator.azure.failures import Refusal, told
 from orchestrator.built_once import built_once
@@ -82,7 +82,7 @@ class LogVerbs:
         """
         if not query.strip():
             raise BadInput("The query is empty.", f"Such as: {kql.CONSOLE} | take 10")
-        moment = self._moment(since)
+        moment = self._moment(since, since_of)
         # The end lies far ahead, so that no difference between two clocks (the local cloud's can be
         # moved on) cuts off the newest rows.
         end = now(self._time) + timedelta(days=3650)
@@ -148,7 +148,7 @@ class LogVerbs:
         check_tail(tail)
         check_grep(grep)
         check_stream(stream)
-        after, before = self._moment(since), self._moment(until)
+        after, before = self._moment(since, since_of), self._moment(until, moment_of)
         query = kql.console_lines(
             job,
             execution=execution,
@@ -163,12 +163,14 @@ class LogVerbs:
             raise self._jobs.not_found(job)
         return found
 
-    def _moment(self, since: Since) -> datetime | None:
-        if moment_of(since, self._time) is None:  # a wrong one is told before anything is asked
+    def _moment(
+        self, given: Since, read: Callable[[Since, Time, Clients], datetime | None]
+    ) -> datetime | None:
+        if moment_of(given, self._time) is None:  # a wrong one is told before anything is asked
             return None
         # That of the workspace is asked for anyhow; its answer has the service's time.
         self.workspace  # noqa: B018
-        return moment_of(since, self._time, self._clients)
+        return read(given, self._time, self._clients)
 
     def stored(self, query: str, execution: str | None = None) -> Logs:
         """The lines of a `kql.console_lines` query, oldest first; none while there is no table."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.arguments import check_limit, moment_of
+from orchestrator.arguments import check_limit, since_of
 from orchestrator.errors import OrchestratorError, QueueNotFound
 from orchestrator.queues import bus, interrupts
 from orchestrator.queues.handle import drained, give_back, look
@@ -214,7 +214,7 @@ class DeadLetters:
 
     def _filter(self, reason: str | Sequence[str] | None, since: Since, grep: str | None) -> Filter:
         reasons = (reason,) if isinstance(reason, str) else tuple(reason or ())
-        return Filter(reasons, moment_of(since, self._time, self._clients), pattern_of(grep))
+        return Filter(reasons, since_of(since, self._time, self._clients), pattern_of(grep))
 
     def _new_ids(self) -> bool:
         """Whether the queue, or one it forwards to, may drop an id that it has seen."""

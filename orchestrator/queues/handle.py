@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
 
-from orchestrator.arguments import check_limit, moment_of, seconds_of
+from orchestrator.arguments import check_limit, seconds_of, since_of
 from orchestrator.errors import BadInput, OrchestratorError
 from orchestrator.quantities import as_moment, as_seconds
 from orchestrator.queues import bus
@@ -132,7 +132,7 @@ class QueueHandle:
         else holds, whose messages are not among it.
         """
         check_limit(limit)
-        wanted = Filter(since=moment_of(since, self._time, self._clients), grep=pattern_of(grep))
+        wanted = Filter(since=since_of(since, self._time, self._clients), grep=pattern_of(grep))
         doing = "peek into the queue"
         try:
             with self.opened(doing) as links, links.receiver(session=session) as receiver:

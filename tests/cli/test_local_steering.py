@@ -170,3 +170,17 @@ def test_a_wrong_fault_is_answered_in_a_sentence(
     done = timely("local", "fault", *arguments)
     assert (done.status, "Traceback" in done.err) == (status, False), done.err
     assert words in done.err
+
+
+def test_since_a_moment_that_is_past_by_the_clouds_clock_alone_is_no_slip(timely: Cli) -> None:
+    ok(timely("local", "clock", "freeze"))
+    ok(timely("jobs", "suspend", "slow"))
+    ok(timely("local", "clock", "advance", "1h"))
+    now = datetime.fromisoformat(str(shown(timely, "show")["time"]))
+    past, to_come = (str(now + timedelta(minutes=n)) for n in (-20, 20))
+    listed = timely("executions", "list", "--job", "often", "--since", past, "-o", "json")
+    assert len(json.loads(ok(listed))) >= 4
+    refused = timely("executions", "list", "--since", to_come)
+    assert refused.status == 2
+    assert "is still to come" in refused.err
+    ok(timely("local", "clock", "reset"))
