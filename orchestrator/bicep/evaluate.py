@@ -97,17 +97,27 @@ def _call(arm: Fn, scope: Scope) -> Json:
             return _reach(name, args)
     if "." in arm.name:
         return scope.functions(arm.name, args)
-    from orchestrator.bicep import pure, resource_ids
+    return _applied(arm.name, args)
 
-    function = resource_ids.FUNCTIONS.get(name) or pure.FUNCTIONS.get(name)
+
+def _applied(name: str, args: list[Json]) -> Json:
+    """What a built-in function gives. Raises: EvaluationFault, which says no value."""
+    from orchestrator.bicep import pure, resource_ids
+    from orchestrator.bicep.pure.arguments import ArgumentFault, called
+
+    function = resource_ids.FUNCTIONS.get(name.lower()) or pure.FUNCTIONS.get(name.lower())
     if function is None:
-        raise EvaluationFault(f"{arm.name}() has no value before a deployment.")
+        raise EvaluationFault(f"{name}() has no value before a deployment.")
     try:
         return copy.deepcopy(function(*args))
     except EvaluationFault:
         raise
-    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as fault:
-        raise EvaluationFault(f"{arm.name}() can't take these arguments: {fault}") from None
+    except ArgumentFault as fault:
+        raise EvaluationFault(f"{name}() can't take these arguments: {fault}.") from None
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError):
+        # Python's own words say the value, which may be a secret, and nothing of templates
+        given = ", ".join(called(one) for one in args) or "nothing"
+        raise EvaluationFault(f"{name}() can't take {given}.") from None
 
 
 def _reach(name: str, args: list[Json]) -> Json:

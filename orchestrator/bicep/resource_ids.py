@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from orchestrator.bicep.pure.arguments import ArgumentFault
+
 # how many arguments before the type say where it is, so that no deployment is needed
 SCOPE_ARGUMENTS = {
     "resourceId": 2,
@@ -47,12 +49,13 @@ def says_all(name: str, texts: Sequence[str | None]) -> bool:
 def _maker(name: str) -> Callable[..., str]:
     def make(*args: str) -> str:
         count = SCOPE_ARGUMENTS[name]
+        if len(args) <= count or not is_type(args[count]):
+            needed = "an argument" if count == 1 else f"{count} arguments"
+            raise ArgumentFault(f"it needs {needed} before the type: where the resource is")
         scope, kind, names = args[:count], args[count], args[count + 1 :]
-        if not is_type(kind):
-            raise ValueError(f"it needs {count} arguments before the type: where the resource is")
         provider, *segments = kind.split("/")
         if len(segments) != len(names):
-            raise ValueError(f"{kind} needs {len(segments)} names")
+            raise ArgumentFault(f"{kind} needs {len(segments)} names")
         parts = [part for pair in zip(segments, names, strict=True) for part in pair]
         start = _PREFIXES[name].format(*scope).rstrip("/")
         return "/".join([start, "providers", provider, *parts])
