@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.provider import Provider
-from orchestrator.localcloud.providers.app_revisions import APPS, Revisions
+from orchestrator.localcloud.providers.container_apps.app_revisions import APPS, Revisions
 from orchestrator.localcloud.providers.container_apps.apps import Apps
 from tests.unit.arm.world import GROUP, World, world
 

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.providers.configuration_rules import Surroundings, check_name
+from orchestrator.localcloud.providers.container_apps.configuration_rules import (
+    Surroundings,
+    check_name,
+)
 from orchestrator.localcloud.providers.container_apps.job_rules import check_properties
 
 IDENTITY = "/subscriptions/s/resourcegroups/g/providers/x/userassignedidentities/jobs"

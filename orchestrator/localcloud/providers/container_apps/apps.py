@@ -15,9 +15,14 @@ from orchestrator.localcloud.arm.ids import missing, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
 from orchestrator.localcloud.arm.shapes import Shape
 from orchestrator.localcloud.identity import Identity
-from orchestrator.localcloud.providers.app_revisions import APPS, KEY, address, revise
-from orchestrator.localcloud.providers.app_rules import check_properties
-from orchestrator.localcloud.providers.configuration_rules import check_name
+from orchestrator.localcloud.providers.container_apps.app_revisions import (
+    APPS,
+    KEY,
+    address,
+    revise,
+)
+from orchestrator.localcloud.providers.container_apps.app_rules import check_properties
+from orchestrator.localcloud.providers.container_apps.configuration_rules import check_name
 from orchestrator.localcloud.providers.container_apps.environments import (
     environment_of,
     surroundings,

@@ -11,7 +11,7 @@ from orchestrator.localcloud.arm.ids import missing, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
 from orchestrator.localcloud.arm.shapes import Shape
 from orchestrator.localcloud.identity import Identity, stable_guid
-from orchestrator.localcloud.providers.configuration_rules import Surroundings
+from orchestrator.localcloud.providers.container_apps.configuration_rules import Surroundings
 from orchestrator.localcloud.providers.container_apps.environment_parts import (
     check_certificate_name,
     check_network,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.localcloud.providers.configuration_rules import (
+from orchestrator.localcloud.providers.container_apps.configuration_rules import (
     Surroundings,
     check_profile,
     check_registries,

@@ -23,9 +23,9 @@ from orchestrator.localcloud.arm.provider import (
 )
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import Identity
-from orchestrator.localcloud.providers.app_revisions import Revisions
-from orchestrator.localcloud.providers.configuration_rules import check_name
+from orchestrator.localcloud.providers.container_apps.app_revisions import Revisions
 from orchestrator.localcloud.providers.container_apps.apps import Apps, verification_id
+from orchestrator.localcloud.providers.container_apps.configuration_rules import check_name
 from orchestrator.localcloud.providers.container_apps.environment_parts import (
     Storages,
     profile_types,

@@ -20,7 +20,7 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
-from orchestrator.localcloud.providers.app_rules import LABELS, MULTIPLE, SINGLE
+from orchestrator.localcloud.providers.container_apps.app_rules import LABELS, MULTIPLE, SINGLE
 from orchestrator.localcloud.providers.container_apps.job_template import TEMPLATE_FAULT
 from orchestrator.localcloud.providers.faults import Faults
 

@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Collection
 from typing import Any
 
-from orchestrator.localcloud.providers.configuration_rules import (
+from orchestrator.localcloud.providers.container_apps.configuration_rules import (
     Surroundings,
     check_profile,
     check_registries,
