@@ -21,16 +21,8 @@ from .errors import (
 from .events import Attaching, Detached, Disposed, Dropped, Event, Received, Sendable
 from .fields import number
 from .framing import frame
-from .link import (
-    ATTACHED,
-    MASK,
-    IncomingDelivery,
-    IncomingLink,
-    LinkBase,
-    LinkState,
-    OutgoingDelivery,
-    OutgoingLink,
-)
+from .link import MASK, IncomingDelivery, IncomingLink, OutgoingDelivery, OutgoingLink
+from .link_base import ATTACHED, LinkBase, LinkState
 
 if TYPE_CHECKING:
     from .connection import Connection

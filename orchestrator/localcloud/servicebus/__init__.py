@@ -13,6 +13,7 @@ store/         what is asked of a durable store, and the stores there are
 definitions.py registry.py   what an entity may be, and who is there
 broker*.py     namespaces, entities, keys: what everybody outside the engine talks to;
                forward_targets.py what it refuses of forwarding
+context.py     what a queue needs of the broker
 clockwork.py memory.py meter.py   what makes things due; memory given back; what is measured
 
 front/         AMQP, from the listeners to the doors of links: it talks to the broker and its queues

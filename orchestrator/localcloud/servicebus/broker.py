@@ -15,6 +15,7 @@ from orchestrator.localcloud.servicebus import definitions
 from orchestrator.localcloud.servicebus.broker_keys import KeyBroker
 from orchestrator.localcloud.servicebus.clockwork import Clockwork
 from orchestrator.localcloud.servicebus.content import Content
+from orchestrator.localcloud.servicebus.context import Context
 from orchestrator.localcloud.servicebus.definitions import (
     ALL_RIGHTS,
     NAMESPACE,
@@ -33,7 +34,6 @@ from orchestrator.localcloud.servicebus.errors import (
     StoreCorrupt,
 )
 from orchestrator.localcloud.servicebus.idleness import Idleness
-from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.limits import STRICT, Limits
 from orchestrator.localcloud.servicebus.memory import FreedMemory
 from orchestrator.localcloud.servicebus.model import (

@@ -8,15 +8,12 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orchestrator.clock import Clock
 from orchestrator.localcloud.servicebus.arrivals import Arrivals
-from orchestrator.localcloud.servicebus.content import Content
+from orchestrator.localcloud.servicebus.context import Context
 from orchestrator.localcloud.servicebus.errors import BrokerError
-from orchestrator.localcloud.servicebus.limits import Limits
-from orchestrator.localcloud.servicebus.memory import FreedMemory
 from orchestrator.localcloud.servicebus.model import (
     ACTIVE,
     MAX_DELIVERY_COUNT_DESCRIPTION,
@@ -33,7 +30,6 @@ from orchestrator.localcloud.servicebus.model import (
 )
 from orchestrator.localcloud.servicebus.store.contract import (
     Change,
-    Commits,
     MessageRow,
     StateRow,
     key_of,
@@ -44,7 +40,6 @@ from orchestrator.localcloud.servicebus.structures.session_shelf import SessionS
 from orchestrator.localcloud.servicebus.structures.shelf import Shelf, message_due
 
 if TYPE_CHECKING:
-    from orchestrator.localcloud.servicebus.idleness import Idleness
     from orchestrator.localcloud.servicebus.queue import Queue
 
 NOBODY = bytes(16)
@@ -62,34 +57,6 @@ time at once. (A crash does not forget which: `Commits.depart`.)"""
 
 _AT_ONCE = 500
 """Due messages dealt with in one go; the event loop runs between two."""
-
-
-@dataclass(slots=True)
-class Context:
-    """What a queue needs of its broker.
-
-    soon: run a callable after the current ones. later: run one after so many seconds of the
-    machine's time. remind: call `queue.tick()` at that moment.
-    resolve: the queue, topic or subscription of that namespace and path; None if there is none.
-    content: reads what a message says of itself, for those who need more than bytes.
-    changed: told (namespace, path) when messages have come or gone.
-    delete_idle: delete an entity, unless somebody uses it meanwhile.
-    memory: told of each message that goes.
-    together: while the operations of a transaction are done, what they want of the store.
-    """
-
-    clock: Clock
-    store: Commits
-    limits: Limits
-    soon: Callable[[Callable[[], None]], object]
-    later: Callable[[float, Callable[[], None]], object]
-    remind: Callable[[Lifecycle, float], None]
-    resolve: Callable[[str, str], Queue | None]
-    content: Content
-    changed: Callable[[str, str], None]
-    delete_idle: Callable[[Idleness], None]
-    memory: FreedMemory
-    together: Change | None = None
 
 
 class Lifecycle:

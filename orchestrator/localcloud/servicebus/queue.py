@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from orchestrator.localcloud.servicebus.context import Context
 from orchestrator.localcloud.servicebus.errors import (
     BrokerError,
     InvalidOperation,
     MessageNotFound,
 )
-from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.model import (
     DEAD_LETTER_SUFFIX,
     NEVER,

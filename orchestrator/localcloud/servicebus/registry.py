@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from orchestrator.clock import Clock
+from orchestrator.localcloud.servicebus.context import Context
 from orchestrator.localcloud.servicebus.definitions import (
     NAMESPACE,
     QUEUE,
@@ -18,7 +19,6 @@ from orchestrator.localcloud.servicebus.definitions import (
     QueueRecord,
 )
 from orchestrator.localcloud.servicebus.errors import BrokerError, EntityNotFound
-from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.limits import Limits
 from orchestrator.localcloud.servicebus.meter import Meter, Unmeasured
 from orchestrator.localcloud.servicebus.model import AccessRule, Done

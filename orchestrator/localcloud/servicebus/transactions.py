@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from orchestrator.localcloud.servicebus.context import Context
 from orchestrator.localcloud.servicebus.errors import BrokerError, StoreFailed
-from orchestrator.localcloud.servicebus.lifecycle import Context
 from orchestrator.localcloud.servicebus.model import Done
 from orchestrator.localcloud.servicebus.store.contract import Change, Commits, tell
 

@@ -18,9 +18,9 @@ from orchestrator.localcloud.amqp.events import Disposed
 from orchestrator.localcloud.amqp.link import (
     OutgoingDelivery,
     OutgoingLink,
-    SenderSettleMode,
     with_filters,
 )
+from orchestrator.localcloud.amqp.link_base import SenderSettleMode
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front.faults import (
     SERVER_BUSY,
