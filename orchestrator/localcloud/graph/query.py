@@ -110,20 +110,25 @@ def _run(
     import duckdb
 
     from orchestrator.localcloud.logs.kql.translate import shared
+    from orchestrator.localcloud.logs.result import types_in
     from orchestrator.localcloud.logs.sql_messages import in_words
 
-    statements = shared().translate(query, {name: list(COLUMNS) for name in given}, now)
-    if len(statements) != 1:
-        raise execution_failed("A query is one statement that gives a table")
-    [statement] = statements
     options: Any = {"memory_limit": _MEMORY, "threads": 1, "enable_external_access": False}
     with duckdb.connect(":memory:", config=options) as connection:
         # DuckDB tells no case of a name from another.
         for name, rows in {name.lower(): rows for name, rows in given.items()}.items():
             _table(connection, name, rows)
-        parameters = statement.parameters or None
+
+        def types(sql: str, values: dict[str, Any], _: frozenset[str]) -> list[tuple[str, str]]:
+            return types_in(connection, sql, values)
+
+        known = {name: list(COLUMNS) for name in given}
         try:
-            return _page(connection, statement.sql, parameters, skip, top)
+            statements = shared().translate(query, known, now, types)
+            if len(statements) != 1:
+                raise execution_failed("A query is one statement that gives a table")
+            [statement] = statements
+            return _page(connection, statement.sql, statement.parameters or None, skip, top)
         except duckdb.Error as error:
             raise execution_failed(in_words(str(error).partition("\n")[0])) from None
 

@@ -251,8 +251,9 @@ class QueryEngine:
         limits = self._limits or Limits()
         try:
             known = self._known(run.scope, cursor, run.until)
+            types_in = partial(self._types_in, run, cursor, known)
             query = self._without_plugins(run, cursor, known, translator)
-            statements = translator.translate(query, known, run.now)
+            statements = translator.translate(query, known, run.now, types_in)
             self._make_views(run, cursor, statements, known)
             for number, statement in enumerate(statements):
                 if run.cancelled.is_set():
@@ -297,7 +298,8 @@ class QueryEngine:
         from orchestrator.localcloud.logs.kql.plugins import resolved
 
         def ask(kql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-            [statement] = translator.translate(kql, known, run.now)
+            types_in = partial(self._types_in, run, cursor, known)
+            [statement] = translator.translate(kql, known, run.now, types_in)
             self._make_views(run, cursor, [statement], known)
             answer = cursor.execute(statement.sql, statement.parameters or None)
             return [column[0] for column in answer.description or ()], answer.fetchall()
@@ -321,14 +323,40 @@ class QueryEngine:
             if (scope, table.kind) in seen
         }
 
-    @staticmethod
+    @classmethod
+    def _types_in(
+        cls,
+        run: _Run,
+        cursor: DuckDBPyConnection,
+        known: dict[str, list[str]],
+        sql: str,
+        parameters: dict[str, Any],
+        names: frozenset[str],
+    ) -> list[tuple[str, str]]:
+        """Names and KQL types of the columns of SQL over these tables."""
+        from orchestrator.localcloud.logs.result import types_in
+
+        cls._make_views_of(run, cursor, names, known)
+        return types_in(cursor, sql, parameters)
+
+    @classmethod
     def _make_views(
+        cls,
         run: _Run,
         cursor: DuckDBPyConnection,
         statements: list[Translated],
         known: dict[str, list[str]],
     ) -> None:
-        patterns = {name for statement in statements for name in statement.tables}
+        patterns = frozenset(name for statement in statements for name in statement.tables)
+        cls._make_views_of(run, cursor, patterns, known)
+
+    @staticmethod
+    def _make_views_of(
+        run: _Run,
+        cursor: DuckDBPyConnection,
+        patterns: frozenset[str],
+        known: dict[str, list[str]],
+    ) -> None:
         for name in known:
             if name in run.views:
                 continue

@@ -84,6 +84,22 @@ class ResultTable:
         return head + b',"rows":[' + b",".join(self.rows) + b"]}"
 
 
+def _described(
+    cursor: DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None
+) -> tuple[list[str], list[str]]:
+    """Names and DuckDB types of a statement's columns."""
+    rows = cursor.execute(f"DESCRIBE {sql}", parameters).fetchall()
+    return [str(row[0]) for row in rows], [str(row[1]) for row in rows]
+
+
+def types_in(
+    cursor: DuckDBPyConnection, sql: str, parameters: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """Names and KQL types of a statement's columns."""
+    names, types = _described(cursor, sql, parameters or None)
+    return [(name, str(kusto_type(kind))) for name, kind in zip(names, types, strict=True)]
+
+
 def read(
     cursor: DuckDBPyConnection,
     sql: str,
@@ -102,12 +118,9 @@ def read(
         limits: What the table may hold.
         stop: Asked between pieces; true ends the reading (nobody waits for the answer).
     """
-    description = cursor.execute(f"DESCRIBE {sql}", parameters).fetchall()
-    types = [str(row[1]) for row in description]
+    names, types = _described(cursor, sql, parameters)
     kinds = [str(kusto_type(kind)) for kind in types]
-    table = ResultTable(
-        name, [(str(row[0]), kind) for row, kind in zip(description, kinds, strict=True)]
-    )
+    table = ResultTable(name, list(zip(names, kinds, strict=True)))
     # One row more than allowed tells that there are more.
     bound = f"({sql}) AS _result({', '.join(f'c{n}' for n in range(len(types)))})"
     encode: Callable[[tuple[Any, ...]], bytes]

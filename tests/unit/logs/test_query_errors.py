@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.localcloud.logs.errors import QueryError
 from orchestrator.localcloud.logs.kql.syntax import split_statements
 from orchestrator.localcloud.logs.kql.translate import Translator
+from orchestrator.localcloud.logs.result import types_in
 from orchestrator.localcloud.logs.tables import COLUMNS
 
 from .conftest import Logs
@@ -196,8 +198,18 @@ def test_whatever_is_sent_is_translated_or_refused_in_one_sentence(query: str) -
     from datetime import UTC, datetime
 
     known: dict[str, Any] = dict(COLUMNS)
+
+    def types(sql: str, values: dict[str, Any], _: frozenset[str]) -> list[tuple[str, str]]:
+        with duckdb.connect() as connection:
+            for name, columns in COLUMNS.items():
+                listed = ", ".join(f"'' AS \"{column}\"" for column in columns)
+                connection.execute(f'CREATE VIEW "{name}" AS SELECT {listed}')
+            return types_in(connection, sql, values)
+
     try:
-        translated = Translator().translate(query, known, datetime(2026, 1, 1, tzinfo=UTC))
+        translated = Translator().translate(query, known, datetime(2026, 1, 1, tzinfo=UTC), types)
+    except duckdb.Error as refusal:
+        told = (400, str(refusal))
     except QueryError as refusal:
         told = (refusal.status, str(refusal))
     else:

@@ -13,6 +13,7 @@ plugins.py     `evaluate`, where the columns depend on the rows
 When the columns are known, as a tree, and last as SQL:
 
 nodes.py       patterns, `*`, columns if they exist
+unions.py      what is put together: a column for each type, no string that is null
 groups.py windows.py   pipelines for each part of the rows; functions that read other rows
 index.py       `bag[name]` where the name is a column
 functions/     functions that duckdb-kql has no SQL for

@@ -58,6 +58,31 @@ def without_settings(query: str) -> str:
 # ---------------------------------------------------------------------------------- functions
 
 
+def views(query: str) -> frozenset[str]:
+    """Names of the `let`s that are views: `let V = view () { … }`."""
+    found = tokens(query)
+    return frozenset(
+        found[index + 1].text
+        for index, token in enumerate(found[:-3])
+        if token.text == "let" and (found[index + 2].text, found[index + 3].text) == ("=", "view")
+    )
+
+
+def named_views(query: str) -> str:
+    """The query with `let V = view () { a pipeline };` as `let V = a pipeline;`: a name that
+    patterns of names may mean, and that `withsource` tells."""
+    for start, end, name, parameters, body in _functions(query):
+        if name not in views(query[start:end]) or parameters:
+            continue
+        rest = query[end:]
+        found = tokens(rest)
+        for index in reversed(range(len(found) - 2)):
+            if [t.text for t in found[index : index + 3]] == [name, "(", ")"]:
+                rest = rest[: found[index + 1].start] + rest[found[index + 2].end :]
+        return named_views(f"{query[:start]}let {name} = {body}\n;{rest}")
+    return query
+
+
 def inlined(query: str) -> str:
     """The query with every `let f = (…) { a pipeline }` in place of its calls."""
     limit = len(query) + MAX_INLINED

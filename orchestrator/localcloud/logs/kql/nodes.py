@@ -17,7 +17,7 @@ from duckdb_kql import ir, schema
 from duckdb_kql.errors import KqlError
 
 from orchestrator.localcloud.logs.errors import semantic_error
-from orchestrator.localcloud.logs.kql import functions, groups, windows
+from orchestrator.localcloud.logs.kql import functions, groups, unions, windows
 from orchestrator.localcloud.logs.kql.groups import Group
 
 Columns = Mapping[str, Sequence[str]]
@@ -29,12 +29,19 @@ MAX_ITEMS = 1_048_576
 _HIDDEN = ("_BilledSize", "_IsBillable", "_ItemId")
 
 
-def expand(query: ir.Query, known: Columns) -> ir.Query:
-    """The query with every stand-in replaced.
+def expand(
+    query: ir.Query,
+    known: Columns,
+    types_of: unions.TypesOf,
+    views: frozenset[str] = frozenset(),
+) -> ir.Query:
+    """The query with every stand-in replaced, and unions by the types of their columns.
 
     Args:
         query: As lowered.
         known: Tables that can be named, and their columns in order.
+        types_of: Tells the types of a query's columns.
+        views: Names of `let`s that are views.
 
     Raises:
         QueryError: 400; `*` or a pattern where the columns cannot be told, or a window function
@@ -42,9 +49,8 @@ def expand(query: ir.Query, known: Columns) -> ir.Query:
     """
     hidden = tuple(name for name in _HIDDEN if _reads(query, name))
     bound = {name for node in walk(query) if isinstance(node, ir.Query) for name, _ in node.lets}
-    return _Expansion(hidden, bound).query(
-        query, {name: list(cols) for name, cols in known.items()}
-    )[0]
+    expansion = _Expansion(hidden, bound, frozenset(known), views, types_of)
+    return expansion.query(query, {name: list(cols) for name, cols in known.items()})[0]
 
 
 def _reads(node: object, name: str) -> bool:
@@ -83,9 +89,21 @@ def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
 
 
 class _Expansion:
-    def __init__(self, hidden: tuple[str, ...], bound: set[str]) -> None:
+    def __init__(
+        self,
+        hidden: tuple[str, ...],
+        bound: set[str],
+        tables: frozenset[str],
+        views: frozenset[str],
+        types_of: unions.TypesOf,
+    ) -> None:
         self._hidden = hidden
         self._bound = bound
+        self._tables = tables
+        self._views = views
+        self._types_of = types_of
+        # The `let`s of the queries around the one at hand.
+        self._lets: list[tuple[str, ir.Query | ir.Expr]] = []
 
     def query(
         self, query: ir.Query, known: dict[str, list[str]], group: Group | None = None
@@ -94,6 +112,15 @@ class _Expansion:
 
         With a group, its operators are those of each part of the rows.
         """
+        around = len(self._lets)
+        try:
+            return self._query(query, known, group)
+        finally:
+            del self._lets[around:]
+
+    def _query(
+        self, query: ir.Query, known: dict[str, list[str]], group: Group | None
+    ) -> tuple[ir.Query, list[str] | None]:
         lets: list[tuple[str, ir.Query | ir.Expr]] = []
         local = dict(known)
         for name, bound in query.lets:
@@ -105,6 +132,7 @@ class _Expansion:
                     local[name] = columns
             else:
                 lets.append((name, self._inside(bound, None, local)))
+            self._lets.append(lets[-1])
         nothing: list[str] | None = [] if isinstance(query.source, ir.PrintSource) else None
         source = self._inside(query.source, nothing, local)
         operators: list[ir.Operator] = []
@@ -132,6 +160,13 @@ class _Expansion:
             if isinstance(inside, _Serialized):
                 ordered = True
                 continue
+            if isinstance(inside, ir.Union) and group is None:
+                before = ir.Query(source, list(operators))
+                united = unions.united(before, inside, self._scope())
+                if united is not None:
+                    source, operators, columns = united
+                    ordered = False
+                    continue
             part = None if group is None else group.part()
             forms = [inside] if group is None else groups.grouped(inside, group)
             for one in (
@@ -141,9 +176,26 @@ class _Expansion:
             ):
                 operators.append(one)
                 columns = _behind(one, columns, local)
+            if isinstance(inside, ir.Join | ir.Lookup) and group is None:
+                fill = self._fill(source, operators, local)
+                operators.extend(fill)
             ordered = windows.is_ordered(inside, before=ordered)
         changed = dataclasses.replace(query, source=source, operators=operators, lets=lets)
         return changed, columns
+
+    def _scope(self) -> unions.Scope:
+        return unions.Scope(self._tables, self._views, tuple(self._lets), self._types_of)
+
+    def _fill(
+        self, source: ir.Source, operators: list[ir.Operator], known: dict[str, list[str]]
+    ) -> list[ir.Operator]:
+        """What the join that is the last of the operators needs behind it."""
+        *given, join = operators
+        before = ir.Query(source, given)
+        width = len(_output(before, known) or [])
+        assert isinstance(join, ir.Join | ir.Lookup)
+        fill = unions.filled(before, join, width, self._scope())
+        return [] if fill is None else [fill]
 
     def _parts(
         self, operator: ir.Union, columns: list[str] | None, known: dict[str, list[str]]

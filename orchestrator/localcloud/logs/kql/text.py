@@ -40,6 +40,7 @@ def plain(query: str) -> str:
     query = calls.without_settings(query)
     query = calls.renamed(query)
     query = calls.in_order(query)
+    query = calls.named_views(query)
     query = calls.inlined(query)
     query = calls.quoted_keywords(query)
     query = calls.rewritten(query)

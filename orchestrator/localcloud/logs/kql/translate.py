@@ -5,28 +5,43 @@ Translation takes some milliseconds and holds Python's lock, so the last ones ar
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
+import duckdb
+from duckdb_kql import ir
 from duckdb_kql.errors import KqlError, KqlSchemaError, KqlSyntaxError, KqlUnsupportedError
 from duckdb_kql.lower import lower
 from duckdb_kql.params import bind
-from duckdb_kql.translate import CLOCK_SLOT, clock, to_sql
+from duckdb_kql.translate import CLOCK_SLOT, TranslationResult, clock, to_sql
 from duckdb_kql.translate.functions import AGGREGATE_FUNCTIONS, SCALAR_FUNCTIONS
 
 from orchestrator.localcloud.logs.errors import QueryError, semantic_error
-from orchestrator.localcloud.logs.kql import functions, index, nodes, semantics, syntax, windows
+from orchestrator.localcloud.logs.kql import (
+    calls,
+    functions,
+    index,
+    nodes,
+    semantics,
+    syntax,
+    windows,
+)
 from orchestrator.localcloud.logs.kql import text as kql_text
 from orchestrator.localcloud.logs.kql.semantics import Columns
 from orchestrator.localcloud.logs.sql_messages import in_words
 
 functions.register()
+
+TypesIn = Callable[[str, dict[str, Any], frozenset[str]], list[tuple[str, str]]]
+"""(SQL, values of its placeholders, tables that it reads) -> names and KQL types of its columns."""
 
 CACHED = 200
 MAX_QUERY_CHARACTERS = 2_000_000
@@ -57,16 +72,20 @@ class Translator:
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[str, tuple[str, ...]], list[Translated]] = OrderedDict()
 
-    def translate(self, query: str, known: Columns, now: datetime) -> list[Translated]:
+    def translate(
+        self, query: str, known: Columns, now: datetime, types_in: TypesIn
+    ) -> list[Translated]:
         """The statements of a query.
 
         Args:
             query: KQL text.
             known: Tables that can be named now, and their columns.
             now: What `now()` and `ago()` count from (aware, UTC).
+            types_in: Asks DuckDB for the columns of a part of the query.
 
         Raises:
             QueryError: 400; the query is malformed, refers to nothing, or is not supported.
+            duckdb.Error: A part of it whose columns are asked for cannot be read.
         """
         if len(query) > MAX_QUERY_CHARACTERS:
             raise semantic_error(
@@ -77,7 +96,7 @@ class Translator:
         with self._lock:
             statements = self._cache.get(key)
             if statements is None:
-                statements = self._translate(query, known, now)
+                statements = self._translate(query, known, now, types_in)
                 self._cache[key] = statements
                 if len(self._cache) > CACHED:
                     self._cache.popitem(last=False)
@@ -85,25 +104,33 @@ class Translator:
                 self._cache.move_to_end(key)
         return [_at(statement, moment) for statement in statements]
 
-    def _translate(self, query: str, known: Columns, now: datetime) -> list[Translated]:
+    def _translate(
+        self, query: str, known: Columns, now: datetime, types_in: TypesIn
+    ) -> list[Translated]:
         statements = []
         try:
             for statement in syntax.split_statements(query):
-                statements.append(self._one(statement, known, now))
+                statements.append(self._one(statement, known, now, types_in))
         except RecursionError:
             raise semantic_error("SEM0001", "The query is nested too deeply") from None
         return statements
 
     @staticmethod
-    def _one(statement: syntax.Statement, known: Columns, now: datetime) -> Translated:
+    def _one(
+        statement: syntax.Statement, known: Columns, now: datetime, types_in: TypesIn
+    ) -> Translated:
         asked = statement.text
         text = kql_text.plain(asked)
         moment = now.replace(tzinfo=None)
         try:
             with clock(moment) as active:
-                query = nodes.expand(lower(text), known)
+                lowered = lower(text)
+                types = _Types(lowered, known, moment, types_in)
+                query = nodes.expand(lowered, known, types.of, calls.views(asked))
                 syntax.check_conditions(asked)
                 semantics.check(query, asked, known)
+                if types.failure is not None:
+                    raise types.failure
                 result = to_sql(query, {name: list(columns) for name, columns in known.items()})
         except KqlSyntaxError as error:
             raise _misread(asked, text, error) from None
@@ -119,17 +146,51 @@ class Translator:
             raise semantic_error("SEM0100", _schema_message(asked, error)) from None
         except KqlError as error:
             raise semantic_error("SEM0001", _plain_words(str(error))) from None
-        values, unbound = bind(query.parameters, None) if query.parameters else ({}, ())
-        if unbound:
-            raise semantic_error("SEM0001", f"The query parameter '{unbound[0]}' has no value")
-        # Only what the SQL mentions: DuckDB refuses a value for no placeholder.
-        parameters = {slot: value for slot, value in values.items() if slot in result.slots}
+        parameters = _values(query, result)
         if active.used:
             # None: the time of each run; another, if the query itself sets `query_now`.
             parameters[CLOCK_SLOT] = None if active.moment == moment else active.moment
         sql = index.by_name_too(str(result))
         tables = frozenset(semantics.tables_of(query))
         return Translated(sql, parameters, tables, statement.render)
+
+
+class _Types:
+    """The types of parts of a query.
+
+    Attributes:
+        failure: What was wrong with one of them. The query is not right then, and nothing is told.
+    """
+
+    def __init__(
+        self, query: ir.Query, known: Columns, moment: datetime, types_in: TypesIn
+    ) -> None:
+        self._parameters = query.parameters
+        self._known = {name: list(columns) for name, columns in known.items()}
+        self._moment = moment
+        self._types_in = types_in
+        self.failure: Exception | None = None
+
+    def of(self, query: ir.Query) -> list[tuple[str, str]] | None:
+        query = dataclasses.replace(query, parameters=self._parameters)
+        try:
+            result = to_sql(query, self._known)
+            values = _values(query, result)
+            if CLOCK_SLOT in result.slots:
+                values[CLOCK_SLOT] = self._moment
+            tables = frozenset(semantics.tables_of(query))
+            return self._types_in(index.by_name_too(str(result)), values, tables)
+        except (KqlError, QueryError, AssertionError, duckdb.Error) as error:
+            self.failure = self.failure or error
+            return None
+
+
+def _values(query: ir.Query, result: TranslationResult) -> dict[str, Any]:
+    """Values of the placeholders that the SQL mentions: DuckDB refuses one for no placeholder."""
+    values, unbound = bind(query.parameters, None) if query.parameters else ({}, ())
+    if unbound:
+        raise semantic_error("SEM0001", f"The query parameter '{unbound[0]}' has no value")
+    return {slot: value for slot, value in values.items() if slot in result.slots}
 
 
 @cache

@@ -29,6 +29,7 @@ _STAND_INS = ("serialize", "keep", "away", "reorder", "distinct", "find")
 SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     *((f"__local_{name}", "NULL", ()) for name in _STAND_INS),
     ("__local_all", "NULL", (0,)),
+    ("__local_string", "coalesce({0}, '')", (1,)),
     ("ingestion_time", "{0}", (0, 1)),
     ("__local_row", "row_number() OVER ()", (0,)),
     ("__local_prev_1", "lag({0}) OVER (ORDER BY {1})", (2,)),
