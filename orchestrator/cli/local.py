@@ -238,7 +238,7 @@ def status(state: str | None) -> None:
 
 
 def show_status(session: Session, state: Path) -> str:
-    """Print the server's status; its state: running, starting, stopped or stale."""
+    """Print the server's status; its state: running, starting, stopped, suspended or stale."""
     from orchestrator.display.views import Heading, View
     from orchestrator.localcloud import process
     from orchestrator.records import jsonable
@@ -254,6 +254,10 @@ def show_status(session: Session, state: Path) -> str:
             single=True,
         )
     )
+    if found.state == "suspended" and found.pid is not None:
+        from orchestrator.localcloud.server_process import resumption
+
+        session.say(f"Next: {resumption(found.pid)}")
     return found.state
 
 
@@ -262,7 +266,7 @@ def _status_rows(found: CloudStatus) -> list[tuple[str, Any, Kind]]:
     from datetime import timedelta
 
     rows: list[tuple[str, Any, Kind]] = [("state", found.state, "status")]
-    if found.connection is not None and found.state == "running":
+    if found.connection is not None and found.state in ("running", "suspended"):
         rows += [
             ("resource_manager", found.connection["resource_manager"], "text"),
             ("service_bus", f"sb://{found.connection['service_bus']['amqps']}", "text"),

@@ -52,6 +52,7 @@ STYLES = {
     "Stopped": "yellow",
     "Suspended": "yellow",
     "stopped": "yellow",
+    "suspended": "yellow",
     "deleted": "yellow",
     "stderr": "yellow",
     "Failed": "red",

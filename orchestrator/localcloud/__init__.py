@@ -6,6 +6,7 @@ and the finder of container engines, and nothing else. Where to begin reading:
 server.py      every room, opened in order and wired to the others; config.py: what it is
                started with
 process.py     the same server as a background process, as `orchestrator local up` wants it
+server_process.py   that process, as the system knows it: which it is, whether it lives
 state.py       the folder in which all that is durable lies, and the lock that gives it one owner
 identity*.py   tokens, whom they are for, and the HTTP endpoints that hand them out
 

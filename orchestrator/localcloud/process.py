@@ -22,6 +22,13 @@ from typing import IO, Any, Literal
 from filelock import FileLock, Timeout
 
 from orchestrator.localcloud.config import CloudConfig
+from orchestrator.localcloud.server_process import (
+    children_of,
+    lives,
+    process_of,
+    resumption,
+    suspended,
+)
 from orchestrator.localcloud.state import (
     CONNECTION,
     LOCK,
@@ -51,8 +58,9 @@ class CloudStatus:
     """How a local cloud is.
 
     Attributes:
-        state: "running", "starting" (alive, not ready), "stopped", or "stale" (a server died and
-            left its connection file).
+        state: "running", "starting" (alive, not ready), "stopped", "suspended" (its process was
+            halted, by Ctrl-Z or SIGSTOP, and answers nobody until it goes on), or "stale" (a server
+            died and left its connection file).
         folder: Its state folder.
         pid: Of the server, while there is one.
         uptime: Seconds since it was ready.
@@ -62,7 +70,7 @@ class CloudStatus:
         connection: The content of `cloud.json`; holds secrets.
     """
 
-    state: Literal["running", "starting", "stopped", "stale"]
+    state: Literal["running", "starting", "stopped", "stale", "suspended"]
     folder: Path
     pid: int | None = None
     uptime: float | None = None
@@ -114,7 +122,13 @@ def _running(folder: StateFolder, deadline: float) -> dict[str, Any] | None:
     """The connection of the server that lives on the folder; None when none does."""
     while folder.in_use():
         connection = folder.connection()
-        if connection is not None and _process(connection) is not None:
+        process = process_of(connection) if connection is not None else None
+        if connection is not None and process is not None:
+            if suspended(process):
+                raise LocalCloudError(
+                    f"The local cloud (process {process.pid}) is suspended, so it answers nobody.",
+                    resumption(process.pid),
+                )
             return connection
         if time.monotonic() > deadline:
             raise LocalCloudError(
@@ -281,21 +295,21 @@ def down(state: Path, *, timeout: float = 15.0) -> bool:
     else:
         folder.withdraw()
         return False
-    process = _process(connection)
+    process = process_of(connection)
     if process is not None:
-        children = _children(process)
+        children = children_of(process)
         _ask(connection)
         while folder.in_use() and time.monotonic() < deadline:
             time.sleep(_POLL)
         if folder.in_use():
-            children += _children(process)
+            children += children_of(process)
             for victim in (process, *children):
                 with contextlib.suppress(Exception):
                     victim.kill()
         _wait_free(folder)
         # The lock goes shortly before the process: who asks for its end means the process.
         end = max(deadline, time.monotonic() + 1.0)
-        while _lives(process) and time.monotonic() < end:
+        while lives(process) and time.monotonic() < end:
             time.sleep(_POLL)
         collector = _collectors.pop(process.pid, None)
         if collector is not None:
@@ -307,7 +321,7 @@ def down(state: Path, *, timeout: float = 15.0) -> bool:
 def _server(folder: StateFolder) -> dict[str, Any] | None:
     """Who lives on a folder in use: `cloud.json`, else `server.json`; None if neither can say."""
     for told in (folder.connection(), folder.holder()):
-        if told is not None and _process(told) is not None:
+        if told is not None and process_of(told) is not None:
             return told
     return None
 
@@ -357,36 +371,6 @@ def _wait_free(folder: StateFolder, timeout: float = 5.0) -> None:
         time.sleep(_POLL)
 
 
-def _process(connection: dict[str, Any]) -> Any:
-    """The psutil.Process that wrote a connection file; None when it is gone (or reused its id)."""
-    import psutil
-
-    try:
-        process = psutil.Process(connection["pid"])
-        started = datetime.fromisoformat(connection["started"]).timestamp()
-        # A process that is younger than the file did not write it. Clocks are read in coarse steps.
-        return process if process.create_time() < started + 2 else None
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return None
-
-
-def _lives(process: Any) -> bool:
-    """Whether it still runs. A process that nobody has collected yet runs no more."""
-    import psutil
-
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
-def _children(process: Any) -> list[Any]:
-    with contextlib.suppress(Exception):
-        found: list[Any] = process.children(recursive=True)
-        return found
-    return []
-
-
 # --------------------------------------------------------------------- status ----
 
 
@@ -399,7 +383,7 @@ def status(state: Path) -> CloudStatus:
         found: Literal["stale", "stopped"]
         found = "stale" if folder.file(CONNECTION).exists() else "stopped"
         return CloudStatus(found, folder.path, size=size)
-    process = _process(connection) if connection is not None else None
+    process = process_of(connection) if connection is not None else None
     if connection is None or process is None:
         pid = (_server(folder) or {}).get("pid")
         return CloudStatus("starting", folder.path, pid=pid, size=size)
@@ -408,7 +392,7 @@ def status(state: Path) -> CloudStatus:
         memory = int(process.memory_info().rss)
     started = datetime.fromisoformat(connection["started"]).timestamp()
     return CloudStatus(
-        "running",
+        "suspended" if suspended(process) else "running",
         folder.path,
         pid=connection["pid"],
         uptime=max(0.0, time.time() - started),

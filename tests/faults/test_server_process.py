@@ -18,7 +18,9 @@ from typing import Any
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
+from orchestrator.cli.app import root
 from orchestrator.localcloud import process
 from orchestrator.localcloud.process import LocalCloudError, down, reset, status, up
 from orchestrator.localcloud.state import StateFolder
@@ -228,6 +230,27 @@ def test_a_server_that_does_not_listen_is_killed(state: Path) -> None:
         psutil.Process(connection["pid"]).status() == psutil.STATUS_ZOMBIE
     )
     assert status(state).state == "stopped"
+
+
+@posix
+def test_one_that_was_halted_is_suspended_until_it_goes_on(state: Path) -> None:
+    connection = up(config(state))
+    os.kill(connection["pid"], signal.SIGSTOP)
+    try:
+        while psutil.Process(connection["pid"]).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)  # until the signal has reached all its threads
+        assert status(state).state == "suspended"
+        asked = CliRunner().invoke(root, ["local", "status", "--state", str(state)])
+        assert asked.exit_code == 1
+        assert asked.stdout.split()[:2] == ["state", "suspended"]
+        assert asked.stderr == f"Next: Let it go on: kill -CONT {connection['pid']}\n"
+        with pytest.raises(LocalCloudError, match="suspended, so it answers nobody") as caught:
+            up(config(state))
+        assert f"kill -CONT {connection['pid']}" in caught.value.hint
+    finally:
+        os.kill(connection["pid"], signal.SIGCONT)
+    assert status(state).state == "running"
+    assert up(config(state)) == connection
 
 
 def test_it_can_be_stopped_without_signals(state: Path) -> None:
