@@ -163,6 +163,24 @@ def basic(client: ServiceBusManagementClient) -> str:
     return name
 
 
+def test_an_entity_of_the_premium_tier_is_larger(client: ServiceBusManagementClient) -> None:
+    name = f"premium-{uuid.uuid4().hex[:8]}"
+    client.namespaces.begin_create_or_update(
+        GROUP, name, SBNamespace(location="westeurope", sku=SBSku(name="Premium", capacity=1))
+    ).result()
+    queue = client.queues.create_or_update(GROUP, name, "q", SBQueue(max_size_in_megabytes=81920))
+    topic = client.topics.create_or_update(GROUP, name, "t", SBTopic(max_size_in_megabytes=10240))
+    assert (queue.max_size_in_megabytes, topic.max_size_in_megabytes) == (81920, 10240)
+    assert queue.max_message_size_in_kilobytes == topic.max_message_size_in_kilobytes == 1024
+    for create, settings in (
+        (client.queues.create_or_update, SBQueue(max_message_size_in_kilobytes=256)),
+        (client.topics.create_or_update, SBTopic(max_message_size_in_kilobytes=256)),
+    ):
+        with pytest.raises(HttpResponseError, match="must be between 1024 and 102400"):
+            create(GROUP, name, "small", settings)
+    client.subscriptions.create_or_update(GROUP, name, "t", "s", SBSubscription())
+
+
 def test_the_basic_tier_has_no_topics(client: ServiceBusManagementClient, basic: str) -> None:
     name = basic
     with pytest.raises(HttpResponseError) as caught:

@@ -206,6 +206,21 @@ def test_the_basic_tier_has_plain_queues_alone(
     assert words in str(refused.value)
 
 
+def test_messages_of_a_premium_namespace_have_a_megabyte_at_least(
+    world: World, admin: ServiceBusAdministrationClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.cloud.server.broker, "sku", lambda namespace: "Premium")
+    assert admin.create_queue("usual").max_message_size_in_kilobytes == 1024
+    assert admin.create_topic("usual-topic").max_message_size_in_kilobytes == 1024
+    for kilobytes in (1023, 102401):
+        for create in (admin.create_queue, admin.create_topic):
+            words = "value for 'MaxMessageSizeInKilobytes' must be between 1024 and 102400"
+            with pytest.raises(HttpResponseError, match=words):
+                create("odd", max_message_size_in_kilobytes=kilobytes)
+    large = admin.create_queue("large", max_message_size_in_kilobytes=102400)
+    assert large.max_message_size_in_kilobytes == 102400
+
+
 @pytest.mark.parametrize("given", ["target", "/target", "sb://host", "://host/target"])
 def test_an_address_to_forward_to_is_absolute(
     world: World, admin: ServiceBusAdministrationClient, given: str

@@ -73,6 +73,19 @@ async def test_large_messages_make_no_larger_batch_than_a_megabyte(bus: Bus) -> 
     assert bus.counts(queue).active == count + 1
 
 
+async def test_messages_of_a_premium_namespace_have_a_megabyte(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus.broker, "sku", lambda namespace: "Premium")
+    queue = bus.queue()
+    async with bus.aio(retry_total=0) as client, client.get_queue_sender(queue) as sender:
+        assert (await sender.create_message_batch()).max_size_in_bytes == 1024 * 1024
+        await sender.send_messages(ServiceBusMessage(bytes(1_000_000)))
+        with pytest.raises(MessageSizeExceededError):
+            await sender.send_messages(ServiceBusMessage(bytes(1024 * 1024)))
+    assert bus.counts(queue).active == 1
+
+
 async def test_a_link_tells_how_large_a_batch_may_be(bus: Bus) -> None:
     queue = bus.queue()
     wire = await Wire.opened(bus)

@@ -21,7 +21,11 @@ from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.providers.service_bus import properties as queues
 from orchestrator.localcloud.providers.service_bus import topic_properties as topics
 from orchestrator.localcloud.servicebus.broker import Broker
-from orchestrator.localcloud.servicebus.definitions import check_tier, check_topics
+from orchestrator.localcloud.servicebus.definitions import (
+    check_message_size,
+    check_tier,
+    check_topics,
+)
 from orchestrator.localcloud.servicebus.forward_targets import check_targets
 from orchestrator.localcloud.servicebus.limits import KIBIBYTE, STRICT
 from orchestrator.localcloud.servicebus.model import AccessRule, QueueInfo
@@ -262,9 +266,11 @@ class Entities:
         name = "maxMessageSizeInKilobytes"
         limits = self._broker.limits
         sku = self._sku
-        if name not in given or limits is not STRICT or sku == "Premium":
+        if name not in given or limits is not STRICT:
             return
-        if queues.read_value(name, given[name]) * KIBIBYTE > limits.message_size:
+        kilobytes = queues.read_value(name, given[name])
+        check_message_size(kilobytes, sku)
+        if sku != "Premium" and kilobytes * KIBIBYTE > limits.message_size:
             raise queues.refusal(
                 f"{name} may be more than {limits.message_size // KIBIBYTE} in a namespace of the "
                 f"Premium tier only; this one is {sku}.",

@@ -110,6 +110,7 @@ class Broker(KeyBroker):
             changed=lambda namespace, path: self.meter.changed(namespace, path),
             delete_idle=self._delete_idle,
             memory=FreedMemory(asyncio.get_running_loop().call_later),
+            sku=lambda namespace: self.sku(namespace),
         )
         try:
             self._restore(contents, self._context)
@@ -275,7 +276,7 @@ class Broker(KeyBroker):
         async with self._defining:
             home = self._namespace(namespace)
             name = name.strip("/")
-            definitions.check_properties(properties, self.limits)
+            definitions.check_properties(properties, self.limits, self.sku(namespace))
             old = home.records.get(name.lower())
             now = self._clock.time()
             if old is not None:

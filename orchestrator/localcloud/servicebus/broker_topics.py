@@ -49,7 +49,7 @@ class TopicBroker(Registry):
         async with self._defining:
             home = self._namespace(namespace)
             name = name.strip("/")
-            definitions.check_properties(properties.queue(), self.limits)
+            definitions.check_properties(properties.queue(), self.limits, self.sku(namespace))
             old = home.topics.get(name.lower())
             now = self._clock.time()
             if old is not None:
@@ -150,7 +150,7 @@ class TopicBroker(Registry):
             if of is None or entity is None:
                 raise EntityNotFound(f"The topic {home.name}/{topic} could not be found.")
             settings = properties.queue(of.properties)
-            definitions.check_properties(settings, self.limits)
+            definitions.check_properties(settings, self.limits, self.sku(namespace))
             old = home.subscriptions.get((of.name + SUBSCRIPTIONS + name).lower())
             now = self._clock.time()
             if old is not None:

@@ -30,6 +30,7 @@ class Context:
     delete_idle: delete an entity, unless somebody uses it meanwhile.
     memory: told of each message that goes.
     together: while the operations of a transaction are done, what they want of the store.
+    sku: the tier of a namespace.
     """
 
     clock: Clock
@@ -44,3 +45,4 @@ class Context:
     delete_idle: Callable[[Idleness], None]
     memory: FreedMemory
     together: Change | None = None
+    sku: Callable[[str], str] = lambda namespace: "Standard"

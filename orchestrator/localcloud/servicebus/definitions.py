@@ -35,6 +35,7 @@ _NAMESPACE_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?")
 _ENTITY_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._~/-]*[A-Za-z0-9])?")
 
 IMMUTABLE = ("requires_session", "requires_duplicate_detection", "enable_partitioning")
+PREMIUM_KILOBYTES = 1024, 100 * 1024
 
 
 class NamespaceRecord(msgspec.Struct, frozen=True):
@@ -142,7 +143,7 @@ def check_queue_name(name: str, limits: Limits) -> None:
         )
 
 
-def check_properties(properties: QueueProperties, limits: Limits) -> None:
+def check_properties(properties: QueueProperties, limits: Limits, sku: str) -> None:
     """Raises InvalidOperation naming the property and its range."""
     _in_range(
         "lockDuration", properties.lock_duration, limits.lock_duration_min, limits.lock_duration_max
@@ -158,8 +159,9 @@ def check_properties(properties: QueueProperties, limits: Limits) -> None:
         limits.duplicate_window_max,
     )
     _in_range("autoDeleteOnIdle", properties.auto_delete_on_idle, limits.auto_delete_min, FOREVER)
-    if properties.max_size_in_megabytes not in limits.queue_megabytes:
-        allowed = ", ".join(map(str, limits.queue_megabytes))
+    sizes = limits.queue_megabytes_of(sku)
+    if properties.max_size_in_megabytes not in sizes:
+        allowed = ", ".join(map(str, sizes))
         raise InvalidOperation(
             f"maxSizeInMegabytes is {properties.max_size_in_megabytes}; allowed are {allowed}."
         )
@@ -190,6 +192,20 @@ def check_tier(properties: QueueProperties, namespace: str, sku: str, *, new: bo
                 f"The property '{name}' cannot be set when {'creating' if new else 'updating'} a "
                 f"Queue because the namespace '{namespace}' is using 'Basic' tier."
             )
+
+
+def check_message_size(kilobytes: int | None, sku: str) -> None:
+    """How large messages of a Premium namespace's entities may be made.
+
+    Raises:
+        InvalidOperation: In the service's words (azure-sdk-for-js, atomManagement.spec.ts).
+    """
+    least, most = PREMIUM_KILOBYTES
+    if sku == "Premium" and kilobytes is not None and not least <= kilobytes <= most:
+        raise InvalidOperation(
+            f"The value for 'MaxMessageSizeInKilobytes' must be between {least} and {most}; it is "
+            f"{kilobytes}."
+        )
 
 
 def check_topics(namespace: str, sku: str) -> None:

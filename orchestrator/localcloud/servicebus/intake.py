@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Literal
 
 from orchestrator.localcloud.servicebus.arrivals import Arrivals
@@ -38,7 +39,13 @@ class Intake(Lifecycle):
     def max_message_size(self) -> int:
         """Bytes; the front advertises it as the link's max-message-size."""
         kibibytes = self.properties.max_message_size_in_kilobytes
-        return self._context.limits.message_size if kibibytes is None else kibibytes * 1024
+        return self._usual_message_size if kibibytes is None else kibibytes * 1024
+
+    @cached_property
+    def _usual_message_size(self) -> int:
+        """That of the namespace's tier. Asked for once: no namespace becomes Premium, or is no
+        longer."""
+        return self._context.limits.message_size_of(self._context.sku(self.namespace))
 
     @property
     def max_batch_size(self) -> int:

@@ -1,6 +1,6 @@
 """The broker's limits as one table of data.
 
-`STRICT` holds the Service Bus *Standard* tier's numbers; source:
+`STRICT` holds the Service Bus *Standard* tier's numbers, and what *Premium* has more; source:
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas. `RELAXED` lifts what
 only protects Microsoft's machines, for users who want a local queue without those ceilings.
 """
@@ -21,6 +21,9 @@ class Limits:
     """Ceilings; sizes in bytes, times in seconds."""
 
     message_size: int = 256 * KIBIBYTE
+    # In a Premium namespace, unless an entity asks for more or less
+    # (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging).
+    message_size_premium: int = MEBIBYTE
     # A whole batch may be as large as one message (Standard tier).
     batch_size: int = 256 * KIBIBYTE
     # A batch for an entity with large messages (Premium), whatever one message may have.
@@ -49,14 +52,24 @@ class Limits:
     queues_per_namespace: int = 10_000
     subscriptions_per_topic: int = 2000
     rules_per_subscription: int = 2000
-    # maxSizeInMegabytes that a queue of the Standard tier may ask for.
+    # maxSizeInMegabytes that a queue of the Standard tier may ask for, and one of Premium besides.
     queue_megabytes: tuple[int, ...] = (1024, 2048, 3072, 4096, 5120)
+    queue_megabytes_premium: tuple[int, ...] = (10240, 20480, 40960, 81920)
     peek_batch: int = 250
     # Messages of one batch deletion, in a Premium namespace and in others
     # (https://learn.microsoft.com/azure/service-bus-messaging/batch-delete).
     delete_batch_premium: int = 4000
     delete_batch: int = 500
     forward_hops: int = 4
+
+    def message_size_of(self, sku: str) -> int:
+        """Bytes of one message where an entity of a namespace of that tier says nothing of it."""
+        return max(self.message_size, self.message_size_premium if sku == "Premium" else 0)
+
+    def queue_megabytes_of(self, sku: str) -> tuple[int, ...]:
+        """What maxSizeInMegabytes may be in a namespace of that tier."""
+        more = self.queue_megabytes_premium if sku == "Premium" else ()
+        return tuple(dict.fromkeys(self.queue_megabytes + more))
 
     def delete_batch_of(self, sku: str) -> int:
         """Messages of one batch deletion in a namespace of that tier."""

@@ -48,6 +48,7 @@ from orchestrator.localcloud.providers.service_bus.topics import (
 )
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.definitions import (
+    check_message_size,
     check_namespace_name,
     check_properties,
     check_queue_name,
@@ -172,10 +173,12 @@ class Queue(BrokerEntity[QueueProperties]):
     def _check(self, id: ResourceId, settings: QueueProperties, *, new: bool) -> None:
         if new:
             check_queue_name(entity_name(id.name), self._broker.limits)
-        check_properties(settings, self._broker.limits)
+        namespace = id.names[0]
+        sku = self._broker.sku(namespace)
+        check_properties(settings, self._broker.limits, sku)
         if self._broker.limits is STRICT:
-            namespace = id.names[0]
-            check_tier(settings, namespace, self._broker.sku(namespace), new=new)
+            check_tier(settings, namespace, sku, new=new)
+            check_message_size(settings.max_message_size_in_kilobytes, sku)
 
     async def _put(self, id: ResourceId, settings: QueueProperties) -> None:
         namespace, name = _place(id)

@@ -23,12 +23,14 @@ from orchestrator.localcloud.providers.service_bus.topic_properties import (
 )
 from orchestrator.localcloud.servicebus.broker import Broker
 from orchestrator.localcloud.servicebus.definitions import (
+    check_message_size,
     check_properties,
     check_queue_name,
     check_topics,
 )
 from orchestrator.localcloud.servicebus.errors import BrokerError, InvalidOperation
 from orchestrator.localcloud.servicebus.forward_targets import check_targets
+from orchestrator.localcloud.servicebus.limits import STRICT
 from orchestrator.localcloud.servicebus.model import QueueCounts
 from orchestrator.localcloud.servicebus.topics.definitions import (
     SubscriptionInfo,
@@ -69,7 +71,10 @@ class Topic(BrokerEntity[TopicProperties]):
     def _check(self, id: ResourceId, settings: TopicProperties, *, new: bool) -> None:
         if new:
             check_queue_name(entity_name(id.name), self._broker.limits)
-        check_properties(settings.queue(), self._broker.limits)
+        sku = self._broker.sku(id.names[0])
+        check_properties(settings.queue(), self._broker.limits, sku)
+        if self._broker.limits is STRICT:
+            check_message_size(settings.max_message_size_in_kilobytes, sku)
 
     async def _put(self, id: ResourceId, settings: TopicProperties) -> None:
         await self._broker.put_topic(*_topic(id), settings)
@@ -111,7 +116,8 @@ class Subscription(BrokerEntity[SubscriptionProperties]):
     def _check(self, id: ResourceId, settings: SubscriptionProperties, *, new: bool) -> None:
         topic = self._broker.topic_info(*_topic(id))
         if topic is not None:
-            check_properties(settings.queue(topic.properties), self._broker.limits)
+            sku = self._broker.sku(id.names[0])
+            check_properties(settings.queue(topic.properties), self._broker.limits, sku)
 
     async def _put(self, id: ResourceId, settings: SubscriptionProperties) -> None:
         namespace, topic, name = _place(id)
