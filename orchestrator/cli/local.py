@@ -407,7 +407,8 @@ def env(state: str | None, shell: str, for_az: bool) -> None:
     """Print exports with which any other client (az, an SDK, curl) reaches the local cloud.
 
     With --az the `az` command needs no other step; your own ~/.azure is left alone. They hold this
-    local cloud's own credentials, which are good for nothing else.
+    local cloud's own credentials, which are good for nothing else. Authorities that this shell's
+    own variables name (REQUESTS_CA_BUNDLE, SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, …) stay trusted.
     """
     import json
 
@@ -419,7 +420,7 @@ def env(state: str | None, shell: str, for_az: bool) -> None:
     folder = config_of(session, state).state
     connection(folder)  # raises NotReachable if the file is missing, damaged or of a dead process
     found = json.loads((folder / CONNECTION_FILE).read_text(encoding="utf-8"))
-    values = variables(found)
+    values = _trusting(session, variables(found), folder)
     if for_az:
         values = _with_az(values, folder, found)
     if not session.plain:
@@ -429,6 +430,22 @@ def env(state: str | None, shell: str, for_az: bool) -> None:
         click.echo(line)
     for line in () if for_az else hints():
         click.echo(f"# {line}")
+
+
+def _trusting(session: Session, values: dict[str, str], folder: Path) -> dict[str, str]:
+    """The variables, their bundles with the authorities that this shell trusts already."""
+    import os
+
+    from orchestrator.cli.authorities import with_own
+    from orchestrator.errors import ProfileError
+
+    try:
+        return with_own(values, folder, os.environ, session.note)
+    except OSError as error:
+        raise ProfileError(
+            f"The bundle of authorities cannot be written to {folder}: {error.strerror or error}.",
+            "Make room there, or let the profile's state folder be another one.",
+        ) from error
 
 
 def _with_az(values: dict[str, str], folder: Path, found: dict[str, Any]) -> dict[str, str]:
