@@ -190,7 +190,7 @@ async def test_a_rule_of_one_queue_opens_that_queue_only(bus: Bus) -> None:
 
 
 def links_to(bus: Bus, queue: str) -> int:
-    return sum(door.path == queue for peer in bus.front.peers for door in peer._doors)
+    return sum(door.path == queue for peer in bus.front.peers for door in peer.doors)
 
 
 async def test_links_end_with_their_token_and_the_client_comes_back(bus: Bus) -> None:

@@ -83,7 +83,7 @@ async def test_links_without_end_are_stopped_at_the_limit(bus: Bus) -> None:
         # The first handle used twice ends the session with all its links.
         (error,) = await wire.until(p.END)
         assert p.read_error(error).condition == "amqp:session:handle-in-use"
-        bus.until(lambda: sum(len(peer._doors) for peer in bus.front.peers) <= 8)
+        bus.until(lambda: sum(len(peer.doors) for peer in bus.front.peers) <= 8)
         await wire.drop()
 
 

@@ -3,6 +3,7 @@
 listeners.py   AMQP and AMQPS; first_bytes.py which of them a client speaks; websocket.py the same
                within HTTPS
 peer.py        one client connection: its doors on one side, the AMQP engine on the other
+admission.py   which door a link gets that a client attaches
 addresses.py   where an address points
 cbs.py cbs_node.py   tokens and what they allow; the node at which a client leaves them
 links/         one door for each kind of link

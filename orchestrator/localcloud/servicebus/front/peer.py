@@ -18,38 +18,18 @@ from orchestrator.clock import Clock
 from orchestrator.localcloud.amqp import events as e
 from orchestrator.localcloud.amqp import sasl
 from orchestrator.localcloud.amqp.connection import Connection
-from orchestrator.localcloud.amqp.errors import (
-    CONNECTION_FORCED,
-    DETACH_FORCED,
-    NOT_IMPLEMENTED,
-    AmqpError,
-)
-from orchestrator.localcloud.amqp.link import IncomingLink, OutgoingLink
-from orchestrator.localcloud.amqp.performatives import COORDINATOR, SOURCE, TARGET
-from orchestrator.localcloud.servicebus.errors import BrokerError, SessionLockLost
-from orchestrator.localcloud.servicebus.front.addresses import Address, Node, parse
+from orchestrator.localcloud.amqp.errors import CONNECTION_FORCED, DETACH_FORCED, AmqpError
+from orchestrator.localcloud.amqp.link import IncomingLink
+from orchestrator.localcloud.servicebus.errors import SessionLockLost
+from orchestrator.localcloud.servicebus.front.admission import Admission
 from orchestrator.localcloud.servicebus.front.cbs import Grants
-from orchestrator.localcloud.servicebus.front.cbs_node import CbsNode
-from orchestrator.localcloud.servicebus.front.faults import Strike, server_busy
+from orchestrator.localcloud.servicebus.front.faults import Strike
 from orchestrator.localcloud.servicebus.front.first_bytes import Relay, Speech, heard
-from orchestrator.localcloud.servicebus.front.links.door import (
-    Door,
-    expired,
-    not_found,
-    unauthorized,
-    wire_error,
-)
-from orchestrator.localcloud.servicebus.front.links.receive import SESSION_FILTER, ReceiverDoor
-from orchestrator.localcloud.servicebus.front.links.request import (
-    RequestDoor,
-    ResponseDoor,
-    Serve,
-    check_single,
-)
-from orchestrator.localcloud.servicebus.front.links.send import SenderDoor
+from orchestrator.localcloud.servicebus.front.links.door import Door, expired
+from orchestrator.localcloud.servicebus.front.links.receive import ReceiverDoor
+from orchestrator.localcloud.servicebus.front.links.request import ResponseDoor
 from orchestrator.localcloud.servicebus.front.links.session import SessionDoor
-from orchestrator.localcloud.servicebus.front.links.transaction import CoordinatorDoor, Transactions
-from orchestrator.localcloud.servicebus.front.management.node import ManagementNode
+from orchestrator.localcloud.servicebus.front.links.transaction import Transactions
 from orchestrator.localcloud.servicebus.model import Right
 from orchestrator.localcloud.servicebus.queue import Queue
 from orchestrator.localcloud.servicebus.structures.session_shelf import SessionLock
@@ -71,9 +51,6 @@ WRITE_HIGH = 512 * 1024
 WRITE_FLOOD = 16 * 1024 * 1024
 # How long a client that was told to go may take to say so too.
 CLOSE_SECONDS = 5.0
-REQUEST_SIZE = 1024 * 1024
-
-Link = IncomingLink | OutgoingLink
 
 
 class Peer(asyncio.BufferedProtocol):
@@ -85,12 +62,14 @@ class Peer(asyncio.BufferedProtocol):
     def __init__(self, front: ServiceBusFront, http: HttpDoor | None = None) -> None:
         self._http = http
         self._first = b""
-        self._dialled: str | None = None
+        # The host name that the client's TLS asked for.
+        self.dialled: str | None = None
         self._front = front
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray(READ_LEAST)
         self._grants = Grants()
+        self._admission = Admission(self, front, self._grants)
         self._engine = Connection(
             front.container_id,
             limits=front.connection_limits,
@@ -98,7 +77,7 @@ class Peer(asyncio.BufferedProtocol):
             properties={"product": "orchestrator local cloud"},
             now=self._loop.time(),
         )
-        self._doors: set[Door] = set()
+        self.doors: set[Door] = set()
         self.transactions = Transactions(self)
         self._held = 0
         self._reading = True
@@ -106,11 +85,11 @@ class Peer(asyncio.BufferedProtocol):
         self._broken = False
         self._timer: asyncio.TimerHandle | None = None
         # The namespace that this connection counts for, once it is known.
-        self._namespace = ""
+        self.namespace = ""
         self.writable = True
         self.responders: list[ResponseDoor] = []
 
-    # What doors use
+    # What doors use, and whoever opens them
 
     @property
     def broker(self) -> Broker:
@@ -126,6 +105,11 @@ class Peer(asyncio.BufferedProtocol):
     def clock(self) -> Clock:
         """The broker's."""
         return self._front.clock
+
+    @property
+    def hostname(self) -> str | None:
+        """The host that the client says it has connected to."""
+        return self._engine.hostname
 
     def now(self) -> float:
         """The broker's time, epoch seconds."""
@@ -163,21 +147,39 @@ class Peer(asyncio.BufferedProtocol):
             self._awake = True
             self._loop.call_soon(self._flush)
 
+    def count_for(self, namespace: str) -> None:
+        """The connection is that namespace's, unless it is known to be another's."""
+        if namespace and not self.namespace:
+            self.namespace = namespace
+            self.broker.meter.connected(namespace)
+
+    def enter(self, door: Door) -> None:
+        """A door stands at its link's end from now on."""
+        door.link.context = door
+        self.doors.add(door)
+
+    def forget(self, door: Door) -> None:
+        """It does no more."""
+        if door in self.doors:
+            self.doors.remove(door)
+            door.link.context = None
+            door.on_detached()
+
     def detach(self, door: Door, error: AmqpError) -> None:
         """Take a link from the client."""
         door.link.detach(error)
-        self._forget(door)
+        self.forget(door)
         self.wake()
 
     def refuse(self, door: Door, error: AmqpError) -> None:
         """Refuse a link whose attach has waited for an answer."""
         door.link.refuse(error)
-        self._forget(door)
+        self.forget(door)
         self.wake()
 
     def is_posting(self, transaction: bytes) -> bool:
         """Whether a message of that transaction has not arrived whole."""
-        links = (door.link for door in self._doors)
+        links = (door.link for door in self.doors)
         return any(
             isinstance(link, IncomingLink) and link.partial_transaction == transaction
             for link in links
@@ -185,7 +187,7 @@ class Peer(asyncio.BufferedProtocol):
 
     def session_lock(self, queue: Queue, session_id: str) -> SessionLock:
         """The lock by which a link of this connection has that session. Raises SessionLockLost."""
-        for door in self._doors:
+        for door in self.doors:
             lock = door.session if isinstance(door, SessionDoor) else None
             if (
                 lock is not None
@@ -206,7 +208,7 @@ class Peer(asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(high=WRITE_HIGH)
         self._transport = transport
         secured = transport.get_extra_info("ssl_object")
-        self._dialled = transport.get_extra_info("dialled") or getattr(secured, "dialled", None)
+        self.dialled = transport.get_extra_info("dialled") or getattr(secured, "dialled", None)
         self._front.joined(self)
         self._tick()
 
@@ -258,7 +260,7 @@ class Peer(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self.writable = True
         self._regulate()
-        for door in list(self._doors):
+        for door in list(self.doors):
             if isinstance(door, ReceiverDoor):
                 door.on_sendable()
         self.wake()
@@ -269,10 +271,10 @@ class Peer(asyncio.BufferedProtocol):
             self._handle(event)
         if self._timer is not None:
             self._timer.cancel()
-        for door in list(self._doors):
-            self._forget(door)
-        if self._namespace:
-            self.broker.meter.disconnected(self._namespace)
+        for door in list(self.doors):
+            self.forget(door)
+        if self.namespace:
+            self.broker.meter.disconnected(self.namespace)
         self._front.left(self)
 
     # Time
@@ -291,7 +293,7 @@ class Peer(asyncio.BufferedProtocol):
     def token_check(self) -> float | None:
         """Detach the links whose tokens have expired; when to look again (epoch seconds)."""
         now = self._token_now()
-        for door in list(self._doors):
+        for door in list(self.doors):
             for path in door.entities:
                 if not self.allows(door.namespace, path, door.right):
                     self.detach(door, expired(path))
@@ -332,17 +334,17 @@ class Peer(asyncio.BufferedProtocol):
         elif isinstance(event, e.Dropped):
             self.transactions.spoil(event.transaction, event.error)
         elif isinstance(event, e.Attaching):
-            self._attach(event.link)
+            self._admission.attach(event.link)
         elif isinstance(event, e.Detached):
             door = event.link.context
             if door is not None:
-                self._forget(door)
+                self.forget(door)
         elif isinstance(event, e.Opened):
             # Only now is it known how often the client wants to hear from us.
             self._tick()
             label = (self._engine.hostname or "").split(":")[0].split(".")[0].lower()
             names = self.broker.namespaces()
-            self._count_for(next((n for n in names if len(names) == 1 or n.lower() == label), ""))
+            self.count_for(next((n for n in names if len(names) == 1 or n.lower() == label), ""))
         elif isinstance(event, e.Closed) and not event.by_peer and self._transport is not None:
             if event.error is not None:
                 _log.info("closing a connection: %s", event.error)
@@ -353,17 +355,6 @@ class Peer(asyncio.BufferedProtocol):
         if transaction is not None:
             gone = AmqpError(DETACH_FORCED, "A part of it came on a link that is gone.")
             self.transactions.spoil(transaction, gone)
-
-    def _count_for(self, namespace: str) -> None:
-        if namespace and not self._namespace:
-            self._namespace = namespace
-            self.broker.meter.connected(namespace)
-
-    def _forget(self, door: Door) -> None:
-        if door in self._doors:
-            self._doors.remove(door)
-            door.link.context = None
-            door.on_detached()
 
     def _flush(self) -> None:
         self._awake = False
@@ -390,104 +381,6 @@ class Peer(asyncio.BufferedProtocol):
         elif self._held < HELD_LOW and waiting <= WRITE_FLOOD // 2:
             self._reading = True
             transport.resume_reading()
-
-    # Attaching
-
-    def _attach(self, link: Link) -> None:
-        terminus = link.source if isinstance(link, OutgoingLink) else link.target
-        if terminus.kind == COORDINATOR and isinstance(link, IncomingLink):
-            coordinator = CoordinatorDoor(self, link)
-            self._enter(coordinator)
-            coordinator.open(REQUEST_SIZE)
-            return
-        if terminus.kind not in (SOURCE, TARGET) or terminus.dynamic or terminus.address is None:
-            link.refuse(
-                AmqpError(NOT_IMPLEMENTED, "A link must name the address of an existing entity.")
-            )
-            return
-        address = parse(terminus.address)
-        try:
-            self._open_door(link, address, terminus.address)
-        except BrokerError as error:
-            self._drop_door(link)
-            self._refuse_link(link, wire_error(error))
-        except AmqpError as error:
-            self._drop_door(link)
-            self._refuse_link(link, error)
-
-    def _refuse_link(self, link: Link, error: AmqpError) -> None:
-        if self._namespace:
-            self.broker.meter.request(self._namespace, "", error.condition)
-        link.refuse(error)
-
-    def _drop_door(self, link: Link) -> None:
-        if link.context is not None:
-            self._forget(link.context)
-
-    def _enter(self, door: Door) -> None:
-        door.link.context = door
-        self._doors.add(door)
-
-    def _open_door(self, link: Link, address: Address, text: str) -> None:
-        """Raises `AmqpError` or `BrokerError` for a link that is to be refused."""
-        if address.node is Node.CBS:
-            check_single(link, Node.CBS.value, self._doors)
-            cbs = CbsNode(self, self._front, self._grants, self._dialled)
-            self._open_node(link, Node.CBS.value, "", "", cbs.serve)
-            return
-        # Where the host is no namespace's (a connection string's loopback), the key tells whose.
-        host = address.host or self._engine.hostname
-        queue = self._front.broker.find(host, address.path, self._grants.namespaces)
-        if queue is None:
-            # Without a token nobody learns which entities exist.
-            if not len(self._grants):
-                raise unauthorized(None, text)
-            raise not_found(text)
-        self._count_for(queue.namespace)
-        strike = self.strike("attach", queue.namespace, queue.path)
-        if strike is Strike.BUSY:
-            raise server_busy()
-        if strike in (Strike.CUT, Strike.CUT_AFTER):
-            self.cut()
-            return
-        if address.node is Node.MANAGEMENT:
-            self._require(queue, None, text)
-            node = f"{queue.namespace}/{queue.path}/$management".casefold()
-            management = ManagementNode(self, queue)
-            self._open_node(link, node, queue.namespace, queue.path, management.serve)
-        elif isinstance(link, IncomingLink):
-            self._require(queue, Right.SEND, text)
-            sender = SenderDoor(self, link, queue)
-            self._enter(sender)
-            sender.open()
-        else:
-            self._require(queue, Right.LISTEN, text)
-            by_session = queue.has_sessions and SESSION_FILTER in link.source.filters
-            kind = SessionDoor if by_session else ReceiverDoor
-            receiver = kind(self, link, queue)
-            self._enter(receiver)
-            receiver.open()
-
-    def _open_node(
-        self,
-        link: Link,
-        node: str,
-        namespace: str,
-        path: str,
-        serve: Serve,
-    ) -> None:
-        if isinstance(link, IncomingLink):
-            requests = RequestDoor(self, link, node, namespace, path, serve)
-            self._enter(requests)
-            requests.open(REQUEST_SIZE)
-        else:
-            responses = ResponseDoor(self, link, node, namespace, path)
-            self._enter(responses)
-            responses.open(REQUEST_SIZE)
-
-    def _require(self, queue: Queue, right: Right | None, text: str) -> None:
-        if not self.allows(queue.namespace, queue.path, right):
-            raise unauthorized(right, text)
 
     # Tokens
 
