@@ -230,11 +230,12 @@ class Intake(Lifecycle):
         if len(named) > most and not named.startswith("\0"):
             raise InvalidOperation(f"A message id may have up to {most} characters.")
         # https://learn.microsoft.com/azure/service-bus-messaging/service-bus-partitioning; where
-        # there are sessions, since 2020 also without partitions (azure-sdk-for-net#13811).
+        # there are sessions, since 2020 also without partitions (azure-sdk-for-net#13811). An empty
+        # session id goes with any key (azure-sdk-for-js, sessionsTests.spec.ts).
         if (
             (self.properties.requires_session or self.properties.enable_partitioning)
             and message.partition_key is not None
-            and message.session_id is not None
+            and message.session_id
             and message.partition_key != message.session_id
         ):
             raise InvalidOperation(

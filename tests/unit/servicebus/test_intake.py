@@ -104,7 +104,9 @@ async def test_a_partition_key_beside_a_session_id_is_the_same(
     events = world.broker.find(None, "events")
     assert events is not None
     for entity in (queue, events):
-        entity.send([IncomingMessage(b"x", session_id="a", partition_key="a")], lambda _: None)
+        for same in ("a", ""):
+            message = IncomingMessage(b"x", session_id=same, partition_key="a")
+            entity.send([message], lambda _: None)
         other = [IncomingMessage(b"x", session_id="a", partition_key="b")]
         if partitioned:
             with pytest.raises(InvalidOperation, match="must be its session id"):
