@@ -77,18 +77,22 @@ class Problem:
     `where`: the key path (`jobs.sender.cpu`), or `line 3, column 7`, or a variable's name.
     `what`: what is wrong and what is allowed, one sentence.
     `suggestion`: the near miss that was probably meant, or "".
+    `line`: of the key in the file, or of the table that it is missing in; None if unknown.
     """
 
-    __slots__ = ("suggestion", "what", "where")
+    __slots__ = ("line", "suggestion", "what", "where")
 
     def __init__(self, where: str, what: str, suggestion: str = "") -> None:
         self.where = where
         self.what = what
         self.suggestion = suggestion
+        self.line: int | None = None
 
     def __str__(self) -> str:
         meant = f" Did you mean {self.suggestion}?" if self.suggestion else ""
-        return f"{self.where}: {self.what}{meant}" if self.where else f"{self.what}{meant}"
+        line = f"line {self.line}" if self.line is not None else ""
+        place = ", ".join(part for part in (line, self.where) if part)
+        return f"{place}: {self.what}{meant}" if place else f"{self.what}{meant}"
 
     def __repr__(self) -> str:
         return f"Problem({self.where!r}, {self.what!r}, {self.suggestion!r})"

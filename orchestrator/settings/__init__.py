@@ -2,6 +2,7 @@
 
 tables.py    what the file says, as types
 loading.py   finding it, reading it, everything that is wrong with it at once
+slips.py     where in the file that is, and what was meant where it is no TOML
 reader.py    TOML tables -> those types, noting each problem with its key
 checks.py    what concerns more than one key
 rules.py     what a single value may be, and by whose rule

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,12 +46,22 @@ def load(
     if found.is_dir():
         found = found / FILE_NAME
     found = found.absolute()
-    return check(_parse(found), found)
-
-
-def _parse(path: Path) -> dict[str, Any]:
+    text = _text(found)
+    data = _parse(found, text)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return check(data, found)
+    except SettingsError as error:
+        from orchestrator.settings.slips import line_of
+
+        for problem in error.problems:
+            problem.line = line_of(text, problem.where)
+        in_order = sorted(error.problems, key=lambda problem: problem.line or 0)
+        raise _refusal(found, in_order) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SettingsNotFound(
             f"There is no settings file {path}.", "Make one: orchestrator init", path=path
@@ -68,22 +77,16 @@ def _parse(path: Path) -> dict[str, Any]:
         raise _refusal(
             path, [Problem(f"line {line}", "it is not UTF-8 text; save the file as UTF-8")]
         ) from None
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        where = ""
-        if match := re.search(r" \(at line (\d+), column (\d+)\)$", message):
-            where = f"line {match[1]}, column {match[2]}"
-        elif message.endswith(" (at end of document)"):
-            where = "end of file"
-        what = message.rpartition(" (at ")[0] if where else message
-        what = re.sub(r"\('(.*?)',?\)", lambda keys: _dotted(keys[1]), what)
-        problem = Problem(where, f"not valid TOML: {what[:1].lower()}{what[1:]}.")
-        raise _refusal(path, [problem]) from None
+        from orchestrator.settings.slips import place_and_slip
 
-
-def _dotted(keys: str) -> str:
-    """`jobs', 'hello` of Python's tuple of keys, as TOML writes it."""
-    return "[" + keys.replace("', '", ".") + "]"
+        where, slip = place_and_slip(str(error), text)
+        raise _refusal(path, [Problem(where, f"not valid TOML: {slip}.")]) from None
 
 
 def _refusal(path: Path | None, problems: Sequence[Problem]) -> SettingsError:
