@@ -12,9 +12,21 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def _network(value: str) -> _Network:
     try:
-        return ipaddress.ip_network(value, strict=False)
+        return ipaddress.ip_network(_with_length(value), strict=False)
     except ValueError:
         raise ArgumentFault("the text is no range of addresses, for instance 10.0.0.0/16") from None
+
+
+def _with_length(text: str) -> str:
+    """A range that says no length has that of its class, as .NET's IPNetwork2 guesses it: Azure
+    Verified Modules cut 192.168.1.0 into subnets of /24. One of IPv6 has 64 bits."""
+    if "/" in text:
+        return text
+    address = ipaddress.ip_address(text)
+    if address.version == 6:
+        return f"{text}/64"
+    first = address.packed[0]
+    return f"{text}/{8 if first < 128 else 16 if first < 192 else 24 if first < 224 else 32}"
 
 
 def _usable(network: _Network) -> tuple[int, int]:

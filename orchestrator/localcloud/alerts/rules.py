@@ -6,6 +6,8 @@ https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-types#log-alerts
 
 from __future__ import annotations
 
+import contextlib
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -406,7 +408,11 @@ def _choice(one: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
 
 def _number(one: Mapping[str, Any], name: str) -> float:
     value = one.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, str):
+        # The service's deserializer takes a text for a number.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise refuse(f"The {name} is a number, not {value!r}.", name)
     return float(value)
 

@@ -214,6 +214,7 @@ def _call(arm: ResourceManager, caller: Caller, item: Instance, body: JSON) -> C
         parse(item.id),
         arm,
         body=copy.deepcopy(body),
+        query={"api-version": item.api_version},
         claims=caller.claims,
         base=caller.base,
         correlation=caller.correlation,

@@ -196,7 +196,7 @@ class Prediction:
             change |= {"changeType": "Deploy"}
         else:
             before = await self._shown(id)
-            predicted, noise = await self._predicted(id, before, body)
+            predicted, noise = await self._predicted(id, item.api_version, before, body)
             delta = without(differences(before, predicted), noise)
             changed = bool(delta)
             without_effect = ineffective(before, predicted, body, noise)
@@ -228,13 +228,15 @@ class Prediction:
         found.pop("systemData", None)
         return found
 
-    async def _predicted(self, id: ResourceId, before: JSON, body: JSON) -> tuple[JSON, list[JSON]]:
+    async def _predicted(
+        self, id: ResourceId, version: str, before: JSON, body: JSON
+    ) -> tuple[JSON, list[JSON]]:
         """The resource after the deployment, and what would change if nothing were changed."""
         try:
             if not id.namespace or not self.arm.kind(id).stored:
                 raise ArmError("NoPreview", "Its provider has no completed form of it.")
             known = _settled(self.arm.store.get(id), body)
-            after = await self._preview(id, known)
+            after = await self._preview(id, version, known)
         except ArmError:
             # Values that come later cannot be completed by the service: compare what is said.
             plain = _plain(body)
@@ -244,10 +246,10 @@ class Prediction:
                     key: value for key, value in plain.items() if key not in ("location", "tags")
                 }
             return _overlaid(before, plain), []
-        unsteady = differences(after, await self._preview(id, known))
+        unsteady = differences(after, await self._preview(id, version, known))
         after.pop("systemData", None)
         try:
-            unchanged = await self._preview(id, _input(before))
+            unchanged = await self._preview(id, version, _input(before))
         except ArmError:
             # What is shown is not enough to write it again: secrets are missing.
             return after, unsteady
@@ -265,12 +267,13 @@ class Prediction:
         ]
         return after, noise
 
-    async def _preview(self, id: ResourceId, body: JSON) -> JSON:
+    async def _preview(self, id: ResourceId, version: str, body: JSON) -> JSON:
         call = Call(
             "PUT",
             id,
             self.arm,
             body=copy.deepcopy(body),
+            query={"api-version": version},
             claims=self.caller.claims,
             base=self.caller.base,
             correlation=self.caller.correlation,

@@ -70,7 +70,10 @@ class Generic(ResourceType):
         id = _id_of(call, resource)
         published = of_type(id.type)
         if published is not None:
-            facts = published.facts(_seen(call, id, resource))
+            seen = _seen(call, id, resource)
+            if published.located:
+                resource.setdefault("location", seen.location)
+            facts = published.facts(seen)
             resource["properties"] = _merged(resource.get("properties") or {}, facts)
             for path in published.hidden:
                 _hide(resource["properties"], path.split("."))
@@ -163,7 +166,7 @@ def _seen(call: Call, id: ResourceId, resource: JSON) -> Seen:
         return call.arm.store.get(parse(text))
 
     turns = top.get(_TURNS, {})
-    return Seen(id, resource, top, seed, of_top, find, turns)
+    return Seen(id, resource, top, seed, of_top, find, turns, call.arm.tenant)
 
 
 def _merged(properties: JSON, facts: JSON) -> JSON:

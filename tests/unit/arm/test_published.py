@@ -10,7 +10,7 @@ import pytest
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.providers.network.networks import Network
 from orchestrator.localcloud.providers.published import of_type
-from tests.unit.arm.world import GROUP, World, world
+from tests.unit.arm.world import GROUP, TENANT, World, world
 
 AT = f"{GROUP}/providers"
 
@@ -73,6 +73,36 @@ async def posted(arm: World, path: str) -> Any:
             "Microsoft.AppConfiguration/configurationStores/a",
             {},
             {"endpoint": "https://a.azconfig.io"},
+        ),
+        (
+            "Microsoft.DigitalTwins/digitalTwinsInstances/t",
+            {},
+            {"hostName": "t.api.eus.digitaltwins.azure.net"},
+        ),
+        (
+            "Microsoft.ServiceFabric/clusters/c",
+            {},
+            {"clusterEndpoint": "https://eastus.servicefabric.azure.com"},
+        ),
+        (
+            "Microsoft.ServiceFabric/managedClusters/c",
+            {"properties": {"dnsName": "mine"}},
+            {"fqdn": "mine.eastus.cloudapp.azure.com"},
+        ),
+        (
+            "Microsoft.DevCenter/devcenters/d",
+            {},
+            {"devCenterUri": f"https://{TENANT}-d.eastus.devcenter.azure.com/"},
+        ),
+        (
+            "Microsoft.DevCenter/projects/p",
+            {"properties": {"devCenterId": f"{AT}/Microsoft.DevCenter/devcenters/d"}},
+            {"devCenterUri": f"https://{TENANT}-d.eastus.devcenter.azure.com/"},
+        ),
+        (
+            "Microsoft.Network/expressRouteCircuits/c",
+            {},
+            {"serviceProviderProvisioningState": "NotProvisioned"},
         ),
     ],
 )
@@ -396,3 +426,85 @@ async def test_what_older_templates_ask_for(tmp_path: Path) -> None:
         assert await made(arm, "Microsoft.Portal/dashboards/d", properties="") == {
             "provisioningState": "Succeeded"
         }
+
+
+@pytest.mark.parametrize(
+    ("path", "member"),
+    [
+        ("Microsoft.Network/expressRouteCircuits/c", "serviceKey"),
+        ("Microsoft.DevTestLab/labs/l", "uniqueIdentifier"),
+        ("Microsoft.ServiceNetworking/trafficControllers/t", "configurationEndpoints"),
+        ("Microsoft.Databricks/workspaces/w", "parameters"),
+        ("Microsoft.ElasticSan/elasticSans/s/volumegroups/g/volumes/v", "storageTarget"),
+    ],
+)
+async def test_what_is_drawn_stays(tmp_path: Path, path: str, member: str) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        names = path.split("/")
+        for end in range(3, len(names), 2):
+            await made(arm, "/".join(names[:end]))
+        first = (await made(arm, path))[member]
+        assert first
+        assert (await made(arm, path))[member] == first
+
+
+async def test_a_host_pools_token_is_told_where_one_was_asked_for(tmp_path: Path) -> None:
+    pool = "Microsoft.DesktopVirtualization/hostPools/p"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        assert "registrationInfo" not in await made(arm, pool)
+        assert (await posted(arm, f"{pool}/listRegistrationTokens")) == {"value": []}
+        info = {
+            "registrationTokenOperation": "Update",
+            "expirationTime": "2030-01-01T00:00:00Z",
+        }
+        shown = await made(arm, pool, properties={"registrationInfo": info})
+        [told] = (await posted(arm, f"{pool}/listRegistrationTokens"))["value"]
+        assert told == {
+            "token": shown["registrationInfo"]["token"],
+            "expirationTime": "2030-01-01T00:00:00Z",
+        }
+
+
+async def test_a_connections_key_is_written_alone(tmp_path: Path) -> None:
+    async with world(tmp_path) as arm:
+        await arm.group()
+        properties = {"connectionType": "IPsec", "sharedKey": "hush"}
+        shown = await made(arm, "Microsoft.Network/connections/c", properties=properties)
+        assert shown["connectionType"] == "IPsec"
+        assert "sharedKey" not in shown
+
+
+async def test_what_lies_in_an_automation_account_is_where_that_is(tmp_path: Path) -> None:
+    account = f"{AT}/Microsoft.Automation/automationAccounts/a"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await arm.put(account, {"location": "northeurope"})
+        module = await arm.put(f"{account}/powerShell72Modules/m", {"properties": {}})
+        assert module["location"] == "northeurope"
+
+
+async def test_dns_of_a_mail_domain_of_ones_own(tmp_path: Path) -> None:
+    domain = "Microsoft.Communication/emailServices/m/domains"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await made(arm, "Microsoft.Communication/emailServices/m")
+        own = {"domainManagement": "CustomerManaged"}
+        records = (await made(arm, f"{domain}/x.example", properties=own))["verificationRecords"]
+        assert records["Domain"]["name"] == records["SPF"]["name"] == "x.example"
+        assert records["DKIM2"]["type"] == "CNAME"
+        managed = {"domainManagement": "AzureManaged"}
+        of_azure = await made(arm, f"{domain}/AzureManagedDomain", properties=managed)
+        assert of_azure["verificationRecords"] == {}
+
+
+async def test_secrets_of_an_authorization_server_are_listed(tmp_path: Path) -> None:
+    server = "Microsoft.ApiManagement/service/a/authorizationServers/s"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await made(arm, "Microsoft.ApiManagement/service/a")
+        shown = await made(arm, server, properties={"clientId": "c", "clientSecret": "hush"})
+        assert shown["clientId"] == "c"
+        assert "clientSecret" not in shown
+        assert await posted(arm, f"{server}/listSecrets") == {"clientSecret": "hush"}

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from orchestrator.localcloud.arm.provider import Provider, ResourceType
 from orchestrator.localcloud.deployments.differences import ineffective
+from orchestrator.localcloud.providers.insights.alert_rules import QueryRules
 from orchestrator.localcloud.providers.network.networks import Network
 from orchestrator.localcloud.providers.storage.accounts import Storage
 from tests.unit.deployments.world import (
@@ -122,6 +124,44 @@ async def test_what_if_finds_what_is_a_part_of_another_resource(tmp_path: Path) 
             if item["changeType"] == "Modify"
         }
         assert changed == {"one": ["properties.addressPrefix"], "default": ["properties.tags.of"]}
+
+
+class _Alerts(Provider):
+    namespace = "Microsoft.Insights"
+
+    def types(self) -> list[ResourceType]:
+        return [QueryRules(lambda: None)]
+
+
+async def test_what_a_service_notes_of_the_request_is_no_change(tmp_path: Path) -> None:
+    """A log alert knows by which version of the API it was made."""
+    rule = {
+        "type": "Microsoft.Insights/scheduledQueryRules",
+        "apiVersion": "2023-12-01",
+        "name": "rule",
+        "location": "westeurope",
+        "properties": {
+            "scopes": ["[resourceGroup().id]"],
+            "severity": 3,
+            "evaluationFrequency": "PT5M",
+            "windowSize": "PT5M",
+            "criteria": {
+                "allOf": [
+                    {
+                        "query": "Logs",
+                        "timeAggregation": "Count",
+                        "operator": "GreaterThan",
+                        "threshold": "5",
+                    }
+                ]
+            },
+        },
+    }
+    async with deploying(tmp_path, _Alerts()) as d:
+        raw = template(resources=[rule])
+        assert (await d.run("d", raw))["provisioningState"] == "Succeeded"
+        [change] = await d.what_if(raw)
+        assert (change["changeType"], change["delta"]) == ("NoChange", [])
 
 
 async def test_what_comes_later_is_no_change(tmp_path: Path) -> None:

@@ -7,12 +7,26 @@ The tables name the types; what they do not name has only what was sent.
 
 from __future__ import annotations
 
-from orchestrator.localcloud.providers.published import data, messaging, platform, web
+from orchestrator.localcloud.providers.published import (
+    data,
+    messaging,
+    networking,
+    platform,
+    web,
+    workplaces,
+)
 from orchestrator.localcloud.providers.published.seen import Action, Published, Regeneration, Seen
 
 __all__ = ["Action", "Published", "Regeneration", "Seen", "action_names", "actions_of", "of_type"]
 
-_TABLES = (data.TABLE, messaging.TABLE, platform.TABLE, web.TABLE)
+_TABLES = (
+    data.TABLE,
+    messaging.TABLE,
+    networking.TABLE,
+    platform.TABLE,
+    web.TABLE,
+    workplaces.TABLE,
+)
 _TABLE = {type.lower(): published for table in _TABLES for type, published in table.items()}
 
 

@@ -177,7 +177,33 @@ def _kusto(seen: Seen) -> JSON:
 def _databricks(seen: Seen) -> JSON:
     number = str(int(seen.hex("workspace", 12), 16)).zfill(16)[:16]
     shard = int(number) % 20
-    return {"workspaceId": number, "workspaceUrl": f"adb-{number}.{shard}.azuredatabricks.net"}
+    storage = seen.prop("parameters", "storageAccountName", "value")
+    return {
+        "workspaceId": number,
+        "workspaceUrl": f"adb-{number}.{shard}.azuredatabricks.net",
+        # Of its managed resource group, where nobody has said how it is called.
+        "parameters": {
+            "storageAccountName": {
+                "type": "String",
+                "value": storage or f"dbstorage{seen.hex('storage', 13)}",
+            }
+        },
+    }
+
+
+def _san_volume(seen: Seen) -> JSON:
+    """A volume of an Elastic SAN, as hosts find it by iSCSI."""
+    target = f"es-{seen.above.hex('elastic san', 12)}"
+    return {
+        "volumeId": seen.guid("volume"),
+        "storageTarget": {
+            "targetIqn": (f"iqn.2022-09.net.windows.core.blob.ElasticSan.{target}:{seen.name}"),
+            "targetPortalHostname": f"{target}.z1.blob.storage.azure.net",
+            "targetPortalPort": 3260,
+            "provisioningState": "Succeeded",
+            "status": "Running",
+        },
+    }
 
 
 def _purview(seen: Seen) -> JSON:
@@ -286,5 +312,6 @@ TABLE: Table = {
     "Microsoft.Synapse/workspaces": Published(_synapse, hidden=("sqlAdministratorLoginPassword",)),
     "Microsoft.Kusto/clusters": Published(_kusto),
     "Microsoft.Databricks/workspaces": Published(_databricks),
+    "Microsoft.ElasticSan/elasticSans/volumegroups/volumes": Published(_san_volume),
     "Microsoft.Purview/accounts": Published(_purview),
 }

@@ -78,6 +78,28 @@ def _iot_hub(seen: Seen) -> JSON:
     }
 
 
+_TWINS_REGIONS = {
+    "australiaeast": "eau",
+    "eastus": "eus",
+    "eastus2": "eus2",
+    "japaneast": "jpe",
+    "northeurope": "neu",
+    "southcentralus": "scus",
+    "southeastasia": "sea",
+    "uksouth": "uks",
+    "westcentralus": "wcus",
+    "westeurope": "weu",
+    "westus2": "wus2",
+    "westus3": "wus3",
+}
+"""What regions are called in the host names of Azure Digital Twins."""
+
+
+def _twins(seen: Seen) -> JSON:
+    region = _TWINS_REGIONS.get(seen.location, seen.location)
+    return {"hostName": f"{seen.host}.api.{region}.digitaltwins.azure.net"}
+
+
 _IOT_RULES = {
     "iothubowner": "RegistryWrite, ServiceConnect, DeviceConnect",
     "service": "ServiceConnect",
@@ -134,7 +156,34 @@ def _mail_domain(seen: Seen) -> JSON:
     domain = seen.name
     if domain.lower() == "azuremanageddomain":
         domain = f"{seen.guid('domain')}.azurecomm.net"
-    return {"fromSenderDomain": domain, "mailFromSenderDomain": domain, "dataLocation": "Europe"}
+    found: JSON = {"fromSenderDomain": domain, "mailFromSenderDomain": domain}
+    own = str(seen.prop("domainManagement") or "").lower() == "customermanaged"
+    records = _mail_records(seen, domain) if own else {}
+    if own:
+        states = {name: {"status": "NotStarted", "errorCode": ""} for name in records}
+        found["verificationStates"] = states
+    return {**found, "dataLocation": "Europe", "verificationRecords": records}
+
+
+def _mail_records(seen: Seen, domain: str) -> JSON:
+    """What DNS must say before mail is sent from a domain ("Add custom verified domains")."""
+
+    def record(kind: str, name: str, value: str) -> JSON:
+        return {"type": kind, "name": name, "value": value, "ttl": 3600}
+
+    selectors = {
+        label: f"selector{number}-azurecomm-prod-net._domainkey"
+        for number, label in enumerate(("DKIM", "DKIM2"), 1)
+    }
+    verified = f"ms-domain-verification={seen.guid('verification')}"
+    return {
+        "Domain": record("TXT", domain, verified),
+        "SPF": record("TXT", domain, "v=spf1 include:spf.protection.outlook.com -all"),
+        **{
+            label: record("CNAME", selector, f"{selector}.azurecomm.net")
+            for label, selector in selectors.items()
+        },
+    }
 
 
 def _rule_labels(seen: Seen) -> Mapping[str, str]:
@@ -180,6 +229,7 @@ TABLE: Table = {
     "Microsoft.Devices/IotHubs/IotHubKeys": Published(
         actions={"listKeys": _iot_rule}, standing=tuple(_IOT_RULES)
     ),
+    "Microsoft.DigitalTwins/digitalTwinsInstances": Published(_twins),
     "Microsoft.Devices/provisioningServices": Published(_provisioning),
     "Microsoft.Communication/communicationServices": Published(
         _communication,

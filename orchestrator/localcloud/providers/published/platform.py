@@ -1,4 +1,4 @@
-"""AI services, Kubernetes, containers, machine learning, monitoring, load balancers.
+"""AI services, Kubernetes, containers, machine learning, monitoring, clusters.
 
 Host names and the answers of the key actions are those of the services' REST reference
 (learn.microsoft.com/rest/api/{cognitiveservices,aks,container-instances,azureml,…}).
@@ -7,7 +7,6 @@ Host names and the answers of the key actions are those of the services' REST re
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 from orchestrator.localcloud.arm.ids import ResourceId
 from orchestrator.localcloud.arm.provider import JSON, Answer
@@ -246,35 +245,6 @@ def _automation_keys(seen: Seen) -> Answer:
     }
 
 
-def _parts(*lists: str) -> Published:
-    """A network resource of whose lists each item is a resource of its own, with an id."""
-
-    def facts(seen: Seen) -> JSON:
-        found: JSON = {}
-        for name in lists:
-            items = seen.prop(name)
-            if isinstance(items, list):
-                found[name] = [_part(seen, name, item) for item in items]
-        return found
-
-    return Published(facts)
-
-
-def _part(seen: Seen, list_name: str, item: Any) -> Any:
-    if not isinstance(item, dict) or "name" not in item:
-        return item
-    own: JSON = {"id": f"{seen.id.text}/{list_name}/{item['name']}"}
-    given = item.get("properties") or {}
-    if not isinstance(given, dict):
-        return item
-    properties = dict(given)
-    subnet = properties.get("subnet")
-    if isinstance(subnet, dict) and not properties.get("privateIPAddress"):
-        address = seen.address_in(subnet.get("id"))
-        properties |= {"privateIPAddress": address} if address else {}
-    return {**item, **own, "properties": properties}
-
-
 def _volume(seen: Seen) -> JSON:
     target = {
         "fileSystemId": seen.guid("file system"),
@@ -295,44 +265,36 @@ def _vault_key(seen: Seen) -> JSON:
     return {"keyUri": uri, "keyUriWithVersion": f"{uri}/{seen.hex('version')}"}
 
 
+def _fabric(seen: Seen) -> JSON:
+    """A Service Fabric cluster, whose machines are not there yet."""
+    return {
+        "clusterEndpoint": f"https://{seen.location}.servicefabric.azure.com",
+        "clusterId": seen.guid("cluster"),
+        "clusterState": "WaitingForNodes",
+    }
+
+
+def _managed_fabric(seen: Seen) -> JSON:
+    prefix = str(seen.prop("dnsName") or seen.name).lower()
+    return {
+        "fqdn": f"{prefix}.{seen.location}.cloudapp.azure.com",
+        "clusterId": seen.guid("cluster"),
+        "clusterState": "WaitingForNodes",
+    }
+
+
 def _extension(seen: Seen) -> JSON:
     own = {"type": "SystemAssigned", "principalId": seen.guid("principal")}
     return {"aksAssignedIdentity": own}
 
 
-def _bastion(seen: Seen) -> JSON:
-    return {"dnsName": f"bst-{seen.guid('bastion')}.bastion.azure.com"}
-
-
-def _traffic(seen: Seen) -> JSON:
-    name = seen.prop("dnsConfig", "relativeName") or seen.host
-    return {"dnsConfig": {"fqdn": f"{name}.trafficmanager.net"}}
-
-
-def _zone(seen: Seen) -> JSON:
-    group = int(seen.hex("name servers", 2), 16) % 9 + 1
-    servers = [
-        f"ns{number}-0{group}.azure-dns.{domain}."
-        for number, domain in enumerate(("com", "net", "org", "info"), 1)
-    ]
-    # Its SOA and NS records are there from the beginning.
-    return {"nameServers": servers, "numberOfRecordSets": 2, "maxNumberOfRecordSets": 10_000}
-
-
-_LOAD_BALANCER = (
-    *("frontendIPConfigurations", "backendAddressPools", "loadBalancingRules", "probes"),
-    *("inboundNatRules", "inboundNatPools", "outboundRules"),
-)
-_APPLICATION_GATEWAY = (
-    *("gatewayIPConfigurations", "frontendIPConfigurations", "frontendPorts", "httpListeners"),
-    *("backendAddressPools", "backendHttpSettingsCollection", "requestRoutingRules", "probes"),
-    *("sslCertificates", "privateLinkConfigurations", "urlPathMaps", "redirectConfigurations"),
-    "rewriteRuleSets",
-)
-
 _HEX_KEYS = two_hex_keys("key1", "key2")
 _HEX_AGAIN = {"regenerateKey": Regeneration(either("key1", "key2"), _HEX_KEYS)}
 _BOTH = ("primary", "secondary")
+_AUTOMATION_LOCATED = (
+    *("modules", "powerShell72Modules", "python2Packages", "python3Packages", "runbooks"),
+    *("powershell72Modules", "runtimeEnvironments"),
+)
 _GROUPED = ("containers", "initContainers")
 _MAPS_KEYS = two_keys("primaryKey", "secondaryKey", 48)
 _ONLINE_KEYS = two_keys("primaryKey", "secondaryKey")
@@ -417,6 +379,10 @@ TABLE: Table = {
     "Microsoft.Automation/automationAccounts": Published(
         _automation, defaults={"publicNetworkAccess": True}, actions={"listKeys": _automation_keys}
     ),
+    **{
+        f"Microsoft.Automation/automationAccounts/{kind}": Published(located=True)
+        for kind in _AUTOMATION_LOCATED
+    },
     "Microsoft.Compute/virtualMachines": Published(
         lambda seen: {"vmId": seen.guid("machine")}, hidden=("osProfile.adminPassword",)
     ),
@@ -428,14 +394,11 @@ TABLE: Table = {
         lambda seen: {"jobId": seen.guid("job"), "jobState": "Created"}
     ),
     "Microsoft.KubernetesConfiguration/extensions": Published(_extension),
+    "Microsoft.ServiceFabric/clusters": Published(_fabric),
+    "Microsoft.ServiceFabric/managedClusters": Published(
+        _managed_fabric, hidden=("adminPassword",)
+    ),
     "Microsoft.KeyVault/vaults/keys": Published(_vault_key),
     "Microsoft.StorageCache/amlFilesystems": Published(_lustre),
     "Microsoft.NetApp/netAppAccounts/capacityPools/volumes": Published(_volume),
-    "Microsoft.Network/loadBalancers": _parts(*_LOAD_BALANCER),
-    "Microsoft.Network/applicationGateways": _parts(*_APPLICATION_GATEWAY),
-    "Microsoft.Network/azureFirewalls": _parts("ipConfigurations"),
-    "Microsoft.Network/virtualNetworkGateways": _parts("ipConfigurations"),
-    "Microsoft.Network/bastionHosts": Published(_bastion),
-    "Microsoft.Network/trafficManagerProfiles": Published(_traffic),
-    "Microsoft.Network/dnsZones": Published(_zone, defaults={"zoneType": "Public"}),
 }

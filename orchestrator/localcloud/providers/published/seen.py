@@ -34,6 +34,7 @@ class Seen:
         seed, top_seed: What keys and ids of its own, and of that, are made of.
         find: Another resource by its id, as it is stored; None where there is none.
         turns: How often keys were regenerated, by `source` of them.
+        tenant: The directory that its subscription trusts.
     """
 
     id: ResourceId
@@ -43,6 +44,7 @@ class Seen:
     top_seed: str
     find: Callable[[str], JSON | None]
     turns: Mapping[str, int] = field(default_factory=dict)
+    tenant: str = ""
 
     @property
     def above(self) -> Seen:
@@ -150,6 +152,7 @@ class Published:
             `[]` stands for each item of a list.
         standing: Names of resources that every parent has without their having been made; None:
             whatever is asked for is one, because what runs in the parent makes them.
+        located: Whether it is where its top-level resource is, when it is not said.
     """
 
     facts: Facts = field(default=lambda seen: {})
@@ -158,6 +161,7 @@ class Published:
     regenerations: Mapping[str, Regeneration] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     standing: tuple[str, ...] | None = ()
+    located: bool = False
 
     def stands(self, name: str) -> bool:
         """Whether a parent has one of that name without its having been made."""

@@ -140,6 +140,11 @@ def _gateway(seen: Seen) -> JSON:
     }
 
 
+def _authorization_server(seen: Seen) -> Answer:
+    names = ("clientSecret", "resourceOwnerUsername", "resourceOwnerPassword")
+    return {name: value for name in names if (value := seen.prop(name)) is not None}
+
+
 def _named_value(seen: Seen) -> Answer:
     return {"value": seen.prop("value")}
 
@@ -249,6 +254,10 @@ TABLE: Table = {
     "Microsoft.Insights/dataCollectionRules": Published(_collection_rule),
     "Microsoft.Insights/dataCollectionEndpoints": Published(_collection_endpoint),
     "Microsoft.ApiManagement/service": Published(_gateway),
+    "Microsoft.ApiManagement/service/authorizationServers": Published(
+        hidden=("clientSecret", "resourceOwnerUsername", "resourceOwnerPassword"),
+        actions={"listSecrets": _authorization_server},
+    ),
     "Microsoft.ApiManagement/service/namedValues": Published(actions={"listValue": _named_value}),
     "Microsoft.ApiManagement/service/subscriptions": Published(
         actions={"listSecrets": _subscription_keys},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.localcloud.templates.evaluation import Evaluation
     from orchestrator.localcloud.templates.expressions import Node
 
+_RESOURCE_GROUPS = "microsoft.resources/resourcegroups"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -98,6 +99,10 @@ def subscription_resource_id(evaluation: Evaluation, arguments: tuple[Node, ...]
             "Unable to evaluate template language function 'subscriptionResourceId': the "
             "deployment is not in a subscription, so one must be given."
         )
+    if values[at].lower() == _RESOURCE_GROUPS and len(values) == at + 2:
+        # That of a resource group is the group's own, as its `id` has it: Bicep writes
+        # `group.id` so, and Azure Verified Modules take the fifth segment of it for its name.
+        return f"/subscriptions/{subscription}/resourceGroups/{values[-1]}"
     tail = path("subscriptionResourceId", values[at], values[at + 1 :])
     return f"/subscriptions/{subscription}{tail}"
 

@@ -1,0 +1,103 @@
+"""Networks' parts: load balancers, gateways, circuits, DNS zones, traffic.
+
+Names, addresses and states are those of the services' REST reference
+(learn.microsoft.com/rest/api/{virtualnetwork,load-balancer,expressroute,dns,…}).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.localcloud.arm.provider import JSON
+from orchestrator.localcloud.providers.published.seen import Published, Seen, Table
+
+
+def _parts(*lists: str) -> Published:
+    """A network resource of whose lists each item is a resource of its own, with an id."""
+
+    def facts(seen: Seen) -> JSON:
+        found: JSON = {}
+        for name in lists:
+            items = seen.prop(name)
+            if isinstance(items, list):
+                found[name] = [_part(seen, name, item) for item in items]
+        return found
+
+    return Published(facts)
+
+
+def _part(seen: Seen, list_name: str, item: Any) -> Any:
+    if not isinstance(item, dict) or "name" not in item:
+        return item
+    own: JSON = {"id": f"{seen.id.text}/{list_name}/{item['name']}"}
+    given = item.get("properties") or {}
+    if not isinstance(given, dict):
+        return item
+    properties = dict(given)
+    subnet = properties.get("subnet")
+    if isinstance(subnet, dict) and not properties.get("privateIPAddress"):
+        address = seen.address_in(subnet.get("id"))
+        properties |= {"privateIPAddress": address} if address else {}
+    return {**item, **own, "properties": properties}
+
+
+def _bastion(seen: Seen) -> JSON:
+    return {"dnsName": f"bst-{seen.guid('bastion')}.bastion.azure.com"}
+
+
+def _traffic(seen: Seen) -> JSON:
+    name = seen.prop("dnsConfig", "relativeName") or seen.host
+    return {"dnsConfig": {"fqdn": f"{name}.trafficmanager.net"}}
+
+
+def _zone(seen: Seen) -> JSON:
+    group = int(seen.hex("name servers", 2), 16) % 9 + 1
+    servers = [
+        f"ns{number}-0{group}.azure-dns.{domain}."
+        for number, domain in enumerate(("com", "net", "org", "info"), 1)
+    ]
+    # Its SOA and NS records are there from the beginning.
+    return {"nameServers": servers, "numberOfRecordSets": 2, "maxNumberOfRecordSets": 10_000}
+
+
+def _circuit(seen: Seen) -> JSON:
+    """A circuit that no provider has connected yet."""
+    return {
+        "serviceKey": seen.guid("service key"),
+        "circuitProvisioningState": "Enabled",
+        "serviceProviderProvisioningState": "NotProvisioned",
+    }
+
+
+def _controller(seen: Seen) -> JSON:
+    return {"configurationEndpoints": [f"{seen.hex('controller')}.trafficcontroller.azure.net"]}
+
+
+def _controller_frontend(seen: Seen) -> JSON:
+    return {"fqdn": f"{seen.hex('frontend')}.fz01.alb.azure.com"}
+
+
+_LOAD_BALANCER = (
+    *("frontendIPConfigurations", "backendAddressPools", "loadBalancingRules", "probes"),
+    *("inboundNatRules", "inboundNatPools", "outboundRules"),
+)
+_APPLICATION_GATEWAY = (
+    *("gatewayIPConfigurations", "frontendIPConfigurations", "frontendPorts", "httpListeners"),
+    *("backendAddressPools", "backendHttpSettingsCollection", "requestRoutingRules", "probes"),
+    *("sslCertificates", "privateLinkConfigurations", "urlPathMaps", "redirectConfigurations"),
+    "rewriteRuleSets",
+)
+
+TABLE: Table = {
+    "Microsoft.Network/loadBalancers": _parts(*_LOAD_BALANCER),
+    "Microsoft.Network/applicationGateways": _parts(*_APPLICATION_GATEWAY),
+    "Microsoft.Network/azureFirewalls": _parts("ipConfigurations"),
+    "Microsoft.Network/virtualNetworkGateways": _parts("ipConfigurations"),
+    "Microsoft.Network/bastionHosts": Published(_bastion),
+    "Microsoft.Network/trafficManagerProfiles": Published(_traffic),
+    "Microsoft.Network/dnsZones": Published(_zone, defaults={"zoneType": "Public"}),
+    "Microsoft.Network/expressRouteCircuits": Published(_circuit),
+    "Microsoft.Network/connections": Published(hidden=("sharedKey",)),
+    "Microsoft.ServiceNetworking/trafficControllers": Published(_controller),
+    "Microsoft.ServiceNetworking/trafficControllers/frontends": Published(_controller_frontend),
+}
