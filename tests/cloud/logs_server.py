@@ -20,11 +20,13 @@ from azure.monitor.query import LogsQueryClient
 
 from orchestrator.clock import ManualClock
 from orchestrator.localcloud.logs.api import LogsApi, Workspace
+from orchestrator.localcloud.logs.errors import QueryError
 from orchestrator.localcloud.logs.model import ConsoleLine
 from orchestrator.localcloud.logs.query import QueryEngine
 from orchestrator.localcloud.logs.result import Limits
 from orchestrator.localcloud.logs.store import LogStore
 from orchestrator.localcloud.logs.stream import add_stream_routes
+from orchestrator.localcloud.logs.tables import Scope
 
 T = TypeVar("T")
 
@@ -84,6 +86,8 @@ class Server:
         ca.issue_cert("127.0.0.1", "localhost").configure_cert(self._tls)
         self.client_tls = ssl.create_default_context(cafile=self.ca)
         self._path = folder / "logs.duckdb"
+        self.closed: set[str] = set()
+        """Workspaces that the caller has no role to read."""
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
@@ -100,7 +104,7 @@ class Server:
         self.engine = QueryEngine(self.store, self.clock, limits=Limits(rows=5000, size=10**7))
         app = web.Application()
         workspaces = [Workspace(WORKSPACE, WORKSPACE_ID), Workspace(OTHER.upper(), OTHER_ID)]
-        LogsApi(self.engine, lambda: workspaces, _authorize).add_routes(app)
+        LogsApi(self.engine, lambda: workspaces, _authorize, self._permit).add_routes(app)
         add_stream_routes(app, self.store, _authorize)
         self._runner = web.AppRunner(app, shutdown_timeout=1)
         await self._runner.setup()
@@ -110,6 +114,10 @@ class Server:
         )
         self.port = self._listener.sockets[0].getsockname()[1]
         self.endpoint = f"https://127.0.0.1:{self.port}"
+
+    def _permit(self, _: Any, scope: Scope) -> None:
+        if self.closed.intersection(scope.workspaces or ()):
+            raise QueryError(403, {"code": "InsufficientAccessError", "message": "No access"})
 
     def stop(self) -> None:
         self.call(self._stop())

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from orchestrator.localcloud.logs.errors import (
     QueryError,
     invalid_property,
     path_not_found,
+    semantic_error,
     workspace_not_found,
 )
 from orchestrator.localcloud.logs.query import DEFAULT_TIMEOUT, QueryEngine
@@ -184,11 +186,44 @@ class LogsApi:
         self._permit(claims, scope)
         preferences = _preferences(prefer)
         result = await self._engine.execute(
-            query, timespan=timespan, scope=scope, timeout=preferences.timeout
+            query,
+            timespan=timespan,
+            scope=scope,
+            timeout=preferences.timeout,
+            reach=partial(self._reach, claims),
         )
         return 200, result.json(statistics=preferences.statistics, render=preferences.render)
 
     # Scopes
+
+    def _reach(self, claims: Any, kind: str, name: str) -> Scope:
+        """Whose rows `workspace("name")`, `resource("id")` or `app("name")` means in a query.
+
+        Raises:
+            QueryError: 400; it names nothing here, or several. Or what `permit` raises.
+        """
+        what = f"'{kind}' operator: Failed to resolve {kind} expression named '{name}'"
+        if kind == "app":
+            raise semantic_error("SEM0100", f"{what}; there is no Application Insights here")
+        if kind == "resource":
+            if not name.lower().startswith("/subscriptions/"):
+                raise semantic_error(
+                    "SEM0100", f"{what}; a resource is named by its id, /subscriptions/…"
+                )
+            scope = self._resource_scope(name, [])
+        else:
+            named = [one for one in self._workspaces() if one.name.lower() == name.lower()]
+            if len(named) > 1:
+                raise semantic_error(
+                    "SEM0100",
+                    f"{what}: {len(named)} workspaces have this name; use the id of one of them",
+                )
+            try:
+                scope = self._workspace_scope([name])
+            except QueryError:
+                raise semantic_error("SEM0100", what) from None
+        self._permit(claims, scope)
+        return scope
 
     def _workspace_scope(self, names: Iterable[str]) -> Scope:
         known: dict[str, str] = {}

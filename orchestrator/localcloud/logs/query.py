@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from orchestrator.localcloud.logs.errors import (
     execution_failed,
     out_of_memory,
     partial_error,
+    semantic_error,
     throttled,
     timed_out,
     unavailable,
@@ -47,6 +49,11 @@ DEFAULT_TIMEOUT = 180.0
 MAX_TIMEOUT = 600.0
 RUNNING = 4
 WAITING = 200
+
+
+Reach = Callable[[str, str], Scope]
+"""(`workspace`, `resource` or `app`, how it is named) -> whose rows; QueryError if it names nothing
+or may not be read."""
 
 
 @dataclass
@@ -116,6 +123,11 @@ class _Run:
     tables: list[ResultTable] = field(default_factory=list)
     render: dict[str, Any] | None = None
     views: set[str] = field(default_factory=set)
+    # What `workspace(…)` and the like in it mean, by what they are and how they are named.
+    reached: dict[tuple[str, str], Scope | QueryError] = field(default_factory=dict)
+    # Tables of other workspaces: the name in the query -> the table's name, whose rows, its name
+    # as the query has it.
+    others: dict[str, tuple[str, Scope, str]] = field(default_factory=dict)
 
     def cancel(self) -> None:
         self.cancelled.set()
@@ -167,6 +179,7 @@ class QueryEngine:
         timespan: str | None = None,
         scope: Scope,
         timeout: float = DEFAULT_TIMEOUT,
+        reach: Reach | None = None,
     ) -> QueryResult:
         """Run a query over the rows in `scope`.
 
@@ -175,6 +188,7 @@ class QueryEngine:
             timespan: Bounds of TimeGenerated, in addition to the query's own; see `timespan.py`.
             scope: Which rows it sees.
             timeout: Seconds after which it is cancelled.
+            reach: Tells what `workspace("name").Table` means; nothing, when left out.
 
         Raises:
             QueryError: It cannot be run, or not in time; says which with the service's codes.
@@ -188,6 +202,9 @@ class QueryEngine:
         delay = self._delay()
         until = round((now.timestamp() - delay) * 1_000_000) if delay > 0 else None
         run = _Run(query, span.before(until), scope, now, until)
+        if reach is not None:
+            # Here, not in the query's thread: who may read what is this thread's to know.
+            run.reached = _reached(query, reach)
         try:
             async with asyncio.timeout(timeout):
                 self._waiting += 1
@@ -251,9 +268,11 @@ class QueryEngine:
         limits = self._limits or Limits()
         try:
             known = self._known(run.scope, cursor, run.until)
+            run.query = self._with_others(run, cursor, known)
             types_in = partial(self._types_in, run, cursor, known)
             query = self._without_plugins(run, cursor, known, translator)
-            statements = translator.translate(query, known, run.now, types_in)
+            labels = {name: label for name, (_, _, label) in run.others.items()}
+            statements = translator.translate(query, known, run.now, types_in, labels)
             self._make_views(run, cursor, statements, known)
             for number, statement in enumerate(statements):
                 if run.cancelled.is_set():
@@ -286,6 +305,34 @@ class QueryEngine:
             raise execution_failed(
                 f"The query could not be answered ({type(error).__name__})"
             ) from None
+
+    def _with_others(
+        self, run: _Run, cursor: DuckDBPyConnection, known: dict[str, list[str]]
+    ) -> str:
+        """The query with tables of other workspaces under names of their own, which are known."""
+        from orchestrator.localcloud.logs.kql.elsewhere import referred
+
+        query, references = referred(run.query)
+        for reference in references:
+            scope = run.reached.get((reference.kind, reference.name))
+            if isinstance(scope, QueryError):
+                raise scope
+            if scope is None:
+                raise semantic_error(
+                    "SEM0100",
+                    f"{reference.kind}(){reference.place}: other workspaces and resources cannot "
+                    "be named here",
+                )
+            there = self._known(scope, cursor, run.until)
+            if reference.table not in there:
+                raise semantic_error(
+                    "SEM0100",
+                    "Failed to resolve table or column expression named "
+                    f"'{reference.written}'{reference.place}",
+                )
+            known[reference.alias] = there[reference.table]
+            run.others[reference.alias] = (reference.table, scope, reference.written)
+        return query
 
     def _without_plugins(
         self,
@@ -362,9 +409,23 @@ class QueryEngine:
                 continue
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
                 run.views.add(name)
-                cursor.execute(
-                    tables.view_sql(name, run.scope, run.timespan.start, run.timespan.end)
-                )
+                table, scope, _ = run.others.get(name, (name, run.scope, ""))
+                span = run.timespan
+                cursor.execute(tables.view_sql(table, scope, span.start, span.end, name))
+
+
+_ELSEWHERE = re.compile(r"\b(workspace|resource|app)\s*\(\s*@?(['\"])(.*?)\2\s*\)")
+
+
+def _reached(query: str, reach: Reach) -> dict[tuple[str, str], Scope | QueryError]:
+    """What a query may mean by `workspace("name")` and the like; those in comments do no harm."""
+    found: dict[tuple[str, str], Scope | QueryError] = {}
+    for kind, _, name in _ELSEWHERE.findall(query):
+        try:
+            found[kind, name] = reach(kind, name)
+        except QueryError as refusal:
+            found[kind, name] = refusal
+    return found
 
 
 def _first_line(error: Exception) -> str:

@@ -225,7 +225,9 @@ def _moment(micros: int) -> str:
     return f"make_timestamp({int(micros)})"
 
 
-def view_sql(name: str, scope: Scope, start: int | None, end: int | None) -> str:
+def view_sql(
+    name: str, scope: Scope, start: int | None, end: int | None, view: str | None = None
+) -> str:
     """The statement that makes table `name`, as seen in `scope`, a temporary view.
 
     Args:
@@ -233,6 +235,7 @@ def view_sql(name: str, scope: Scope, start: int | None, end: int | None) -> str
         scope: Whose rows.
         start: First moment included, microseconds since the epoch (UTC), or None.
         end: First moment no longer included, or None.
+        view: Name of the view; the table's own if left out.
     """
     table = TABLES[name]
     row = "c" if table.kind == "console" else "e"
@@ -245,7 +248,8 @@ def view_sql(name: str, scope: Scope, start: int | None, end: int | None) -> str
     if end is not None:
         conditions.append(f"{row}.time < {_moment(end)}")
     where = " AND ".join(conditions)
-    return f'CREATE TEMP VIEW "{name}" AS SELECT {columns} FROM {tables} WHERE {where}'  # noqa: S608
+    made = f'CREATE TEMP VIEW "{view or name}" AS'
+    return f"{made} SELECT {columns} FROM {tables} WHERE {where}"  # noqa: S608
 
 
 def exists_sql(kind: Kind, scope: Scope, until: int | None = None) -> str:

@@ -122,7 +122,10 @@ async def test_a_query_that_does_not_parse_says_where_and_what_was_expected(
         (f"{T} | fork (count)", "'fork' (line 1, position 30) is not supported by the local"),
         (f"{T} | reduce by Log_s", "'reduce' (line 1, position 30) is not supported by the local"),
         (f"{T} | evaluate basket()", "'evaluate' (line 1, position 30) is not"),
-        ("workspace('other').Heartbeat", "workspace() (line 1, position 1) is not supported"),
+        (
+            "workspace('other').Heartbeat",
+            "workspace() (line 1, position 1): other workspaces and resources cannot",
+        ),
         (f"{T} | where Log_s > 5", "Values of the types string and long cannot be compared"),
         (f"{T} | where Log_s matches regex '('", "A regular expression is not right: missing )"),
         ("print dcount(1)", "dcount() is an aggregate"),

@@ -8,6 +8,7 @@ Before duckdb-kql reads it, as text:
 
 text.py        operators; search.py nested.py pairs.py tuples.py those that take a module each
 calls.py literals.py   calls, names, statements, strings; tokens.py how all of them read the text
+elsewhere.py   tables of other workspaces and resources
 plugins.py     `evaluate`, where the columns depend on the rows
 
 When the columns are known, as a tree, and last as SQL:

@@ -33,7 +33,8 @@ def expand(
     query: ir.Query,
     known: Columns,
     types_of: unions.TypesOf,
-    views: frozenset[str] = frozenset(),
+    views: frozenset[str],
+    labels: Mapping[str, str],
 ) -> ir.Query:
     """The query with every stand-in replaced, and unions by the types of their columns.
 
@@ -42,6 +43,7 @@ def expand(
         known: Tables that can be named, and their columns in order.
         types_of: Tells the types of a query's columns.
         views: Names of `let`s that are views.
+        labels: What `withsource` calls tables that it does not call by their names.
 
     Raises:
         QueryError: 400; `*` or a pattern where the columns cannot be told, or a window function
@@ -49,7 +51,7 @@ def expand(
     """
     hidden = tuple(name for name in _HIDDEN if _reads(query, name))
     bound = {name for node in walk(query) if isinstance(node, ir.Query) for name, _ in node.lets}
-    expansion = _Expansion(hidden, bound, frozenset(known), views, types_of)
+    expansion = _Expansion(hidden, bound, frozenset(known), views, labels, types_of)
     return expansion.query(query, {name: list(cols) for name, cols in known.items()})[0]
 
 
@@ -95,12 +97,14 @@ class _Expansion:
         bound: set[str],
         tables: frozenset[str],
         views: frozenset[str],
+        labels: Mapping[str, str],
         types_of: unions.TypesOf,
     ) -> None:
         self._hidden = hidden
         self._bound = bound
         self._tables = tables
         self._views = views
+        self._labels = labels
         self._types_of = types_of
         # The `let`s of the queries around the one at hand.
         self._lets: list[tuple[str, ir.Query | ir.Expr]] = []
@@ -184,7 +188,9 @@ class _Expansion:
         return changed, columns
 
     def _scope(self) -> unions.Scope:
-        return unions.Scope(self._tables, self._views, tuple(self._lets), self._types_of)
+        return unions.Scope(
+            self._tables, self._views, tuple(self._lets), self._labels, self._types_of
+        )
 
     def _fill(
         self, source: ir.Source, operators: list[ir.Operator], known: dict[str, list[str]]

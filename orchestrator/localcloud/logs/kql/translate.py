@@ -10,10 +10,11 @@ import difflib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -43,6 +44,7 @@ functions.register()
 TypesIn = Callable[[str, dict[str, Any], frozenset[str]], list[tuple[str, str]]]
 """(SQL, values of its placeholders, tables that it reads) -> names and KQL types of its columns."""
 
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 CACHED = 200
 MAX_QUERY_CHARACTERS = 2_000_000
 
@@ -70,10 +72,15 @@ class Translator:
     def __init__(self) -> None:
         # ANTLR's parser keeps tables that all its instances share and grow.
         self._lock = threading.Lock()
-        self._cache: OrderedDict[tuple[str, tuple[str, ...]], list[Translated]] = OrderedDict()
+        self._cache: OrderedDict[tuple[object, ...], list[Translated]] = OrderedDict()
 
     def translate(
-        self, query: str, known: Columns, now: datetime, types_in: TypesIn
+        self,
+        query: str,
+        known: Columns,
+        now: datetime,
+        types_in: TypesIn,
+        labels: Mapping[str, str] = _NO_LABELS,
     ) -> list[Translated]:
         """The statements of a query.
 
@@ -82,6 +89,8 @@ class Translator:
             known: Tables that can be named now, and their columns.
             now: What `now()` and `ago()` count from (aware, UTC).
             types_in: Asks DuckDB for the columns of a part of the query.
+            labels: What `withsource` calls tables that it does not call by their names; patterns of
+                names do not mean them.
 
         Raises:
             QueryError: 400; the query is malformed, refers to nothing, or is not supported.
@@ -92,11 +101,11 @@ class Translator:
                 "SEM0001", f"The query is longer than {MAX_QUERY_CHARACTERS} characters"
             )
         moment = now.replace(tzinfo=None)
-        key = (query, tuple(known))
+        key = (query, tuple(known), tuple(labels.items()))
         with self._lock:
             statements = self._cache.get(key)
             if statements is None:
-                statements = self._translate(query, known, now, types_in)
+                statements = self._translate(query, known, now, types_in, labels)
                 self._cache[key] = statements
                 if len(self._cache) > CACHED:
                     self._cache.popitem(last=False)
@@ -105,19 +114,28 @@ class Translator:
         return [_at(statement, moment) for statement in statements]
 
     def _translate(
-        self, query: str, known: Columns, now: datetime, types_in: TypesIn
+        self,
+        query: str,
+        known: Columns,
+        now: datetime,
+        types_in: TypesIn,
+        labels: Mapping[str, str],
     ) -> list[Translated]:
         statements = []
         try:
             for statement in syntax.split_statements(query):
-                statements.append(self._one(statement, known, now, types_in))
+                statements.append(self._one(statement, known, now, types_in, labels))
         except RecursionError:
             raise semantic_error("SEM0001", "The query is nested too deeply") from None
         return statements
 
     @staticmethod
     def _one(
-        statement: syntax.Statement, known: Columns, now: datetime, types_in: TypesIn
+        statement: syntax.Statement,
+        known: Columns,
+        now: datetime,
+        types_in: TypesIn,
+        labels: Mapping[str, str],
     ) -> Translated:
         asked = statement.text
         text = kql_text.plain(asked)
@@ -126,7 +144,7 @@ class Translator:
             with clock(moment) as active:
                 lowered = lower(text)
                 types = _Types(lowered, known, moment, types_in)
-                query = nodes.expand(lowered, known, types.of, calls.views(asked))
+                query = nodes.expand(lowered, known, types.of, calls.views(asked), labels)
                 syntax.check_conditions(asked)
                 semantics.check(query, asked, known)
                 if types.failure is not None:
@@ -227,8 +245,8 @@ def _unsupported(asked: str, text: str, error: KqlUnsupportedError) -> QueryErro
         if name in ("workspace", "app", "resource"):
             return semantic_error(
                 "SEM0100",
-                f"{name}(){syntax.place_of(asked, name)} is not supported by the local Log "
-                "Analytics; name further workspaces in the request instead",
+                f"{name}(){syntax.place_of(asked, name)} names a table of another workspace or "
+                f"resource: {name}('…').ContainerAppConsoleLogs_CL",
             )
         if (misused := _misused(name)) is not None:
             return semantic_error("SEM0219", f"{misused}{syntax.place_of(asked, name)}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from duckdb_kql import ir, schema
@@ -33,12 +33,14 @@ class Scope:
         tables: Tables that exist, without `let`s.
         views: `let`s that are declared as views, which patterns of names mean, too.
         lets: `let`s in order, of the queries around as well.
+        labels: What `withsource` calls tables of other workspaces, which patterns do not mean.
         types_of: Tells types.
     """
 
     tables: frozenset[str]
     views: frozenset[str]
     lets: Lets
+    labels: Mapping[str, str]
     types_of: TypesOf
 
     def types(self, query: ir.Query) -> list[tuple[str, str]] | None:
@@ -50,7 +52,9 @@ class Scope:
 
     def matching(self, pattern: str) -> list[str]:
         """Tables and views of a pattern, in the order of their names."""
-        named = self.tables | {name for name, _ in self.lets if name in self.views}
+        named = (self.tables - self.labels.keys()) | {
+            name for name, _ in self.lets if name in self.views
+        }
         return sorted(name for name in named if fnmatch.fnmatchcase(name, pattern))
 
     def label(self, name: str) -> str | None:
@@ -65,7 +69,7 @@ class Scope:
                 if isinstance(source, ir.TableRef) and source.name != name:
                     return self.label(source.name)
             return None
-        return name
+        return self.labels.get(name, name)
 
 
 @dataclass(frozen=True)
