@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -15,6 +16,7 @@ from orchestrator.localcloud.amqp import sections as s
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.encode import encode
 from orchestrator.localcloud.amqp.framing import EMPTY_FRAME
+from orchestrator.localcloud.servicebus.front.links.receive import BATCH, ReceiverDoor
 from orchestrator.localcloud.servicebus.front.peer import HELD_HIGH, WRITE_FLOOD
 from tests.cloud.servicebus_bus import Bus, linked, take
 from tests.cloud.servicebus_wire import Wire, request, terminus
@@ -166,6 +168,44 @@ async def test_a_flood_of_messages_is_taken_at_the_stores_pace(bus: Bus) -> None
     assert bus.counts(queue).active == 400
     assert most <= HELD_HIGH + 1024 * 1024
     await wire.drop()
+
+
+@pytest.mark.parametrize("delete", [False, True])
+async def test_a_drain_of_endless_credit_lets_others_have_their_turn(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, delete: bool
+) -> None:
+    queue = bus.queue()
+    count = 3 * BATCH
+    async with linked(bus, queue) as (sender, _):
+        await sender.send_messages([ServiceBusMessage("x") for _ in range(count)])
+    asked = []
+    for name in ("_acquire", "_take"):
+        original = getattr(ReceiverDoor, name)
+
+        def counted(door: ReceiverDoor, most: int, original: Any = original) -> Any:
+            asked.append(most)
+            return original(door, most)
+
+        monkeypatch.setattr(ReceiverDoor, name, counted)
+    wire = await Wire.opened(bus)
+    wire.send(
+        1, p.ATTACH, "drains", t.UInt(0), True, t.UByte(1 if delete else 0), t.UByte(0),
+        terminus(p.SOURCE, queue), terminus(p.TARGET, "me"), None, None, t.UInt(0),
+    )  # fmt: skip
+    wire.send(
+        1, p.FLOW, t.UInt(0), t.UInt(10_000), t.UInt(0), t.UInt(10_000), t.UInt(0), t.UInt(0),
+        t.UInt(2**32 - 1), None, True,
+    )  # fmt: skip
+    received = 0
+    code = 0
+    while code != p.FLOW:
+        code, fields = await wire.read()
+        received += code == p.TRANSFER
+    await wire.drop()
+    assert received == count
+    # The credit is given back: the delivery-count has run on by all of it.
+    assert (fields[5], fields[6]) == (2**32 - 1, 0)
+    assert max(asked) <= BATCH
 
 
 async def test_heartbeats_come_as_often_as_the_client_asks(bus: Bus) -> None:

@@ -108,10 +108,8 @@ class LinkBase:
 
         error: None where the peer itself gave the link up.
         """
-        if self.state is not LinkState.ATTACHING:
-            return
-        self._send_attach(NULL, NULL, 0, None)
-        self.detach(error)
+        if self.state is LinkState.ATTACHING:
+            self.detach(error)
 
     def _send_attach(
         self,
@@ -141,8 +139,11 @@ class LinkBase:
         )
 
     def detach(self, error: AmqpError | None = None) -> None:
-        """Close the link from this side. No `Detached` event follows."""
+        """Close the link from this side, one that was not answered yet by refusing it. No
+        `Detached` event follows."""
         if self.state is LinkState.ATTACHING or self.state is ATTACHED:
+            if self.state is LinkState.ATTACHING:
+                self._send_attach(NULL, NULL, 0, None)
             self.state = LinkState.DETACHING
             self.session.drop_deliveries(self)
             self.send_detach(error)

@@ -480,6 +480,16 @@ def test_a_link_attached_again_under_its_name_is_stolen() -> None:
     assert p.read_error(fields[2]).condition == "amqp:link:stolen"
 
 
+def test_a_link_that_is_stolen_before_it_was_answered_is_refused() -> None:
+    client = Client.opened()
+    for handle in (1, 2):
+        client.send(1, p.ATTACH, "same", t.UInt(handle), True, None, None, SOURCE, TARGET)
+    (_, first, attach, _), (_, second, detach, _) = client.received()
+    assert (first, attach[5], attach[6]) == (p.ATTACH, None, None)
+    assert (second, detach[0]) == (p.DETACH, attach[1])
+    assert p.read_error(detach[2]).condition == "amqp:link:stolen"
+
+
 def test_a_handle_used_twice_or_not_at_all_ends_the_session() -> None:
     for code, fields, condition in (
         (p.ATTACH, ["b", t.UInt(0), True], "amqp:session:handle-in-use"),

@@ -8,6 +8,7 @@ as the service does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -94,13 +95,24 @@ class ReceiverDoor(Door):
         if not self._peer.writable:
             return  # asked again when it is
         if self.link.drain:
-            self._pump(self._wanted())
-            if not self._reserved:
+            wanted = min(self._wanted(), BATCH)
+            given = self._pump(wanted)
+            if self._reserved:
+                return  # asked again when those are gone
+            if given == BATCH:
+                # There may be more, and others are to have their turn.
+                asyncio.get_running_loop().call_soon(self._drain_on)
+            else:
                 self.link.drained()
         elif self._wanted() > 0:
             self._waiter.wait()
         else:
             self._waiter.cancel()
+
+    def _drain_on(self) -> None:
+        if self.link.attached:
+            self.on_sendable()
+            self._peer.wake()
 
     def _wanted(self) -> int:
         return self.link.sendable - self._reserved if self._peer.writable else 0
@@ -112,33 +124,36 @@ class ReceiverDoor(Door):
             self._waiter.wait()
         self._peer.wake()
 
-    def _pump(self, count: int) -> None:
-        """Send up to `count` messages, as many as are there."""
+    def _pump(self, count: int) -> int:
+        """Send up to `count` messages, as many as are there; how many those are."""
         if count <= 0:
-            return
+            return 0
+        given = 0
         strike = self._peer.strike("receive", self.namespace, self.path)
         if strike is Strike.CUT:
             self._peer.cut()
-            return
+            return 0
         if strike is Strike.BUSY:
             self._peer.detach(self, server_busy())
-            return
+            return 0
         try:
             if self._delete:
-                self._reserved += self._take(count)
+                given = self._take(count)
+                self._reserved += given
             else:
-                sent = size = 0
+                size = 0
                 for locked in self._acquire(count):
                     self.link.send(write(locked.message, locked), locked.token, context=locked)
-                    sent += 1
+                    given += 1
                     size += locked.message.size
-                self._handed(sent, size)
+                self._handed(given, size)
                 if len(self.link.session.outgoing) > self._sweep_at:
                     self._sweep()
             if strike is Strike.CUT_AFTER:
                 self._peer.cut()
         except BrokerError as error:
             self._peer.detach(self, wire_error(error))
+        return given
 
     def _acquire(self, count: int) -> Sequence[LockedMessage]:
         return self._queue.acquire(count)
