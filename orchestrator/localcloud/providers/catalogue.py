@@ -81,7 +81,7 @@ NAMESPACES = {
     "Microsoft.App": [
         *("jobs", "jobs/executions", "managedEnvironments", "managedEnvironments/storages"),
         *("managedEnvironments/certificates", "managedEnvironments/managedCertificates"),
-        "managedEnvironments/daprComponents",
+        *("managedEnvironments/daprComponents", "sandboxGroups", "sandboxGroups/vnetConnections"),
         *("containerApps", "containerApps/revisions", "containerApps/revisions/replicas"),
         *("operations", "locations", "locations/usages"),
     ],

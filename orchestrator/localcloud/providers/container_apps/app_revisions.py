@@ -206,6 +206,11 @@ def _shown(app: JSON, revision: JSON) -> JSON:
     }
 
 
+def shown_revisions(app: JSON) -> list[JSON]:
+    """All revisions of an app, oldest first, as they are shown."""
+    return [_shown(app, revision) for revision in app["properties"].get(KEY, [])]
+
+
 class Revisions(ResourceType):
     """`Microsoft.App/containerApps/revisions`: made by changes of their app."""
 
@@ -234,7 +239,7 @@ class Revisions(ResourceType):
         app = call.arm.store.get(parent)
         if app is None:
             raise missing(parent)
-        return [_shown(app, revision) for revision in app["properties"].get(KEY, [])]
+        return shown_revisions(app)
 
     def actions(self) -> Mapping[str, Handler]:
         """Activate, deactivate, restart."""
@@ -290,3 +295,45 @@ class Revisions(ResourceType):
         if revision is None:
             raise self.missing(call.id)
         return revision
+
+
+class RevisionsApi(ResourceType):
+    """`…/detectorProperties/revisionsApi`: by which diagnostics read an app's revisions."""
+
+    type: ClassVar[str] = f"{APPS}/detectorProperties"
+    stored: ClassVar[bool] = False
+
+    async def get(self, call: Call) -> JSON | None:
+        """What its revisions are below."""
+        app = call.id.parent
+        if call.id.name.lower() != "revisionsapi" or app is None or app not in call.arm.store:
+            return None
+        return {"id": call.id.text, "name": call.id.name, "type": self.type}
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """It is not listed."""
+        return ()
+
+
+class DiagnosedRevisions(Revisions):
+    """An app's revisions, as diagnostics read them."""
+
+    type: ClassVar[str] = f"{APPS}/detectorProperties/revisions"
+
+    async def members(self, call: Call) -> Iterable[JSON]:
+        """All revisions of the app."""
+        api = call.id.parent
+        assert api is not None
+        assert api.parent is not None
+        app = call.arm.store.get(api.parent)
+        if app is None:
+            raise missing(api.parent)
+        return shown_revisions(app)
+
+    def actions(self) -> Mapping[str, Handler]:
+        """Diagnostics only read."""
+        return {}
+
+    def reads(self) -> Mapping[str, Handler]:
+        """Nothing is below them."""
+        return {}

@@ -126,6 +126,13 @@ class Apps(ResourceType):
             "listCustomHostNameAnalysis": self._analyse,
         }
 
+    def reads(self) -> Mapping[str, Handler]:
+        """Itself, as diagnostics read it."""
+        return {"detectorProperties/rootApi": self._root}
+
+    async def _root(self, call: Call) -> Answer:
+        return await self.show(call, _stored(call))
+
     async def _start(self, call: Call) -> Answer:
         return await self._set_status(call, RUNNING)
 

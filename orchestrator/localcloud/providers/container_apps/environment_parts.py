@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from orchestrator.localcloud.arm.errors import ArmError
-from orchestrator.localcloud.arm.ids import ResourceId, parse
+from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.provider import JSON, Answer, Call, ResourceType
 from orchestrator.localcloud.providers.availability import asked_name, available, unavailable
 from orchestrator.localcloud.providers.embedded import existing
@@ -231,6 +231,82 @@ async def profile_types(call: Call) -> Answer:
             }
             for name, (cores, memory, gpus, category) in PROFILES.items()
         ]
+    }
+
+
+MODES: Mapping[str, str] = {
+    "ConsumptionOnly": "Apps and jobs share machines and are billed by what they use.",
+    "WorkloadProfiles": "Apps and jobs run in workload profiles, on machines of their own or not.",
+}
+
+
+async def region_modes(call: Call) -> Answer:
+    """Which kinds of environments a region offers."""
+    location = call.arguments[-1]
+    kind = "availableManagedEnvironmentsModes"
+    return {
+        "value": [
+            _offered(call, kind, name, {"displayName": name, "description": text})
+            | {"location": location}
+            for name, text in MODES.items()
+        ]
+    }
+
+
+async def region_meters(call: Call) -> Answer:
+    """What a region bills by: one meter for each workload profile."""
+    location = call.arguments[-1]
+    return {
+        "value": [
+            _offered(call, "billingMeters", name, {"category": category, "displayName": name})
+            | {"location": location}
+            for name, (_, _, _, category) in PROFILES.items()
+        ]
+    }
+
+
+def _offered(call: Call, kind: str, name: str, properties: JSON) -> JSON:
+    base = f"/subscriptions/{call.arm.subscription}/providers/Microsoft.App/locations"
+    return {
+        "id": f"{base}/{call.arguments[-1]}/{kind}/{name}",
+        "name": name,
+        "type": f"Microsoft.App/locations/{kind}",
+        "properties": properties,
+    }
+
+
+async def check_migration(call: Call) -> Answer:
+    """Whether an environment can become one of another mode: one without workload profiles can
+    get them ("Environments in Azure Container Apps"), and there is no way back.
+
+    Raises:
+        ArmError: 400; there is no such mode.
+    """
+    given = str(call.object().get("targetMode") or "")
+    target = next((mode for mode in MODES if mode.lower() == given.lower()), None)
+    if target is None:
+        raise ArmError(
+            "InvalidRequestParameterWithDetails",
+            f"'{given}' is not valid for 'targetMode': {', '.join(MODES)} are.",
+            target="targetMode",
+        )
+    environment = call.arm.store.get(call.id)
+    if environment is None:
+        raise missing(call.id)
+    current = environment["properties"]["environmentMode"]
+    reasons = []
+    if current == target:
+        text = f"The environment '{call.id.name}' has the mode {current} already."
+        reasons = [{"code": "AlreadyInTargetMode", "message": text}]
+    elif target == "ConsumptionOnly":
+        text = "An environment with workload profiles cannot do without them."
+        reasons = [{"code": "MigrationNotSupported", "message": text}]
+    return {
+        "isEligible": not reasons,
+        "environmentName": environment["name"],
+        "currentMode": current,
+        "targetMode": target,
+        "failureReasons": reasons,
     }
 
 

@@ -14,6 +14,7 @@ from orchestrator.localcloud.identity import Identity, stable_guid
 from orchestrator.localcloud.providers.container_apps.configuration_rules import Surroundings
 from orchestrator.localcloud.providers.container_apps.environment_parts import (
     check_certificate_name,
+    check_migration,
     check_network,
     check_profiles,
     profile_states,
@@ -154,11 +155,25 @@ class ManagedEnvironments(ResourceType):
 
     def actions(self) -> Mapping[str, Handler]:
         """A token for its log stream."""
-        return {"getAuthToken": self._token, "checkNameAvailability": check_certificate_name}
+        return {
+            "getAuthToken": self._token,
+            "checkNameAvailability": check_certificate_name,
+            "checkMigrationEligibility": check_migration,
+        }
 
     def reads(self) -> Mapping[str, Handler]:
         """What is used of it."""
-        return {"usages": usages, "workloadProfileStates": profile_states}
+        return {
+            "usages": usages,
+            "workloadProfileStates": profile_states,
+            "detectorProperties/rootApi": self._root,
+        }
+
+    async def _root(self, call: Call) -> Answer:
+        resource = call.arm.store.get(call.id)
+        if resource is None:
+            raise missing(call.id)
+        return await self.show(call, resource)
 
     async def _token(self, call: Call) -> Answer:
         resource = call.arm.store.get(call.id)

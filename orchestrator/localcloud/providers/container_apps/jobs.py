@@ -23,12 +23,31 @@ from orchestrator.localcloud.arm.provider import (
 )
 from orchestrator.localcloud.arm.store import ResourceStore
 from orchestrator.localcloud.identity import Identity
-from orchestrator.localcloud.providers.container_apps.app_revisions import Revisions
+from orchestrator.localcloud.providers.container_apps.app_parts import (
+    AuthConfigs,
+    HttpRoutes,
+    MaintenanceConfigurations,
+    ResiliencyPolicies,
+    SourceControls,
+)
+from orchestrator.localcloud.providers.container_apps.app_revisions import (
+    DiagnosedRevisions,
+    Revisions,
+    RevisionsApi,
+)
 from orchestrator.localcloud.providers.container_apps.apps import Apps, verification_id
 from orchestrator.localcloud.providers.container_apps.configuration_rules import check_name
+from orchestrator.localcloud.providers.container_apps.connected_environments import (
+    ConnectedCertificates,
+    ConnectedDaprComponents,
+    ConnectedEnvironments,
+    ConnectedStorages,
+)
 from orchestrator.localcloud.providers.container_apps.environment_parts import (
     Storages,
     profile_types,
+    region_meters,
+    region_modes,
     region_usages,
 )
 from orchestrator.localcloud.providers.container_apps.environment_secrets import (
@@ -114,8 +133,11 @@ class ContainerApps(Provider):
             Executions(self),
             environments,
             *parts,
-            Apps(self.identity),
-            Revisions(),
+            *[HttpRoutes(), MaintenanceConfigurations(), ResiliencyPolicies()],
+            *[ConnectedEnvironments(), ConnectedStorages(), ConnectedCertificates()],
+            ConnectedDaprComponents(),
+            *[Apps(self.identity), AuthConfigs(), SourceControls()],
+            *[Revisions(), RevisionsApi(), DiagnosedRevisions()],
         ]
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
@@ -127,6 +149,8 @@ class ContainerApps(Provider):
             ),
             ("GET", at + "usages"): region_usages,
             ("GET", at + "availableManagedEnvironmentsWorkloadProfileTypes"): profile_types,
+            ("GET", at + "availableManagedEnvironmentsModes"): region_modes,
+            ("GET", at + "billingMeters"): region_meters,
         }
 
     def running(self) -> JobRuntime:
@@ -199,6 +223,13 @@ class Jobs(ResourceType):
             "provisioning operation in progress. Wait for it to end, then send the request again.",
             409,
         )
+
+    def reads(self) -> Mapping[str, Handler]:
+        """Itself, as diagnostics read it."""
+        return {"detectorProperties/rootApi": self._root}
+
+    async def _root(self, call: Call) -> Answer:
+        return await self.show(call, _stored(call))
 
     def actions(self) -> Mapping[str, Handler]:
         """Everything that can be done to a job."""

@@ -356,7 +356,7 @@ TABLE: Table = {
             "storageAccountSettings.storageAccountKey",
         )
     ),
-    "Microsoft.App/sessionPools": Published(_sessions),
+    "Microsoft.App/sessionPools": Published(_sessions, hidden=("secrets.[].value",)),
     "Microsoft.DurableTask/schedulers": Published(_scheduler),
     "Microsoft.MachineLearningServices/workspaces": Published(_learning),
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints": Published(
