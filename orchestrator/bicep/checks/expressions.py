@@ -25,6 +25,7 @@ _NO_VALUE = {
 }
 _ALWAYS = ("id", "name", "type", "apiVersion")  # that each resource has
 _WRITE_ONLY = ("dependsOn", "scope", "parent")
+_SCALARS = frozenset({"string", "int", "bool", "null"})
 _NOT_INDEXED = ("string", "int", "bool", "null")
 _MAX_INT = 2**63 - 1
 _NUMBERS = ("+", "-", "*", "/", "%")
@@ -281,12 +282,16 @@ class Checker:
             body = self.typing.body(found)
             if body is not None and name not in _ALWAYS:
                 self._known_property(node.name, body, name, node.safe)
-        elif found.name in ("array", "string", "int", "bool", "null", "lambda"):
+        elif found.name in _SCALARS or found.name in ("array", "lambda"):
             self.model.error(
                 node.name, "BCP055", f"This is {found.spell()}, which has no properties."
             )
         elif found.name == "object":
             self._known_property(node.name, found, name, node.safe)
+        elif found.members and not node.safe and all(m.name in _SCALARS for m in found.members):
+            self.model.error(
+                node.name, "BCP055", f"This is {found.spell()}, which has no properties."
+            )
         elif found.name == "union" and not any(may_have(one, name) for one in found.members):
             self._known_property(node.name, found.members[0], name, node.safe)
 
@@ -314,10 +319,19 @@ class Checker:
         if found.azure is not None:
             self._described_property(at, found, name, safe)
             return
-        if safe or not found.closed or found.rest is not None or found.prop(name) is not None:
+        if found.rest is not None or name in found.props or safe:
             return
         meant = nearest(name, found.props)
         known = ", ".join(sorted(found.props)) or "none"
+        if not found.closed:
+            if found.props:  # the type declares them, and a value may have others
+                self.model.warning(
+                    at,
+                    "BCP187",
+                    f'"{name}" is no property that the type declares.'
+                    + (f' Did you mean "{meant}"?' if meant else f" It has: {known}."),
+                )
+            return
         self.model.error(
             at,
             "BCP083" if meant else "BCP053",

@@ -40,6 +40,8 @@ def check(model: Model) -> None:
         _clashes(model, plural, named)
         for name, node in named[: len(model.of(kind))]:
             _reserved(model, kind, name, node)
+    for symbol in [*model.import_symbols, *model.wildcards]:
+        _reserved(model, symbol.kind, symbol.name, symbol.decl)
     for kind in (sym.RESOURCE, sym.MODULE):
         for symbol in model.of(kind):
             if model.symbols.get(symbol.name) is symbol:

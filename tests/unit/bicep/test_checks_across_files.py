@@ -24,6 +24,14 @@ def test_what_a_module_allows(tmp_path: Path) -> None:
     assert "'a' | 'b'" in found.message
 
 
+@pytest.mark.parametrize("what", ["* as sys", "* as az", "{ v as sys }", "{ v as this }"])
+def test_an_import_leaves_the_names_of_namespaces(tmp_path: Path, what: str) -> None:
+    (found,) = refused(
+        tmp_path, f"import {what} from 'm.bicep'\n", m__bicep="@export()\nvar v = 1\n"
+    )
+    assert (found.code, found.line) == ("BCP084", 1)
+
+
 def test_a_text_that_is_known_late_may_be_what_is_allowed(tmp_path: Path) -> None:
     found = template(
         tmp_path,

@@ -48,6 +48,7 @@ def warned(folder: Path, text: str, **others: str) -> list[tuple[str, int, int]]
         ("param c bool\nmodule m 'm.bicep' = if (c) {}\noutput o string = m.outputs.o.?p ?? ''\n", "BCP318", 3, 20),
         ("module m 'm.bicep' = {}\noutput o string = m.outputs.o.p\n", "BCP318", 2, 30),
         ("param p { a: string } = { a: 'x', b: 1 }\noutput o object = p\n", "BCP037", 1, 35),
+        ("param p { bee: string }\noutput o string = p.bea\n", "BCP187", 2, 21),
         ("param p string?\nmodule m 'm.bicep' = { params: { a: p! } }\noutput o string = p\n", "BCP321", 3, 19),
         ("param p string?\noutput o string = toLower(p)\n", "BCP321", 2, 27),
         ("param p int?\nfunc f(a int) int => a\noutput o int = f(p)\n", "BCP321", 3, 18),
@@ -70,6 +71,7 @@ def test_warning(tmp_path: Path, source: str, code: str, line: int, column: int)
         f"resource a {STORAGE} = [for i in [1, 2]: {{ name: 'a${{i}}' }}]\n",
         "module m 'm.bicep' = [for i in [1, 2]: { params: { a: 'x' } }]\n",
         "@export()\nvar v = 1\nfunc f() int => 1\n",
+        "param p { a: string, *: int }\noutput o int = p.b\nparam q { a: string }\noutput r string = q.?b ?? ''\n",
         "param p string?\noutput o string = toLower(p ?? 'x')\noutput q string = p!\noutput r string? = p\n",
     ],
 )
