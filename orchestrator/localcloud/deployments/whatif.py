@@ -46,6 +46,11 @@ _UNIDENTIFIABLE = (
     "version cannot be calculated until the deployment is under way. Please see "
     "https://aka.ms/WhatIfUnidentifiableResource for help."
 )
+_SHORT_CIRCUITED = (
+    "A nested deployment got short-circuited and all its resources got skipped from validation. "
+    "This is due to a nested template having a parameter that was not fully evaluated (contains a "
+    "function such as reference() or list*())."
+)
 _ORDER = ("Delete", "Create", "Deploy", "Modify", "Unsupported", "NoChange", "NoEffect", "Ignore")
 
 
@@ -143,7 +148,8 @@ class Prediction:
         try:
             inner = await prepare_nested(self.arm, item, body, above, self.groups)
         except ArmError as error:
-            self._unsupported(item, error.message)
+            later = _open(member(body.get("properties") or {}, "parameters"))
+            self._unsupported(item, _SHORT_CIRCUITED if later else error.message)
             return
         await self.look_into(inner, item.id)
         self.deployed[item.id.lower()] = await self._afterwards(item, inner)

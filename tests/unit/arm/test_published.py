@@ -508,3 +508,38 @@ async def test_secrets_of_an_authorization_server_are_listed(tmp_path: Path) -> 
         assert shown["clientId"] == "c"
         assert "clientSecret" not in shown
         assert await posted(arm, f"{server}/listSecrets") == {"clientSecret": "hush"}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "address"), [("10.0.0.0/16", "10.0.64.4"), ("10.1.0.0/23", "10.1.0.132")]
+)
+async def test_a_firewall_of_a_hub_has_its_address_there(
+    tmp_path: Path, prefix: str, address: str
+) -> None:
+    hub = f"{AT}/Microsoft.Network/virtualHubs/h"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await arm.put(hub, {"location": "eastus", "properties": {"addressPrefix": prefix}})
+        firewall = "Microsoft.Network/azureFirewalls/f"
+        properties = {"virtualHub": {"id": hub}, "hubIPAddresses": {"publicIPs": {"count": 1}}}
+        shown = await made(arm, firewall, properties=properties)
+        assert shown["hubIPAddresses"] == {"publicIPs": {"count": 1}, "privateIPAddress": address}
+
+
+async def test_an_environment_of_app_services_is_inside_its_subnet(tmp_path: Path) -> None:
+    async with world(tmp_path, Network()) as arm:
+        await arm.group()
+        network = "Microsoft.Network/virtualNetworks/n"
+        subnet = {"name": "s", "properties": {"addressPrefix": "10.0.1.0/24"}}
+        space = {"addressPrefixes": ["10.0.0.0/16"]}
+        await made(arm, network, properties={"addressSpace": space, "subnets": [subnet]})
+        shown = await made(
+            arm,
+            "Microsoft.Web/hostingEnvironments/ase",
+            properties={
+                "virtualNetwork": {"id": f"{AT}/{network}/subnets/s"},
+                "internalLoadBalancingMode": "Web, Publishing",
+            },
+        )
+        assert shown["dnsSuffix"] == "ase.appserviceenvironment.net"
+        assert shown["networkingConfiguration"] == {"internalInboundIpAddresses": ["10.0.1.4"]}

@@ -232,6 +232,25 @@ async def test_what_if_knows_what_modules_will_give_each_other(tmp_path: Path) -
         assert {item["changeType"] for item in now} == {"NoChange"}
 
 
+async def test_a_module_whose_parameters_come_later_is_not_looked_into(tmp_path: Path) -> None:
+    """An object that an action gives: what it will be cannot be told, nor what is made of it."""
+    inner = template(
+        parameters={"settings": {"type": "object"}},
+        resources=[machine("x", speed="[parameters('settings').speed]")],
+    )
+    wired = module("m", inner)
+    wired["properties"]["parameters"] = {
+        "settings": "[createObject('value', reference('y').settings)]"
+    }
+    async with deploying(tmp_path) as d:
+        raw = template(resources=[wired, machine("y", settings={"speed": 3})])
+        changes = {item["changeType"]: item for item in await d.what_if(raw)}
+        assert set(changes) == {"Create", "Unsupported"}
+        assert "was not fully evaluated" in changes["Unsupported"]["unsupportedReason"]
+        assert (await d.run("d", raw))["provisioningState"] == "Succeeded"
+        assert {item["changeType"] for item in await d.what_if(raw)} == {"NoChange"}
+
+
 async def test_what_if_looks_into_modules_and_groups_to_come(tmp_path: Path) -> None:
     inner = template(resources=[machine("x", where="[resourceGroup().location]")])
     raw = template(resources=[module("m", inner), machine("y", z="[reference('x2').a]")])

@@ -6,8 +6,10 @@ Names, addresses and states are those of the services' REST reference
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
+from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.provider import JSON
 from orchestrator.localcloud.providers.published.seen import Published, Seen, Table
 
@@ -60,6 +62,23 @@ def _zone(seen: Seen) -> JSON:
     return {"nameServers": servers, "numberOfRecordSets": 2, "maxNumberOfRecordSets": 10_000}
 
 
+def _firewall(seen: Seen) -> JSON:
+    """A firewall of a virtual hub has its address there: the second quarter of the hub's range is
+    the firewall's, whose first four addresses are Azure's."""
+    found = dict(_FIREWALL_PARTS.facts(seen))
+    try:
+        hub = seen.find(str(seen.prop("virtualHub", "id") or ""))
+    except ArmError:  # it is no id
+        hub = None
+    prefix = str(((hub or {}).get("properties") or {}).get("addressPrefix") or "")
+    try:
+        range_ = ipaddress.ip_network(prefix, strict=False)
+    except ValueError:
+        return found
+    address = range_.network_address + range_.num_addresses // 4 + 4
+    return {**found, "hubIPAddresses": {"privateIPAddress": str(address)}}
+
+
 def _circuit(seen: Seen) -> JSON:
     """A circuit that no provider has connected yet."""
     return {
@@ -88,10 +107,12 @@ _APPLICATION_GATEWAY = (
     "rewriteRuleSets",
 )
 
+_FIREWALL_PARTS = _parts("ipConfigurations")
+
 TABLE: Table = {
     "Microsoft.Network/loadBalancers": _parts(*_LOAD_BALANCER),
     "Microsoft.Network/applicationGateways": _parts(*_APPLICATION_GATEWAY),
-    "Microsoft.Network/azureFirewalls": _parts("ipConfigurations"),
+    "Microsoft.Network/azureFirewalls": Published(_firewall),
     "Microsoft.Network/virtualNetworkGateways": _parts("ipConfigurations"),
     "Microsoft.Network/bastionHosts": Published(_bastion),
     "Microsoft.Network/trafficManagerProfiles": Published(_traffic),

@@ -140,6 +140,18 @@ def _gateway(seen: Seen) -> JSON:
     }
 
 
+def _hosting(seen: Seen) -> JSON:
+    """An App Service Environment: its domain, and the address that its apps have in its subnet."""
+    address = seen.address_in(seen.prop("virtualNetwork", "id"))
+    given = str(seen.prop("internalLoadBalancingMode") or "None").lower()
+    return {
+        "dnsSuffix": f"{seen.host}.appserviceenvironment.net",
+        "networkingConfiguration": {
+            "internalInboundIpAddresses": [address] if address and given != "none" else [],
+        },
+    }
+
+
 def _authorization_server(seen: Seen) -> Answer:
     names = ("clientSecret", "resourceOwnerUsername", "resourceOwnerPassword")
     return {name: value for name in names if (value := seen.prop(name)) is not None}
@@ -236,6 +248,7 @@ TABLE: Table = {
     "Microsoft.Web/serverfarms": Published(
         lambda seen: {"status": "Ready", "serverFarmId": 0, "geoRegion": seen.location}
     ),
+    "Microsoft.Web/hostingEnvironments": Published(_hosting),
     "Microsoft.Web/staticSites": Published(
         _static_site,
         actions={"listSecrets": lambda seen: {"properties": {"apiKey": seen.hex("api", 80)}}},
