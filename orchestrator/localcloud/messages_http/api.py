@@ -229,15 +229,15 @@ class MessagesApi:
             queue.release(locked.token)
             return _answer(204)
         try:
-            shown = show(locked.message, locked)
+            number = queue.number_of(locked.message)
+            shown = show(locked.message, number, locked)
         except BrokerError:
             queue.release(locked.token)
             raise
         place = quote(queue.path.lower(), safe="/$")
         token = UUID(bytes_le=locked.token)
         headers = {
-            "Location": f"{request.scheme}://{request.host}/{place}/messages/"
-            f"{locked.message.sequence}/{token}"
+            "Location": f"{request.scheme}://{request.host}/{place}/messages/{number}/{token}"
         }
         return self._handed(201, request, queue, locked.message, shown, headers)
 
@@ -248,7 +248,9 @@ class MessagesApi:
         if message is None:
             return _answer(204)
         assert isinstance(message, StoredMessage)
-        return self._handed(200, request, queue, message, show(message), {})
+        return self._handed(
+            200, request, queue, message, show(message, queue.number_of(message)), {}
+        )
 
     async def _next(
         self, request: web.Request, queue: Queue, *, remove: bool
@@ -320,7 +322,7 @@ def _locked(queue: Queue, found: re.Match[str]) -> bytes:
     token = UUID(found["token"]).bytes_le
     message = queue.locked(token).message
     named = unquote(found["which"])
-    if named not in (str(message.sequence), message_id(message)):
+    if named not in (str(queue.number_of(message)), message_id(message)):
         raise LockLost(
             f"No message was found with the specified MessageId or LockToken: the lock is not of "
             f"'{named}'."

@@ -156,18 +156,19 @@ class Shown:
     body: bytes
 
 
-def show(message: StoredMessage, locked: LockedMessage | None = None) -> Shown:
-    """A received message, under a lock or removed. Raises BrokerError for one that is no AMQP."""
+def show(message: StoredMessage, number: int, locked: LockedMessage | None = None) -> Shown:
+    """A received message, under a lock or removed. number: its sequence number, as the queue shows
+    it. Raises BrokerError for one that is no AMQP."""
     try:
-        return _show(message, locked)
+        return _show(message, number, locked)
     except DecodeError as error:
         raise BrokerError(
-            f"The message with sequence number {message.sequence} cannot be read: {error}"
+            f"The message with sequence number {number} cannot be read: {error}"
         ) from error
 
 
-def _show(message: StoredMessage, locked: LockedMessage | None) -> Shown:
-    parts = s.split(write(message, locked))
+def _show(message: StoredMessage, number: int, locked: LockedMessage | None) -> Shown:
+    parts = s.split(write(message, number, locked))
     fields = s.list_of(parts.properties, 13)
     annotations = s.map_of(parts.message_annotations)
     body, kind = _readable_body(parts)
@@ -189,7 +190,7 @@ def _show(message: StoredMessage, locked: LockedMessage | None) -> Shown:
         "ReplyTo": _text(fields[4]),
         "ReplyToSessionId": _text(fields[12]),
         "ScheduledEnqueueTimeUtc": _date(annotations.get(SCHEDULED_TIME)),
-        "SequenceNumber": message.sequence,
+        "SequenceNumber": number,
         "SessionId": _text(fields[10]),
         "State": _state(annotations.get("x-opt-message-state")),
         "TimeToLive": _time_to_live(message, s.list_of(parts.header, 5)[2]),

@@ -11,6 +11,7 @@ topics/        a copy for each subscription whose rules want it; content.py what
 transactions.py arrivals.py forwarding.py   what happens in several queues at once, or not at all
 store/         what is asked of a durable store, and the stores there are
 definitions.py registry.py   what an entity may be, and who is there
+partitions.py  what sequence numbers tell of partitions
 broker*.py     namespaces, entities, keys: what everybody outside the engine talks to;
                forward_targets.py what it refuses of forwarding
 context.py     what a queue needs of the broker

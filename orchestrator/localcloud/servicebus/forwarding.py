@@ -175,7 +175,7 @@ class Forwarding(Intake):
                         details,
                         hops=hops,
                         scheduled_at=None,
-                        enqueued_sequence=message.enqueued_sequence,
+                        enqueued_sequence=self.first_number_of(message),
                     ),
                 ),
                 arrivals,
@@ -232,8 +232,9 @@ class Forwarding(Intake):
     ) -> None:
         queue = self.transfer_dead_letter
         count = message.delivery_count
+        first = self.first_number_of(message)
         number = queue.next_sequence()
-        arrivals.put(queue, message.buried(number, self.path, reason, description, count))
+        arrivals.put(queue, message.buried(number, first, self.path, reason, description, count))
 
     def admit(self, message: StoredMessage, arrivals: Arrivals, now: float) -> None:
         """Plan the arrival of a message that another entity forwards or that a topic gives to its

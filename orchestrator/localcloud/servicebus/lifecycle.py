@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from orchestrator.localcloud.servicebus import partitions
 from orchestrator.localcloud.servicebus.arrivals import Arrivals
 from orchestrator.localcloud.servicebus.context import Context
 from orchestrator.localcloud.servicebus.errors import BrokerError
@@ -203,6 +204,22 @@ class Lifecycle:
         self._remind(when)
 
     # -- coming and going ----------------------------------------------------------------------
+
+    def number_of(self, message: StoredMessage) -> int:
+        """Its sequence number as clients know it."""
+        if not self.properties.enable_partitioning:
+            return message.sequence
+        details = message.details
+        return partitions.shown(message.sequence, details.session_id, details.partition_key)
+
+    def first_number_of(self, message: StoredMessage) -> int:
+        """The number that clients knew it by where it was sent to."""
+        first = message.details.enqueued_sequence
+        return self.number_of(message) if first is None else first
+
+    def sequence_of(self, number: int) -> int:
+        """What clients know as that sequence number."""
+        return partitions.counted(number) if self.properties.enable_partitioning else number
 
     def next_sequence(self) -> int:
         self._last_sequence += 1
@@ -422,6 +439,7 @@ class Lifecycle:
         target = self.dead_letter
         moved = message.buried(
             target.next_sequence(),
+            self.first_number_of(message),
             self.path,
             reason,
             description,

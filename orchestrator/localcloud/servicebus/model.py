@@ -137,7 +137,7 @@ class Details:
 
     scheduled_at: when it becomes, or became, active, epoch seconds; None: it never had to wait.
     dead_letter_source: the path of the entity it was dead-lettered from (x-opt-deadletter-source).
-    enqueued_sequence: the number it had first, where that is another one.
+    enqueued_sequence: the number it had first, as clients knew it, where that is another one.
     modified: properties set by abandon, defer or dead-letter: opaque bytes of the front (an
         encoded map), to be merged over the application properties at delivery.
     hops: how often it was forwarded so far.
@@ -202,25 +202,21 @@ class StoredMessage:
         """Bytes that it counts against the queue's quota."""
         return len(self.payload)
 
-    @property
-    def enqueued_sequence(self) -> int:
-        """`x-opt-enqueue-sequence-number`."""
-        first = self.details.enqueued_sequence
-        return self.sequence if first is None else first
-
     def buried(
         self,
         sequence: int,
+        first: int,
         source: str,
         reason: str | None,
         description: str | None,
         delivery_count: int = 0,
     ) -> StoredMessage:
-        """Itself as a dead letter from the entity `source`, where time to live is not observed."""
+        """Itself as a dead letter from the entity `source`, where time to live is not observed.
+        first: the number by which clients knew it first."""
         details = replace(
             self.details,
             scheduled_at=None,
-            enqueued_sequence=self.enqueued_sequence,
+            enqueued_sequence=first,
             dead_letter_reason=reason,
             dead_letter_description=description,
             dead_letter_source=source,

@@ -56,7 +56,9 @@ def stored(payload: bytes, details: Details | None = None, **options: Any) -> St
 
 
 def delivered(one: StoredMessage) -> s.Sections:
-    return s.split(write(one, LockedMessage(one, uuid.UUID(int=1).bytes_le, NOW + 30)))
+    return s.split(
+        write(one, one.sequence, LockedMessage(one, uuid.UUID(int=1).bytes_le, NOW + 30))
+    )
 
 
 def test_what_the_engine_decides_by_is_read() -> None:
@@ -78,9 +80,9 @@ def test_a_message_is_kept_byte_for_byte() -> None:
 def test_delivery_annotations_reach_the_receiver_with_the_lock_token() -> None:
     mine = {t.Symbol("hop"): 1, t.Symbol("x-opt-lock-token"): uuid.UUID(int=7)}
     kept = read(message(["id"]) + s.section(s.DELIVERY_ANNOTATIONS, mine), NOW).payload
-    assert s.map_of(s.split(write(stored(kept))).delivery_annotations) == {"hop": 1}
+    assert s.map_of(s.split(write(stored(kept), 1)).delivery_annotations) == {"hop": 1}
     token = uuid.uuid4()
-    locked = write(stored(kept), LockedMessage(stored(kept), token.bytes_le, NOW + 30))
+    locked = write(stored(kept), 1, LockedMessage(stored(kept), token.bytes_le, NOW + 30))
     assert s.map_of(s.split(locked).delivery_annotations) == {"hop": 1, "x-opt-lock-token": token}
 
 
@@ -89,8 +91,8 @@ def test_an_ordinary_delivery_says_no_more_than_the_service_does() -> None:
     one = stored(message(["id"]))
     token = uuid.uuid4()
     plain, locked = (
-        s.split(write(one)),
-        s.split(write(one, LockedMessage(one, token.bytes_le, NOW + 30))),
+        s.split(write(one, one.sequence)),
+        s.split(write(one, one.sequence, LockedMessage(one, token.bytes_le, NOW + 30))),
     )
     assert set(s.map_of(plain.message_annotations)) == {
         "x-opt-sequence-number",
@@ -192,7 +194,7 @@ def test_a_delivery_tells_the_messages_place_and_times() -> None:
         "x-opt-locked-until": int((NOW + 30) * 1000),
         "x-opt-deadletter-source": "queue",
     }
-    peeked = s.map_of(s.split(write(one)).message_annotations)
+    peeked = s.map_of(s.split(write(one, one.sequence)).message_annotations)
     assert "x-opt-locked-until" not in peeked
 
 

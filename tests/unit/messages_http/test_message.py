@@ -25,7 +25,7 @@ NOW = 1_800_000_000.0
 
 
 def shown(payload: bytes, **fields: Any) -> Shown:
-    return show(StoredMessage(3, read(payload, NOW).payload, NOW, **fields))
+    return show(StoredMessage(3, read(payload, NOW).payload, NOW, **fields), 3)
 
 
 def with_body(*sections: bytes) -> bytes:
@@ -126,7 +126,7 @@ def test_an_answer_tells_what_the_broker_knows() -> None:
     )
     token = UUID("7da9cfd5-40d5-4bb1-8d64-ec5a52e1c547")
     message = StoredMessage(2, payload, NOW, NOW + 10)
-    found = show(message, LockedMessage(message, token.bytes_le, NOW + 60))
+    found = show(message, message.sequence, LockedMessage(message, token.bytes_le, NOW + 60))
     assert found.body == b"xy"
     assert found.content_type == "a/b"
     assert found.headers == {"Priority": '"High"'}

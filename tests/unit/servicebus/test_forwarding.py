@@ -47,7 +47,7 @@ async def test_what_is_sent_to_a_forwarding_queue_arrives_where_it_points(world:
     assert first.counts() == QueueCounts()
     locks = last.acquire(5)
     assert texts(locks) == ["a", "b"]
-    assert [lock.message.enqueued_sequence for lock in locks] == [1, 2]
+    assert [lock.message.details.enqueued_sequence for lock in locks] == [1, 2]
     await world.restart()
     assert world.again(first).counts().total == 0
     assert world.again(last).counts().active == 2

@@ -197,7 +197,7 @@ async def test_a_dead_letter_keeps_reason_description_and_properties(world: Worl
         "It says b.",
     )
     assert details.modified == b"map"
-    assert dead.message.enqueued_sequence == 2
+    assert dead.message.details.enqueued_sequence == 2
     assert dead.message.sequence == 1
 
 

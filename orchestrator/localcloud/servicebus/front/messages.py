@@ -197,14 +197,15 @@ _LOCK_TOKEN_ALONE = b"\x00\x53\x71\xc1\x24\x02" + _LOCK_TOKEN
 _long = struct.Struct(">q").pack
 
 
-def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
-    """A message as a receiver gets it: delivered under `locked`, or deleted or peeked without."""
+def write(message: StoredMessage, number: int, locked: LockedMessage | None = None) -> bytes:
+    """A message as a receiver gets it: delivered under `locked`, or deleted or peeked without.
+    number: its sequence number, as the queue shows it."""
     payload = message.payload
     details = message.details
     header, for_delivery, annotations, rest = s.prelude(payload)
     count, entries = s.map_entries(annotations)
     count += 4
-    own = _numbers(_SEQUENCE, message.sequence, _ENQUEUED, int(message.enqueued_at * 1000))
+    own = _numbers(_SEQUENCE, number, _ENQUEUED, int(message.enqueued_at * 1000))
     if locked is not None:
         count += 2
         own += _LOCKED_UNTIL + _long(int(locked.until * 1000))
@@ -243,9 +244,9 @@ def write(message: StoredMessage, locked: LockedMessage | None = None) -> bytes:
     )
 
 
-def write_outline(message: StoredMessage) -> bytes:
+def write_outline(message: StoredMessage, number: int) -> bytes:
     """A peeked message without its body, of which a delivery annotation tells the size."""
-    parts = s.split(write(message))
+    parts = s.split(write(message, number))
     count, entries = s.map_entries(parts.delivery_annotations)
     size = encode(t.Symbol("omitted-message-body-size")) + encode(len(parts.body))
     return b"".join(

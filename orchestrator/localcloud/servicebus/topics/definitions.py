@@ -80,6 +80,7 @@ class SubscriptionProperties:
             forward_dead_letters_to=self.forward_dead_letters_to,
             auto_delete_on_idle=self.auto_delete_on_idle,
             enable_batched_operations=self.enable_batched_operations,
+            enable_partitioning=topic.enable_partitioning,
         )
 
 

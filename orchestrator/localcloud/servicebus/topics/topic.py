@@ -99,7 +99,7 @@ class Subscription(Queue):
                 replace(
                     message.details,
                     session_id=session_id,
-                    enqueued_sequence=message.enqueued_sequence,
+                    enqueued_sequence=self.first_number_of(message),
                 ),
             ),
         )
@@ -109,7 +109,8 @@ class Subscription(Queue):
     ) -> None:
         grave = self.dead_letter
         number = grave.next_sequence()
-        arrivals.put(grave, message.buried(number, self.path, reason, description))
+        first = self.first_number_of(message)
+        arrivals.put(grave, message.buried(number, first, self.path, reason, description))
 
 
 class _Reader:
@@ -150,8 +151,8 @@ class Topic(Queue):
     def read(self, message: StoredMessage) -> MessageContent:
         """What rules see of it. Raises BrokerError."""
         content = self._context.content.read(message.payload)
-        content.system["SequenceNumber"] = message.sequence
-        content.system["EnqueuedSequenceNumber"] = message.enqueued_sequence
+        content.system["SequenceNumber"] = self.number_of(message)
+        content.system["EnqueuedSequenceNumber"] = self.first_number_of(message)
         content.system["EnqueuedTimeUtc"] = int(message.enqueued_at * 1000)
         content.system["DeliveryCount"] = 0
         if message.expires_at != NEVER:

@@ -142,8 +142,10 @@ class ReceiverDoor(Door):
                 self._reserved += given
             else:
                 size = 0
+                number_of = self._queue.number_of
                 for locked in self._acquire(count):
-                    self.link.send(write(locked.message, locked), locked.token, context=locked)
+                    payload = write(locked.message, number_of(locked.message), locked)
+                    self.link.send(payload, locked.token, context=locked)
                     given += 1
                     size += locked.message.size
                 self._handed(given, size)
@@ -181,7 +183,7 @@ class ReceiverDoor(Door):
             self._peer.detach(self, wire_error(error))
             return
         for message in messages:
-            self.link.send(write(message), NO_TAG, settled=True)
+            self.link.send(write(message, self._queue.number_of(message)), NO_TAG, settled=True)
         self._handed(len(messages), sum(message.size for message in messages))
         if self.link.drain:
             self.on_sendable()

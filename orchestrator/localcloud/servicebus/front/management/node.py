@@ -17,6 +17,7 @@ from uuid import UUID
 
 from orchestrator.localcloud.amqp import types as t
 from orchestrator.localcloud.amqp.errors import NOT_ALLOWED, NOT_IMPLEMENTED, AmqpError
+from orchestrator.localcloud.servicebus import partitions
 from orchestrator.localcloud.servicebus.errors import BrokerError
 from orchestrator.localcloud.servicebus.front.faults import SERVER_BUSY, Strike, server_busy
 from orchestrator.localcloud.servicebus.front.links.door import unauthorized
@@ -174,17 +175,20 @@ class ManagementNode:
         first = call.number("from-sequence-number")
         count = call.number("message-count")
         session_id = call.text("session-id")
-        first, count = max(first, 0), max(count, 0)
-        self._queue.check_stays("browser")
+        queue = self._queue
+        first, count = queue.sequence_of(max(first, 0)), max(count, 0)
+        queue.check_stays("browser")
         if session_id is not None:
-            found = self._queue.peek_session(session_id, first, count)
+            found = queue.peek_session(session_id, first, count)
         else:
-            found = self._queue.peek(first, count)
+            found = queue.peek(first, count)
         if not found:
             call.answer(204, "NoContent", None, "com.microsoft:message-not-found")
             return
         form = write_outline if call.body.get("omit-message-body") is True else write
-        call.succeed({"messages": _fitting([{"message": form(m)} for m in found])})
+        call.succeed(
+            {"messages": _fitting([{"message": form(m, queue.number_of(m))} for m in found])}
+        )
 
     def _delete(self, call: Call) -> None:
         """What receivers of the SDKs call "delete messages" and "purge messages"
@@ -244,21 +248,34 @@ class ManagementNode:
         self._carry_out(
             call,
             send,
-            lambda: {"sequence-numbers": t.longs(sequences)},
+            lambda: {"sequence-numbers": t.longs(self._shown(sequences, messages))},
             sent,
             messages=len(messages),
             size=size,
         )
 
+    def _shown(self, sequences: Sequence[int], messages: Sequence[IncomingMessage]) -> list[int]:
+        """The numbers of what was just sent, as clients know them; 0 of a duplicate."""
+        if not self._queue.properties.enable_partitioning:
+            return list(sequences)
+        return [
+            partitions.shown(sequence, message.session_id, message.partition_key) if sequence else 0
+            for sequence, message in zip(sequences, messages, strict=True)
+        ]
+
+    def _sequences(self, call: Call) -> list[int]:
+        return [self._queue.sequence_of(number) for number in call.numbers("sequence-numbers")]
+
     def _cancel_scheduled(self, call: Call) -> None:
-        sequences = call.numbers("sequence-numbers")
+        sequences = self._sequences(call)
         self._queue.check_scheduled(sequences)
         self._carry_out(
             call, partial(self._queue.cancel_scheduled, sequences), size=8 * len(sequences)
         )
 
     def _receive(self, call: Call) -> None:
-        sequences = call.numbers("sequence-numbers")
+        sequences = self._sequences(call)
+        number_of = self._queue.number_of
         if call.number("receiver-settle-mode") == 0:
             if call.transaction is not None:
                 raise AnswerError(
@@ -270,7 +287,9 @@ class ManagementNode:
                     call.fail_with(error)
                 else:
                     self._handed(messages)
-                    call.succeed({"messages": [{"message": write(m)} for m in messages]})
+                    call.succeed(
+                        {"messages": [{"message": write(m, number_of(m))} for m in messages]}
+                    )
 
             self._queue.take_deferred(sequences, taken, self._session(call))
             return
@@ -281,7 +300,7 @@ class ManagementNode:
                 "messages": [
                     {
                         "lock-token": UUID(bytes_le=locked.token),
-                        "message": write(locked.message, locked),
+                        "message": write(locked.message, number_of(locked.message), locked),
                     }
                     for locked in found
                 ]
