@@ -204,7 +204,11 @@ async def test_stream_and_table_agree_on_the_time_of_every_line(logs: Logs) -> N
     )
     logs.store.replica_ended(REPLICA)
     await reader.task
-    streamed = [[timestamp(line.time).replace(".000000", ""), line.text] for line in reader.lines]
+    # A datetime of an answer ends with its last digit that says something.
+    streamed = [
+        [timestamp(line.time).rstrip("Z").rstrip("0").rstrip(".") + "Z", line.text]
+        for line in reader.lines
+    ]
     assert streamed == rows
 
 

@@ -58,6 +58,28 @@ def without_settings(query: str) -> str:
 # ---------------------------------------------------------------------------------- functions
 
 
+def unwrapped(query: str) -> str:
+    """The query with `(T | where …) | …` as `T | where … | …`: blanks for the brackets."""
+    found = tokens(query)
+    for index, token in enumerate(found):
+        before = found[index - 1].text if index else ";"
+        if token.text != "(" or before not in (";", "(", "="):
+            continue
+        close = _closing(found, index)
+        inside = found[index + 1 : close] if close else ()
+        after = found[close + 1].text if close and close + 1 < len(found) else ";"
+        if not close or not inside or after not in (";", "|", ")"):
+            continue
+        tabular = inside[0].text in _SOURCES or any(
+            one.text == "|" and not depth for _, depth, one in by_depth(inside)
+        )
+        if tabular or (before == ";" and after == "|"):
+            end = found[close].start
+            query = f"{query[: token.start]} {query[token.end : end]} {query[end + 1 :]}"
+            return unwrapped(query)
+    return query
+
+
 def views(query: str) -> frozenset[str]:
     """Names of the `let`s that are views: `let V = view () { … }`."""
     found = tokens(query)

@@ -17,12 +17,13 @@ from duckdb_kql import ir, schema
 from duckdb_kql.errors import KqlError
 
 from orchestrator.localcloud.logs.errors import semantic_error
-from orchestrator.localcloud.logs.kql import functions, groups, unions, windows
+from orchestrator.localcloud.logs.kql import binary, functions, groups, keys, unions, windows
+from orchestrator.localcloud.logs.kql.binary import ANY, literal
 from orchestrator.localcloud.logs.kql.groups import Group
+from orchestrator.localcloud.logs.kql.tree import rebuilt, walk
 
 Columns = Mapping[str, Sequence[str]]
 _INPUT = "\0input"
-ANY = "$any"
 MAX_ITEMS = 1_048_576
 """Most values that `range()` makes."""
 
@@ -51,43 +52,20 @@ def expand(
     """
     hidden = tuple(name for name in _HIDDEN if _reads(query, name))
     bound = {name for node in walk(query) if isinstance(node, ir.Query) for name, _ in node.lets}
-    expansion = _Expansion(hidden, bound, frozenset(known), views, labels, types_of)
+    expansion = _Expansion(
+        hidden,
+        bound,
+        frozenset(known),
+        views,
+        labels,
+        types_of,
+        has_dynamics=keys.has_dynamics(query),
+    )
     return expansion.query(query, {name: list(cols) for name, cols in known.items()})[0]
 
 
 def _reads(node: object, name: str) -> bool:
     return any(isinstance(one, ir.ColumnRef) and one.name == name for one in walk(node))
-
-
-def walk(root: object) -> Sequence[object]:
-    """Every node of a tree."""
-    found: list[object] = []
-    stack: list[object] = [root]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, list | tuple):
-            stack.extend(node)
-        elif dataclasses.is_dataclass(node) and not isinstance(node, type):
-            found.append(node)
-            stack.extend(getattr(node, field.name) for field in dataclasses.fields(node))
-    return found
-
-
-def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
-    """The node with `change` applied to each thing directly inside; itself if nothing changes."""
-    if isinstance(node, list | tuple):
-        items = [change(item) for item in node]
-        same = all(new is old for new, old in zip(items, node, strict=True))
-        return node if same else type(node)(items)
-    if not dataclasses.is_dataclass(node) or isinstance(node, type):
-        return node
-    changed = {}
-    for field in dataclasses.fields(node):
-        old = getattr(node, field.name)
-        new = change(old)
-        if new is not old:
-            changed[field.name] = new
-    return dataclasses.replace(node, **changed) if changed else node
 
 
 class _Expansion:
@@ -99,6 +77,8 @@ class _Expansion:
         views: frozenset[str],
         labels: Mapping[str, str],
         types_of: unions.TypesOf,
+        *,
+        has_dynamics: bool,
     ) -> None:
         self._hidden = hidden
         self._bound = bound
@@ -106,6 +86,7 @@ class _Expansion:
         self._views = views
         self._labels = labels
         self._types_of = types_of
+        self._has_dynamics = has_dynamics
         # The `let`s of the queries around the one at hand.
         self._lets: list[tuple[str, ir.Query | ir.Expr]] = []
 
@@ -172,6 +153,7 @@ class _Expansion:
                     ordered = False
                     continue
             part = None if group is None else group.part()
+            before_it = list(operators)
             forms = [inside] if group is None else groups.grouped(inside, group)
             for one in (
                 stage
@@ -180,6 +162,8 @@ class _Expansion:
             ):
                 operators.append(one)
                 columns = _behind(one, columns, local)
+            if group is None and self._has_dynamics:
+                keys.check(ir.Query(source, before_it), inside, self._scope())
             if isinstance(inside, ir.Join | ir.Lookup) and group is None:
                 fill = self._fill(source, operators, local)
                 operators.extend(fill)
@@ -255,6 +239,8 @@ class _Expansion:
         node = rebuilt(node, lambda inner: self._inside(inner, columns, known))
         if isinstance(node, ir.FunctionCall):
             return _call(node, columns)
+        if isinstance(node, ir.BinaryOp):
+            node = binary.divided(binary.with_empty(node))
         if isinstance(node, ir.BinaryOp | ir.HasList | ir.InList) and _is_any(node):
             return _any_of(node, _told(columns, "where * …"))
         return node
@@ -438,7 +424,7 @@ def _call(node: ir.FunctionCall, columns: list[str] | None) -> ir.Expr:
         return ir.FunctionCall(f"{name}_of", node.args)
     elif name == "pack_all" and len(node.args) < 2:
         bag = _packed(_told(columns, "pack_all()"))
-        empty = _literal(node.args[0]) if node.args else None
+        empty = literal(node.args[0]) if node.args else None
         skip = isinstance(empty, ir.Literal) and empty.value is True
         return ir.FunctionCall("__local_without_empty", (bag,)) if skip else bag
     elif name == "bag_pack_columns" and all(isinstance(one, ir.ColumnRef) for one in node.args):
@@ -478,7 +464,21 @@ def _formed(name: str, node: ir.FunctionCall) -> ir.Expr:
         kind = _BINS.get(node.args[0].kind)
         return node if kind is None else dataclasses.replace(node, name=f"__local_bin_at_{kind}")
     form = functions.form_of(name, count)
+    if name in ("array_sort_asc", "array_sort_desc") and not _sorts_one(node):
+        raise semantic_error(
+            "SEM0001",
+            f"{name}() of several arrays is not supported by the local Log Analytics; use "
+            "mv-expand and sort by",
+        )
     return node if form is None else dataclasses.replace(node, name=form)
+
+
+def _sorts_one(node: ir.FunctionCall) -> bool:
+    """Whether it is one array that is sorted: with another argument, where its nulls go."""
+    last = literal(node.args[-1]) if node.args else None
+    return len(node.args) < 2 or (
+        len(node.args) == 2 and isinstance(last, ir.Literal) and last.kind == "bool"
+    )
 
 
 def _without_prefix(address: ir.Expr) -> ir.Expr:
@@ -494,7 +494,7 @@ def _folded(size: ir.Expr) -> ir.Expr:
     """`60 * 1s` as one literal, without which a bin cannot be told to be one of time."""
     if not isinstance(size, ir.BinaryOp) or size.op != "*":
         return size
-    count, span = (_literal(side) for side in (size.left, size.right))
+    count, span = (literal(side) for side in (size.left, size.right))
     if isinstance(count, ir.Literal) and count.kind == "timespan":
         count, span = span, count
     if not (isinstance(count, ir.Literal) and isinstance(count.value, int)):
@@ -505,12 +505,6 @@ def _folded(size: ir.Expr) -> ir.Expr:
     if parts is None:
         return size
     return ir.Literal(f"{int(parts[1]) * count.value}{parts[2]}", "timespan")
-
-
-def _literal(node: ir.Expr) -> ir.Expr:
-    while isinstance(node, ir.LetRef):
-        node = node.value
-    return node
 
 
 def _check_range(node: ir.FunctionCall) -> None:

@@ -219,14 +219,18 @@ def check_conditions(query: str) -> None:
     """
     operator: dict[int, str] = {}
     previous = ""
-    for _, depth, token in by_depth(tokens(query)):
+    found = tokens(query)
+    named = {found[i + 1].text for i, one in enumerate(found[:-1]) if one.text == "let"}
+    for index, depth, token in by_depth(found):
         if previous == "|" or (previous == "(" and token.text in OPERATORS):
             operator[depth] = token.text
         elif previous == ";":
             operator[depth] = ""
         if token.text == "(":
             # What stands in brackets belongs to the operator outside, until there is one inside.
-            operator[depth + 1] = operator.get(depth, "")
+            # The arguments of a function of the query's own may have names: f(a = 1).
+            calls = previous in named and (index < 2 or found[index - 2].text != "let")
+            operator[depth + 1] = "" if calls else operator.get(depth, "")
         elif token.text == "=" and operator.get(depth) in ("where", "filter"):
             raise syntax_error(
                 "expected a comparison such as '=='",

@@ -42,6 +42,7 @@ def plain(query: str) -> str:
     query = calls.in_order(query)
     query = calls.named_views(query)
     query = calls.inlined(query)
+    query = calls.unwrapped(query)
     query = calls.quoted_keywords(query)
     query = calls.rewritten(query)
     refused: set[tuple[str, str]] = set()

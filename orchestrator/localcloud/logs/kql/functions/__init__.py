@@ -37,7 +37,9 @@ def form_of(name: str, count: int) -> str | None:
 
 def register() -> None:
     """Make these functions known to the translator; what it knows itself stays as it is,
-    but `aggregates.OWN`."""
+    but `texts.OWN` and `aggregates.OWN`."""
+    for name, template, counts in texts.OWN:
+        SCALAR_FUNCTIONS[name] = FunctionSpec(name, "template", template, counts)
     for subject in _SUBJECTS:
         for name, template, counts in subject.SCALARS:
             spec = SCALAR_FUNCTIONS.get(name)

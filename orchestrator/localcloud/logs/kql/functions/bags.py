@@ -76,7 +76,6 @@ SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("bag_merge", merged("{0}", "{1}"), (2,)),
     ("bag_set_key", _SET, (3,)),
     ("bag_zip", _ZIPPED, (2,)),
-    ("dynamic_to_json", "CAST(to_json({0}) AS VARCHAR)", (1,)),
     (
         "__local_without_empty",
         _entries(

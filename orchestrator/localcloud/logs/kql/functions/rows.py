@@ -29,6 +29,12 @@ _STAND_INS = ("serialize", "keep", "away", "reorder", "distinct", "find")
 SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     *((f"__local_{name}", "NULL", ()) for name in _STAND_INS),
     ("__local_all", "NULL", (0,)),
+    (
+        "__local_text",
+        "CASE WHEN typeof({0}) = 'VARCHAR' THEN coalesce(CAST({0} AS VARCHAR), '') "
+        "ELSE CAST({0} AS VARCHAR) END",
+        (1,),
+    ),
     ("__local_string", "coalesce({0}, '')", (1,)),
     ("ingestion_time", "{0}", (0, 1)),
     ("__local_row", "row_number() OVER ()", (0,)),

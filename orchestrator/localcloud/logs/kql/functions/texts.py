@@ -144,6 +144,17 @@ _VERSION = (
     "+ coalesce(_v[4], 0) AS DECIMAL(38, 0)))[1]"
 )
 
+# A text that is no JSON is a dynamic that holds it: https://learn.microsoft.com/kusto/query/
+# parse-json-function. Bytes that are no UTF-8 are an empty text.
+_PARSED = "coalesce(TRY_CAST({0} AS JSON), to_json(CAST({0} AS VARCHAR)))"
+_DECODED = "coalesce(TRY(decode(from_base64({0}))), '')"
+
+OWN: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    *((name, _PARSED, (1,)) for name in ("parse_json", "todynamic")),
+    *((name, _DECODED, (1,)) for name in ("base64_decode_tostring", "base64_decodestring")),
+)
+"""In place of duckdb-kql's, whose answers for these are others."""
+
 SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("extract_json", f"json_extract_string({text('{1}')}, {{0}})", (2,)),
     ("extractjson", f"json_extract_string({text('{1}')}, {{0}})", (2,)),

@@ -54,6 +54,7 @@ SCALARS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
         "/ CAST(epoch_us({1}) AS DOUBLE)) * epoch_us({1}) AS BIGINT)))",
         (3,),
     ),
+    ("__local_divided_span", "to_microseconds(CAST(epoch_us({0}) / {1} AS BIGINT))", (2,)),
     ("format_timespan", _format_timespan(), (2,)),
     ("datetime_utc_to_local", "(({0}) AT TIME ZONE 'UTC' AT TIME ZONE {1})", (2,)),
     ("datetime_local_to_utc", "(({0}) AT TIME ZONE {1} AT TIME ZONE 'UTC')", (2,)),
