@@ -109,6 +109,36 @@ def test_a_job_with_a_registry_identity_is_created_and_started(az: Az) -> None:
     assert "ManagedEnvironmentInUse" in in_use
 
 
+def test_an_app_is_updated_and_its_revisions_share_the_traffic(az: Az) -> None:
+    az("containerapp env create -n azapps -g azlab --logs-destination none")
+    image = "mcr.microsoft.com/k8se/quickstart:latest"
+    made = az(
+        f"containerapp create -n azweb -g azlab --environment azapps --image {image} "
+        "--ingress external --target-port 80 --revisions-mode multiple"
+    )
+    assert made["properties"]["configuration"]["ingress"]["fqdn"].startswith("azweb.")
+    az("containerapp update -n azweb -g azlab --set-env-vars A=1 --revision-suffix two")
+    az(
+        "containerapp ingress traffic set -n azweb -g azlab "
+        "--revision-weight latest=80 azweb--0000001=20"
+    )
+    listed = az("containerapp revision list -n azweb -g azlab")
+    assert {it["name"]: it["properties"]["trafficWeight"] for it in listed} == {
+        "azweb--0000001": 20,
+        "azweb--two": 80,
+    }
+    told = az("containerapp revision deactivate -n azweb -g azlab --revision azweb--0000001")
+    assert told == "Deactivate succeeded"
+    listed = az("containerapp revision list -n azweb -g azlab")
+    assert [it["name"] for it in listed] == ["azweb--two"]
+    az("containerapp revision restart -n azweb -g azlab --revision azweb--two")
+    assert az("containerapp replica list -n azweb -g azlab") == []
+    az("containerapp secret set -n azweb -g azlab --secrets s=hush")
+    secrets = az("containerapp secret list -n azweb -g azlab --show-values")
+    assert secrets == [{"name": "s", "value": "hush"}]
+    az("containerapp delete -n azweb -g azlab --yes")
+
+
 def test_a_custom_role_is_made_listed_by_its_name_and_deleted(az: Az, cloud: CloudInThread) -> None:
     role = {
         "Name": "Job reader",

@@ -19,7 +19,7 @@ from typing import ClassVar
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, missing, parse
 from orchestrator.localcloud.arm.operations import iso
-from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, ResourceType
+from orchestrator.localcloud.arm.provider import JSON, Answer, Call, Handler, Reply, ResourceType
 from orchestrator.localcloud.providers.container_apps.app_rules import LABELS, MULTIPLE, SINGLE
 from orchestrator.localcloud.providers.container_apps.job_template import TEMPLATE_FAULT
 from orchestrator.localcloud.providers.faults import Faults
@@ -253,13 +253,17 @@ class Revisions(ResourceType):
         """Its replicas, of which there are none here."""
         return {"replicas": self._replicas, "replicas/{}": self._replica}
 
+    # Each is answered with a sentence, which `az` reads and shows.
+
     async def _activate(self, call: Call) -> Answer:
-        return await self._set(call, True)
+        await self._set(call, True)
+        return Reply("Activate succeeded")
 
     async def _deactivate(self, call: Call) -> Answer:
-        return await self._set(call, False)
+        await self._set(call, False)
+        return Reply("Deactivate succeeded")
 
-    async def _set(self, call: Call, active: bool) -> Answer:
+    async def _set(self, call: Call, active: bool) -> None:
         parent = call.id.parent
         assert parent is not None
 
@@ -271,7 +275,6 @@ class Revisions(ResourceType):
             raise self.missing(call.id)
 
         await call.arm.changes.alter(replace(call, id=parent), change)
-        return None
 
     async def _restart(self, call: Call) -> Answer:
         revision = await self._one(call)
@@ -280,7 +283,7 @@ class Revisions(ResourceType):
                 "ContainerAppRevisionNotActive",
                 f"The revision '{revision['name']}' is not active; activate it first.",
             )
-        return None
+        return Reply("Restart succeeded")
 
     async def _replicas(self, call: Call) -> Answer:
         await self._one(call)
