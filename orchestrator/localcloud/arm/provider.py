@@ -142,6 +142,8 @@ class ResourceType:
         named_in_cloud: Whether no two resources of the type may have one name, whatever group they
             are in: who wants a name waits for whoever is about to take it. `prepare` still refuses.
         shape: The form that a body must have before `prepare` looks at it (`shapes.py`).
+        read_only: Properties that the service alone sets, `a.b` for those inside others ("readOnly"
+            in its REST reference): no part of an exported template.
         stored: False for what lives elsewhere (executions): then override `get` and `members`; PUT,
             PATCH and DELETE are refused with 405.
     """
@@ -157,6 +159,7 @@ class ResourceType:
     stored: ClassVar[bool] = True
     named_in_cloud: ClassVar[bool] = False
     shape: ClassVar[Shape] = {}
+    read_only: ClassVar[tuple[str, ...]] = ()
     page_size: ClassVar[int] = PAGE
     tells_system_data: ClassVar[bool] = True
 

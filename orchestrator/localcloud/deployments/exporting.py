@@ -1,14 +1,16 @@
 """What a resource group holds, as a template (ARM REST "Resource Groups - Export Template").
 
 Names become parameters with the present name as their default, ids of what is exported become
-`resourceId(…)`, children and extensions wait for what they lie in. Secrets are in it no more than
-in a GET.
+`resourceId(…)`, children and extensions wait for what they lie in. What the service alone says of a
+resource is left out, and the ids of its own parts, which hold where it is and nowhere else. Secrets
+are in it no more than in a GET.
 """
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.localcloud.arm.content import strip_nulls
@@ -20,6 +22,7 @@ from orchestrator.localcloud.templates.values import member
 
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 _OF_THE_SERVICE = frozenset(("systemData", "etag", "provisioningState"))
+_HAVING = "userAssignedIdentities"
 _PLAIN = "SkipResourceNameParameterization", "SkipAllParameterization"
 
 
@@ -56,6 +59,7 @@ async def export_group(call: Call) -> Answer:
     for id in ids:
         shown = (await client.send("GET", id)).body
         version = versions.get(id.type.lower(), "2024-01-01")
+        shown = _settable(shown, arm.kind(id).read_only)
         resources.append(export.resource(id, shown, version))
     return {
         "template": {
@@ -66,6 +70,28 @@ async def export_group(call: Call) -> Answer:
             "resources": resources,
         }
     }
+
+
+def _settable(shown: JSON, read_only: Iterable[str]) -> JSON:
+    """What a template may say of a resource; `shown` is what a GET tells."""
+    found = copy.deepcopy(shown)
+    for path in read_only:
+        *outer, name = path.split(".")
+        inside = found.get("properties")
+        for step in outer:
+            inside = inside.get(step) if isinstance(inside, dict) else None
+        if isinstance(inside, dict):
+            inside.pop(name, None)
+            if outer and not inside:
+                found["properties"].pop(outer[0])
+    identity = found.get("identity")
+    if isinstance(identity, dict):
+        found["identity"] = {
+            name: {id: {} for id in value} if name == _HAVING and isinstance(value, dict) else value
+            for name, value in identity.items()
+            if name not in ("principalId", "tenantId")
+        }
+    return found
 
 
 def _within(key: str, outer: str) -> bool:
@@ -134,10 +160,14 @@ class _Export:
 
     def _value(self, value: Any, own: str) -> Any:
         if isinstance(value, dict):
+            # A subnet in its network: the name says which it is, the id and type follow from it.
+            part = "name" in value and _within(str(value.get("id", "")).lower(), own)
+            own_part = ("id", "type") if part else ()
             return {
-                name: self._value(item, own)
+                # Ids stand as names, too: of the identities that a resource has.
+                self._value(name, own): self._value(item, own)
                 for name, item in value.items()
-                if name not in _OF_THE_SERVICE
+                if name not in _OF_THE_SERVICE and name not in own_part
             }
         if isinstance(value, list):
             return [self._value(item, own) for item in value]

@@ -41,6 +41,7 @@ class UserAssignedIdentities(ResourceType):
     """An identity: its ids are made once and kept."""
 
     type: ClassVar[str] = IDENTITIES
+    read_only: ClassVar[tuple[str, ...]] = ("tenantId", "principalId", "clientId")
     tracked: ClassVar[bool] = True
     provisioning: ClassVar[bool] = False
     create_status: ClassVar[int] = 201

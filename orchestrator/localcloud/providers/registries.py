@@ -61,6 +61,9 @@ class Registries(ResourceType):
     """A registry; no image lies in it yet. Its admin's passwords are told by `listCredentials`."""
 
     type: ClassVar[str] = REGISTRIES
+    read_only: ClassVar[tuple[str, ...]] = (
+        *("loginServer", "creationDate", "dataEndpointHostNames", "privateEndpointConnections"),
+    )
     named_in_cloud: ClassVar[bool] = True
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201

@@ -239,6 +239,9 @@ class RoleAssignments(ResourceType):
     """Who has which role at which scope."""
 
     type: ClassVar[str] = ASSIGNMENTS
+    read_only: ClassVar[tuple[str, ...]] = (
+        *("scope", "createdOn", "updatedOn", "createdBy", "updatedBy"),
+    )
     provisioning: ClassVar[bool] = False
     create_status: ClassVar[int] = 201
     create_polled: ClassVar[bool] = False

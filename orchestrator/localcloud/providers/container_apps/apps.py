@@ -43,6 +43,7 @@ class Apps(ResourceType):
     """A container app."""
 
     type: ClassVar[str] = APPS
+    read_only: ClassVar[tuple[str, ...]] = _READ_ONLY
     shape: ClassVar[Shape] = {"properties": {"configuration": {"ingress": {}}, "template": {}}}
     # "… using JSON Merge Patch", says the reference of its PATCH.
     patch_merges_tags: ClassVar[bool] = True

@@ -41,6 +41,10 @@ class ManagedEnvironments(ResourceType):
     """An environment; its keys and passwords are write-only."""
 
     type: ClassVar[str] = ENVIRONMENTS
+    read_only: ClassVar[tuple[str, ...]] = (
+        *_READ_ONLY,
+        "customDomainConfiguration.customDomainVerificationId",
+    )
     shape: ClassVar[Shape] = {"properties": {"customDomainConfiguration": {}}}
     # "… using JSON Merge Patch", says the reference of its PATCH.
     patch_merges_tags: ClassVar[bool] = True

@@ -59,7 +59,7 @@ from orchestrator.localcloud.providers.container_apps.environments import (
     environment_of,
     surroundings,
 )
-from orchestrator.localcloud.providers.container_apps.job_rules import check_properties
+from orchestrator.localcloud.providers.container_apps.job_rules import READ_ONLY, check_properties
 from orchestrator.localcloud.providers.container_apps.stream_token import stream_token
 from orchestrator.localcloud.providers.spelling import respell
 from orchestrator.localcloud.runtime.model import RuntimeFault
@@ -170,6 +170,7 @@ class Jobs(ResourceType):
     """`Microsoft.App/jobs`."""
 
     type: ClassVar[str] = JOBS
+    read_only: ClassVar[tuple[str, ...]] = READ_ONLY
     # "… using JSON Merge Patch", says the reference of its PATCH.
     patch_merges_tags: ClassVar[bool] = True
     tracked: ClassVar[bool] = True

@@ -62,6 +62,10 @@ class Workspaces(ResourceType):
     """A workspace; its keys are told only by `sharedKeys`."""
 
     type: ClassVar[str] = WORKSPACES
+    read_only: ClassVar[tuple[str, ...]] = (
+        *("customerId", "createdDate", "modifiedDate", "sku.lastSkuUpdate"),
+        *("workspaceCapping.quotaNextResetTime", "workspaceCapping.dataIngestionStatus"),
+    )
     shape: ClassVar[Shape] = {"properties": {"features": {}, "sku": {}, "workspaceCapping": {}}}
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201

@@ -128,6 +128,7 @@ def within(inner: _Range, outer: _Range) -> bool:
 class _Numbered(Holder):
     """A resource of Microsoft.Network: with a guid of its own."""
 
+    read_only: ClassVar[tuple[str, ...]] = ("resourceGuid",)
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
 

@@ -69,6 +69,12 @@ class PrivateDnsZones(ResourceType):
     """A private DNS zone; always `global`."""
 
     type: ClassVar[str] = ZONES
+    read_only: ClassVar[tuple[str, ...]] = (
+        *("maxNumberOfRecordSets", "numberOfRecordSets"),
+        *("maxNumberOfVirtualNetworkLinks", "numberOfVirtualNetworkLinks"),
+        "maxNumberOfVirtualNetworkLinksWithRegistration",
+        "numberOfVirtualNetworkLinksWithRegistration",
+    )
     tracked: ClassVar[bool] = True
     create_status: ClassVar[int] = 201
     delete_status: ClassVar[int] = 202
@@ -288,6 +294,7 @@ class PrivateDnsLinks(ResourceType):
     """
 
     type: ClassVar[str] = LINKS
+    read_only: ClassVar[tuple[str, ...]] = ("virtualNetworkLinkState",)
     create_status: ClassVar[int] = 201
     delete_status: ClassVar[int] = 202
 

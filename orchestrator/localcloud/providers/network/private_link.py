@@ -62,6 +62,7 @@ class PrivateEndpoints(ResourceType):
     """An endpoint: an address in a subnet for a resource that exists."""
 
     type: ClassVar[str] = ENDPOINTS
+    read_only: ClassVar[tuple[str, ...]] = ("customDnsConfigs", "networkInterfaces")
     shape: ClassVar[Shape] = {
         "properties": {
             "privateLinkServiceConnections": [_CONNECTION],

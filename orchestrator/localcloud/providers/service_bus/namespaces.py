@@ -82,6 +82,7 @@ class Namespace(ResourceType):
     """A namespace; its name is unique in the local cloud, as it is in the world."""
 
     type: ClassVar[str] = NAMESPACES
+    read_only: ClassVar[tuple[str, ...]] = _NAMESPACE_READ_ONLY
     named_in_cloud: ClassVar[bool] = True
     tells_system_data: ClassVar[bool] = False
     tracked: ClassVar[bool] = True
