@@ -81,7 +81,10 @@ def apply(names: tuple[str, ...], dry_run: bool, prune: bool, yes: bool) -> None
 def list_() -> None:
     """List the alert rules of the resource group: what they are, and whether they are fired."""
     session = current()
-    session.show(session.connect().alerts())
+    orc = session.connect()
+    written = len(orc.settings.alerts)
+    step = f" yet; the settings have {written}: orchestrator alerts apply" if written else "."
+    session.show(orc.alerts(), empty=f"No alert rules{step}")
 
 
 @command(

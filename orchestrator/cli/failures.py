@@ -128,7 +128,7 @@ def _usage(error: click.ClickException, arguments: Sequence[str]) -> int:
         sentence = f"{_parameter(error)}: {said}" if error.param else said
     elif (found := _TOO_MANY.match(sentence)) and context is not None:
         sentence = f"'{path}' takes no more arguments: {found[1]} is too many."
-        hint = _as_variables(context.command, arguments)
+        hint = _as_variables(context.command, arguments) or _as_option(context, arguments)
     elif meant := getattr(error, "meant", ""):
         hint = f"Did you mean '{meant}'?"
     elif own := getattr(error, "hint", ""):
@@ -154,6 +154,20 @@ def _as_variables(command: click.Command, arguments: Sequence[str]) -> str:
         typed.append(word)
         before = word
     return shlex.join(["orchestrator", *typed]) if typed != list(arguments) else ""
+
+
+def _as_option(context: click.Context, arguments: Sequence[str]) -> str:
+    """What was typed, with dashes before the word that names an option: `metrics queue results`."""
+    import shlex
+
+    names = {name for param in context.command.params for name in param.opts}
+    typed = list(arguments)
+    behind = len(context.command_path.split()) - 1  # the words of the command itself
+    for place, word in enumerate(typed[:-1]):
+        if place >= behind and f"--{word}" in names and not typed[place + 1].startswith("-"):
+            typed[place] = f"--{word}"
+            return shlex.join(["orchestrator", *typed])
+    return ""
 
 
 def _parameter(error: click.BadParameter) -> str:

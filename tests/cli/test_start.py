@@ -62,6 +62,14 @@ def test_a_variable_without_its_option_is_told_with_it(cli: Cli) -> None:
     assert "Next: orchestrator status --help" in cli("status", "FOO=1").err
 
 
+def test_an_option_without_its_dashes_is_told_with_them(cli: Cli) -> None:
+    refused = cli("metrics", "queue", "work")
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.endswith("Next: orchestrator metrics --queue work\n")
+    refused = cli("logs", "job", "talker", "--tail", "1")
+    assert refused.err.endswith("Next: orchestrator logs --job talker --tail 1\n")
+
+
 @pytest.mark.parametrize("way", [("--image", "a b"), ("--image", ""), ("--command", "")])
 def test_no_image_and_no_command_are_wrong_usage(cli: Cli, way: tuple[str, str]) -> None:
     refused = cli("start", "talker", *way)

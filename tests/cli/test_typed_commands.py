@@ -108,6 +108,22 @@ def test_the_demo_says_what_can_be_typed_next(called: str) -> None:
     assert f"{called} down stops it" in lines[-1]
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_what_can_be_typed_next_is_not_broken_by_the_terminal(
+    called: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = io.StringIO()
+    write_summary(
+        Summary(Account("sender-1"), Executions(), [], Queues(), [("sent", 1.0)], []), out
+    )
+    text = out.getvalue()
+    offered = text[text.index("\nNext\n") :]
+    assert f"{called} start sender -e MESSAGE_COUNT=500 --follow" in offered
+    assert "send more, and watch" in offered
+    assert max(len(line) for line in offered.splitlines()) <= columns
+
+
 def test_only_commands_are_changed(called: str, tmp_path: Path) -> None:
     assert (
         typed("`orchestrator local reset` starts afresh") == f"`{called} local reset` starts afresh"

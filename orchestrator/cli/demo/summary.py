@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from orchestrator.display.commands import typed
-from orchestrator.display.terminal import colour, is_terminal
+from orchestrator.display.terminal import colour, is_terminal, width
 from orchestrator.records import show_duration
 
 if TYPE_CHECKING:
@@ -103,8 +103,12 @@ def write_summary(summary: Summary, stream: TextIO) -> None:
     _heading("Next", stream)
     lines = [(typed(line), what) for line, what in NEXT]
     wide = max(len(line) for line, _ in lines)
+    fits = 2 + wide + 2 + max(len(what) for _, what in lines) <= width()
     for line, what in lines:
-        click.echo(f"  {bold(f'{line:<{wide}}')}  {dim(what)}", file=stream)
+        if fits:
+            click.echo(f"  {bold(f'{line:<{wide}}')}  {dim(what)}", file=stream)
+        else:  # as in --help; a line that is broken by the terminal is hard to copy
+            click.echo(f"  {dim(f'# {what}')}\n  {bold(line)}", file=stream)
     click.echo(file=stream)
     click.echo(
         "The local cloud keeps running; " + bold(typed("orchestrator down")) + " stops it.",
