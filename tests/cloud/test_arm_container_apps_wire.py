@@ -167,7 +167,9 @@ def test_an_internal_environment_is_closed_and_names_its_managed_group(place: Pl
 
 def test_an_environment_without_profiles_is_of_the_older_kind(place: Place) -> None:
     path = f"{place.apps}/managedEnvironments/older"
-    made = place.put(path, {"location": "westeurope"})
+    # As a template does whose subnet is a parameter that is left empty.
+    none = {"vnetConfiguration": {"infrastructureSubnetId": "", "runtimeSubnetId": ""}}
+    made = place.put(path, {"location": "westeurope", "properties": none})
     assert made["properties"]["environmentMode"] == "ConsumptionOnly"
     assert "workloadProfiles" not in made["properties"]
     container = {"name": "c", "image": "python:3", "resources": {"cpu": 2.25, "memory": "4.5Gi"}}

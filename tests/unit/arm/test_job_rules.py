@@ -174,7 +174,15 @@ def test_cron_expressions_that_are_not(cron: str, wanted: str) -> None:
 
 @pytest.mark.parametrize(
     ("cpu", "memory"),
-    [(0.25, "0.5Gi"), (0.5, "1.0Gi"), ("0.75", "1.5Gi"), (1, "2Gi"), (4, "8Gi"), (2.0, "4.0Gi")],
+    [
+        (0.25, ".5Gi"),
+        (0.25, "0.5Gi"),
+        (0.5, "1.0Gi"),
+        ("0.75", "1.5Gi"),
+        (1, "2Gi"),
+        (4, "8Gi"),
+        (2.0, "4.0Gi"),
+    ],
 )
 def test_cpu_and_memory_that_belong_together(cpu: Any, memory: str) -> None:
     check_properties(container(resources={"cpu": cpu, "memory": memory}), AROUND)

@@ -88,6 +88,9 @@ def check_network(call: Call, properties: JSON, before: JSON, location: str) -> 
             properties["vnetConfiguration"] = before["vnetConfiguration"]
         return
     network.setdefault("internal", False)
+    if network.get("infrastructureSubnetId") == "":
+        # Templates whose subnet is a parameter say so that there is none.
+        del network["infrastructureSubnetId"]
     given = network.get("infrastructureSubnetId")
     if before and str(given or "").lower() != str(old or "").lower():
         raise ArmError(

@@ -12,7 +12,7 @@ from orchestrator.localcloud.runtime.names import wrong_label
 
 JSON = dict[str, Any]
 
-_MEMORY = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)Gi")
+_MEMORY = re.compile(r"(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})Gi")
 _IMAGE = re.compile(r"[^\s\x00-\x1f]{1,1024}")
 DEFAULT_CPU = 0.5
 DEFAULT_MEMORY = "1Gi"
