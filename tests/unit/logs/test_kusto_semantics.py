@@ -135,6 +135,28 @@ NONE = "datatable(v:long)[]"
             "| where f(a=1, b=x) == 4",
             [[3]],
         ),
+        # Aggregates of times, and of lists as texts
+        (
+            "datatable(k:string, d:timespan)['a',1h, 'a',2h, 'b',5m] "
+            "| summarize sum(d), m = avg(d), n = count() by k | sort by k asc",
+            [["a", "03:00:00", "01:30:00", 2], ["b", "00:05:00", "00:05:00", 1]],
+        ),
+        ("datatable(d:timespan)[] | summarize sum(d), avg(d)", [["00:00:00", None]]),
+        (
+            "datatable(t:datetime)[datetime(2024-01-01), datetime(2024-01-03)] "
+            "| summarize avg(t), d = max(t) - min(t)",
+            [["2024-01-02T00:00:00Z", "2.00:00:00"]],
+        ),
+        (
+            "datatable(t:datetime)[datetime(2024-01-01), datetime(2024-01-03)] "
+            "| summarize x = avg(datetime(2024-01-04) - t)",
+            [["2.00:00:00"]],
+        ),
+        (
+            "datatable(k:string, s:string)['a','x', 'a','y'] "
+            "| summarize x = strcat_array(make_list(s), ', '), n = count() by k",
+            [["a", "x, y", 2]],
+        ),
         # Keys that are no dynamics
         (f"{D} | sort by tolong(d.k) asc | project tolong(d.k)", [[5], [10]]),
         (f"{D} | summarize n = count() by tostring(d.k) | sort by d_k asc", [["10", 1], ["5", 1]]),
@@ -156,6 +178,7 @@ async def test_the_answer_is_kustos(logs: Logs, query: str, expected: list[list[
             "datatable(s:string)['{}'] | extend j = parse_json(s) | order by j",
             "'sort' operator: a key is of type 'dynamic'",
         ),
+        ("print s = 'a,b' | extend (a, b) = split(s, ',')", "(line 1, position 26): several names"),
         ("print array_sort_asc(dynamic([2,1]), dynamic(['a','b']))", "of several arrays"),
         ("print dynamic_to_json(dynamic({'b': 1, 'a': 2}))", "dynamic_to_json"),
         ("datatable(a:long)[1] | where a = 1", "expected a comparison such as '=='"),

@@ -16,6 +16,7 @@ When the columns are known, as a tree, and last as SQL:
 tree.py        the nodes of a tree
 nodes.py       patterns, `*`, columns if they exist
 binary.py keys.py   two values compared or divided; what rows are sorted and grouped by
+summaries.py   aggregates of times, and of lists as texts
 unions.py      what is put together: a column for each type, no string that is null
 groups.py windows.py   pipelines for each part of the rows; functions that read other rows
 index.py       `bag[name]` where the name is a column

@@ -17,7 +17,15 @@ from duckdb_kql import ir, schema
 from duckdb_kql.errors import KqlError
 
 from orchestrator.localcloud.logs.errors import semantic_error
-from orchestrator.localcloud.logs.kql import binary, functions, groups, keys, unions, windows
+from orchestrator.localcloud.logs.kql import (
+    binary,
+    functions,
+    groups,
+    keys,
+    summaries,
+    unions,
+    windows,
+)
 from orchestrator.localcloud.logs.kql.binary import ANY, literal
 from orchestrator.localcloud.logs.kql.groups import Group
 from orchestrator.localcloud.logs.kql.tree import rebuilt, walk
@@ -154,7 +162,10 @@ class _Expansion:
                     continue
             part = None if group is None else group.part()
             before_it = list(operators)
-            forms = [inside] if group is None else groups.grouped(inside, group)
+            if isinstance(inside, ir.Summarize) and group is None:
+                before = ir.Query(source, list(operators))
+                inside = summaries.timed(before, inside, self._scope())
+            forms = summaries.staged(inside) if group is None else groups.grouped(inside, group)
             for one in (
                 stage
                 for form in forms

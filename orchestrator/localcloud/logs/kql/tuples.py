@@ -6,6 +6,7 @@ https://learn.microsoft.com/kusto/query/series-stats-function and …/series-fit
 
 from __future__ import annotations
 
+from orchestrator.localcloud.logs.errors import semantic_error
 from orchestrator.localcloud.logs.kql.tokens import Operator, Tokens, bracketed, listed, written
 
 _FIGURES = ("min", "min_idx", "max", "max_idx", "avg", "stdev", "variance")
@@ -20,12 +21,28 @@ _KINDS = {"min_idx": "tolong", "max_idx": "tolong", "line_fit": ""}
 
 def several(query: str, operator: Operator) -> str | None:
     """The operator with a column for each; None where it calls no such function."""
+    for one in listed(operator.args):
+        if one[0].text == "(" and _names_several(one):
+            call = one[len(bracketed(one, 0)) + 3 :]
+            if not call or call[0].text not in _TUPLES:
+                raise semantic_error(
+                    "SEM0001",
+                    f"'{operator.word}' (line {one[0].line}, position {one[0].column}): several "
+                    "names stand before a function that gives several columns, such as "
+                    "series_stats(); name one, and take parts of it by [0], [1]",
+                )
     if not any(token.text in _TUPLES for token in operator.args):
         return None
     made: list[str] = []
     for one in listed(operator.args):
         made += _columns(query, one)
     return f"| {operator.word} {', '.join(made)}"
+
+
+def _names_several(one: Tokens) -> bool:
+    """Whether an expression begins with `(a, b) =`."""
+    end = len(bracketed(one, 0)) + 2
+    return len(one) > end and one[end].text == "=" and len(listed(one[1 : end - 1])) > 1
 
 
 def _columns(query: str, one: Tokens) -> list[str]:

@@ -53,6 +53,18 @@ OWN: tuple[AggregateSpec, ...] = (
 )
 
 AGGREGATES: tuple[AggregateSpec, ...] = (
+    AggregateSpec(
+        "__local_sum_span",
+        "to_microseconds(CAST(coalesce(sum(epoch_us({0})), 0) AS BIGINT))",
+        (1,),
+        "sum",
+    ),
+    AggregateSpec(
+        "__local_avg_span", "to_microseconds(CAST(avg(epoch_us({0})) AS BIGINT))", (1,), "avg"
+    ),
+    AggregateSpec(
+        "__local_avg_moment", "make_timestamp(CAST(avg(epoch_us({0})) AS BIGINT))", (1,), "avg"
+    ),
     AggregateSpec("__local_points", "list({{'t': {0}, 'v': {1}}})", (2,)),
     AggregateSpec(
         "make_list_of",
