@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.bicep import pure
 from orchestrator.bicep.evaluate import EvaluationFault
 from orchestrator.bicep.kinds import Kind, literal
+from orchestrator.bicep.pure.arguments import ArgumentFault
 
 # Source: the functions that Bicep's language derives literal types of
 _CALLS = frozenset(
@@ -101,6 +102,27 @@ def fold_call(name: str, given: Iterable[Kind]) -> Kind | None:
     if any(isinstance(one.value, int) and abs(one.value) > LONGEST for one in args):
         return None  # padLeft() makes a text of any length
     return _computed(name, args)
+
+
+def call_fault(name: str, given: Iterable[Kind]) -> str:
+    """Why a built-in function has no value for literals, or "" when it has, or it isn't known."""
+    args = list(given)
+    return _fault(name, args) if name in _CALLS else ""
+
+
+def operator_fault(op: str, left: Kind, right: Kind) -> str:
+    """As call_fault()."""
+    return _fault(_OPERATORS[op], [left, right]) if op in _OPERATORS else ""
+
+
+def _fault(name: str, given: Iterable[Kind]) -> str:
+    try:
+        pure.FUNCTIONS[name.lower()](*(_value(one) for one in given))
+    except ArgumentFault as fault:
+        return str(fault)
+    except (_NotKnown, EvaluationFault, TypeError, ValueError, LookupError, AttributeError):
+        return ""
+    return ""
 
 
 def fold_operator(op: str, left: Kind, right: Kind) -> Kind | None:

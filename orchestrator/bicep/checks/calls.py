@@ -6,6 +6,7 @@ from orchestrator.bicep import functions, kinds
 from orchestrator.bicep import symbols as sym
 from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.values import check_value, warn_of_null
+from orchestrator.bicep.folding import call_fault
 from orchestrator.bicep.inference import Typing, item_of, parameter_type
 from orchestrator.bicep.interface import Parameter, parameters
 from orchestrator.bicep.model import SCOPES, Model
@@ -117,6 +118,17 @@ class Calls:
             else:
                 warn_of_null(self.model, arg, found, wanted)
 
+    def _fails(self, name: str, node: s.Call | s.MethodCall, given: list[kinds.Kind]) -> None:
+        """Warn of what the file alone says; a parameters file is computed, and refused."""
+        if self.model.is_params:
+            return
+        if name == "providers":
+            self.model.warning(
+                node.name, "BCP241", "providers() is deprecated: write what it would give."
+            )
+        elif why := call_fault(name, given):
+            self.model.warning(node, "BCP234", f"{name}() fails with these values: {why}.")
+
     def _built_in(self, name: str, node: s.Call | s.MethodCall, decl: s.Decl) -> None:
         flag = functions.flag(name)
         if flag == functions.DEFAULTS_ONLY and not self._in_default(node, decl):
@@ -150,6 +162,7 @@ class Calls:
                 self._nulls(node, one, given)
                 if name == "flatten":
                     self._flatten(node.args[0])
+                self._fails(name, node, given)
                 return
         for index, kind in enumerate(given):
             wanted = [one.parameter(index) for one in fitting]

@@ -8,6 +8,7 @@ from orchestrator.bicep import syntax as s
 from orchestrator.bicep.checks.calls import Calls
 from orchestrator.bicep.checks.values import check_value
 from orchestrator.bicep.diagnostics import misspelt, nearest
+from orchestrator.bicep.folding import operator_fault
 from orchestrator.bicep.inference import Typing, parameter_type
 from orchestrator.bicep.interface import is_nullable, secure_outputs
 from orchestrator.bicep.kinds import Kind
@@ -174,6 +175,8 @@ class Checker:
             )
         elif node.op == "%" and right.is_literal and right.value == 0:
             self.model.error(node, "BCP410", "Nothing can be divided by 0.")
+        elif not self.model.is_params and (why := operator_fault(node.op, left, right)):
+            self.model.warning(node, "BCP234", f"{node.op} fails with these values: {why}.")
 
     @staticmethod
     def _lacks_value(node: s.Node, operand: Kind) -> bool:
