@@ -64,7 +64,7 @@ from orchestrator.localcloud.providers.network.networks import Network
 from orchestrator.localcloud.providers.registries import ContainerRegistry
 from orchestrator.localcloud.providers.resource_graph import ResourceGraph
 from orchestrator.localcloud.providers.resources import Resources
-from orchestrator.localcloud.providers.service_bus.namespaces import ServiceBus
+from orchestrator.localcloud.providers.service_bus.namespaces import ServiceBus, tier_of
 from orchestrator.localcloud.providers.storage.accounts import Storage
 from orchestrator.localcloud.replica_environment import ReplicaEnvironments
 from orchestrator.localcloud.runtime.executors import executor_of
@@ -220,7 +220,7 @@ class LocalCloud:
         self.apps = ContainerApps(self.identity)
         self.scripts = DeploymentScripts()
         self.service_bus = ServiceBus(self.broker, endpoint=f"{HOST}:{settings.ports['amqp']}")
-        self.broker.sku = self.service_bus.sku
+        self.broker.sku = partial(tier_of, store)
         self.metrics = metrics = Metrics(self.state.file("metrics.sqlite"), self.clock, store)
         self.insights = Insights(metrics)
         self.directory = Directory(self.identity, store)

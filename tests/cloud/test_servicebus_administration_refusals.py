@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from azure.core.exceptions import (
@@ -14,14 +15,17 @@ from azure.core.exceptions import (
     HttpResponseError,
     ResourceNotFoundError,
 )
-from azure.mgmt.servicebus.models import SBAuthorizationRule
+from azure.mgmt.servicebus.models import SBAuthorizationRule, SBNamespace, SBSku
 from azure.servicebus.management import (
     ServiceBusAdministrationClient,
 )
 
+from orchestrator.localcloud.arm.dispatch import ResourceManager
+from orchestrator.localcloud.servicebus.broker import Broker
 from tests.cloud.administration_world import NAMESPACE, World, alone
 from tests.cloud.servicebus_signature import signature
-from tests.cloud.test_arm_service_bus import GROUP, sdk
+from tests.cloud.test_arm_service_bus import GROUP, group_path, rest, sdk
+from tests.conftest import CloudInThread
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +223,38 @@ def test_messages_of_a_premium_namespace_have_a_megabyte_at_least(
                 create("odd", max_message_size_in_kilobytes=kilobytes)
     large = admin.create_queue("large", max_message_size_in_kilobytes=102400)
     assert large.max_message_size_in_kilobytes == 102400
+
+
+def test_the_tier_is_known_before_resource_manager_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue that has messages to forward goes on with that at once."""
+    cloud = CloudInThread(tmp_path)
+    try:
+        rest(cloud, "PUT", group_path(cloud), {"location": "westeurope"})
+        with sdk(cloud) as client:
+            client.namespaces.begin_create_or_update(
+                GROUP, "premium", SBNamespace(location="westeurope", sku=SBSku(name="Premium"))
+            ).result()
+    finally:
+        cloud.stop()
+    brokers: list[Broker] = []
+    known: list[str] = []
+    open_broker, open_manager = Broker.open, ResourceManager.open
+
+    async def noted(broker: Broker) -> None:
+        brokers.append(broker)
+        await open_broker(broker)
+
+    async def asked(manager: ResourceManager) -> None:
+        known.extend(broker.sku("premium") for broker in brokers)
+        await open_manager(manager)
+
+    monkeypatch.setattr(Broker, "open", noted)
+    monkeypatch.setattr(ResourceManager, "open", asked)
+    cloud.start()
+    cloud.stop()
+    assert known == ["Premium"]
 
 
 @pytest.mark.parametrize("given", ["target", "/target", "sb://host", "://host/target"])

@@ -61,6 +61,7 @@ from orchestrator.localcloud.servicebus.model import QueueCounts, QueueInfo, Que
 
 if TYPE_CHECKING:
     from orchestrator.localcloud.arm.dispatch import ResourceManager
+    from orchestrator.localcloud.arm.store import ResourceStore
 
 _log = logging.getLogger(__name__)
 
@@ -252,6 +253,18 @@ _NETWORK_DEFAULTS: Mapping[str, Any] = {
 }
 
 
+def tier_of(store: ResourceStore, namespace: str) -> str:
+    """The tier of a namespace; Standard for one that Resource Manager does not know.
+
+    Of the store, as queues ask for it before Resource Manager is open: what they have to forward
+    goes on at once.
+    """
+    for row in store.of_type(NAMESPACES):
+        if str(row["name"]).lower() == namespace.lower():
+            return str((row.get("sku") or {}).get("name", "Standard"))
+    return "Standard"
+
+
 class ServiceBus(Provider):
     """The provider.
 
@@ -287,13 +300,6 @@ class ServiceBus(Provider):
             id = parse(row["id"])
             if id.name.lower() == namespace.lower() and self._arm is not None:
                 await _align(self._arm, self._broker, id)
-
-    def sku(self, namespace: str) -> str:
-        """The tier of a namespace; Standard for one that Resource Manager does not know."""
-        for row in [] if self._arm is None else self._arm.store.of_type(NAMESPACES):
-            if str(row["name"]).lower() == namespace.lower():
-                return str((row.get("sku") or {}).get("name", "Standard"))
-        return "Standard"
 
     def actions(self) -> Mapping[str, Handler]:
         return {"checkNameAvailability": self._check_name}
