@@ -41,6 +41,8 @@ ROLES = {
     "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",
 }
 
+_KNOWN_BY_THEMSELVES = ("queue", "topic", "subnet")
+
 _ID_BEGINS = re.compile(
     r"/subscriptions/[^\s/]+(?:/resourceGroups/[^\s/]+)?/providers/", re.IGNORECASE
 )
@@ -116,7 +118,11 @@ def short(value: str) -> str:
 
 
 def title(resource_id: str, properties: Mapping[str, Any] | None = None) -> str:
-    """A resource's name as people know it; of a role assignment, the role and on what."""
+    """A resource's name as people know it; of a role assignment, the role and on what.
+
+    Of a part of another resource, with whose it is: each private endpoint has a DNS group of the
+    name "default". What is looked after by its own name, a queue, has that alone.
+    """
     parts = parse_id(resource_id)
     if parts.noun == "role":
         role = str((properties or {}).get("roleDefinitionId") or "").rpartition("/")[2].lower()
@@ -124,6 +130,8 @@ def title(resource_id: str, properties: Mapping[str, Any] | None = None) -> str:
         return f"{ROLES.get(role, '')} on {on}".strip() if on else ROLES.get(role, parts.name)
     if parts.noun == "diagnostics" and parts.scope:
         return f"{parts.name} of {parse_id(parts.scope).name}"
+    if len(parts.names) > 1 and parts.noun not in _KNOWN_BY_THEMSELVES:
+        return f"{parts.name} of {parts.names[-2]}"
     return parts.name
 
 

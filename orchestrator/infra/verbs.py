@@ -304,9 +304,23 @@ class InfraVerbs:
                 yield
             except HttpResponseError as error:
                 refusal = Refusal(error)
+                if refusal.code == "ResourceGroupNotFound":
+                    raise self._no_group(doing, refusal) from error
                 if not _of_the_template(refusal):
                     raise
                 raise self._failed(made, "is not valid", failures_of(refusal.body)) from error
+
+    def _no_group(self, doing: str, refusal: Refusal) -> NotFound:
+        """What only looks makes no group: who wants to look first may make an empty one."""
+        where = self._profile.location or "REGION"
+        return NotFound(
+            f"Could not {doing}: there is no resource group {self._group} yet, and Resource "
+            "Manager looks at a template only for a group that is there.",
+            f"Make it and everything in it: orchestrator --profile {self._profile.name} up; or the "
+            f"group alone, to look first: az group create --name {self._group} --location {where}",
+            code=refusal.code,
+            status=refusal.status,
+        )
 
     def _failed(self, made: Template, what: str, failures: list[Failure]) -> DeploymentFailed:
         lines = "".join(f"\n  {failure}" for failure in _distinct(failures))

@@ -317,9 +317,13 @@ def test_a_template_that_makes_no_sense_is_refused_before_anything_is_made(
         )
     )
     with project.orchestrator("rg-broken") as orc:
-        with pytest.raises(errors.NotFound, match="rg-broken") as caught:
-            orc.infra.what_if()
-        assert "up" in caught.value.hint
+        for look in (orc.infra.what_if, orc.infra.validate):
+            with pytest.raises(errors.NotFound, match="no resource group rg-broken yet") as caught:
+                look()
+            assert caught.value.code == "ResourceGroupNotFound"
+            assert "up; or the group alone" in caught.value.hint
+            # Nothing that only looks has made it.
+            assert "az group create --name rg-broken --location" in caught.value.hint
         orc.infra.ensure_group()
         for call in (orc.infra.validate, orc.infra.what_if, orc.infra.deploy):
             with pytest.raises(errors.DeploymentFailed, match="nonsense"):

@@ -44,6 +44,18 @@ def test_a_role_is_named_by_what_it_allows_where() -> None:
     assert title(diagnostics) == "to-workspace of bus"
 
 
+def test_a_part_of_another_resource_is_named_with_whose_it_is() -> None:
+    network = f"{RG}/providers/Microsoft.Network"
+    groups = [f"{network}/privateEndpoints/pe-{of}/privateDnsZoneGroups/default" for of in "ab"]
+    assert [title(group) for group in groups] == ["default of pe-a", "default of pe-b"]
+    link = f"{network}/privateDnsZones/privatelink.azurecr.io/virtualNetworkLinks/link-net"
+    assert title(link) == "link-net of privatelink.azurecr.io"
+    assert title(f"{BUS}/topics/orders/subscriptions/all") == "all of orders"
+    assert title(f"{BUS}/authorizationRules/send") == "send of bus"
+    assert title(QUEUE) == "results"
+    assert title(f"{network}/virtualNetworks/net/subnets/apps") == "apps"
+
+
 def modify(path: str, before: Any, after: Any, **more: Any) -> dict[str, Any]:
     return {"path": path, "propertyChangeType": "Modify", "before": before, "after": after, **more}
 
