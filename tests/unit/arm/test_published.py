@@ -543,3 +543,30 @@ async def test_an_environment_of_app_services_is_inside_its_subnet(tmp_path: Pat
         )
         assert shown["dnsSuffix"] == "ase.appserviceenvironment.net"
         assert shown["networkingConfiguration"] == {"internalInboundIpAddresses": ["10.0.1.4"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "fqdn"), [("CNAME/www", "www.shop.example."), ("TXT/@", "shop.example.")]
+)
+async def test_records_have_their_whole_names(tmp_path: Path, path: str, fqdn: str) -> None:
+    zone = "Microsoft.Network/dnsZones/shop.example"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        await made(arm, zone)
+        assert (await made(arm, f"{zone}/{path}"))["fqdn"] == fqdn
+
+
+async def test_a_gateway_has_its_own_name_beside_those_it_is_given(tmp_path: Path) -> None:
+    path = "Microsoft.ApiManagement/service/a"
+    given = {"type": "Proxy", "hostName": "api.shop.example", "defaultSslBinding": True}
+    async with world(tmp_path) as arm:
+        await arm.group()
+        shown = await made(arm, path, properties={"hostnameConfigurations": [given]})
+        names = shown["hostnameConfigurations"]
+        assert [(it["hostName"], it["defaultSslBinding"]) for it in names] == [
+            ("a.azure-api.net", False),
+            ("api.shop.example", True),
+        ]
+        # What is read can be sent again.
+        again = await made(arm, path, properties={"hostnameConfigurations": names})
+        assert again["hostnameConfigurations"] == names

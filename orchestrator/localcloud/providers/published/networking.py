@@ -62,6 +62,12 @@ def _zone(seen: Seen) -> JSON:
     return {"nameServers": servers, "numberOfRecordSets": 2, "maxNumberOfRecordSets": 10_000}
 
 
+def _record(seen: Seen) -> JSON:
+    """A set of records of a DNS zone; `@` is the zone itself."""
+    zone = seen.id.names[0]
+    return {"fqdn": f"{zone}." if seen.name == "@" else f"{seen.name}.{zone}."}
+
+
 def _firewall(seen: Seen) -> JSON:
     """A firewall of a virtual hub has its address there: the second quarter of the hub's range is
     the firewall's, whose first four addresses are Azure's."""
@@ -117,6 +123,10 @@ TABLE: Table = {
     "Microsoft.Network/bastionHosts": Published(_bastion),
     "Microsoft.Network/trafficManagerProfiles": Published(_traffic),
     "Microsoft.Network/dnsZones": Published(_zone, defaults={"zoneType": "Public"}),
+    **{
+        f"Microsoft.Network/dnsZones/{kind}": Published(_record)
+        for kind in ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
+    },
     "Microsoft.Network/expressRouteCircuits": Published(_circuit),
     "Microsoft.Network/connections": Published(hidden=("sharedKey",)),
     "Microsoft.ServiceNetworking/trafficControllers": Published(_controller),

@@ -128,7 +128,23 @@ def _collection_endpoint(seen: Seen) -> JSON:
 
 def _gateway(seen: Seen) -> JSON:
     host = seen.host
+    # Its own name stays beside those that are given.
+    names = [
+        item
+        for item in seen.prop("hostnameConfigurations") or ()
+        if not isinstance(item, dict) or item.get("certificateSource") != "BuiltIn"
+    ]
+    own = {
+        "type": "Proxy",
+        "hostName": f"{host}.azure-api.net",
+        "negotiateClientCertificate": False,
+        "defaultSslBinding": not any(
+            isinstance(item, dict) and item.get("defaultSslBinding") is True for item in names
+        ),
+        "certificateSource": "BuiltIn",
+    }
     return {
+        "hostnameConfigurations": [own, *names],
         "gatewayUrl": f"https://{host}.azure-api.net",
         "gatewayRegionalUrl": f"https://{host}-{seen.location}-01.regional.azure-api.net",
         "portalUrl": f"https://{host}.portal.azure-api.net",
