@@ -72,7 +72,7 @@ class Parameters:
 
 
 @contextmanager
-def _deep() -> Iterator[None]:
+def _deep(path: Path) -> Iterator[None]:
     """Expressions may be nested deeper than Python allows by itself; somewhere it ends."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, _DEPTH))
@@ -80,7 +80,7 @@ def _deep() -> Iterator[None]:
         yield
     except RecursionError:
         raise BicepError(
-            "Something is nested too deeply here to be compiled.",
+            f"Something in {path}, or in a file that it uses, is nested too deeply to be compiled.",
             "Split the expression: give its parts names with var.",
         ) from None
     finally:
@@ -89,6 +89,7 @@ def _deep() -> Iterator[None]:
 
 def _load(path: Path, suffix: str) -> tuple[Compilation, Model]:
     from orchestrator.bicep.model import Compilation, Model
+    from orchestrator.bicep.paths import reading_fault
 
     if path.suffix != suffix:
         raise BicepError(f"{path} is no {suffix} file.", f"Name a file that ends in {suffix}.")
@@ -98,7 +99,7 @@ def _load(path: Path, suffix: str) -> tuple[Compilation, Model]:
     except FileNotFoundError:
         raise BicepError(f"There is no file {path}.") from None
     except (OSError, UnicodeDecodeError) as fault:
-        raise BicepError(f"{path} can't be read: {fault}.") from None
+        raise BicepError(f"{path} can't be read: {reading_fault(fault)}.") from None
     compilation.check()
     compilation.diagnostics.refuse_errors()
     assert isinstance(model, Model)
@@ -113,7 +114,7 @@ def compile_file(path: str | Path) -> Compiled:
     from orchestrator.bicep.emit import template_of
 
     where = Path(path)
-    with _deep():
+    with _deep(where):
         compilation, model = _load(where, ".bicep")
         template = template_of(model)
     compilation.diagnostics.refuse_errors()
@@ -129,7 +130,7 @@ def compile_params(path: str | Path) -> Parameters:
     from orchestrator.bicep.params import evaluate_file
 
     where = Path(path)
-    with _deep():
+    with _deep(where):
         compilation, model = _load(where, ".bicepparam")
         found = evaluate_file(compilation, model)
         compilation.diagnostics.refuse_errors()
@@ -151,5 +152,7 @@ def using_of(path: str | Path) -> Path | None:
 
     Raises: BicepError when the file can't be read as one.
     """
-    _, model = _load(Path(path), ".bicepparam")
+    where = Path(path)
+    with _deep(where):
+        _, model = _load(where, ".bicepparam")
     return model.using.path if model.using is not None else None

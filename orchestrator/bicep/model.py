@@ -21,6 +21,7 @@ from orchestrator.bicep.compiled import template_fault
 from orchestrator.bicep.config import experimental, not_built_in
 from orchestrator.bicep.diagnostics import UNSUPPORTED, Diagnostics, SourceText
 from orchestrator.bicep.loading import read_json
+from orchestrator.bicep.paths import reading_fault
 from orchestrator.bicep.registry import ModuleNotFound, resolve_reference
 from orchestrator.bicep.resource_types import is_resource_type
 from orchestrator.bicep.statements import parse
@@ -339,7 +340,8 @@ class Model:
             self.error(path, "BCP091", f'There is no file "{reference}" ({where}).')
             return None
         except (OSError, UnicodeDecodeError) as fault:
-            self.error(path, "BCP091", f'"{reference}" can\'t be read: {fault}.')
+            why = reading_fault(fault)
+            self.error(path, "BCP091", f'"{reference}" can\'t be read: {why}.')
             return None
         except json.JSONDecodeError as fault:
             self.error(path, "BCP188", f'"{reference}" is no JSON: {fault}.')

@@ -27,3 +27,10 @@ def path_fault(path: str, *, folder: bool = False) -> tuple[str, str] | None:
     if path[-1] in " ." and not folder:
         return "BCP086", "A path does not end with a blank or a dot."
     return None
+
+
+def reading_fault(fault: OSError | UnicodeDecodeError) -> str:
+    """Why a file can't be read, as a part of a sentence."""
+    if isinstance(fault, UnicodeDecodeError):
+        return f"it is no UTF-8, at its byte {fault.start + 1}; save it as UTF-8"
+    return fault.strerror or str(fault)

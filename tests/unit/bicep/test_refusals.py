@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.bicep import BicepError, compile_file, compile_params
+from orchestrator.bicep import BicepError, compile_file, compile_params, using_of
 from tests.unit.bicep.compiling import refused, template, write
 
 LOOP = "resource a 'Microsoft.Rp/things@2020-01-01' = [for i in range(0, 2): { name: 'a${i}' }]\n"
@@ -347,3 +347,26 @@ def test_an_extension_is_refused_once_and_not_what_uses_it(tmp_path: Path) -> No
         """,
     )
     assert [(one.code, one.line) for one in found] == [("unsupported", 1), ("unsupported", 5)]
+
+
+def test_a_file_that_can_not_be_read_is_told_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "latin.bicep").write_bytes(b"// caf\xe9\n")
+    for name in ("folder", "latin.bicep"):
+        (found,) = refused(tmp_path, f"module m '{name}' = {{ name: 'm' }}\n")
+        assert (found.code, found.line, found.column) == ("BCP091", 1, 10)
+        assert "Errno" not in found.message
+        assert "codec" not in found.message
+    with pytest.raises(BicepError, match="it is no UTF-8, at its byte 7"):
+        compile_file(tmp_path / "latin.bicep")
+
+
+def test_what_is_nested_too_deeply_is_told_with_the_file(tmp_path: Path) -> None:
+    deep = "(" * 20_000 + "1" + ")" * 20_000
+    path = write(
+        tmp_path,
+        {"a.bicepparam": f"using 'm.bicep'\nparam p = {deep}\n", "m.bicep": "param p int\n"},
+    )
+    for read in (compile_params, using_of):
+        with pytest.raises(BicepError, match=r"a\.bicepparam.* nested too deeply"):
+            read(path)
