@@ -570,3 +570,13 @@ async def test_a_gateway_has_its_own_name_beside_those_it_is_given(tmp_path: Pat
         # What is read can be sent again.
         again = await made(arm, path, properties={"hostnameConfigurations": names})
         assert again["hostnameConfigurations"] == names
+
+
+async def test_a_workflow_is_called_where_it_is(tmp_path: Path) -> None:
+    flow = "Microsoft.Logic/workflows/f"
+    async with world(tmp_path) as arm:
+        await arm.group()
+        shown = await made(arm, flow)
+        told = await posted(arm, f"{flow}/listCallbackUrl")
+        assert told["basePath"] == shown["accessEndpoint"]
+        assert told["value"].startswith(f"{told['basePath']}?")

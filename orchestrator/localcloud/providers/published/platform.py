@@ -212,6 +212,12 @@ def _workflow(seen: Seen) -> JSON:
     return {"accessEndpoint": at, "version": "1"}
 
 
+def _flow_callback(seen: Seen) -> Answer:
+    base = f"https://prod-00.{seen.location}.logic.azure.com:443/workflows/{seen.hex('flow')}"
+    query = f"api-version=2016-10-01&sp=%2Frun&sv=1.0&sig={seen.hex('signature', 43)}"
+    return {"value": f"{base}?{query}", "method": "POST", "basePath": base}
+
+
 def _callback(seen: Seen) -> Answer:
     flow, signature = seen.above.hex("flow"), seen.hex("signature", 43)
     base = f"https://prod-00.{seen.location}.logic.azure.com:443/workflows/{flow}"
@@ -371,7 +377,7 @@ TABLE: Table = {
         actions={"listKeys": _batch_keys},
         regenerations={"regenerateKeys": Regeneration(either(*_BOTH, *_BOTH), _batch_keys)},
     ),
-    "Microsoft.Logic/workflows": Published(_workflow),
+    "Microsoft.Logic/workflows": Published(_workflow, actions={"listCallbackUrl": _flow_callback}),
     "Microsoft.Logic/workflows/triggers": Published(
         actions={"listCallbackUrl": _callback}, standing=None
     ),
