@@ -157,6 +157,12 @@ NONE = "datatable(v:long)[]"
             "| summarize x = strcat_array(make_list(s), ', '), n = count() by k",
             [["a", "x, y", 2]],
         ),
+        # https://learn.microsoft.com/kusto/query/covariance-aggregation-function, its column
+        (
+            "datatable(x:real, y:real)[1.0,14.0, 2.0,10.0, 3.0,17.0, 4.0,20.0, 5.0,50.0] "
+            "| summarize covariance(x, y) | project covariance_x_y",
+            [[20.5]],
+        ),
         # Keys that are no dynamics
         (f"{D} | sort by tolong(d.k) asc | project tolong(d.k)", [[5], [10]]),
         (f"{D} | summarize n = count() by tostring(d.k) | sort by d_k asc", [["10", 1], ["5", 1]]),

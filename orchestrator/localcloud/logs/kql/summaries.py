@@ -63,7 +63,8 @@ def staged(operator: ir.Operator) -> list[ir.Operator]:
         return [operator]
     aggregates: list[ir.NamedExpr] = []
     made: list[ir.NamedExpr] = []
-    for one in operator.aggregates:
+    for given in operator.aggregates:
+        one = _named(given)
         call = one.expr
         if isinstance(call, ir.FunctionCall) and call.name == "strcat_array" and one.name:
             aggregates.append(ir.NamedExpr(call.args[0], one.name))
@@ -71,9 +72,16 @@ def staged(operator: ir.Operator) -> list[ir.Operator]:
             made.append(ir.NamedExpr(text, one.name))
         else:
             aggregates.append(one)
-    if not made:
-        return [operator]
-    return [
-        dataclasses.replace(operator, aggregates=tuple(aggregates)),
-        ir.Extend(tuple(made)),
-    ]
+    operator = dataclasses.replace(operator, aggregates=tuple(aggregates))
+    return [operator, ir.Extend(tuple(made))] if made else [operator]
+
+
+def _named(one: ir.NamedExpr) -> ir.NamedExpr:
+    """A covariance under the names of both its columns, as its page shows it."""
+    call = one.expr
+    if one.name or not isinstance(call, ir.FunctionCall) or not call.name.startswith("covariance"):
+        return one
+    columns = [value.name for value in call.args[:2] if isinstance(value, ir.ColumnRef)]
+    if len(columns) < 2:
+        return one
+    return dataclasses.replace(one, name="_".join([call.name, *columns]))
