@@ -87,7 +87,9 @@ def list_(
         found = session.connect().executions(
             job, status=status or None, since=since, limit=limit, history=history, progress=asked
         )
-    session.show(found)
+    bounds = [f"with the status {' or '.join(status)}"] if status else []
+    bounds += ["since then"] if since is not None else []
+    session.show(found, empty=f"No executions {' '.join(bounds)}." if bounds else "")
     if found.partial:
         session.say(f"Older executions may be missing: {found.partial}")
 

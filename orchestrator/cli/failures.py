@@ -123,6 +123,8 @@ def _usage(error: click.ClickException, arguments: Sequence[str]) -> int:
             hint = f"Did you mean {' or '.join(sorted(error.possibilities))}?"
     elif isinstance(error, click.MissingParameter):
         sentence = f"'{path}' needs {_parameter(error)}"
+        if error.param is not None and isinstance(error.param.type, click.Choice):
+            sentence += f": one of {', '.join(map(str, error.param.type.choices))}"
     elif isinstance(error, click.BadParameter):
         said = _NO_NUMBER.sub(_number_words, error.message)
         sentence = f"{_parameter(error)}: {said}" if error.param else said

@@ -141,8 +141,11 @@ def record_writer(session: Session, kind: type[Records[Any]]) -> Callable[[Any],
     return written
 
 
-def outcome(execution: Execution) -> int:
-    """Say on stderr how an execution ended; its exit status (0, 3, 4 or 5)."""
+def outcome(execution: Execution, *, followed: bool = False) -> int:
+    """Say on stderr how an execution ended; its exit status (0, 3, 4 or 5).
+
+    `followed`: its output stands above already, so that the next step is why it ended so.
+    """
     from orchestrator.display.terminal import colour
     from orchestrator.records import show
 
@@ -155,7 +158,7 @@ def outcome(execution: Execution) -> int:
     why = execution.message or execution.reason
     why = f": {why.rstrip('.')}" if why else ""
     hint = f"orchestrator logs --execution {execution.name}"
-    if execution.reason in ("ImagePullFailure", "ContainerStartFailure"):  # it wrote nothing
+    if followed or execution.reason in ("ImagePullFailure", "ContainerStartFailure"):
         hint = f"orchestrator executions show {execution.name}"
     if status == 4:
         report(f"{execution.name} was stopped{took}.", hint)
@@ -175,7 +178,7 @@ def follow(session: Session, run: Run, timeout: timedelta | None, *, timestamps:
         lines = session.connect().follow(run.job, run.name, notice=session.say)
         for line in pump(lines, deadline):
             written(line)
-        return outcome(run.wait(deadline.left()))
+        return outcome(run.wait(deadline.left()), followed=True)
     except RanOutError:
         raise _out_of_time(run) from None
     except KeyboardInterrupt:

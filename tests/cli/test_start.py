@@ -62,6 +62,19 @@ def test_a_variable_without_its_option_is_told_with_it(cli: Cli) -> None:
     assert "Next: orchestrator status --help" in cli("status", "FOO=1").err
 
 
+def test_an_empty_list_of_some_executions_does_not_say_that_there_are_none(cli: Cli) -> None:
+    ok(cli("start", "talker", "--wait"))
+    listed = cli("executions", "list", "talker", "--status", "Degraded", "--since", "1h")
+    assert ok(listed) == ""
+    assert listed.err == "No executions with the status Degraded since then.\n"
+
+
+def test_an_argument_that_is_one_of_some_is_told_with_them(cli: Cli) -> None:
+    refused = cli("local", "fault", "add")
+    assert refused.status == 2
+    assert "'orchestrator local fault add' needs KIND: one of status, latency, " in refused.err
+
+
 def test_an_option_without_its_dashes_is_told_with_them(cli: Cli) -> None:
     refused = cli("metrics", "queue", "work")
     assert (refused.status, refused.out) == (2, "")
@@ -92,9 +105,10 @@ def test_a_failed_execution_ends_with_3_and_shows_its_stderr(cli: Cli) -> None:
     assert result.status == 3
     assert "about to fail" in result.out
     assert "failed after" in result.err
-    assert "Next: orchestrator logs --execution talker-" in result.err
+    assert "Next: orchestrator executions show talker-" in result.err  # its lines stand above
     waited = cli("start", "talker", "-e", "STATUS=7", "--wait", "-o", "json")
     assert waited.status == 3
+    assert "Next: orchestrator logs --execution talker-" in waited.err
     assert json.loads(waited.out)["properties"]["status"] == "Failed"
 
 
