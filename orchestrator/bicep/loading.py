@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import fnmatch
+import codecs
 import json
 import operator
 import os
@@ -26,6 +26,14 @@ _ENCODINGS = {
     "utf-16BE": "utf-16-be",
     "utf-16": "utf-16",
 }
+# a mark at a file's beginning says more than an argument does, as for .NET's readers
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _FILTER = re.compile(
     r"\[\?\(?\s*@\.(?P<name>[\w.-]+)\s*(?:(?P<op>==|!=|<=|>=|<|>)\s*"
     r"(?P<value>'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?|true|false|null)\s*)?\)?\]"
@@ -84,8 +92,10 @@ def _text(node: s.Node, folder: Path, encoding: s.Node | None, limit: int) -> st
             allowed = ", ".join(_ENCODINGS)
             raise LoadFault("BCP070", f"The encoding is one of {allowed}.", encoding)
         name = _ENCODINGS[chosen]
+    data = _bytes(node, folder)
+    name = next((marked for mark, marked in _MARKS if data.startswith(mark)), name)
     try:
-        text = _bytes(node, folder).decode(name, errors="replace").removeprefix("\ufeff")
+        text = data.decode(name, errors="replace").removeprefix("\ufeff")
     except (UnicodeDecodeError, LookupError) as fault:
         raise LoadFault("BCP091", f"The file can't be read as {name}: {fault}.", node) from None
     if len(text) > limit:
@@ -217,6 +227,13 @@ def read_json(text: str) -> Any:
         return json.loads(_LAST_COMMAS.sub(lambda found: found.group(1) or "", plain))
 
 
+def _pattern(text: str) -> re.Pattern[str]:
+    """Of names of files: * and ? stand for letters, and nothing else does; *.* is every file."""
+    text = "*" if text == "*.*" else text
+    marks = {"*": ".*", "?": "."}
+    return re.compile("".join(marks.get(one) or re.escape(one) for one in text), re.DOTALL)
+
+
 def _folder(args: list[s.Node], folder: Path) -> list[dict[str, str]]:
     place = _file(args[0], folder, is_folder=True)
     pattern = _literal(args[1], "The pattern") if len(args) > 1 else "*"
@@ -224,9 +241,10 @@ def _folder(args: list[s.Node], folder: Path) -> list[dict[str, str]]:
         names = sorted((one.name for one in place.iterdir() if one.is_file()), key=str.lower)
     except OSError as fault:
         raise LoadFault("BCP091", f"{place} can't be listed: {fault.strerror}.", args[0]) from None
+    wanted = _pattern(pattern)
     found = []
     for name in names:
-        if fnmatch.fnmatchcase(name, pattern):
+        if wanted.fullmatch(name):
             path = place / name
             found.append(
                 {

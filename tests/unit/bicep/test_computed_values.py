@@ -85,3 +85,24 @@ def test_what_has_no_value_is_refused_where_it_stands(tmp_path: Path, expression
     # a value may be a secret of the environment
     assert "secret" not in found.message
     assert "Error" not in found.message
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("argument", ["", ", 'us-ascii'"])
+def test_a_mark_at_a_files_beginning_says_its_encoding(
+    tmp_path: Path, encoding: str, argument: str
+) -> None:
+    (tmp_path / "note.txt").write_bytes("é".encode(encoding))
+    assert computed(tmp_path, f"loadTextContent('note.txt'{argument})") == "é"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [("*.*", ["a", "b[1].txt", "c1.txt"]), ("b[1].*", ["b[1].txt"]), ("c?.txt", ["c1.txt"])],
+)
+def test_files_of_a_folder_by_a_pattern(tmp_path: Path, pattern: str, wanted: list[str]) -> None:
+    (tmp_path / "d").mkdir()
+    for name in ("a", "b[1].txt", "c1.txt"):
+        (tmp_path / "d" / name).touch()
+    found = computed(tmp_path, f"loadDirectoryFileInfo('d', '{pattern}')")
+    assert [one["baseName"] for one in found] == wanted
