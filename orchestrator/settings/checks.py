@@ -173,10 +173,14 @@ def check_queue_names(reader: Reader, values: Mapping[str, Any]) -> None:
             for i, queue in enumerate(getattr(job, key) or ()):
                 if queue.lower() not in (q.lower() for q in queues):
                     there = f"it has {listed(queues)}" if queues else "it has none"
+                    meant = near(queue, queues)
+                    if not meant:
+                        # An exported job (`--toml`) comes to another project without its queues.
+                        there += f"; add it: [{join('queues', queue)}]"
                     reader.problem(
                         f"jobs.{name}.{key}[{i}]",
                         f'there is no queue "{queue}" in this file; {there}',
-                        near(queue, queues),
+                        meant,
                     )
 
 

@@ -137,6 +137,14 @@ ONE_WRONG_KEY = [
     (JOB.replace("jobs.sender", 'jobs."a b"'), 'jobs."a b"', "lower-case letters"),
     ('[queues."a b"]', 'queues."a b"', "a queue's name"),
     (JOB + 'env = { "A=B" = "x" }', 'jobs.sender.env."A=B"', "a variable's name"),
+    # queues, which an exported job comes without
+    (JOB + 'sends = ["results"]', "jobs.sender.sends[0]", "it has none; add it: [queues.results]"),
+    (JOB + 'receives = ["a/b"]', "jobs.sender.receives[0]", 'add it: [queues."a/b"]'),
+    (
+        JOB + 'sends = ["result"]\n[queues.results]',
+        "jobs.sender.sends[0]",
+        "it has results. [results]",
+    ),
     # variables
     (JOB + "env = { N = 5 }", "jobs.sender.env.N", 'write "5" in quotes'),
     (JOB + "env = { N = true }", "jobs.sender.env.N", 'write "true" in quotes'),
