@@ -184,6 +184,7 @@ async def test_the_answer_is_kustos(logs: Logs, query: str, expected: list[list[
             "datatable(s:string)['{}'] | extend j = parse_json(s) | order by j",
             "'sort' operator: a key is of type 'dynamic'",
         ),
+        ("print (a, b) = dynamic([1, 2])", "(line 1, position 7): several names"),
         ("print s = 'a,b' | extend (a, b) = split(s, ',')", "(line 1, position 26): several names"),
         ("print array_sort_asc(dynamic([2,1]), dynamic(['a','b']))", "of several arrays"),
         ("print dynamic_to_json(dynamic({'b': 1, 'a': 2}))", "dynamic_to_json"),

@@ -14,7 +14,9 @@ plugins.py     `evaluate`, where the columns depend on the rows
 When the columns are known, as a tree, and last as SQL:
 
 tree.py        the nodes of a tree
-nodes.py       patterns, `*`, columns if they exist
+nodes.py       the walk through it, with the columns that each operator is given
+patterns.py    columns by a pattern, by `*`, or all of them
+forms.py       calls in the form that their arguments ask for
 binary.py keys.py   two values compared or divided; what rows are sorted and grouped by
 summaries.py   aggregates of times, and of lists as texts
 unions.py      what is put together: a column for each type, no string that is null

@@ -342,6 +342,7 @@ _REWRITERS: dict[str, Callable[[str, Operator], str | None]] = {
     "top-hitters": top_hitters,
     "top-nested": top_nested,
     "extend": several,
+    "print": several,
     "project": several,
     "make-series": _make_series,
     "mv-apply": _mv_apply,
@@ -351,5 +352,5 @@ _REWRITERS: dict[str, Callable[[str, Operator], str | None]] = {
 }
 _TRIGGERS = frozenset(_REWRITERS)
 # Those that a pipeline may begin with; those that are given the whole query and give another.
-_BEGIN = frozenset({"search", "find"})
+_BEGIN = frozenset({"search", "find", "print"})
 _WHOLE = frozenset({"as", "top-nested"})
