@@ -6,12 +6,14 @@ evaluator (`uniqueString`, `guid`, ordering, formatting).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from orchestrator.localcloud.templates.environment import Scope
 from orchestrator.localcloud.templates.errors import ExpressionError
-from tests.unit.templates.world import GROUP, S, value
+from tests.unit.templates.world import ENVIRONMENT, GROUP, S, plan, template, value
 
 CASES: list[tuple[str, Any]] = [
     # hashes, bit for bit
@@ -186,3 +188,16 @@ def test_a_refusal_says_what_is_wrong(expression: str, words: str) -> None:
 def test_a_text_in_two_brackets_is_the_text() -> None:
     assert value("[[no expression]") == "[no expression]"
     assert value("[no expression") == "[no expression"
+
+
+def test_a_group_has_one_id_whichever_function_a_template_of_a_subscription_asks() -> None:
+    made = plan(template(), replace(ENVIRONMENT, scope=Scope(S)))
+    group = "'Microsoft.Resources/resourceGroups','x'"
+    asked = [
+        f"[resourceId({group})]",
+        f"[resourceId('{S}',{group})]",
+        f"[subscriptionResourceId({group})]",
+    ]
+    assert made.evaluation.resolve(asked) == [f"/subscriptions/{S}/resourceGroups/x"] * 3
+    other = "[resourceId('Contoso.Lab/a','x')]"
+    assert made.evaluation.resolve(other) == f"/subscriptions/{S}/providers/Contoso.Lab/a/x"

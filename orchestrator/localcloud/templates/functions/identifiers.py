@@ -51,6 +51,15 @@ def _typed(function: str, values: list[str]) -> int:
     )
 
 
+def _is_group(resource_type: str, names: list[str]) -> bool:
+    """Whether a resource of a subscription is a resource group, whose id is the group's own.
+
+    Bicep writes `group.id` by such a function, and Azure Verified Modules take the fifth segment of
+    it for its name.
+    """
+    return resource_type.lower() == _RESOURCE_GROUPS and len(names) == 1
+
+
 def _texts(function: str, evaluation: Evaluation, arguments: tuple[Node, ...]) -> list[str]:
     return [text(function, evaluation.value(argument)) for argument in arguments]
 
@@ -83,6 +92,8 @@ def resource_id(evaluation: Evaluation, arguments: tuple[Node, ...]) -> str:
             group = before[0]
     if subscription is None:
         return tail
+    if group is None and _is_group(resource_type, names):
+        return f"/subscriptions/{subscription}/resourceGroups/{names[0]}"
     if group is None:
         return f"/subscriptions/{subscription}{tail}"
     return f"/subscriptions/{subscription}/resourceGroups/{group}{tail}"
@@ -99,9 +110,7 @@ def subscription_resource_id(evaluation: Evaluation, arguments: tuple[Node, ...]
             "Unable to evaluate template language function 'subscriptionResourceId': the "
             "deployment is not in a subscription, so one must be given."
         )
-    if values[at].lower() == _RESOURCE_GROUPS and len(values) == at + 2:
-        # That of a resource group is the group's own, as its `id` has it: Bicep writes
-        # `group.id` so, and Azure Verified Modules take the fifth segment of it for its name.
+    if _is_group(values[at], values[at + 1 :]):
         return f"/subscriptions/{subscription}/resourceGroups/{values[-1]}"
     tail = path("subscriptionResourceId", values[at], values[at + 1 :])
     return f"/subscriptions/{subscription}{tail}"
