@@ -314,7 +314,7 @@ def explain(error: AzureError, *, doing: str, namespace: str) -> str:
         why, step = "it is disabled", "enable it"
     elif isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
         why = brief(error)
-        step = "give the identity the roles Azure Service Bus Data Sender and Data Receiver"
+        step = f"give the identity {_roles_for(why)}"
     elif isinstance(error, ServiceBusQuotaExceededError):
         why, step = "the queue is full", "receive messages from it, or enlarge it"
     elif isinstance(error, OperationTimeoutError):
@@ -324,6 +324,18 @@ def explain(error: AzureError, *, doing: str, namespace: str) -> str:
     else:
         why, step = brief(error), "try again"
     return f"{doing} in {namespace} failed: {why}; {step}"
+
+
+def _roles_for(refusal: str) -> str:
+    """The role of the claim that the service names, or those that one or the other needs.
+
+    https://learn.microsoft.com/azure/service-bus-messaging/service-bus-managed-service-identity
+    """
+    if "'Send'" in refusal:
+        return "the role Azure Service Bus Data Sender"
+    if "'Listen'" in refusal:
+        return "the role Azure Service Bus Data Receiver"
+    return "the roles Azure Service Bus Data Sender and Data Receiver"
 
 
 def run(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
-from azure.servicebus.exceptions import MessageSizeExceededError
+from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusAuthorizationError
 
 import processor
 import receiver
@@ -142,3 +142,19 @@ def test_the_receiver_reads_integers_of_any_length(body: bytes, number: str | No
 @pytest.mark.parametrize("body", [b"", b"abc", b"\xff\xfe", b"1.5"])
 def test_the_receiver_tells_what_is_not_an_integer(body: bytes) -> None:
     assert receiver.number_in(ServiceBusMessage(body)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "roles"),
+    [
+        ("Unauthorized access. 'Send' claim(s) are required", "the role … Data Sender"),
+        ("Unauthorized access. 'Listen' claim(s) are required", "the role … Data Receiver"),
+        ("Token rejected", "the roles … Data Sender and Data Receiver"),
+    ],
+)
+def test_who_may_not_is_told_the_role_that_is_missing(refusal: str, roles: str) -> None:
+    told = servicebus.explain(
+        ServiceBusAuthorizationError(message=refusal), doing="sending to q", namespace="ns"
+    )
+    expected = roles.replace("…", "Azure Service Bus")
+    assert told == f"sending to q in ns failed: {refusal}; give the identity {expected}"
