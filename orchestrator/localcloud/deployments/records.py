@@ -8,13 +8,13 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.azure_values.hashes import hash64
 from orchestrator.localcloud.arm.errors import ArmError
 from orchestrator.localcloud.arm.ids import ResourceId, parse
 from orchestrator.localcloud.arm.operations import iso
 from orchestrator.localcloud.arm.provider import JSON
 from orchestrator.localcloud.durations import write_duration
 from orchestrator.localcloud.templates.errors import ExpressionError, NotYetKnown
-from orchestrator.localcloud.templates.functions.hashing import hash64
 from orchestrator.localcloud.templates.plan import Instance, Plan
 
 if TYPE_CHECKING:

@@ -169,7 +169,10 @@ def test_the_command_imports_the_local_cloud_only_when_it_is_asked_for() -> None
 
 
 def test_the_local_cloud_never_imports_the_control_plane() -> None:
-    shared = ("az_configuration", "clock", "azure_types", "container_engine", "image_names")
+    shared = (
+        *("az_configuration", "clock", "azure_types", "azure_values"),
+        *("container_engine", "image_names"),
+    )
     assert broken([CLOUD], [f"orchestrator.{name}" for name in shared]) == []
 
 
@@ -203,7 +206,7 @@ def test_the_library_knows_neither_the_command_nor_how_things_are_displayed() ->
     ids=lambda names: ",".join(names),
 )
 def test_a_room_of_the_local_cloud_knows_only(rooms: list[str], allowed: list[str]) -> None:
-    both = ("az_configuration", "clock", "container_engine", "image_names")
+    both = ("az_configuration", "azure_values", "clock", "container_engine", "image_names")
     shared = [f"orchestrator.{name}" for name in both]
     assert (
         broken([f"{CLOUD}.{name}" for name in rooms], shared + [f"{CLOUD}.{n}" for n in allowed])
@@ -263,8 +266,17 @@ def test_who_needs_the_time_is_given_a_clock() -> None:
     assert asking == given
 
 
+def test_what_both_houses_compute_needs_neither_of_them_nor_the_machine() -> None:
+    room = "orchestrator.azure_values"
+    reached = {one.target for one in imports() if within(one.source, room)}
+    assert {target for target in reached if within(target, "orchestrator")} <= {
+        room, f"{room}.hashes", f"{room}.ranges"
+    }  # fmt: skip
+    assert not {target.partition(".")[0] for target in reached} & IO
+
+
 def test_bicep_is_compiled_without_the_rest_of_the_library() -> None:
-    allowed = ["errors", "azure_types", "__version__"]
+    allowed = ["errors", "azure_types", "azure_values", "__version__"]
     found = broken(["orchestrator.bicep"], [f"orchestrator.{name}" for name in allowed])
     assert [one for one in found if not one.endswith(" imports orchestrator")] == []
 
