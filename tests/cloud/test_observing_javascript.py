@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import subprocess
-from pathlib import Path
-
-import pytest
 
 from orchestrator.cli.shell_exports import variables
+from tests.cloud.javascript_program import needs, ran
 from tests.cloud.wire import Wire
 from tests.conftest import CloudInThread
 
-FOLDER = Path(__file__).parent / "javascript"
-NODE = shutil.which("node")
-
-pytestmark = [
-    pytest.mark.skipif(NODE is None, reason="node is not installed"),
-    pytest.mark.skipif(
-        not (FOLDER / "node_modules" / "@azure" / "monitor-query-logs").is_dir(),
-        reason="@azure/monitor-query-logs is not installed: npm install --prefix "
-        "tests/cloud/javascript",
-    ),
-]
+pytestmark = needs("@azure/monitor-query-logs")
 
 
 def test_the_javascript_sdks_are_given_tokens_query_logs_and_send(cloud: CloudInThread) -> None:
-    assert NODE is not None
     wire = Wire(cloud)
     group = f"{wire.subscription}/resourceGroups/jsobserving"
     namespace = f"{group}/providers/Microsoft.ServiceBus/namespaces/jsobserving"
@@ -43,20 +27,12 @@ def test_the_javascript_sdks_are_given_tokens_query_logs_and_send(cloud: CloudIn
     application = cloud.connection["application"]
     # What finds a credential by itself is to find the managed identity, on every machine.
     inherited = {name: value for name, value in os.environ.items() if name[:6] != "AZURE_"}
-    ended = subprocess.run(
-        [
-            NODE,
-            "observing.js",
-            "jsobserving",
-            "observed",
-            "jsobserving.servicebus.windows.net",
-            "by-token",
-        ],
-        cwd=FOLDER,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
+    seen = ran(
+        "observing.js",
+        "jsobserving",
+        "observed",
+        "jsobserving.servicebus.windows.net",
+        "by-token",
         env=inherited
         | variables(cloud.connection)
         | {
@@ -64,8 +40,6 @@ def test_the_javascript_sdks_are_given_tokens_query_logs_and_send(cloud: CloudIn
             "APPLICATION_SECRET": application["client_secret"],
         },
     )
-    assert ended.returncode == 0, ended.stderr
-    seen = json.loads(ended.stdout)
     tenant = cloud.connection["tenant"]
     audience = "https://management.azure.com"
     assert [[tid, aud.rstrip("/"), valid] for tid, aud, valid in seen["tokens"]] == [

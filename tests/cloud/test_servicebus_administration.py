@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import ssl
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from azure.core.exceptions import (
@@ -37,11 +32,9 @@ from azure.servicebus.management import (
 )
 
 from tests.cloud.administration_world import NAMESPACE, World, alone
+from tests.cloud.javascript_program import needs, ran
 from tests.cloud.servicebus_bus import AsyncCredential, Credential
 from tests.cloud.test_arm_service_bus import GROUP, sdk
-
-NODE = shutil.which("node")
-JAVASCRIPT = Path(__file__).parent / "javascript"
 
 
 @pytest.fixture(scope="module")
@@ -350,25 +343,11 @@ async def test_the_connection_string_that_messaging_uses_administers_as_well(wor
         pass
 
 
-@pytest.mark.skipif(NODE is None, reason="node is not installed")
-@pytest.mark.skipif(
-    not (JAVASCRIPT / "node_modules" / "@azure" / "service-bus").is_dir(),
-    reason="@azure/service-bus is not installed: npm install --prefix tests/cloud/javascript",
-)
+@needs("@azure/service-bus")
 @pytest.mark.parametrize("messaging", [False, True], ids=["https port", "messaging's own"])
 def test_the_javascript_administration_client(world: World, messaging: bool) -> None:
-    assert NODE is not None
-    ended = subprocess.run(
-        [NODE, "administration.js", world.messaging if messaging else world.connection_string()],
-        cwd=JAVASCRIPT,
-        env=os.environ | {"NODE_EXTRA_CA_CERTS": world.cloud.ca},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    seen = json.loads(ended.stdout)
+    reached = world.messaging if messaging else world.connection_string()
+    seen = ran("administration.js", reached, ca=world.cloud.ca)
     assert seen == {
         "queue": ["js-queue", "PT30S", 4, "Active"],
         "updated": 9,

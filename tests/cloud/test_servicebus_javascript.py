@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
-
-import pytest
-
+from tests.cloud.javascript_program import needs, ran
 from tests.cloud.servicebus_bus import NAMESPACE, Bus
 
-FOLDER = Path(__file__).parent / "javascript"
-NODE = shutil.which("node")
-
-pytestmark = [
-    pytest.mark.skipif(NODE is None, reason="node is not installed"),
-    pytest.mark.skipif(
-        not (FOLDER / "node_modules" / "@azure" / "service-bus").is_dir(),
-        reason="@azure/service-bus is not installed: npm install --prefix tests/cloud/javascript",
-    ),
-]
+pytestmark = needs("@azure/service-bus")
 
 
 def active(bus: Bus, queue: str) -> int:
@@ -32,17 +16,7 @@ def active(bus: Bus, queue: str) -> int:
 
 def test_the_javascript_sdk_sends_receives_settles_and_is_told_its_errors(bus: Bus) -> None:
     queue = bus.queue()
-    assert NODE is not None
-    ended = subprocess.run(
-        [NODE, "messaging.js", bus.connection_string(), queue],
-        cwd=FOLDER,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    seen = json.loads(ended.stdout)
+    seen = ran("messaging.js", bus.connection_string(), queue)
     assert seen["peeked"] == ["complete", {"json": [1, None]}, "dead-letter", "defer", "last"]
     assert seen["first"] == {
         "id": "m-1",
@@ -73,17 +47,7 @@ def test_the_javascript_sdk_sends_receives_settles_and_is_told_its_errors(bus: B
 
 def test_the_javascript_sdk_works_by_session(bus: Bus) -> None:
     queue = bus.queue(requires_session=True)
-    assert NODE is not None
-    ended = subprocess.run(
-        [NODE, "sessions.js", bus.connection_string(), queue],
-        cwd=FOLDER,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == {
+    assert ran("sessions.js", bus.connection_string(), queue) == {
         "locked": "SessionCannotBeLocked",
         "state": {"step": 2},
         "renewed": True,
@@ -96,23 +60,15 @@ def test_the_javascript_sdk_works_by_session(bus: Bus) -> None:
     assert active(bus, queue) == 0
 
 
-@pytest.mark.parametrize("websocket", [True, False])
-def test_the_javascript_sdk_works_over_tls_and_over_websocket(bus: Bus, websocket: bool) -> None:
-    if websocket and not (FOLDER / "node_modules" / "ws").is_dir():
-        pytest.skip("ws is not installed: npm install --prefix tests/cloud/javascript")
+@needs("ws")
+def test_the_javascript_sdk_works_over_websocket(bus: Bus) -> None:
     queue = bus.queue()
-    assert NODE is not None
-    script = "websocket.js" if websocket else "messaging.js"
-    ended = subprocess.run(
-        [NODE, script, bus.tls_connection_string(), queue],
-        cwd=FOLDER,
-        env=os.environ | {"NODE_EXTRA_CA_CERTS": bus.ca},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    if websocket:
-        assert json.loads(ended.stdout) == {"peeked": 2, "received": [1, 200_000]}
+    seen = ran("websocket.js", bus.tls_connection_string(), queue, ca=bus.ca)
+    assert seen == {"peeked": 2, "received": [1, 200_000]}
+    assert active(bus, queue) == 0
+
+
+def test_the_javascript_sdk_works_over_tls(bus: Bus) -> None:
+    queue = bus.queue()
+    ran("messaging.js", bus.tls_connection_string(), queue, ca=bus.ca)
     assert active(bus, queue) == 0

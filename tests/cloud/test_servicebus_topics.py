@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage, ServiceBusSubQueue
@@ -26,10 +22,8 @@ from orchestrator.localcloud.servicebus.topics.rules import (
     SqlAction,
     SqlFilter,
 )
+from tests.cloud.javascript_program import needs, ran
 from tests.cloud.servicebus_bus import NAMESPACE, Bus
-
-NODE = shutil.which("node")
-FOLDER = Path(__file__).parent / "javascript"
 
 
 def topic(bus: Bus, name: str, **subscriptions: Rule | None) -> None:
@@ -133,24 +127,10 @@ def test_transfer_dead_letters_are_received_from_their_sub_queue(bus: Bus) -> No
     assert bus.counts(queue).total == 0
 
 
-@pytest.mark.skipif(NODE is None, reason="node is not installed")
-@pytest.mark.skipif(
-    not (FOLDER / "node_modules" / "@azure" / "service-bus").is_dir(),
-    reason="@azure/service-bus is not installed: npm install --prefix tests/cloud/javascript",
-)
+@needs("@azure/service-bus")
 def test_the_javascript_rule_manager_adds_lists_and_removes_rules(bus: Bus) -> None:
     topic(bus, "ruled", one=None)
-    assert NODE is not None
-    ended = subprocess.run(
-        [NODE, "rules.js", bus.connection_string(), "ruled", "one"],
-        cwd=FOLDER,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    seen = json.loads(ended.stdout)
+    seen = ran("rules.js", bus.connection_string(), "ruled", "one")
     for rule in seen["after"]:
         rule["filter"] = {k: v for k, v in rule["filter"].items() if v is not None}
     assert seen["before"] == [
