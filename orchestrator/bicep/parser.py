@@ -7,6 +7,7 @@ nullable type), and a tree with holes can only become a wrong template.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -61,7 +62,7 @@ class SyntaxFault(Exception):  # noqa: N818 -- it never leaves the parser
     """This statement cannot be read; it has been said why."""
 
 
-class ExpressionParser:
+class ExpressionParser(ABC):
     def __init__(self, source: SourceText, diagnostics: Diagnostics) -> None:
         self.source = source
         self.diagnostics = diagnostics
@@ -379,8 +380,9 @@ class ExpressionParser:
         value = self.expression()
         return s.Prop(key.start, value.end, key, value)
 
+    @abstractmethod
     def nested_resource(self) -> s.Node:
-        raise NotImplementedError
+        """A resource among the properties of another, which statements are made of."""
 
     def loop(self, *, body: Callable[[], s.Node]) -> s.For:
         bracket = self.next()

@@ -19,6 +19,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
@@ -92,19 +93,19 @@ def _send(url: str, headers: Mapping[str, str], form: Mapping[str, str] | None =
         raise OSError(f"it breaks the rules of HTTP: {error}") from None
 
 
-class _Service:
+class _Service(ABC):
     """A server that is asked for one thing, with patience. `pause` is replaced in tests."""
 
     def __init__(self, host: str, pause: Callable[[float], None]) -> None:
         self.host = host
         self.pause = pause
 
+    @abstractmethod
     def ask(self, url: str, accept: str) -> Answer:
         """One GET with whatever token there is.
 
         Raises: OSError when there is no answer; RestoreFailed when there is no token.
         """
-        raise NotImplementedError
 
     def read(self, url: str, accept: str) -> bytes:
         """What a GET gives, tried again when the server asks for patience.

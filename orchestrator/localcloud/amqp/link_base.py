@@ -5,6 +5,7 @@ AMQP 1.0 part 2, sections 2.6.1 to 2.6.6. What they carry is in `link.py`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ class SenderSettleMode:
     MIXED = 2
 
 
-class LinkBase:
+class LinkBase(ABC):
     """What both directions have in common."""
 
     peer_receives = False
@@ -100,8 +101,9 @@ class LinkBase:
             properties,
         )
 
+    @abstractmethod
     def _accepted(self, max_message_size: int) -> None:
-        raise NotImplementedError
+        """Keep how large a message may be, before the peer is told."""
 
     def refuse(self, error: AmqpError | None) -> None:
         """Refuse: attach with null termini, then detach with `error` (part 2, section 2.6.3).

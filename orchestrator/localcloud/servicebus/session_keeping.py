@@ -10,6 +10,7 @@ with the link that holds it, so it is not stored: a restart frees all sessions.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -59,7 +60,7 @@ class SessionWaiter:
         self._waiters.pop(self, None)
 
 
-class SessionKeeping(Forwarding):
+class SessionKeeping(Forwarding, ABC):
     """Adds to a queue what concerns sessions."""
 
     _lock_numbers = 0
@@ -183,8 +184,9 @@ class SessionKeeping(Forwarding):
         self._sessions.session_agenda.add(lock.locked_until, lock.number)
         self._remind(lock.locked_until)
 
+    @abstractmethod
     def _lock_in(self, lock: SessionLock, messages: list[StoredMessage]) -> list[LockedMessage]:
-        raise NotImplementedError
+        """Messages of a session as its receiver holds them."""
 
     def _end_session(self, lock: SessionLock, *, expired: bool) -> None:
         if lock.over:

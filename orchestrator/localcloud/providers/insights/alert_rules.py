@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -33,7 +34,7 @@ Health = Callable[[str], list[tuple[tuple[tuple[str, str], ...], bool, float]]]
 """Key of a rule -> (dimensions, whether the condition is met, when that was found)."""
 
 
-class _Rules(ResourceType):
+class _Rules(ResourceType, ABC):
     """What both kinds of rule have in common."""
 
     tracked: ClassVar[bool] = True
@@ -42,8 +43,9 @@ class _Rules(ResourceType):
     def __init__(self, changed: Changed) -> None:
         self._rules_changed = changed
 
+    @abstractmethod
     def read(self, resource: JSON) -> Rule:
-        raise NotImplementedError
+        """The rule that a resource describes. Raises ArmError."""
 
     async def prepare(self, call: Call, resource: JSON, old: JSON | None) -> JSON:
         """Check all that is evaluated later, and that what it refers to exists."""
